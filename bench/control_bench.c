@@ -1,0 +1,162 @@
+/* control_bench.c: what control costs: ns a task (submit, dispatch, finish, drop) and bytes a queued task.
+ *
+ * No processes and no clock inside: events are handed in, actions are thrown away.  Usage: control_bench [tasks]
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "control/control.h"
+
+static mr_control *c;
+static mr_actions out;
+static int64_t now;
+
+static double clock_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static void step(void *record)
+{
+    mr_status status = mr_control_step(c, record, now, &out);
+    if (status) {
+        fprintf(stderr, "control_bench: step failed: %d %s\n", status, mr_control_why(c));
+        exit(1);
+    }
+}
+
+static void pass(void)
+{
+    mr_ev_none e = {.h = {.size = sizeof e, .kind = MR_EV_TIME, .version = MR_RECORD_VERSION}};
+    step(&e);
+}
+
+static void submit(mr_id id, uint32_t func)
+{
+    mr_ev_submit e = {.h = {.size = sizeof e, .kind = MR_EV_SUBMIT, .version = MR_RECORD_VERSION}};
+    e.id = id;
+    e.func = func;
+    e.n_returns = 1;
+    e.estimate = MR_UNKNOWN;
+    step(&e);
+}
+
+static void finish(mr_id id, uint32_t worker, uint32_t attempt)
+{
+    mr_ev_finished e = {.h = {.size = sizeof e, .kind = MR_EV_FINISHED, .version = MR_RECORD_VERSION, .from = worker}};
+    e.task = e.id = id;
+    e.attempt = attempt;
+    e.flags = MR_FINISHED_RESULT;
+    e.size = 8;
+    e.ran = 500;
+    step(&e);
+}
+
+static void drop(mr_id id)
+{
+    struct {
+        mr_ev_refs e;
+        mr_id id;
+    } r = {.e = {.h = {.size = sizeof r, .kind = MR_EV_REFS, .version = MR_RECORD_VERSION, .n_ids = 1}}, .id = id};
+    step(&r);
+}
+
+static uint32_t start(uint32_t cpus, int64_t prefetch)
+{
+    mr_control_conf conf;
+    mr_control_conf_init(&conf);
+    conf.prefetch = prefetch;
+    if (mr_control_new(&conf, &c))
+        exit(1);
+    struct {
+        mr_ev_node e;
+        mr_named cpu;
+    } n = {.e = {.h = {.size = sizeof n, .kind = MR_EV_NODE_ADDED, .version = MR_RECORD_VERSION, .n_bytes = sizeof(mr_named)},
+                 .n_amounts = 1,
+                 .speed = 1,
+                 .name = "node-0"},
+           .cpu = {.name = "CPU", .amount = (int64_t)cpus * MR_RES_UNIT}};
+    step(&n);
+    struct {
+        mr_define d;
+        mr_named cpu;
+    } f = {.d = {.h = {.size = sizeof f, .kind = MR_EV_DEFINE, .version = MR_RECORD_VERSION, .n_bytes = sizeof(mr_named)},
+                 .n_needs = 1,
+                 .estimate = MR_UNKNOWN,
+                 .limit = MR_UNKNOWN,
+                 .deadline = MR_UNKNOWN,
+                 .name = "noop"},
+           .cpu = {.name = "CPU", .amount = MR_RES_UNIT}};
+    step(&f);
+    out.n = 0;
+    return 1;
+}
+
+/* Runs what was dispatched until nothing is; drops each result. */
+static uint64_t serve(void)
+{
+    uint64_t done = 0;
+    static mr_action todo[4096];
+    while (out.n) {
+        size_t n = 0;
+        for (size_t i = 0; i < out.n; i++)
+            if (out.v[i].kind == MR_ACT_DISPATCH || out.v[i].kind == MR_ACT_SPAWN)
+                if (n < 4096)
+                    todo[n++] = out.v[i];
+        out.n = 0;
+        for (size_t i = 0; i < n; i++) {
+            if (todo[i].kind == MR_ACT_SPAWN) {
+                mr_ev_worker e = {.h = {.size = sizeof e, .kind = MR_EV_WORKER_UP, .version = MR_RECORD_VERSION}};
+                e.worker = todo[i].worker;
+                step(&e);
+                continue;
+            }
+            now += 500;
+            finish(todo[i].id, todo[i].worker, todo[i].attempt);
+            drop(todo[i].id);
+            done++;
+        }
+        pass();
+    }
+    return done;
+}
+
+static void run(const char *what, uint64_t tasks, uint64_t batch, int64_t prefetch)
+{
+    uint32_t f = start(2, prefetch);
+    mr_id id = 1;
+    uint64_t done = 0;
+    mr_control_stats before, full;
+    mr_control_stats_get(c, &before);
+    full = before;
+    double t0 = clock_ns();
+    for (uint64_t i = 0; i < tasks; i += batch) {
+        for (uint64_t k = 0; k < batch; k++)
+            submit(id++, f);
+        if (i == 0)
+            mr_control_stats_get(c, &full);
+        pass();
+        done += serve();
+    }
+    double t1 = clock_ns();
+    printf("%-32s %7.1f ns a task", what, (t1 - t0) / (double)tasks);
+    if (batch > 10000)
+        printf("   %6.1f bytes a queued task", (double)(full.memory - before.memory) / (double)batch);
+    printf("%s\n", done == tasks ? "" : "   (NOT ALL DONE)");
+    mr_control_free(c);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t tasks = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000;
+    run("batches of 1000", tasks, 1000, 0);
+    run("batches of 1000, prefetch", tasks, 1000, 200000);
+    run("one by one", tasks, 1, 0);
+    run("all at once", tasks, tasks, 0);
+    mr_actions_free(&out);
+    return 0;
+}

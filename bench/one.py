@@ -1,0 +1,149 @@
+"""Runs every case once for one system, in this process, and prints one line of JSON: {case: value}.
+
+    python bench/one.py miniray|ray|pool|executor [--workers 2] [--array-mb 800]
+
+Values are rates (calls/s, GB/s) or seconds, as bench/run.py's table says.  Each system gets a process of its own so
+that none inherits another's threads, memory or warm caches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from typing import Callable
+
+BATCH = 1000
+clock = time.perf_counter
+
+
+def rate(calls: int, body: Callable[[], object], at_least_s: float = 0.5) -> float:
+    """Calls per second of `body` (which makes `calls` calls), repeated for at least `at_least_s` seconds."""
+    done, start = 0, clock()
+    while True:
+        body()
+        done += calls
+        spent = clock() - start
+        if spent >= at_least_s:
+            return done / spent
+
+
+def nothing() -> None:
+    """The task of every case."""
+
+
+def square(x: int) -> int:
+    return x * x
+
+
+def ray_like(ray, workers: int, array_mb: int) -> dict[str, float]:
+    """The same code for Ray and for miniray: that is the point of the API."""
+    out: dict[str, float] = {}
+    start = clock()
+    ray.init(num_cpus=workers, **({"include_dashboard": False, "logging_level": "ERROR"} if ray.__name__ == "ray" else {}))
+    noop = ray.remote(nothing)
+    ray.get(noop.remote())
+    out["init to first result"] = clock() - start
+
+    ray.get([noop.remote() for _ in range(2 * BATCH)])
+    out["tasks, asynchronous"] = rate(BATCH, lambda: ray.get([noop.remote() for _ in range(BATCH)]), 1.0)
+    out["tasks, synchronous"] = rate(1, lambda: ray.get(noop.remote()))
+
+    @ray.remote
+    class Counter:
+        def __init__(self):
+            self.n = 0
+
+        def add(self):
+            self.n += 1
+            return self.n
+
+    counter = Counter.remote()
+    ray.get(counter.add.remote())
+    out["actor calls, asynchronous"] = rate(BATCH, lambda: ray.get([counter.add.remote() for _ in range(BATCH)]), 1.0)
+    out["actor calls, synchronous"] = rate(1, lambda: ray.get(counter.add.remote()))
+
+    import numpy
+
+    small = ray.put(b"x" * 100)
+    out["get, 100 bytes"] = rate(1, lambda: ray.get(small))
+    out["put, 100 bytes"] = rate(1, lambda: ray.put(b"x" * 100))
+
+    array = numpy.ones(array_mb << 17)  # doubles
+    gigabytes, puts, gets = array.nbytes / 1e9, [], []
+    for _ in range(4):
+        start = clock()
+        ref = ray.put(array)
+        puts.append(clock() - start)
+        start = clock()
+        view = ray.get(ref)
+        gets.append(clock() - start)
+        assert view[-1] == 1.0 and not view.flags.writeable
+        del view, ref
+        time.sleep(0.2)
+    out["put, large array, first"] = gigabytes / puts[0]  # touches the store's memory for the first time
+    out["put, large array, again"] = gigabytes / statistics.median(puts[1:])
+    out["get, large array"] = statistics.median(gets)
+    start = clock()
+    ray.shutdown()
+    out["shutdown"] = clock() - start
+    return out
+
+
+def run_miniray(workers: int, array_mb: int) -> dict[str, float]:
+    import miniray
+
+    return ray_like(miniray, workers, array_mb)
+
+
+def run_ray(workers: int, array_mb: int) -> dict[str, float]:
+    import ray
+
+    return ray_like(ray, workers, array_mb)
+
+
+def run_pool(workers: int, array_mb: int) -> dict[str, float]:
+    import multiprocessing
+
+    start = clock()
+    with multiprocessing.Pool(workers) as pool:
+        pool.apply(nothing)
+        out = {"init to first result": clock() - start}
+        numbers = list(range(BATCH))
+        pool.map(square, numbers, chunksize=1)
+        out["tasks, asynchronous"] = rate(BATCH, lambda: pool.map(square, numbers, chunksize=1), 1.0)
+        out["tasks, synchronous"] = rate(1, lambda: pool.apply(nothing))
+    return out
+
+
+def run_executor(workers: int, array_mb: int) -> dict[str, float]:
+    import concurrent.futures
+
+    start = clock()
+    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
+        pool.submit(nothing).result()
+        out = {"init to first result": clock() - start}
+        numbers = list(range(BATCH))
+        list(pool.map(square, numbers))
+        out["tasks, asynchronous"] = rate(BATCH, lambda: list(pool.map(square, numbers)), 1.0)
+        out["tasks, synchronous"] = rate(1, lambda: pool.submit(nothing).result())
+    return out
+
+
+SYSTEMS = {"miniray": run_miniray, "ray": run_ray, "pool": run_pool, "executor": run_executor}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("system", choices=SYSTEMS)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--array-mb", type=int, default=800)
+    args = parser.parse_args()
+    print(json.dumps(SYSTEMS[args.system](args.workers, args.array_mb)))
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""miniray: Ray's programming model on a minimal C core.
+
+    import miniray as ray
+
+    @ray.remote
+    def add(a, b):
+        return a + b
+
+    ray.init(num_workers=2)
+    print(ray.get(add.remote(1, 2)))    # 3
+
+Names and meaning are Ray's.  What miniray does not have raises an AttributeError that says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import _core, _errors, _pickle, exceptions
+from ._core import ObjectRef, contains, get, put
+from ._session import Context, init, is_initialized, shutdown
+from . import _session
+from ._function import ObjectRefGenerator, RemoteFunction, remote
+from ._actor import ActorClass, ActorHandle, ActorMethod, exit_actor, get_actor, method
+from ._api import (available_resources, cancel, cluster_resources, free, get_gpu_ids, kill, nodes, timeline, wait)
+from .runtime_context import RuntimeContext, get_runtime_context
+
+__version__ = "0.1.0"
+__all__ = [
+    "ActorClass", "ActorHandle", "ActorMethod", "Context", "ObjectRef", "ObjectRefGenerator", "RemoteFunction",
+    "RuntimeContext", "available_resources", "cancel", "cluster_resources", "contains", "exceptions", "exit_actor", "free",
+    "get", "get_actor", "get_gpu_ids", "get_runtime_context", "init", "is_initialized", "kill", "method", "nodes", "put",
+    "remote", "shutdown", "timeline", "wait", "batch",
+]
+
+
+def _future(ref: ObjectRef) -> Any:
+    from ._async import to_future
+
+    return to_future(ref)
+
+
+def _await(ref: ObjectRef) -> Any:
+    from ._async import await_ref
+
+    return await_ref(ref)
+
+
+_core.set_hooks(
+    auto_init=_session.ensure, dumps=_pickle.dumps, loads=_pickle.load_buffers, from_status=exceptions._from_status,
+    from_error=exceptions._from_error, escaped=_pickle.escaped, future=_future, await_ref=_await,
+    make_stream=ObjectRefGenerator)
+
+
+class batch:
+    """``with miniray.batch():`` what is submitted inside is one event for the scheduling policy.  Driver only."""
+
+    def __enter__(self) -> "batch":
+        _session.ensure()
+        _core.batch_begin()
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        _core.batch_end()
+
+
+_MISSING = {
+    "util": "placement groups, ActorPool, Queue and the others of ray.util are not here",
+    "data": "only Ray Core's model is here", "train": "only Ray Core's model is here", "tune": "only Ray Core's model is here",
+    "serve": "only Ray Core's model is here", "rllib": "only Ray Core's model is here", "workflow": "only Ray Core's model is here",
+    "dag": "task graphs by bind() are not here; references as arguments are", "client": "there is no remote driver",
+    "java_function": "Python and C are the languages here", "java_actor_class": "Python and C are the languages here",
+    "cpp_function": "C tasks are called from C: see examples/c", "autoscaler": "there is one machine",
+    "wait_for_nodes": "there is one machine", "LOCAL_MODE": "init(num_cpus=1) runs one task at a time",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MISSING:
+        raise AttributeError(f"module 'miniray' has no attribute {name!r}: {_MISSING[name]}. It has: {', '.join(__all__)}")
+    from ._options import nearest
+
+    raise AttributeError(f"module 'miniray' has no attribute {name!r}{nearest(name, __all__)}")

@@ -1,0 +1,321 @@
+"""Actors: remote classes, handles and their methods."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Dict, Optional, Tuple
+
+from . import _core, _options, _signature
+from ._function import _STREAM, export, qualified
+
+_BUILT_IN: Dict[str, tuple] = {  # every actor answers these
+    "__ray_ready__": ((), {}),
+    "__ray_terminate__": ((), {}),
+    "__ray_call__": ((("fn", 0, False), ("args", 2, False), ("kwargs", 4, False)), {}),
+}
+
+
+def method(*args: Any, **options: Any):
+    """Options of one actor method: ``@method(num_returns=2)``.  Also max_task_retries, retry_exceptions."""
+    if args or not options:
+        raise TypeError("The @ray.method decorator must be applied using at least one of its options, for example "
+                        "'@ray.method(num_returns=2)'.")
+    checked = _options.check(options, "actor methods")
+
+    def decorate(function: Any) -> Any:
+        function.__miniray_method__ = checked
+        return function
+
+    return decorate
+
+
+class ClassInfo:
+    """What a handle knows of its class, without the class: travels with handles."""
+
+    def __init__(self, name: str, methods: Dict[str, tuple], is_async: bool, retries: int):
+        self.name = name
+        self.methods = methods  # name -> (described signature, options)
+        self.is_async = is_async
+        self.retries = retries
+        self.session = 0
+        self.numbers: "Dict[tuple, int]" = {}
+
+    def __reduce__(self):
+        return _info, (self.name, self.methods, self.is_async, self.retries, self.session, dict(self.numbers))
+
+    def number(self, name: str, options: Dict[str, Any], n_returns: int) -> int:
+        """The session's function number of a method with these options."""
+        session = _core.session_number()
+        if self.session != session:
+            self.session = session
+            self.numbers = {}
+        key = (name, n_returns, repr(sorted(options.items())) if options else "")
+        if key not in self.numbers:
+            retry = options.get("retry_exceptions", False)
+            flags = _core.DEF_ASYNC if self.is_async else 0
+            flags |= _core.DEF_STREAMING if n_returns == _STREAM else 0
+            flags |= _core.DEF_RETRY_ERRORS if retry else 0
+            flags |= _core.DEF_SYSTEM if name in _BUILT_IN else 0
+            self.numbers[key] = _core.define({
+                "kind": _core.DEF_METHOD, "name": options.get("name") or f"{self.name}.{name}", "entry": name,
+                "n_returns": 1 if n_returns == _STREAM else n_returns, "needs": [], "flags": flags,
+                "max_retries": options.get("max_task_retries", self.retries),
+                "window": options.get("_generator_backpressure_num_objects")})
+        return self.numbers[key]
+
+
+def _info(name, methods, is_async, retries, session, numbers) -> ClassInfo:
+    info = ClassInfo(name, methods, is_async, retries)
+    info.session = session
+    info.numbers = numbers
+    return info
+
+
+def _describe_class(cls: type, retries: int) -> ClassInfo:
+    methods: Dict[str, tuple] = {}
+    is_async = False
+    for name in dir(cls):
+        plain = inspect.getattr_static(cls, name)
+        bound = isinstance(plain, (staticmethod, classmethod))
+        function = plain.__func__ if bound else plain
+        if not inspect.isroutine(function) or not (inspect.isfunction(function) or hasattr(function, "__wrapped__")):
+            continue
+        if len(name.encode()) > 63:
+            raise ValueError(f"the method name {name} has more than 63 bytes")
+        options = dict(getattr(function, "__miniray_method__", {}))
+        is_async = is_async or inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+        if "num_returns" not in options and (inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)):
+            options["num_returns"] = "streaming"
+        methods[name] = (_signature.describe(function, not isinstance(plain, staticmethod)), options)
+    return ClassInfo(qualified(cls), {**methods, **_BUILT_IN}, is_async, retries)
+
+
+class ActorMethod(_core.Submitter):
+    """One method of one actor: ``handle.method.remote(x)``."""
+
+    def __init__(self, info: ClassInfo, name: str, ref: "_core.ObjectRef", options: Optional[Dict[str, Any]] = None):
+        self._info = info
+        self._name = name
+        self._described, own = info.methods[name]
+        self._options = {**own, **(options or {})}
+        self._actor_ref = ref
+        returns = self._options.get("num_returns", 1)
+        self._n_returns = _STREAM if isinstance(returns, str) else returns
+        self._min_args, self._max_args = _signature.limits(self._described)
+        self._waits = True  # max_pending_calls of the actor is not known here
+
+    def __call__(self, *args: Any, **kwargs: Any):
+        raise TypeError("Actor methods cannot be called directly. Instead of running "
+                        f"'object.{self._name}()', try 'object.{self._name}.remote()'.")
+
+    def _check(self, args: tuple, kwargs: dict) -> None:
+        _signature.check(self._described, args, kwargs)
+
+    def _prepare(self) -> None:
+        self._number = self._info.number(self._name, self._options, self._n_returns)
+        self._number_session = _core.session_number()
+
+    def options(self, **options: Any) -> "ActorMethod":
+        """The same method with other options (num_returns, name, max_task_retries, retry_exceptions)."""
+        return ActorMethod(self._info, self._name, self._actor_ref, {**self._options, **_options.check(options, "actor methods")})
+
+    def __reduce__(self):
+        return ActorMethod, (self._info, self._name, self._actor_ref, self._options)
+
+    def __repr__(self) -> str:
+        return f"<method {self._info.name}.{self._name} of an actor>"
+
+
+class ActorHandle:
+    """A reference to an actor; can be passed to tasks and actors.  The actor ends when its last handle is gone."""
+
+    def __init__(self, info: ClassInfo, ref: "_core.ObjectRef"):
+        self._info = info
+        self._ref = ref
+
+    def __getattr__(self, name: str) -> ActorMethod:
+        if name.startswith("_ray_") or name in ("_info", "_ref"):
+            raise AttributeError(name)
+        if name not in self._info.methods:
+            raise AttributeError(f"'{self._info.name}' object has no attribute '{name}'"
+                                 f"{_options.nearest(name, self._info.methods)}")
+        made = self.__dict__[name] = ActorMethod(self._info, name, self._ref)
+        return made
+
+    # These names exist on every object, so __getattr__ would not see them.
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__") and name not in _OWN:
+            info = object.__getattribute__(self, "__dict__").get("_info")
+            if info is not None and name in info.methods and name not in ("__init__", "__new__"):
+                return ActorMethod(info, name, self._ref)
+        return object.__getattribute__(self, name)
+
+    @property
+    def _actor_id(self) -> "_core.ObjectRef":
+        return self._ref
+
+    def __dir__(self):
+        return sorted(self._info.methods)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ActorHandle) and self._ref == other._ref
+
+    def __hash__(self) -> int:
+        return hash(self._ref)
+
+    def __reduce__(self):
+        return ActorHandle, (self._info, self._ref)
+
+    def __deepcopy__(self, memo: dict) -> "ActorHandle":
+        return ActorHandle(self._info, self._ref)
+
+    def __copy__(self) -> "ActorHandle":
+        return ActorHandle(self._info, self._ref)
+
+    def __repr__(self) -> str:
+        return f"Actor({self._info.name}, {self._ref._id:016x})"
+
+
+_OWN = frozenset({"__class__", "__dict__", "__getattr__", "__getattribute__", "__dir__", "__eq__", "__hash__", "__reduce__",
+                  "__reduce_ex__", "__deepcopy__", "__copy__", "__repr__", "__doc__", "__module__", "__weakref__", "__init__",
+                  "__new__", "__setattr__", "__init_subclass__", "__getstate__", "__slots__", "__str__", "__ne__"})
+
+
+class ActorClass:
+    """A class whose instances live in worker processes: ``Counter.remote()``.  Made by :func:`miniray.remote`."""
+
+    def __init__(self, cls: Optional[type], options: Dict[str, Any], info: Optional[ClassInfo] = None):
+        if info is None:
+            if issubclass(cls, BaseException) or any(isinstance(base, ActorClass) for base in cls.__mro__):
+                raise TypeError(f"{cls.__name__} cannot be an actor")
+            info = _describe_class(cls, options.get("max_task_retries", 0))
+        self._cls = cls
+        self._options = options
+        self._info = info
+        self._session = 0
+        self._number = 0
+        self._code: Any = None
+        self.__name__ = cls.__name__ if cls is not None else info.name
+        self.__qualname__ = getattr(cls, "__qualname__", self.__name__)
+        self.__doc__ = getattr(cls, "__doc__", None)
+        self.__module__ = getattr(cls, "__module__", __name__)
+
+    def __call__(self, *args: Any, **kwargs: Any):
+        raise TypeError("Actors cannot be instantiated directly. Instead of "
+                        f"'{self._info.name}()', use '{self._info.name}.remote()'.")
+
+    def __mro_entries__(self, bases: tuple):
+        raise TypeError(f"Attempted to define a subclass of the actor class {self._info.name}: inherit from the plain class, "
+                        "and make the subclass remote.")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in ("_cls", "_info"):
+            raise AttributeError(name)
+        return getattr(self._target(), name)  # class attributes, class and static methods
+
+    def remote(self, *args: Any, **kwargs: Any) -> ActorHandle:
+        """Starts an actor; returns its handle at once, the constructor runs in its process.
+
+        Raises ValueError for a name that is taken, ActorUnschedulableError when no node can ever hold it.
+        """
+        from . import _session
+        from .exceptions import ActorUnschedulableError, TaskUnschedulableError
+
+        options = self._options
+        _session.ensure()
+        _signature.check(self._info.methods["__init__"][0] if "__init__" in self._info.methods else (), args, kwargs)
+        if self._session != _core.session_number():
+            self._prepare()
+        name = options.get("name")
+        if options.get("get_if_exists") and name is None:
+            raise ValueError("The actor name must be specified to use `get_if_exists`.")
+        if options.get("namespace") is not None and name is None:
+            raise ValueError("a namespace is of a name: give name= too")
+        try:
+            ref = _core.create_actor(self._number, args, kwargs, name, options.get("namespace") or _session.namespace(),
+                                     bool(options.get("get_if_exists", False)))
+        except TaskUnschedulableError as why:
+            raise ActorUnschedulableError(str(why)) from None
+        return ActorHandle(self._info, ref)
+
+    def _prepare(self) -> None:
+        options = self._options
+        name = self._info.name
+        code = export(self._target(), options, name)
+        made = _options.definition(options, actor=True)
+        detached = options.get("lifetime") == "detached"
+        made.update(
+            kind=_core.DEF_ACTOR, name=name, entry=name.encode()[:60].decode("utf-8", "ignore"), code=code,
+            max_restarts=options.get("max_restarts", 0), max_retries=options.get("max_task_retries", 0),
+            max_concurrency=options.get("max_concurrency", 1000 if self._info.is_async else 1),
+            max_pending=options.get("max_pending_calls", -1) if options.get("max_pending_calls", -1) > 0 else -1,
+            flags=made["flags"] | (_core.DEF_ASYNC if self._info.is_async else 0) | (_core.DEF_DETACHED if detached else 0))
+        self._number = _core.define(made)
+        self._code = code
+        self._session = _core.session_number()
+
+    def options(self, **options: Any) -> "ActorClass":
+        """The same class with other options (those of :func:`miniray.remote`); the original is not changed."""
+        return ActorClass(self._target(), {**self._options, **_options.check(options, "actors")})
+
+    def bind(self, *args: Any, **kwargs: Any):
+        raise NotImplementedError("task graphs by bind() are not supported; remote() is")
+
+    def __reduce__(self):
+        if self._session and self._session == _core.session_number() and _core.encoding():
+            return _attached_class, (self._options, self._info, self._code, self._number, self._session)
+        return ActorClass, (self._target(), self._options)
+
+    def _target(self) -> type:
+        if self._cls is None:  # it came from another process: its code is in the session
+            self._cls = _core.get(self._code).target
+        return self._cls
+
+    def __dir__(self):
+        return sorted({*dir(self._target()), "remote", "options"})
+
+    def __repr__(self) -> str:
+        return f"<remote class {self._info.name}>"
+
+
+def _attached_class(options, info, code, number, session) -> ActorClass:
+    made = ActorClass(None, options, info)
+    made._code = code
+    made._number = number
+    made._session = session
+    return made
+
+
+_found: "Dict[Tuple[int, int], ClassInfo]" = {}
+
+
+def get_actor(name: str, namespace: Optional[str] = None) -> ActorHandle:
+    """The handle of a named actor.  ValueError when there is none (any more)."""
+    from . import _session
+
+    if not isinstance(name, str) or not name:
+        raise ValueError("Please supply a non-empty value to get_actor")
+    if namespace is not None:
+        _options._namespace("namespace", namespace)
+    _session.ensure()
+    found = _core.find_actor(name, namespace or _session.namespace())
+    if found is None:
+        raise ValueError(
+            f"Failed to look up actor with name '{name}'. This could because 1. You are trying to look up a named actor you "
+            "didn't create. 2. The named actor died. 3. You did not use a namespace matching the namespace of the actor.")
+    ref, number = found
+    key = (_core.session_number(), number)
+    if key not in _found:
+        code, _name = _core.func_code(number)
+        _found[key] = _describe_class(_core.get(code).target, 0)
+    return ActorHandle(_found[key], ref)
+
+
+def exit_actor() -> None:
+    """Ends the actor that calls it, after this method.  TypeError outside of an actor."""
+    from . import _session
+    from ._errors import ActorExit
+
+    if _session.current_instance() is None:
+        raise TypeError("exit_actor called on a non-actor worker.")
+    raise ActorExit()

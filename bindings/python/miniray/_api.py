@@ -1,0 +1,122 @@
+"""The functions of the package that are not classes: wait, kill, cancel, and looking around."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Tuple, Union
+
+from . import _core, _session
+from ._actor import ActorHandle
+from ._core import ObjectRef
+from ._function import ObjectRefGenerator
+
+
+def wait(refs: List[ObjectRef], *, num_returns: int = 1, timeout: Optional[float] = None,
+         fetch_local: bool = True) -> Tuple[List[ObjectRef], List[ObjectRef]]:
+    """Waits until `num_returns` of the references are ready (a value or an error).
+
+    timeout: seconds; None waits for ever, 0 only looks.  Returns (ready, not ready), both in the order given; at most
+    `num_returns` are in the first.  ValueError for duplicates and for a num_returns that is not in 1..len(refs).
+    """
+    if isinstance(refs, (ObjectRef, ObjectRefGenerator)):
+        raise TypeError("wait() expected a list of ray.ObjectRef or ray.ObjectRefGenerator, got a single ray.ObjectRef")
+    if not isinstance(refs, list):
+        raise TypeError(f"wait() expected a list of ray.ObjectRef, got {type(refs)}")
+    for ref in refs:
+        if not isinstance(ref, ObjectRef):
+            raise TypeError(f"wait() expected a list of ray.ObjectRef, got list containing {type(ref)}")
+    if timeout is not None and timeout < 0:
+        raise ValueError(f"The 'timeout' argument must be nonnegative. Received {timeout}")
+    if not isinstance(num_returns, int) or isinstance(num_returns, bool):
+        raise TypeError(f"num_returns is an int, not {type(num_returns)}")
+    if not refs:
+        return [], []
+    if len(set(refs)) != len(refs):
+        raise ValueError("Wait requires a list of unique object refs.")
+    if num_returns <= 0:
+        raise ValueError(f"Invalid number of objects to return {num_returns}.")
+    if num_returns > len(refs):
+        raise ValueError("num_returns cannot be greater than the number of objects provided to ray.wait.")
+    flags = _core.wait(refs, num_returns, timeout)
+    ready: List[ObjectRef] = []
+    rest: List[ObjectRef] = []
+    for ref, is_ready in zip(refs, flags):
+        (ready if is_ready and len(ready) < num_returns else rest).append(ref)
+    return ready, rest
+
+
+def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
+    """Kills the actor's process at once; its pending calls fail with ActorDiedError.  no_restart=False: it may restart."""
+    if not isinstance(actor, ActorHandle):
+        raise ValueError(f"ray.kill() only supported for actors. For tasks, try ray.cancel(). Got: {type(actor)}.")
+    _core.kill(actor._ref, no_restart)
+
+
+def cancel(ref: Union[ObjectRef, ObjectRefGenerator], *, force: bool = False, recursive: bool = True) -> None:
+    """Cancels the task that makes the reference: not started, it never runs; running, it gets a KeyboardInterrupt (an
+    async method: CancelledError).  get() then raises TaskCancelledError.  A finished task stays as it is.
+
+    force: kill the process at once (tasks only).  recursive: also what the task started.
+    """
+    if isinstance(ref, ObjectRefGenerator):
+        ref = ref._task
+    if not isinstance(ref, ObjectRef):
+        raise TypeError(f"ray.cancel() only supported for object refs. For actors, try ray.kill(). Got: {type(ref)}.")
+    _core.cancel(ref, force, recursive)
+
+
+def free(object_refs: Union[ObjectRef, List[ObjectRef]], local_only: bool = False) -> None:
+    """Gives objects up now, whoever still refers to them: later gets raise ObjectFreedError."""
+    _core.free([object_refs] if isinstance(object_refs, ObjectRef) else object_refs)
+
+
+def nodes() -> List[Dict[str, Any]]:
+    """The nodes: NodeID, Alive, Resources and more."""
+    _session.ensure()
+    out = []
+    for number, node in enumerate(_session.state("nodes")):
+        out.append({
+            "NodeID": f"{node.get('node', number):x}", "Alive": bool(node.get("alive", True)),
+            "NodeName": node.get("name", ""), "NodeManagerHostname": node.get("name", ""), "NodeManagerAddress": "127.0.0.1",
+            "Resources": node.get("total", node.get("resources", {})), "Labels": node.get("labels", {}), "alive": bool(node.get("alive", True)),
+        })
+    return out
+
+
+def cluster_resources() -> Dict[str, float]:
+    """All resources of all nodes: {"CPU": 2.0, ...}; memory in bytes."""
+    _session.ensure()
+    return dict(_session.state("resources")["total"])
+
+
+def available_resources() -> Dict[str, float]:
+    """What of them is free at this instant."""
+    _session.ensure()
+    return {name: amount for name, amount in _session.state("resources")["available"].items() if amount}
+
+
+def timeline(filename: Optional[str] = None) -> Optional[List[Dict[str, Any]]]:
+    """What ran where and when: a list of dicts {task, fn, node, slot, submitted, ready, started, ended, outcome, bytes}.
+
+    Times are ns since the session began, -1 where it has not come to that.  filename: writes it there as a JSON array
+    of Chrome trace events (chrome://tracing, Perfetto) and returns None.
+    """
+    _session.ensure()
+    tasks = _session.state("tasks")
+    if filename is None:
+        return tasks
+    import json
+
+    events = [{"name": t.get("fn", ""), "cat": t.get("outcome", ""), "ph": "X", "pid": t.get("node", 0), "tid": t.get("slot", 0),
+               "ts": t["started"] / 1e3, "dur": max(0, t["ended"] - t["started"]) / 1e3}
+              for t in tasks if t.get("started", -1) >= 0 and t.get("ended", -1) >= 0]
+    with open(filename, "w", encoding="utf-8") as file:
+        json.dump(events, file)
+    return None
+
+
+def get_gpu_ids() -> List[int]:
+    """The GPUs given to this task or actor; empty where GPUs are only counted."""
+    import os
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return [int(x) for x in visible.split(",") if x.strip().isdigit()] if _core.is_worker() else []

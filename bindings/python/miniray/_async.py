@@ -1,0 +1,84 @@
+"""References that can be awaited.  One thread, started when first needed, waits for the notes of the core."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from concurrent.futures import Future
+from typing import Any, Dict, Generator, Optional
+
+from . import _core, _session
+from .exceptions import RaySystemError
+
+_lock = threading.Lock()
+_pending: "Dict[int, tuple]" = {}
+_numbers = itertools.count(1)
+_thread: Optional[threading.Thread] = None
+_stopping = False
+
+
+def _finish(ref: "_core.ObjectRef", future: Future) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        value = _core.get(ref, timeout=60)
+    except BaseException as why:
+        future.set_exception(why)
+    else:
+        future.set_result(value)
+
+
+def _run() -> None:
+    while not _stopping:
+        for number in _core.ready_wait():
+            with _lock:
+                entry = _pending.pop(number, None)
+            if entry is not None:
+                _finish(*entry)
+
+
+def _stop() -> None:
+    """Before the session closes: what is still awaited fails, the thread ends."""
+    global _thread, _stopping
+    thread = _thread
+    if thread is None:
+        return
+    _stopping = True
+    _core.ready_wake()
+    thread.join()
+    _thread = None
+    _stopping = False
+    with _lock:
+        left = list(_pending.values())
+        _pending.clear()
+    for _ref, future in left:
+        if future.set_running_or_notify_cancel():
+            future.set_exception(RaySystemError("the miniray session was shut down"))
+
+
+def to_future(ref: "_core.ObjectRef") -> Future:
+    """A concurrent.futures.Future of the value.  Cancelling it does not cancel the task."""
+    global _thread
+    future: Future = Future()
+    with _lock:
+        if _thread is None:
+            _thread = threading.Thread(target=_run, name="miniray-ready", daemon=True)
+            _thread.start()
+            if _stop not in _session._cleanup:
+                _session._cleanup.append(_stop)
+        number = next(_numbers)
+        _pending[number] = (ref, future)
+    try:
+        _core.on_ready(ref, number)
+    except BaseException:
+        with _lock:
+            _pending.pop(number, None)
+        raise
+    return future
+
+
+def await_ref(ref: "_core.ObjectRef") -> Generator[Any, None, Any]:
+    """The iterator of ``await ref``."""
+    import asyncio
+
+    return asyncio.wrap_future(to_future(ref), loop=asyncio.get_running_loop()).__await__()

@@ -1,0 +1,138 @@
+"""An async actor: one event loop on the main thread; calls are its tasks, in no order."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import sys
+from typing import Any, Dict
+
+from . import _core, _errors, _worker
+from ._worker import _Left
+
+
+class _Serving:
+    def __init__(self, instance: Any):
+        self.instance = instance
+        self.loop = asyncio.new_event_loop()
+        self.tasks: "Dict[int, asyncio.Task]" = {}
+        self.leaving = False
+        self.eager = sys.version_info >= (3, 12)
+
+    def readable(self) -> None:
+        """Takes what has come.  False: nothing more now; None: the node is gone."""
+        while not self.leaving:
+            call = _core.next_call(False)
+            if call is None:
+                self.stop(at_once=True)
+                return
+            if call is False:
+                return
+            if call.kind == _core.CALL_METHOD:
+                self.begin(call)
+            elif call.kind == _core.CALL_CANCEL:
+                task = self.tasks.get(call.task)
+                call.finish(_core.OK)
+                if task is not None:
+                    task.cancel()
+            else:
+                kind = call.kind
+                call.finish(_core.OK)
+                if kind == _core.CALL_COLLECT:
+                    gc.collect()
+                elif kind == _core.CALL_LEAVE:
+                    self.stop(at_once=False)
+
+    def begin(self, call: "_core.Call") -> None:
+        function = _worker._methods.get(call.func)
+        if function is None:
+            function = _worker._methods[call.func] = _worker.method_of(call.entry)
+        if not call.start(False):
+            call.finish(_core.E_CANCELLED)
+            return
+        try:
+            args, kwargs = call.arguments()
+            made = function(self.instance, *args, **kwargs)
+            del args, kwargs
+        except BaseException as exc:
+            self.fail(call, exc)
+            return
+        if not inspect.iscoroutine(made) and not inspect.isasyncgen(made):
+            self.end(call, made)
+            return
+        coroutine = self.follow(call, made)
+        if self.eager:
+            task = asyncio.Task(coroutine, loop=self.loop, eager_start=True)
+            if task.done():
+                return
+        else:
+            task = self.loop.create_task(coroutine)
+        number = call.task
+        self.tasks[number] = task
+        task.add_done_callback(lambda _task: self.over(number))
+
+    async def follow(self, call: "_core.Call", made: Any) -> None:
+        try:
+            if inspect.isasyncgen(made):
+                async for item in made:
+                    call.emit(item)
+                if not call.done:
+                    call.finish(_core.OK)
+                return
+            value = await made
+        except asyncio.CancelledError:
+            if not call.done:
+                call.finish(_core.E_CANCELLED)
+        except BaseException as exc:
+            self.fail(call, exc)
+        else:
+            self.end(call, value)
+
+    def end(self, call: "_core.Call", value: Any) -> None:
+        try:
+            if call.flags & _core.DEF_STREAMING:
+                for item in value:
+                    call.emit(item)
+            else:
+                call.give_all(value)
+        except BaseException as exc:
+            self.fail(call, exc)
+            return
+        call.finish(_core.OK)
+
+    def fail(self, call: "_core.Call", exc: BaseException) -> None:
+        from .exceptions import AsyncioActorExit
+
+        try:
+            _worker._fail(call, _errors.ActorExit() if isinstance(exc, AsyncioActorExit) else exc)
+        except _Left:
+            self.stop(at_once=True)
+
+    def over(self, number: int) -> None:
+        self.tasks.pop(number, None)
+        if self.leaving and not self.tasks:
+            self.loop.stop()
+
+    def stop(self, at_once: bool) -> None:
+        self.leaving = True
+        if at_once or not self.tasks:
+            self.loop.stop()
+
+
+def serve(instance: Any, _concurrency: int) -> None:
+    """Runs calls until told to leave."""
+    serving = _Serving(instance)
+    asyncio.set_event_loop(serving.loop)
+    serving.loop.add_reader(_core.call_fd(), serving.readable)
+    serving.loop.call_soon(serving.readable)
+    try:
+        serving.loop.run_forever()
+        left = [task for task in serving.tasks.values() if not task.done()]
+        for task in left:
+            task.cancel()
+        if left:
+            serving.loop.run_until_complete(asyncio.wait(left, timeout=1))
+    finally:
+        serving.loop.remove_reader(_core.call_fd())
+        serving.loop.close()

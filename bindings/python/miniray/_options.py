@@ -1,0 +1,283 @@
+"""Options of remote functions and actors: all names of Ray are known; types and ranges are checked where they are given.
+
+An option that miniray does not honour is refused here, with what it does honour.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import warnings
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from . import _core
+
+UNIT = 10000
+Need = Tuple[str, int]
+
+
+def nearest(name: str, names) -> str:
+    """', did you mean X?' or ''."""
+    near = difflib.get_close_matches(name, list(names), 1, 0.6)
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
+def _typed(name: str, value: Any, types: tuple, words: str) -> None:
+    if isinstance(value, bool) and bool not in types or not isinstance(value, types):
+        raise TypeError(f"The type of keyword '{name}' must be {words}, but received type {type(value)}")
+
+
+def _amount(name: str, value: Any) -> None:
+    """A quantity >= 0 in steps of 0.0001."""
+    _typed(name, value, (int, float), "a number")
+    if value < 0 or math.isnan(value) or math.isinf(value):
+        raise ValueError(f"The quantity of resource {name} cannot be negative, infinite or NaN: {value}")
+    if abs(value * UNIT - round(value * UNIT)) > 1e-6:
+        raise ValueError(f"The precision of the fractional quantity of resource {name} cannot go beyond 0.0001: {value}")
+
+
+def _gpus(name: str, value: Any) -> None:
+    _amount(name, value)
+    if value > 1 and value != int(value):
+        raise ValueError(f"num_gpus above 1 must be a whole number, not {value}")
+
+
+def _resources(name: str, value: Any) -> None:
+    _typed(name, value, (dict,), "a dict")
+    for key, amount in value.items():
+        _typed("a key of resources", key, (str,), "a str")
+        if key in ("CPU", "GPU", "memory", "object_store_memory"):
+            option = {"CPU": "num_cpus", "GPU": "num_gpus"}.get(key, key)
+            raise ValueError(f"Use the '{option}' keyword instead of '{key}' in 'resources' keyword")
+        if not key:
+            raise ValueError("a resource needs a name")
+        _amount(key, amount)
+
+
+def _whole(words: str, least: int) -> Callable[[str, Any], None]:
+    def check(name: str, value: Any) -> None:
+        _typed(name, value, (int,), "an int")
+        if value < least:
+            raise ValueError(f"The keyword '{name}' only accepts {words}, not {value}")
+        if value > 2**31 - 1:
+            raise ValueError(f"The keyword '{name}' is at most {2**31 - 1}, not {value}")
+    return check
+
+
+def _num_returns(name: str, value: Any) -> None:
+    words = "None, a non-negative integer, \"streaming\" (for generators), or \"dynamic\""
+    if isinstance(value, str):
+        if value not in ("streaming", "dynamic"):
+            raise ValueError(f"The keyword 'num_returns' only accepts {words}, not {value!r}")
+        return
+    _typed(name, value, (int,), words)
+    if not 0 <= value <= 65535:
+        raise ValueError(f"The keyword 'num_returns' only accepts {words}, not {value}")
+
+
+def _memory(name: str, value: Any) -> None:
+    _typed(name, value, (int, float), "a number of bytes")
+    if value < 0 or value != int(value):
+        raise ValueError(f"The keyword 'memory' is a whole number of bytes >= 0, not {value}")
+
+
+def _text(name: str, value: Any) -> None:
+    _typed(name, value, (str,), "a str")
+
+
+def _actor_name(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"actor name should be None or a string, not {type(value)}")
+    if not value:
+        raise ValueError("Actor name cannot be an empty string.")
+    if len(value.encode()) > 119:
+        raise ValueError("an actor's name has at most 119 bytes")
+
+
+def _namespace(name: str, value: Any) -> None:
+    if not isinstance(value, str) or not value:
+        raise ValueError('`""` is not a valid namespace. Pass None to not specify a namespace.')
+
+
+def _lifetime(name: str, value: Any) -> None:
+    if value not in ("detached", "non_detached"):
+        raise ValueError("actor `lifetime` argument must be one of 'detached', 'non_detached' and 'None'.")
+    if value == "detached":
+        _once("detached", "a detached actor lives until the node ends: here that is when the driver's session ends")
+
+
+def _bool(name: str, value: Any) -> None:
+    _typed(name, value, (bool,), "a bool")
+
+
+def _retry(name: str, value: Any) -> None:
+    if isinstance(value, bool):
+        return
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"The keyword 'retry_exceptions' must be a bool or a list of exception classes, not {type(value)}")
+    for kind in value:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise TypeError(f"retry_exceptions must be either a boolean or a list of exceptions, not {kind!r}")
+
+
+def _seconds(name: str, value: Any) -> None:
+    _typed(name, value, (int, float), "a number of seconds")
+    if not value >= 0 or value > 9e8:
+        raise ValueError(f"The keyword '{name}' is a number of seconds >= 0, not {value}")
+
+
+def _labels(name: str, value: Any) -> None:
+    _typed(name, value, (dict,), "a dict")
+    for key, text in value.items():
+        if not isinstance(key, str) or not isinstance(text, str):
+            raise TypeError(f"The keyword '{name}' maps str to str, not {key!r} to {text!r}")
+
+
+def _priority(name: str, value: Any) -> None:
+    _typed(name, value, (int,), "an int")
+    if abs(value) > 1000000:
+        raise ValueError(f"priority lies within -1000000 .. 1000000, not {value}")
+
+
+def _strategy(name: str, value: Any) -> None:
+    if isinstance(value, str):
+        if value not in ("DEFAULT", "SPREAD"):
+            raise ValueError(f'scheduling_strategy is "DEFAULT", "SPREAD" or a NodeAffinitySchedulingStrategy, not {value!r}')
+    elif not hasattr(value, "node_id") or not hasattr(value, "soft"):
+        raise TypeError(
+            'scheduling_strategy is "DEFAULT", "SPREAD" or a NodeAffinitySchedulingStrategy; '
+            f"{type(value).__name__} is not supported")
+
+
+def _runtime_env(name: str, value: Any) -> None:
+    _typed(name, value, (dict,), "a dict")
+    for key in value:
+        if key != "env_vars":
+            raise ValueError(f"runtime_env: {key!r} is not supported; 'env_vars' is")
+    _labels("runtime_env['env_vars']", value.get("env_vars") or {})
+
+
+def _nothing(why: str) -> Callable[[str, Any], None]:
+    def check(name: str, value: Any) -> None:
+        raise ValueError(f"the option '{name}' is not supported: {why}")
+    return check
+
+
+def _default_only(allowed: tuple, why: str) -> Callable[[str, Any], None]:
+    def check(name: str, value: Any) -> None:
+        if value not in allowed:
+            raise ValueError(f"the option '{name}' is not supported: {why}")
+    return check
+
+
+_GROUPS = "placement groups do not exist here; use resources=, scheduling_strategy='SPREAD' or node affinity"
+_COMMON: "Dict[str, Callable[[str, Any], None]]" = {
+    "num_cpus": _amount, "num_gpus": _gpus, "memory": _memory, "resources": _resources, "runtime_env": _runtime_env,
+    "scheduling_strategy": _strategy,
+    "accelerator_type": _nothing("name the accelerator as a custom resource instead, resources={'A100': 1}"),
+    "object_store_memory": _nothing("results are never refused for it; set [store] capacity"),
+    "placement_group": _default_only(("default",), _GROUPS),
+    "placement_group_bundle_index": _default_only((-1,), _GROUPS),
+    "placement_group_capture_child_tasks": _default_only((False,), _GROUPS),
+    "enable_task_events": _bool,
+    "label_selector": _nothing("use scheduling_strategy or custom resources"),
+    "fallback_strategy": _nothing("use scheduling_strategy or custom resources"),
+    "_metadata": lambda name, value: None, "_labels": _labels,
+    "priority": _priority, "estimate_s": _seconds, "deadline_s": _seconds, "limit_s": _seconds, "user": _text,
+    "labels": _labels, "name": _text,
+}
+_TASK: "Dict[str, Callable[[str, Any], None]]" = {
+    **_COMMON, "max_calls": _whole("0 or a positive integer", 0), "num_returns": _num_returns,
+    "max_retries": _whole("0, -1 or a positive integer", -1), "retry_exceptions": _retry,
+    "_generator_backpressure_num_objects": _whole("-1 or a positive integer", -1),
+}
+_ACTOR: "Dict[str, Callable[[str, Any], None]]" = {
+    **_COMMON, "name": _actor_name, "namespace": _namespace, "lifetime": _lifetime, "get_if_exists": _bool,
+    "max_restarts": _whole("-1, 0 or a positive integer", -1),
+    "max_task_retries": _whole("-1, 0 or a positive integer", -1),
+    "max_concurrency": _whole("a positive integer", 1),
+    "max_pending_calls": _whole("-1 or a positive integer", -1),
+    "concurrency_groups": _nothing("max_concurrency is"),
+    "allow_out_of_order_execution": _nothing("async and threaded actors (max_concurrency) have no order already"),
+    "enable_tensor_transport": _nothing("arrays travel through the object store without a copy"),
+}
+_METHOD: "Dict[str, Callable[[str, Any], None]]" = {
+    "num_returns": _num_returns, "name": _text, "max_task_retries": _whole("-1, 0 or a positive integer", -1),
+    "retry_exceptions": _retry, "_generator_backpressure_num_objects": _whole("-1 or a positive integer", -1),
+    "concurrency_group": _nothing("max_concurrency is"), "enable_task_events": _bool,
+    "tensor_transport": _nothing("arrays travel through the object store without a copy"),
+}
+_TABLES = {"remote functions": _TASK, "actors": _ACTOR, "actor methods": _METHOD}
+_warned: "set[str]" = set()
+
+
+def _once(key: str, text: str) -> None:
+    if key not in _warned:
+        _warned.add(key)
+        warnings.warn(text, RuntimeWarning, stacklevel=5)
+
+
+def check(options: Dict[str, Any], what: str) -> Dict[str, Any]:
+    """The options without those that are None.  ValueError / TypeError as in Ray; `what` is a key of _TABLES."""
+    table = _TABLES[what]
+    for name, value in options.items():
+        rule = table.get(name)
+        if rule is None:
+            other = next((w for w, t in _TABLES.items() if name in t and w != what), None)
+            if name in _TASK or name in _ACTOR:
+                raise ValueError(f"Invalid option keyword {name!r} for {what}: it is one of {other}. "
+                                 f"Valid ones are {sorted(table)}.")
+            raise ValueError(f"Invalid option keyword {name!r} for {what}{nearest(name, table)} "
+                             f"Valid ones are {sorted(table)}.")
+        if value is not None:
+            rule(name, value)
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _steps(value: float) -> int:
+    return int(round(value * UNIT))
+
+
+def needs(options: Dict[str, Any], actor: bool) -> Tuple[Optional[List[Need]], Optional[List[Need]]]:
+    """What is needed to start, and (actors) while living; None: the default."""
+    others: List[Need] = []
+    if options.get("num_gpus"):
+        others.append(("GPU", _steps(options["num_gpus"])))
+    if options.get("memory"):
+        others.append(("memory", int(options["memory"])))
+    others += [(name, _steps(amount)) for name, amount in options.get("resources", {}).items() if amount]
+    if "num_cpus" in options:
+        cpus = [("CPU", _steps(options["num_cpus"]))] if options["num_cpus"] else []
+        return cpus + others, (cpus + others if actor else None)
+    if not others:
+        return None, None
+    return [("CPU", UNIT)] + others, (others if actor else None)
+
+
+def _ns(options: Dict[str, Any], name: str) -> int:
+    return int(options[name] * 1e9) if name in options else -1
+
+
+def definition(options: Dict[str, Any], actor: bool) -> Dict[str, Any]:
+    """The part of _core.define's dict that comes from options."""
+    want, living = needs(options, actor)
+    out: Dict[str, Any] = {
+        "needs": want, "living": living, "priority": options.get("priority"), "user": options.get("user"),
+        "estimate": _ns(options, "estimate_s"), "deadline": _ns(options, "deadline_s"), "limit": _ns(options, "limit_s"),
+        "labels": list(options.get("labels", {}).items()) or None,
+    }
+    strategy = options.get("scheduling_strategy", "DEFAULT")
+    flags = 0
+    if strategy == "SPREAD":
+        out["schedule"] = _core.SCHEDULE_SPREAD
+    elif not isinstance(strategy, str):
+        out["schedule"] = _core.SCHEDULE_NODE
+        out["node"] = int(str(strategy.node_id), 16)
+        flags |= _core.DEF_SOFT_NODE if strategy.soft else 0
+    env = options.get("runtime_env", {}).get("env_vars")
+    if env:
+        import zlib
+
+        out["env"] = zlib.crc32(repr(sorted(env.items())).encode()) or 1
+    out["flags"] = flags
+    return out

@@ -1,0 +1,74 @@
+"""Pickling of what the extension's own encoder does not take: protocol 5 through cloudpickle, buffers out of band."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import warnings
+from typing import Any, List, Tuple
+
+_warned = False
+
+
+def load_buffers(data: Any, buffers: List[Any]) -> Any:
+    """The object of a pickle and its buffers."""
+    return pickle.loads(data, buffers=buffers)
+
+
+def dumps(obj: Any) -> Tuple[bytes, List[Any]]:
+    """The pickle of `obj` and the raw buffers that it refers to.  TypeError names what cannot be pickled."""
+    import cloudpickle
+
+    buffers: List[Any] = []
+
+    def out_of_band(buffer: pickle.PickleBuffer) -> bool:
+        try:
+            raw = buffer.raw()
+        except BufferError:  # not contiguous: stays inside
+            return True
+        buffers.append(raw)
+        return False
+
+    file = io.BytesIO()
+    try:
+        cloudpickle.CloudPickler(file, protocol=5, buffer_callback=out_of_band).dump(obj)
+    except RecursionError as why:
+        raise RecursionError(f"Could not serialize an object of {type(obj).__name__}: it nests too deeply") from why
+    except (TypeError, pickle.PicklingError, AttributeError, NotImplementedError, ValueError) as why:
+        name = getattr(obj, "__qualname__", None) or f"an object of {type(obj).__name__}"
+        raise TypeError(
+            f"Could not serialize {name}: {why}. It, or something it refers to, cannot leave this process; "
+            "make that thing inside the task, or keep it in an actor.") from why
+    data = file.getvalue()
+    limit = code_limit.current
+    if limit is not None and len(data) + sum(len(b) for b in buffers) > limit.most:
+        raise ValueError(
+            f"The remote function {limit.name} is too large ({len(data) >> 20} MiB > {limit.most >> 20} MiB): it, or its "
+            "closure, holds a large object. Pass that as an argument, by put().")
+    return data, buffers
+
+
+def escaped(hex_id: str) -> None:
+    """Called when a reference is pickled outside of a call: nobody can count that copy."""
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            f"ObjectRef({hex_id}) was pickled by hand: its object stays until the session ends. Pass references as "
+            "arguments, return or put them instead.", RuntimeWarning, stacklevel=3)
+
+
+class code_limit:
+    """While it is entered, a pickle of more than `most` bytes is refused as too large a function or class."""
+
+    current: "code_limit | None" = None
+
+    def __init__(self, name: str, most: int):
+        self.name = name
+        self.most = most
+
+    def __enter__(self) -> None:
+        code_limit.current = self
+
+    def __exit__(self, *exc: Any) -> None:
+        code_limit.current = None

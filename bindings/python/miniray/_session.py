@@ -1,0 +1,266 @@
+"""The session of this process: init, shutdown, what workers print."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import sys
+import threading
+from typing import Any, Dict, List, Optional
+
+from . import _core, _options
+from .exceptions import RaySystemError
+
+_lock = threading.RLock()
+_context: "Optional[Context]" = None
+_output: Optional[threading.Thread] = None
+_worker_namespace: Optional[str] = None  # of a worker process
+_instance: Any = None  # of the actor that this worker process is
+_actor_ref: Any = None  # its own reference, not counted
+_actor_info: Any = None
+_actor_attempt = 0
+_assigned: "Dict[str, float]" = {}
+_cleanup: "List[Any]" = []  # called at shutdown, before the session closes
+
+_IGNORED = {  # of Ray's init, without a meaning here; accepted silently
+    "include_dashboard", "dashboard_host", "dashboard_port", "job_config", "configure_logging", "logging_level",
+    "logging_format", "logging_config", "storage", "enable_resource_isolation",
+}
+
+
+class Context:
+    """What init() returns; usable as a context manager that shuts down at its end.
+
+    ``address_info``: dict with ``session`` (hex) and ``node_id``; ``namespace``.
+    """
+
+    def __init__(self, session: int, namespace: str):
+        self.address_info: Dict[str, Any] = {"session": f"{session:016x}", "node_id": "0", "address": "local"}
+        self.namespace = namespace
+        self.dashboard_url = ""
+        self.python_version = ".".join(map(str, sys.version_info[:3]))
+
+    def __getitem__(self, key: str) -> Any:
+        return self.address_info[key]
+
+    def __enter__(self) -> "Context":
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        shutdown()
+
+    def disconnect(self) -> None:
+        """The same as miniray.shutdown()."""
+        shutdown()
+
+    def __repr__(self) -> str:
+        return f"<miniray session {self.address_info['session']}, python {self.python_version}, namespace {self.namespace!r}>"
+
+
+def is_initialized() -> bool:
+    """Is a session open in this process?  True in workers."""
+    return _core.session_number() != 0
+
+
+def namespace() -> str:
+    """The namespace of actor names when none is given."""
+    if _worker_namespace is not None:
+        return _worker_namespace
+    return _context.namespace if _context else ""
+
+
+def current_instance() -> Any:
+    return _instance
+
+
+def ensure() -> None:
+    """Opens the default session if none is open."""
+    if not _core.session_number():
+        init()
+
+
+def _text(value: float) -> str:
+    return repr(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def _path(value: Any, what: str) -> str:
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"init({what}=) is a path, not {type(value)}")
+    return os.fspath(value)
+
+
+def _overrides(num_cpus, num_workers, num_gpus, resources, memory, object_store_memory, store, sched, policy, infeasible,
+               log_to_driver) -> List[tuple]:
+    out = []
+
+    def add(section: str, key: str, value: Any, argument: str) -> None:
+        out.append((section, key, str(value), f"init({argument}=)"))
+
+    if num_workers is not None:
+        _options._whole("a positive integer", 1)("num_workers", num_workers)
+        if num_cpus is not None and num_cpus != num_workers:
+            raise ValueError(f"num_workers={num_workers} and num_cpus={num_cpus} contradict each other: give one")
+        add("node", "cpus", num_workers, "num_workers")
+    elif num_cpus is not None:
+        _options._amount("num_cpus", num_cpus)
+        add("node", "cpus", _text(num_cpus), "num_cpus")
+    if num_gpus is not None:
+        _options._amount("num_gpus", num_gpus)
+        add("node", "gpus", _text(num_gpus), "num_gpus")
+    if resources:
+        _options._resources("resources", resources)
+        add("node", "resources", ",".join(f"{k}={_text(v)}" for k, v in resources.items()), "resources")
+    if memory is not None:
+        _options._memory("memory", memory)
+        add("node", "memory", int(memory), "_memory")
+    if object_store_memory is not None:
+        _options._memory("object_store_memory", object_store_memory)
+        add("store", "capacity", int(object_store_memory), "object_store_memory")
+    if store is not None:
+        add("store", "plugin", _path(store, "store"), "store")
+    if sched is not None:
+        add("sched", "plugin", _path(sched, "sched"), "sched")
+    if policy is not None:
+        add("sched", "policy", _path(policy, "policy"), "policy")
+    if infeasible is not None:
+        if infeasible not in ("error", "wait"):
+            raise ValueError(f'init(infeasible=) is "error" or "wait", not {infeasible!r}')
+        add("engine", "infeasible", infeasible, "infeasible")
+    if not isinstance(log_to_driver, bool):
+        raise TypeError(f"init(log_to_driver=) is a bool, not {type(log_to_driver)}")
+    if not log_to_driver:
+        add("engine", "log_to_driver", "false", "log_to_driver")
+    return out
+
+
+def _script_dir() -> str:
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None)
+    return os.path.dirname(os.path.abspath(path)) if path else os.getcwd()
+
+
+def _zygote(names: str) -> List[str]:
+    command = [sys.executable, "-m", "miniray._zygote", "--namespace", names, "--path", _script_dir()]
+    parent = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return command + ["--package", parent]
+
+
+def _check_address(address: Optional[str]) -> None:
+    if address is None:
+        if os.environ.get("RAY_ADDRESS"):
+            raise ConnectionError("RAY_ADDRESS is set, but miniray runs on this machine only: unset it")
+        return
+    if address == "auto":
+        raise ConnectionError("Could not find any running Ray instance: miniray has no daemon; init() starts a session")
+    if address != "local":
+        raise ConnectionError(f"init(address={address!r}): miniray runs on this machine only; leave address out")
+
+
+def init(
+    address: Optional[str] = None, *, num_cpus: Optional[float] = None, num_workers: Optional[int] = None,
+    num_gpus: Optional[float] = None, resources: Optional[Dict[str, float]] = None,
+    object_store_memory: Optional[int] = None, config: Any = None, store: Any = None, sched: Any = None, policy: Any = None,
+    namespace: Optional[str] = None, infeasible: Optional[str] = None, log_to_driver: bool = True,
+    ignore_reinit_error: bool = False, runtime_env: Optional[Dict[str, Any]] = None, local_mode: bool = False,
+    _memory: Optional[float] = None, _system_config: Optional[dict] = None, **unknown: Any,
+) -> Context:
+    """Opens the session of this process: starts the node; worker processes come when needed.
+
+    num_cpus: CPUs that tasks may use at a time (0 and fractions too; default: the usable cores).  num_workers: the same,
+    at least 1.  num_gpus, resources ({name: amount}): what else the node has.  object_store_memory: bytes.
+    config: INI file.  store, sched: name or path of a plugin.  policy: Lua file.  namespace: of actor names.
+    infeasible: "error" (an impossible request raises at the call) or "wait".  log_to_driver: show what workers print.
+    ignore_reinit_error: a second init() returns the open session.
+
+    Arguments win over the environment (MINIRAY_SECTION_KEY), that over the INI file, that over defaults.  Raises
+    ConfigError, PluginError, PolicyError, RuntimeError (already open), TypeError and ValueError for bad arguments.
+    """
+    global _context
+    import inspect
+
+    strange = [name for name in unknown if name not in _IGNORED]
+    if strange:
+        known = [p for p in inspect.signature(init).parameters if p != "unknown"]
+        raise TypeError(f"init() got an unexpected keyword argument {strange[0]!r}{_options.nearest(strange[0], known)}")
+    _check_address(address)
+    if local_mode:
+        raise ValueError("init(local_mode=True) is not supported: use num_cpus=1")
+    if runtime_env:
+        raise ValueError("init(runtime_env=) is not supported: give runtime_env={'env_vars': ...} to tasks and actors")
+    if _system_config:
+        import warnings
+
+        warnings.warn("_system_config is Ray's own and ignored here: see `miniray config help`", RuntimeWarning, stacklevel=2)
+    if namespace is not None:
+        _options._namespace("namespace", namespace)
+    over = _overrides(num_cpus, num_workers, num_gpus, resources, _memory, object_store_memory, store, sched, policy,
+                      infeasible, log_to_driver)
+    with _lock:
+        if _core.session_number():
+            if ignore_reinit_error and _context is not None:
+                return _context
+            where = "a worker: its session is there already" if _core.is_worker() else "this process"
+            raise RuntimeError(
+                f"Maybe you called ray.init twice by accident? A session is open in {where}. init(ignore_reinit_error=True) "
+                "returns it, shutdown() ends it.")
+        home = os.path.dirname(os.path.abspath(__file__))
+        number = _core.open(_path(config, "config") if config is not None else None, over, home, _zygote(namespace or ""),
+                            True, _script_dir())
+        _context = Context(number, namespace or "")
+        _start_output()
+        return _context
+
+
+def shutdown(_exiting_interpreter: bool = False) -> None:
+    """Ends the session: all its processes, and all its objects.  What workers printed has been shown when it returns.
+    Without a session, nothing happens.  RaySystemError in a worker."""
+    global _context
+    with _lock:
+        if not _core.session_number():
+            return
+        if _core.is_worker():
+            raise RaySystemError("shutdown() in a worker: only the driver ends the session")
+        for clean in list(_cleanup):
+            clean()
+        _context = None
+        _core.close()
+        _stop_output()
+
+
+def _print_lines() -> None:
+    while True:
+        try:
+            line = _core.output_next()
+        except Exception:
+            return  # the session broke; whoever waits is told
+        if line is None:
+            return
+        pid, is_stderr, name, text = line
+        stream = sys.stderr if is_stderr else sys.stdout
+        try:
+            stream.write(f"({name} pid={pid}) {text}\n" if name else f"(pid={pid}) {text}\n")
+            stream.flush()
+        except (ValueError, OSError, AttributeError):
+            pass  # the program closed its own stream
+
+
+def _start_output() -> None:
+    global _output
+    _output = threading.Thread(target=_print_lines, name="miniray-output", daemon=True)
+    _output.start()
+
+
+def _stop_output() -> None:
+    global _output
+    if _output is not None and _output is not threading.current_thread():
+        _output.join()
+    _output = None
+
+
+def state(what: str) -> Any:
+    """One table of the node, from its JSON."""
+    return json.loads(_core.state(what))
+
+
+atexit.register(lambda: None if _core.session_number() == 0 or _core.is_worker() else shutdown(True))

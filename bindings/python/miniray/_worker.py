@@ -1,0 +1,239 @@
+"""What a Python worker process does: take a call, run it, again.
+
+Plain tasks and plain actors run on the main thread (so that a cancel can interrupt them), async actors on one event
+loop, actors with max_concurrency on a pool of threads.
+"""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import os
+import sys
+from typing import Any, Callable, Dict, Optional
+
+from . import _core, _errors, _session
+
+_functions: "Dict[int, Callable]" = {}
+_retry: "Dict[int, Any]" = {}
+_methods: "Dict[int, Any]" = {}
+_current: "Optional[_core.Call]" = None
+
+
+class _CannotLoad:
+    """Stands for a function that could not be loaded: each call fails with the first cause."""
+
+    def __init__(self, name: str, why: BaseException):
+        self.name = name
+        self.why = f"{type(why).__name__}: {why}"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError(f"The remote function {self.name} failed to import on the worker: {self.why}. Is everything that it "
+                           "imports installed for, and found by, the worker?")
+
+
+def _load(call: "_core.Call") -> Callable:
+    try:
+        code = _core.get(call.code)
+    except Exception as why:
+        _functions[call.func] = failed = _CannotLoad(call.name, why)
+        return failed
+    if code.env:
+        os.environ.update(code.env)
+    _functions[call.func] = code.target
+    _retry[call.func] = code.retry
+    return code.target
+
+
+def _actor_id() -> Optional[str]:
+    return f"{_session._actor_ref._id:016x}" if _session._actor_ref is not None else None
+
+
+def _fail(call: "_core.Call", exc: BaseException) -> None:
+    """Writes the error value of a call that raised, and finishes it."""
+    if isinstance(exc, KeyboardInterrupt):
+        call.finish(_core.E_CANCELLED)
+        return
+    name = call.name
+    leave = _session._actor_ref is not None and isinstance(exc, (_errors.ActorExit, SystemExit))
+    rule = _retry.get(call.func, bool(call.flags & _core.DEF_RETRY_ERRORS))
+    retriable = rule if isinstance(rule, bool) else isinstance(exc, tuple(rule))
+    state = _errors.encode(exc, name, _actor_id())
+    try:
+        call.fail(state, bool(retriable) and not leave)
+    except Exception as why:  # too large, for one
+        text = f"{state[3][:2000]} (the error itself could not be sent: {why})"
+        call.fail(state[:3] + (text, state[4][-4000:], state[5], None, state[7]), bool(retriable))
+    call.finish(_core.E_TASK, leave)
+    if leave:
+        _leave()
+
+
+def _spread(call: "_core.Call", value: Any) -> tuple:
+    """The n_returns values of what a function returned."""
+    n = call.n_returns
+    if inspect.isgenerator(value):
+        values = []
+        for item in value:
+            values.append(item)
+            if len(values) > n:
+                break
+    elif isinstance(value, (tuple, list)) or hasattr(value, "__len__") and hasattr(value, "__iter__"):
+        values = list(value)
+    else:
+        raise ValueError(f"The task returned an object of {type(value).__name__}, but num_returns={n}: return a tuple or list of {n}.")
+    if len(values) != n:
+        more = "more than " if len(values) > n and inspect.isgenerator(value) else ""
+        raise ValueError(f"The task returned {more}{len(values) if not more else n} objects, but num_returns={n}.")
+    return tuple(values)
+
+
+class _Left(Exception):
+    """The worker is to end."""
+
+
+def _leave() -> None:
+    raise _Left
+
+
+def _stream(call: "_core.Call", function: Callable, instance: Any = None) -> None:
+    """A streaming task or method: each item leaves as it is made."""
+    if not call.start(True):
+        call.finish(_core.E_CANCELLED)
+        return
+    try:
+        args, kwargs = call.arguments()
+        made = function(*args, **kwargs) if instance is None else function(instance, *args, **kwargs)
+        del args, kwargs
+        for item in made:
+            call.emit(item)
+            item = None
+        if not call.stop():
+            call.finish(_core.E_CANCELLED)
+            return
+    except _Left:
+        raise
+    except BaseException as exc:
+        try:
+            call.stop()
+        except KeyboardInterrupt:
+            pass
+        _fail(call, exc)
+        return
+    call.finish(_core.OK)
+
+
+def _create(call: "_core.Call") -> None:
+    """The constructor of the actor that this process becomes."""
+    from ._actor import _describe_class
+
+    cls = _functions.get(call.func) or _load(call)
+    info = _describe_class(cls, 0) if isinstance(cls, type) else None
+    ref = _weak(call.actor or call.task)
+    _session._actor_ref = ref
+    _session._actor_info = info
+    _session._actor_attempt = call.attempt
+
+    def construct(*args: Any, **kwargs: Any) -> None:
+        _session._instance = cls(*args, **kwargs)
+
+    actor_flags, concurrency = call.flags, call.max_concurrency
+    if not call.run(construct, None):
+        return
+    if actor_flags & _core.DEF_ASYNC:
+        from ._async_actor import serve
+
+        serve(_session._instance, concurrency)
+        raise _Left
+    if concurrency > 1:
+        from ._threaded_actor import serve as serve_threads
+
+        serve_threads(_session._instance, concurrency)
+        raise _Left
+
+
+def _weak(number: int) -> "_core.ObjectRef":
+    """A reference that does not count: an actor must not keep itself alive."""
+    return _core.ObjectRef(_core.session_number().to_bytes(8, "big") + number.to_bytes(8, "big") + bytes(12))
+
+
+_SPECIAL: "Dict[str, Callable]" = {
+    "__ray_ready__": lambda self: True,
+    "__ray_call__": lambda self, fn, *args, **kwargs: fn(self, *args, **kwargs),
+}
+
+
+def method_of(entry: str) -> Callable:
+    """The plain function that runs method `entry` on the instance."""
+    if entry == "__ray_terminate__":
+        return _terminate
+    if entry in _SPECIAL:
+        return _SPECIAL[entry]
+    cls = type(_session._instance)
+    plain = inspect.getattr_static(cls, entry, None)
+    if inspect.isfunction(plain):
+        return plain
+
+    def call_it(self: Any, *args: Any, **kwargs: Any) -> Any:  # static, class and other unusual methods
+        return getattr(self, entry)(*args, **kwargs)
+
+    if isinstance(plain, (staticmethod, classmethod)) and inspect.iscoroutinefunction(plain.__func__):
+        inspect.markcoroutinefunction(call_it) if hasattr(inspect, "markcoroutinefunction") else None
+    return call_it
+
+
+def _terminate(self: Any) -> None:
+    raise _errors.ActorExit()
+
+
+def _run(call: "_core.Call") -> None:
+    kind = call.kind
+    if kind == _core.CALL_TASK:
+        function = _functions.get(call.func) or _load(call)
+        if call.flags & _core.DEF_STREAMING:
+            _stream(call, function)
+        else:
+            call.run(function, None)
+    elif kind == _core.CALL_METHOD:
+        function = _methods.get(call.func)
+        if function is None:
+            function = _methods[call.func] = method_of(call.entry)
+        if call.flags & _core.DEF_STREAMING:
+            _stream(call, function, _session._instance)
+        else:
+            call.run(function, _session._instance)
+    elif kind == _core.CALL_ACTOR:
+        _create(call)
+    elif kind == _core.CALL_COLLECT:
+        gc.collect()
+        call.finish(_core.OK)
+    elif kind == _core.CALL_LEAVE:
+        call.finish(_core.OK)
+        raise _Left
+    else:  # a cancel for a call that this kind of worker interrupts by signal
+        call.finish(_core.OK)
+
+
+def serve() -> None:
+    """The main loop; returns when the worker is to end."""
+    flush_out, flush_err = sys.stdout.flush, sys.stderr.flush
+    run, next_call = _run, _core.next_call
+    while True:
+        try:
+            call = next_call(True)
+            if call is None:
+                return
+            run(call)
+            flush_out()
+            flush_err()
+        except _Left:
+            return
+        except KeyboardInterrupt:
+            continue  # an interrupt between two calls belongs to none
+
+
+def main() -> None:
+    """Joins the session and works until told to leave."""
+    _core.set_hooks(task_raised=_fail, spread=_spread)
+    _core.attach()
+    serve()

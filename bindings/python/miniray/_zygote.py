@@ -1,0 +1,180 @@
+"""``python -m miniray._zygote``: a Python with nothing but miniray and cloudpickle in it, that forks workers on request.
+
+It speaks with the supervisor over one socket (core/engine/process/zygote.h).  It has one thread and no numpy: a fork
+takes about a millisecond, and the child shares nearly all its memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import array
+import errno
+import faulthandler
+import gc
+import os
+import random
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+from typing import List, Optional, Tuple
+
+_MESSAGE = struct.Struct("<IIIIiiii")
+FORK, READY, FORKED, FAILED, CHANGED = 1, 64, 65, 66, 67
+
+
+def _receive(sock: socket.socket) -> "Optional[Tuple[tuple, List[int]]]":
+    """One request and its descriptors; None at the end."""
+    data, ancillary, _flags, _address = sock.recvmsg(_MESSAGE.size, socket.CMSG_SPACE(16 * 4), socket.MSG_CMSG_CLOEXEC)
+    fds = array.array("i")
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+    if len(data) < _MESSAGE.size:
+        for fd in fds:
+            os.close(fd)
+        return None
+    return _MESSAGE.unpack(data), list(fds)
+
+
+def _reap(sock: socket.socket, workers: "dict[int, int]") -> None:
+    """Tells of every child that ended, stopped or went on."""
+    flags = os.WEXITED | os.WSTOPPED | os.WCONTINUED | os.WNOHANG
+    while True:
+        try:
+            info = os.waitid(os.P_ALL, 0, flags)
+        except ChildProcessError:
+            return
+        if info is None:
+            return
+        worker = workers.get(info.si_pid, 0)
+        if info.si_code in (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED):
+            workers.pop(info.si_pid, None)
+        sock.send(_MESSAGE.pack(CHANGED, worker, 0, 0, info.si_pid, info.si_code, info.si_status, 0))
+
+
+def _in_child(zygote: int, worker: int, link: int, node: int, fds: List[int]) -> None:
+    """Becomes a worker.  Never returns."""
+    from . import _core, _worker
+
+    code = 1
+    try:
+        _core.die_with_parent(zygote)
+        os.setsid()
+        os.dup2(fds[0], 1)
+        os.dup2(fds[1], 2)
+        for fd in fds:
+            os.close(fd)
+        os.environ["MINIRAY_WORKER"] = f"{worker}:{link}:{node}"
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(line_buffering=True)
+        random.seed()
+        faulthandler.enable()
+        threading.main_thread()
+        gc.unfreeze()
+        code = 0
+        try:
+            _worker.main()
+        except SystemExit as why:
+            code = why.code if isinstance(why.code, int) else 0 if why.code is None else 1
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+            code = 1
+        import atexit
+
+        atexit._run_exitfuncs()
+        threads = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+        for thread in threads:
+            thread.join(1)
+    finally:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+
+
+def _serve(sock: socket.socket) -> None:
+    workers: "dict[int, int]" = {}
+    wake_in, wake_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake_out, warn_on_full_buffer=False)
+    me = os.getpid()
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    poll.register(wake_in, select.POLLIN)
+    sock.send(_MESSAGE.pack(READY, 0, 0, 0, me, 0, 0, 0))
+    while True:
+        ready = {fd for fd, _ in poll.poll()}
+        if wake_in in ready:
+            try:
+                os.read(wake_in, 4096)
+            except BlockingIOError:
+                pass
+            _reap(sock, workers)
+        if sock.fileno() not in ready:
+            continue
+        request = _receive(sock)
+        if request is None:
+            return
+        (kind, worker, link, node, *_), fds = request
+        if kind != FORK or len(fds) != 2:
+            for fd in fds:
+                os.close(fd)
+            continue
+        try:
+            pid = os.fork()
+        except OSError as why:
+            sock.send(_MESSAGE.pack(FAILED, worker, 0, 0, 0, why.errno or errno.EAGAIN, 0, 0))
+            pid = -1
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            os.close(wake_in)
+            os.close(wake_out)
+            sock.close()
+            _in_child(me, worker, link, node, fds)
+        for fd in fds:
+            os.close(fd)
+        if pid > 0:
+            workers[pid] = worker
+            sock.send(_MESSAGE.pack(FORKED, worker, 0, 0, pid, 0, 0, 0))
+
+
+def main() -> None:
+    """The zygote's life: until the supervisor closes the socket."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--namespace", default="")
+    parser.add_argument("--path", default="")
+    parser.add_argument("--package", default="")
+    args = parser.parse_args()
+    if sys.path and sys.path[0] in ("", os.getcwd()):
+        del sys.path[0]  # "-m" puts the current folder there
+    if args.path:
+        sys.path.insert(0, args.path)
+    sys.argv = [""]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    import cloudpickle  # noqa: F401
+
+    import miniray
+    from miniray import _session, _worker  # noqa: F401
+
+    _session._worker_namespace = args.namespace
+    if threading.active_count() != 1:
+        raise SystemExit("miniray: the zygote has more than one thread; a .pth file or sitecustomize starts one")
+    number = int(os.environ["MINIRAY_ZYGOTE_FD"])
+    sock = socket.socket(fileno=number)
+    sock.set_inheritable(False)
+    gc.collect()
+    gc.freeze()
+    _serve(sock)
+
+
+if __name__ == "__main__":
+    main()

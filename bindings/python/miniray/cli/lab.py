@@ -1,0 +1,127 @@
+"""`miniray lab`: run and compare policies, in the simulator or on real workers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+GIVEN, OURS = 2, 3
+
+
+def _fail(error: Exception) -> None:
+    """Ends the command with the message alone: 2 for what the user gave, else the simulator's own status."""
+    click.echo(f"miniray lab: {error}", err=True)
+    raise SystemExit(getattr(error, "status", GIVEN))
+
+
+def _settings(pairs: tuple[str, ...]) -> dict[str, str]:
+    out = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or "." not in key:
+            raise click.BadParameter(f"{pair!r}: expected SECTION.KEY=VALUE", param_hint="--set")
+        out[key] = value
+    return out
+
+
+def _shared(command: Any) -> Any:
+    """What `run` and `compare` have in common."""
+    for option in reversed((
+        click.option("--workload", required=True, metavar="FILE",
+                     help="JSONL or WfFormat file, gen:KIND,KEY=VALUE,... or, on real workers, a driver script."),
+        click.option("--nodes", type=click.IntRange(1, 65535), help="Simulated nodes, in place of the workload's platform."),
+        click.option("--cpus", type=click.FloatRange(0, min_open=True), help="CPUs of each simulated node."),
+        click.option("--know", metavar="K", help="What policies know of durations: nothing, learned, stated, noisy:S, exact."),
+        click.option("--reveal", type=click.Choice(["whole", "unfold"]), help="The whole graph at once, or as parents end."),
+        click.option("--config", type=click.Path(exists=True, dir_okay=False), help="Settings (INI)."),
+        click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="One more setting; may be repeated."),
+        click.option("--html", "html", type=click.Path(dir_okay=False), help="Writes a report with a Gantt picture per run."),
+        click.option("--json", "json_", type=click.Path(dir_okay=False, allow_dash=True), help="Writes the figures."),
+    )):
+        command = option(command)
+    return command
+
+
+def _sim_options(nodes: Any, cpus: Any, know: Any, reveal: Any, config: Any, settings: tuple[str, ...]) -> dict[str, Any]:
+    options = {"nodes": nodes, "cpus": cpus, "know": know, "reveal": reveal, "config": config, "settings": _settings(settings)}
+    return {key: value for key, value in options.items() if value}
+
+
+@click.group()
+def lab() -> None:
+    """Compare scheduling policies, in virtual time or on real workers."""
+
+
+@lab.command()
+@_shared
+@click.option("--policy", default="fifo", show_default=True, help="fifo, locality, a Lua file, a shipped policy or a plugin.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option("--trace", "trace_", type=click.Path(dir_okay=False), help="Writes one JSON line per task.")
+def run(workload: str, policy: str, seed: int, trace_: str | None, html: str | None, json_: str | None, **how: Any) -> None:
+    """One simulation of one workload under one policy."""
+    from rich.console import Console
+
+    from miniray.lab import simulate, table, workload as workloads, write_report, write_trace
+
+    try:
+        made = workloads.parse(workload)
+        lines = workloads.generate(made[0], seed=seed, **made[1]) if made else workload
+        result = simulate(lines, policy, seed=seed, **_sim_options(**how))
+    except (RuntimeError, ValueError, TypeError, OSError) as error:
+        _fail(error)
+    if json_ != "-":
+        Console().print(table([result]))
+    if trace_:
+        write_trace(trace_, result.tasks)
+    if json_:
+        with click.open_file(json_, "w", encoding="utf-8") as file:
+            json.dump(result.summary, file, indent=2)
+            file.write("\n")
+    if html:
+        click.echo(f"report: {write_report(html, [result], subtitle=workload)}")
+    if result.summary.get("degraded"):
+        click.echo(f"the policy was ejected, the run went on as FIFO: {result.summary['ejected']}", err=True)
+
+
+@lab.command()
+@_shared
+@click.option("--policies", required=True, metavar="A,B,...", help="Policies as in `lab run`, with commas between them.")
+@click.option("--stores", metavar="A,B,...", help="Store plugins; on real workers only.")
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 10000), help="Runs of each, seeds 0, 1, ...")
+@click.option("--engine", type=click.Choice(["sim", "process"]), default="sim", show_default=True)
+@click.option("--workers", type=click.IntRange(1), help="CPUs of the real node.")
+@click.option("--scale", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True),
+              help="Multiplies the times of a workload that is played on real workers.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def compare(workload: str, policies: str, stores: str | None, seeds: int, engine: str, workers: int | None, scale: float,
+            arguments: tuple[str, ...], html: str | None, json_: str | None, **how: Any) -> None:
+    """One workload, or one driver script, under several policies (and stores).
+
+    ARGUMENTS are given to a driver script."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from miniray.lab import compare as compare_runs, summarise, table, write_report
+
+    names = [name.strip() for name in policies.split(",") if name.strip()]
+    places = [name.strip() for name in (stores or "").split(",") if name.strip()] or [None]
+    console = Console()
+    try:
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            bar = progress.add_task("runs", total=len(names) * len(places) * seeds)
+            runs = compare_runs(workload, names, engine=engine, stores=places, seeds=seeds, workers=workers, arguments=arguments,
+                                scale=scale, each=lambda _: progress.advance(bar), **_sim_options(**how))
+    except (RuntimeError, ValueError, TypeError, OSError) as error:
+        _fail(error)
+    if json_ != "-":
+        console.print(table(runs))
+    if json_:
+        with click.open_file(json_, "w", encoding="utf-8") as file:
+            json.dump({"rows": summarise(runs), "runs": [{**r.summary, "policy": r.policy, "store": r.store, "seed": r.seed} for r in runs]},
+                      file, indent=2)
+            file.write("\n")
+    if html:
+        shown = [r for r in runs if not r.seed]
+        click.echo(f"report: {write_report(html, shown, subtitle=f'{workload} on the {engine} engine')}")

@@ -1,0 +1,34 @@
+"""`miniray run`: any driver script under a chosen back end, unedited."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from typing import Optional
+
+import click
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--config", metavar="F.ini", type=click.Path(exists=True, dir_okay=False, resolve_path=True), help="Settings.")
+@click.option("--store", metavar="NAME|F.so", help="Store plugin: where the bytes live.")
+@click.option("--sched", metavar="NAME|F.so", help="Scheduler plugin: who runs next.")
+@click.option("--policy", metavar="F.lua", type=click.Path(exists=True, dir_okay=False, resolve_path=True),
+              help="A policy in Lua.")
+@click.option("--workers", metavar="N", type=click.IntRange(1), help="CPUs of the node.")
+@click.argument("script", type=click.Path(exists=True, dir_okay=False))
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+def run(config: Optional[str], store: Optional[str], sched: Optional[str], policy: Optional[str], workers: Optional[int],
+        script: str, args: "tuple[str, ...]") -> None:
+    """Runs SCRIPT with its ARGS under the chosen back end.
+
+    What the script itself gives to init() wins over these options, they over the environment and the INI file.
+    """
+    for name, value in (("MINIRAY_CONFIG", config), ("MINIRAY_STORE_PLUGIN", store), ("MINIRAY_SCHED_PLUGIN", sched),
+                        ("MINIRAY_SCHED_POLICY", policy), ("MINIRAY_NODE_CPUS", workers)):
+        if value is not None:
+            os.environ[name] = str(value)
+    sys.argv = [script, *args]
+    sys.path.insert(0, os.path.dirname(os.path.abspath(script)))
+    runpy.run_path(script, run_name="__main__")

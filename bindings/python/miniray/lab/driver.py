@@ -1,0 +1,137 @@
+"""Runs a driver script, or plays a workload, on real workers and writes the timeline that the run leaves behind.
+
+``python -m miniray.lab.driver --timeline OUT.json script.py args...`` runs the script as if it were called by itself;
+the back end is chosen by the environment (MINIRAY_SCHED_PLUGIN, MINIRAY_STORE_PLUGIN, ...), so the script is not edited.
+``python -m miniray.lab.driver --timeline OUT.json --workload W.jsonl [--scale S]`` plays a workload: each task computes
+for as long as it says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import runpy
+import sys
+import time
+from typing import Any
+
+
+class _Recorder:
+    """Takes the timeline at the last moment there is one: at the script's own shutdown, or at its end."""
+
+    def __init__(self, miniray: Any, path: str):
+        self.miniray, self.path, self.tasks, self.shutdown = miniray, path, [], miniray.shutdown
+        self.begin = time.perf_counter()
+        self.wall = 0.0
+        miniray.shutdown = self.end
+
+    def collect(self) -> None:
+        if self.miniray.is_initialized():
+            self.wall = time.perf_counter() - self.begin
+            self.tasks += self.miniray.timeline()
+
+    def end(self, *args: Any, **options: Any) -> Any:
+        self.collect()
+        return self.shutdown(*args, **options)
+
+    def write(self, status: int) -> None:
+        with open(self.path, "w", encoding="utf-8") as file:
+            json.dump({"tasks": self.tasks, "wall_s": self.wall or time.perf_counter() - self.begin, "status": status}, file)
+
+
+def _compute(duration: float, sizes: list[int], *inputs: Any) -> Any:
+    """One task of a workload: keeps a core busy for `duration` seconds and gives values of these sizes."""
+    del inputs
+    end = time.perf_counter() + duration
+    while time.perf_counter() < end:
+        pass
+    values = tuple(bytes(size) for size in sizes)
+    return values if len(values) != 1 else values[0]
+
+
+def play(lines: list[dict[str, Any]], scale: float = 1.0) -> float:
+    """Submits the tasks of a workload to the running session, each at its arrival (times `scale`) and after its parents,
+    and waits for all.  Gives the seconds it took.  Durations by class of node are refused: real nodes have no class."""
+    import miniray
+
+    work = miniray.remote(_compute)
+    produced: dict[str, Any] = {}
+    outside = {line["file"]: line for line in lines if "file" in line and "id" not in line}
+    tasks = [line for line in lines if "id" in line]
+    owners = {out["file"]: t["id"] for t in tasks if isinstance(t.get("outputs"), list) for out in t["outputs"]}
+    names = {t["id"] for t in tasks}
+    waiting = sorted(tasks, key=lambda t: t.get("arrival_s", 0.0))
+    begin, refs = time.perf_counter(), []
+
+    def key(item: Any) -> str:
+        return item if isinstance(item, str) else item.get("id") or item["file"]
+
+    def fetch(item: Any) -> Any:
+        name = key(item)
+        if name not in produced:
+            size = item.get("bytes", 0) if isinstance(item, dict) else outside[name]["bytes"]
+            produced[name] = miniray.put(bytes(int(size)))
+        return produced[name]
+
+    while waiting:
+        for i, task in enumerate(waiting):
+            wanted = [key(item) for item in [*task.get("inputs", []), *task.get("deps", [])]]
+            if all(name not in names and name not in owners or name in produced for name in wanted):
+                break
+        else:
+            raise ValueError(f"the tasks wait for each other in a cycle, or for what is not there: {waiting[0]['id']}")
+        task = waiting.pop(i)
+        if isinstance(task["duration_s"], dict):
+            raise ValueError(f"{task['id']}: durations by class of node exist in the simulator only")
+        time.sleep(max(0.0, begin + task.get("arrival_s", 0.0) * scale - time.perf_counter()))
+        outputs = task.get("outputs", 0)
+        sizes = [int(o.get("bytes", 0)) for o in outputs] if isinstance(outputs, list) else [int(outputs)]
+        sizes = sizes or [0]
+        inputs = [fetch(item) for item in [*task.get("inputs", []), *task.get("deps", [])]]
+        options = {"num_returns": len(sizes), "name": task.get("fn", task["id"]), "num_cpus": task.get("cpus", 1)}
+        out = work.options(**options).remote(task["duration_s"] * scale, sizes, *inputs)
+        outs = list(out) if isinstance(out, (list, tuple)) else [out]
+        produced[task["id"]] = outs[0]
+        for spec, ref in zip(outputs if isinstance(outputs, list) else [], outs):
+            produced[spec["file"]] = ref
+        refs.append(outs[0])
+    miniray.wait(refs, num_returns=len(refs))
+    miniray.get(refs)
+    return time.perf_counter() - begin
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m miniray.lab.driver")
+    parser.add_argument("--timeline", required=True)
+    parser.add_argument("--workload")
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("rest", nargs=argparse.REMAINDER)
+    options = parser.parse_args(arguments)
+    import miniray
+
+    recorder = _Recorder(miniray, options.timeline)
+    status = 0
+    try:
+        if options.workload:
+            from . import workload
+
+            miniray.init()
+            play(workload.read(options.workload), options.scale)
+            recorder.end()
+        else:
+            sys.argv = options.rest
+            sys.path.insert(0, os.path.dirname(os.path.abspath(options.rest[0])))
+            runpy.run_path(options.rest[0], run_name="__main__")
+            if miniray.is_initialized():
+                recorder.end()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        if end.code is not None and not isinstance(end.code, int):
+            print(end.code, file=sys.stderr)
+    recorder.write(status)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

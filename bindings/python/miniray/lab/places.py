@@ -1,0 +1,79 @@
+"""Where the programs, plugins and policies of miniray lie: in the installed package, or in a source tree's build."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def _source_tree() -> Path | None:
+    """The repository this package lies in, if it was not installed."""
+    for folder in _PACKAGE.parents:
+        if (folder / "CMakeLists.txt").is_file() and (folder / "core" / "engine").is_dir():
+            return folder
+    return None
+
+
+def program(name: str = "miniray-sim") -> Path:
+    """An executable of miniray.  Looked for in $MINIRAY_BIN, the package, a source tree's build folders, $PATH."""
+    tried = []
+    folders = []
+    if os.environ.get("MINIRAY_BIN"):
+        folders.append(Path(os.environ["MINIRAY_BIN"]))
+    folders.append(_PACKAGE / "bin")
+    tree = _source_tree()
+    if tree:
+        folders += sorted(tree.glob("build*/bin")) + sorted(tree.glob("build/*/bin"))
+    for folder in folders:
+        candidate = folder / name
+        if candidate.is_file() and os.access(candidate, os.X_OK):
+            return candidate
+        tried.append(str(folder))
+    found = shutil.which(name)
+    if found:
+        return Path(found)
+    raise FileNotFoundError(f"{name} was not found in {', '.join(tried)} or on PATH; set MINIRAY_BIN to the folder that holds it")
+
+
+def plugins() -> Path | None:
+    """The folder of the plugins that belong to the program; None: it finds them itself."""
+    for folder in (_PACKAGE / "plugins", program().resolve().parent.parent / "plugins"):
+        if folder.is_dir() and any(folder.glob("*.so")):
+            return folder
+    return None
+
+
+def policies() -> list[Path]:
+    """Folders with policy files, nearest first."""
+    folders = [_PACKAGE / "policies"]
+    tree = _source_tree()
+    if tree:
+        folders.append(tree / "config" / "policies")
+    folders += [base / "share" / "miniray" / "policies" for base in (program().resolve().parent.parent, program().resolve().parent.parent.parent)]
+    return [f for f in folders if f.is_dir()]
+
+
+def policy_arguments(policy: str) -> tuple[str | None, str | None]:
+    """What a policy's short name stands for: (scheduler plugin, policy file).
+
+    ``fifo`` and ``locality`` are the plugins in C; a path that ends in ``.lua`` or the name of a shipped policy is a
+    Lua policy; anything else that begins with ``sched-`` or has a ``/`` is a plugin."""
+    if policy.endswith(".lua"):
+        if not os.path.isfile(policy):
+            raise FileNotFoundError(f"policy file {policy} does not exist")
+        return None, os.path.abspath(policy)
+    if policy in ("fifo", "locality"):
+        return f"sched-{policy}", None
+    if policy.startswith("sched-") or "/" in policy:
+        return policy, None
+    names = []
+    for folder in policies():
+        candidate = folder / f"{policy}.lua"
+        if candidate.is_file():
+            return None, str(candidate)
+        names += [p.stem for p in folder.glob("*.lua")]
+    known = ", ".join(["fifo", "locality", *sorted(set(names) - {"fifo", "locality"})])
+    raise FileNotFoundError(f"unknown policy {policy!r}: neither a file nor one of {known}")

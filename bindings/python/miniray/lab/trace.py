@@ -1,0 +1,120 @@
+"""What a run leaves behind, the same for real workers and for the simulator: one dict a task, times in nanoseconds.
+
+``{"task", "fn", "node", "slot", "submitted", "ready", "started", "ended", "outcome", "bytes"}``; a time that never came
+is -1, ``outcome`` is ``"ok"`` or the name of a status.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass, field
+from typing import Any, Iterable
+
+KEYS = ("task", "fn", "node", "slot", "submitted", "ready", "started", "ended", "outcome", "bytes")
+TIMES = ("submitted", "ready", "started", "ended")
+
+
+@dataclass
+class Run:
+    """One run of one workload under one policy (and, on real workers, one store)."""
+
+    policy: str
+    tasks: list[dict[str, Any]]
+    engine: str = "sim"
+    store: str | None = None
+    seed: int | None = None
+    summary: dict[str, Any] = field(default_factory=dict)
+    label: str | None = None
+
+    @property
+    def name(self) -> str:
+        if self.label:
+            return self.label
+        parts = [self.policy]
+        if self.store:
+            parts.append(self.store)
+        if self.seed:
+            parts.append(f"seed {self.seed}")
+        return " · ".join(parts)
+
+
+def normalise(tasks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Fills what is missing, and moves the clock so that the first submission is at 0."""
+    out = []
+    for i, task in enumerate(tasks):
+        row = {
+            "task": str(task.get("task", i)),
+            "fn": str(task.get("fn") or "task"),
+            "node": str(task.get("node") or ""),
+            "slot": int(task.get("slot", 0)),
+            "outcome": str(task.get("outcome", "ok")),
+            "bytes": int(task.get("bytes", 0)),
+        }
+        for key in TIMES:
+            value = task.get(key, -1)
+            row[key] = -1 if value is None else int(value)
+        out.append(row)
+    zero = min((row["submitted"] for row in out if row["submitted"] >= 0), default=0)
+    for row in out:
+        for key in TIMES:
+            if row[key] >= 0:
+                row[key] -= zero
+    return out
+
+
+def read_trace(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Reads a trace (one JSON object a line).  A line that is not one is a ValueError with its place."""
+    rows = []
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"{path}:{number}: not JSON: {error}") from None
+            missing = [key for key in KEYS if key not in row] if isinstance(row, dict) else KEYS
+            if missing:
+                raise ValueError(f"{path}:{number}: not a task of a trace: {', '.join(missing)} missing")
+            rows.append(row)
+    return rows
+
+
+def write_trace(path: str | os.PathLike[str], tasks: Iterable[dict[str, Any]]) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        for task in tasks:
+            file.write(json.dumps({key: task[key] for key in KEYS}, separators=(",", ":")) + "\n")
+
+
+def quantile(values: list[float], q: float) -> float:
+    """Nearest rank: the smallest value with at least q of all at or below it."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(q * len(ordered)) - 1)] if ordered else 0.0
+
+
+def figures(tasks: list[dict[str, Any]], slots: int | None = None) -> dict[str, Any]:
+    """The figures of a trace that has no summary of its own: a recording of real workers."""
+    done = [t for t in tasks if t["started"] >= 0 and t["ended"] >= t["started"]]
+    if not done:
+        return {"tasks": len(tasks), "makespan_s": 0.0, "flow_mean_s": 0.0, "flow_p50_s": 0.0, "flow_p99_s": 0.0,
+                "wait_mean_s": 0.0, "wait_max_s": 0.0, "utilisation": 0.0, "failed": len(tasks)}
+    begin = min(t["submitted"] if t["submitted"] >= 0 else t["started"] for t in done)
+    end = max(t["ended"] for t in done)
+    flow = [(t["ended"] - max(t["submitted"], 0)) / 1e9 for t in done]
+    wait = [max(0, t["started"] - (t["ready"] if t["ready"] >= 0 else max(t["submitted"], 0))) / 1e9 for t in done]
+    slots = slots or len({(t["node"], t["slot"]) for t in done})
+    busy = sum(t["ended"] - t["started"] for t in done)
+    span = end - begin
+    return {
+        "tasks": len(tasks),
+        "failed": sum(t["outcome"] != "ok" for t in tasks),
+        "makespan_s": span / 1e9,
+        "flow_mean_s": sum(flow) / len(flow),
+        "flow_p50_s": quantile(flow, 0.5),
+        "flow_p99_s": quantile(flow, 0.99),
+        "wait_mean_s": sum(wait) / len(wait),
+        "wait_max_s": max(wait),
+        "utilisation": busy / (slots * span) if span > 0 else 0.0,
+    }

@@ -1,0 +1,178 @@
+"""Workloads: read, write, check and make them.
+
+A workload is a list of dicts, one a line of the file: first, optionally, ``{"platform": ...}``; then files from outside
+``{"file", "bytes", "node"}`` and tasks ``{"id", "fn", "arrival_s", "duration_s", "inputs", "outputs", "deps", "cpus",
+"gpus", "memory", "resources", "user", "priority", "estimate_s", "limit_s", "deadline_s", "labels"}``.  Everything made
+here follows from its arguments and its seed alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from typing import Any, Callable, Iterable
+
+Line = dict[str, Any]
+
+
+def read(path: str | os.PathLike[str]) -> list[Line]:
+    """The lines of a JSONL workload.  Only its JSON is checked here; the simulator checks the rest."""
+    lines = []
+    with open(path, encoding="utf-8") as file:
+        for number, text in enumerate(file, 1):
+            if not text.strip() or text.lstrip().startswith("#"):
+                continue
+            try:
+                lines.append(json.loads(text))
+            except ValueError as error:
+                raise ValueError(f"{path}:{number}: not JSON: {error}") from None
+    return lines
+
+
+def write(path: str | os.PathLike[str], lines: Iterable[Line]) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        for line in lines:
+            file.write(json.dumps(line, separators=(", ", ": ")) + "\n")
+
+
+def platform(nodes: int = 1, cpus: float = 1, **more: Any) -> Line:
+    """A first line: ``nodes`` like nodes; ``more``: bandwidth, latency, links."""
+    return {"platform": {"nodes": [{"count": nodes, "cpus": cpus}], **more}}
+
+
+def _time(rng: random.Random, mean: float, cv: float) -> float:
+    """A duration with this mean and coefficient of variation (gamma), rounded to a microsecond, never 0."""
+    if cv <= 0:
+        return mean
+    shape = 1 / (cv * cv)
+    return max(1e-6, round(rng.gammavariate(shape, mean / shape), 6))
+
+
+def chains(rng: random.Random, chains: int = 4, length: int = 8, duration: float = 0.1, cv: float = 0.5,
+           bytes: int = 100_000) -> list[Line]:
+    """Independent chains: the i-th task of each waits for the one before."""
+    lines = []
+    for c in range(int(chains)):
+        for i in range(int(length)):
+            task: Line = {"id": f"c{c}_{i}", "fn": f"stage{i % 4}", "duration_s": _time(rng, duration, cv), "outputs": bytes}
+            if i:
+                task["inputs"] = [f"c{c}_{i - 1}"]
+            lines.append(task)
+    return lines
+
+
+def forkjoin(rng: random.Random, stages: int = 3, width: int = 16, duration: float = 0.1, cv: float = 0.5,
+             bytes: int = 100_000) -> list[Line]:
+    """Stages of ``width`` tasks between a fork and a join."""
+    lines: list[Line] = [{"id": "fork0", "fn": "fork", "duration_s": duration / 10, "outputs": bytes}]
+    for s in range(int(stages)):
+        names = [f"work{s}_{i}" for i in range(int(width))]
+        lines += [{"id": n, "fn": "work", "duration_s": _time(rng, duration, cv), "inputs": [f"fork{s}"], "outputs": bytes}
+                  for n in names]
+        lines.append({"id": f"fork{s + 1}", "fn": "join", "duration_s": duration / 10, "inputs": names, "outputs": bytes})
+    return lines
+
+
+def mapreduce(rng: random.Random, maps: int = 32, reduces: int = 4, duration: float = 0.2, cv: float = 0.8,
+              block: int = 64_000_000, nodes: int = 0, shuffle: int = 1_000_000) -> list[Line]:
+    """``maps`` tasks over blocks (spread over ``nodes`` nodes if given), all read by each of ``reduces`` tasks."""
+    lines: list[Line] = []
+    for i in range(int(maps)):
+        where = {"node": f"node{rng.randrange(int(nodes))}"} if nodes else {}
+        lines.append({"file": f"block{i}", "bytes": int(block), **where})
+    for i in range(int(maps)):
+        out = [{"file": f"part{i}_{r}", "bytes": int(shuffle)} for r in range(int(reduces))]
+        lines.append({"id": f"map{i}", "fn": "map", "duration_s": _time(rng, duration, cv), "inputs": [f"block{i}"], "outputs": out})
+    for r in range(int(reduces)):
+        parts = [f"part{i}_{r}" for i in range(int(maps))]
+        lines.append({"id": f"reduce{r}", "fn": "reduce", "duration_s": _time(rng, duration * 2, cv / 2), "inputs": parts,
+                      "outputs": 1000})
+    return lines
+
+
+def randomdag(rng: random.Random, tasks: int = 60, density: float = 0.08, duration: float = 0.1, cv: float = 0.8,
+              bytes: int = 2_000_000) -> list[Line]:
+    """A random graph: each earlier task of the last twenty is a parent with probability ``density`` (one at least)."""
+    lines = []
+    for i in range(int(tasks)):
+        task: Line = {"id": f"t{i}", "fn": f"kind{rng.randrange(5)}", "duration_s": _time(rng, duration, cv),
+                      "outputs": int(rng.uniform(0.5, 1.5) * bytes)}
+        near = range(max(0, i - 20), i)
+        parents = [p for p in near if rng.random() < density]
+        if near and not parents and rng.random() < 0.8:
+            parents = [rng.choice(near)]
+        if parents:
+            task["inputs"] = [f"t{p}" for p in parents]
+        lines.append(task)
+    return lines
+
+
+def poisson(rng: random.Random, tasks: int = 400, rate: float = 8.0, duration: float = 0.1, cv: float = 1.0,
+            users: int = 1) -> list[Line]:
+    """Independent tasks that arrive at random, ``rate`` a second; with cv = 1 exponential: M/M/c."""
+    lines, now = [], 0.0
+    for i in range(int(tasks)):
+        now += rng.expovariate(rate)
+        task: Line = {"id": f"j{i}", "fn": "job", "arrival_s": round(now, 9), "duration_s": _time(rng, duration, cv)}
+        if users > 1:
+            task["user"] = f"user{rng.randrange(int(users))}"
+        lines.append(task)
+    return lines
+
+
+def graham(rng: random.Random | None = None, machines: int = 3, shorter: bool = False, fewer: bool = False) -> list[Line]:
+    """Graham's nine jobs: list scheduling takes 12 on 3 machines; 15 on 4, 13 with every job 1 shorter, 16 with two
+    precedences fewer: more, or less to do, may end later."""
+    del rng
+    times = [3, 2, 2, 2, 4, 4, 4, 4, 9]
+    edges = [(1, 9), (4, 5), (4, 6), (4, 7), (4, 8)]
+    if fewer:
+        edges = [e for e in edges if e not in ((4, 5), (4, 6))]
+    lines: list[Line] = [platform(1, int(machines))]
+    for i, t in enumerate(times, 1):
+        deps = [f"T{a}" for a, b in edges if b == i]
+        lines.append({"id": f"T{i}", "fn": "job", "duration_s": t - 1 if shorter else t, **({"deps": deps} if deps else {})})
+    return lines
+
+
+GENERATORS: dict[str, Callable[..., list[Line]]] = {
+    "chains": chains,
+    "forkjoin": forkjoin,
+    "graham": graham,
+    "mapreduce": mapreduce,
+    "poisson": poisson,
+    "randomdag": randomdag,
+}
+
+
+def generate(kind: str, seed: int = 0, **options: Any) -> list[Line]:
+    """A workload of a kind in GENERATORS.  The same kind, seed and options give the same lines."""
+    try:
+        make = GENERATORS[kind]
+    except KeyError:
+        raise ValueError(f"unknown kind of workload {kind!r}; known: {', '.join(sorted(GENERATORS))}") from None
+    return make(random.Random(f"{kind}/{seed}"), **options)
+
+
+def parse(spec: str) -> tuple[str, dict[str, Any]] | None:
+    """``"gen:mapreduce,maps=64,cv=1.5"`` -> kind and options; None for anything that does not begin with ``gen:``."""
+    if not spec.startswith("gen:"):
+        return None
+    kind, *pairs = spec[4:].split(",")
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise ValueError(f"{spec}: expected KEY=VALUE, got {pair!r}")
+        if text in ("true", "false"):
+            options[key] = text == "true"
+            continue
+        try:
+            number = float(text)
+        except ValueError:
+            raise ValueError(f"{spec}: {key}: {text!r} is not a number") from None
+        options[key] = int(number) if number == int(number) else number
+    if kind not in GENERATORS:
+        raise ValueError(f"{spec}: unknown kind {kind!r}; known: {', '.join(sorted(GENERATORS))}")
+    return kind, options

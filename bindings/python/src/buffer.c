@@ -1,0 +1,69 @@
+/* buffer.c: a read-only stretch of memory as a Python object.  Arrays and memoryviews decoded without a copy have one as
+ * their base: it keeps the object that the bytes belong to.
+ */
+#include "mrpy.h"
+
+typedef struct mrpy_buffer {
+    PyObject_HEAD const void *data;
+    Py_ssize_t len;
+    mr_id id;
+    uint64_t session;
+    PyObject *owner;
+} mrpy_buffer;
+
+PyObject *mrpy_buffer_new(mrpy_state *st, const void *data, uint64_t len, mr_id id, PyObject *owner)
+{
+    mrpy_buffer *b = (mrpy_buffer *)st->buffer_type->tp_alloc(st->buffer_type, 0);
+    if (!b)
+        return NULL;
+    b->data = data;
+    b->len = (Py_ssize_t)len;
+    b->owner = Py_XNewRef(owner);
+    if (id && mrpy_session && mr_incref(mrpy_session, id) == MR_OK) {
+        b->id = id;
+        b->session = mrpy_session_no;
+    }
+    return (PyObject *)b;
+}
+
+static void buffer_dealloc(PyObject *o)
+{
+    mrpy_buffer *b = (mrpy_buffer *)o;
+    PyTypeObject *type = Py_TYPE(o);
+    if (b->id && mrpy_session && b->session == mrpy_session_no)
+        mr_decref(mrpy_session, b->id);
+    Py_XDECREF(b->owner);
+    type->tp_free(o);
+    Py_DECREF(type);
+}
+
+/* Memory of a session that has ended is gone: refuse new views rather than hand out a wild pointer. */
+static int buffer_get(PyObject *o, Py_buffer *view, int flags)
+{
+    mrpy_buffer *b = (mrpy_buffer *)o;
+    if (b->id && (!mrpy_session || b->session != mrpy_session_no)) {
+        PyErr_SetString(PyExc_BufferError, "this view belongs to a miniray session that has ended");
+        view->obj = NULL;
+        return -1;
+    }
+    return PyBuffer_FillInfo(view, o, (void *)(uintptr_t)b->data, b->len, 1, flags);
+}
+
+static Py_ssize_t buffer_len(PyObject *o)
+{
+    return ((mrpy_buffer *)o)->len;
+}
+
+static PyType_Slot buffer_slots[] = {
+    {Py_tp_dealloc, buffer_dealloc},
+    {Py_bf_getbuffer, buffer_get},
+    {Py_sq_length, buffer_len},
+    {Py_tp_doc, "Read-only memory of a miniray object; keeps the object alive."},
+    {0, NULL},
+};
+PyType_Spec mrpy_buffer_spec = {
+    .name = "miniray._core.Buffer",
+    .basicsize = sizeof(mrpy_buffer),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = buffer_slots,
+};

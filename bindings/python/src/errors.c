@@ -1,0 +1,102 @@
+/* errors.c: statuses and error values -> exceptions; timeouts and signals.  The classes are in exceptions.py. */
+#include "mrpy.h"
+
+#include <math.h>
+#include <time.h>
+
+static PyObject *set_exception(PyObject *exc)
+{
+    if (!exc)
+        return NULL;
+    if (PyExceptionInstance_Check(exc))
+        PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+    else
+        PyErr_SetString(PyExc_TypeError, "an error hook must return an exception");
+    Py_DECREF(exc);
+    return NULL;
+}
+
+PyObject *mrpy_raise(mrpy_state *st, mr_status status, const mr_err *err)
+{
+    const char *text = err && err->text[0] ? err->text : mr_strerror(status);
+    if (PyErr_Occurred())
+        return NULL;
+    if (!st->from_status) {
+        PyErr_SetString(PyExc_RuntimeError, text);
+        return NULL;
+    }
+    return set_exception(PyObject_CallFunction(st->from_status, "isO", (int)status, text, Py_None));
+}
+
+static PyObject *raise_fault(mrpy_state *st, const mr_value *v)
+{
+    mr_fault_value f;
+    if (v->len < sizeof(f)) {
+        PyErr_SetString(PyExc_ValueError, "malformed miniray fault: it is too short");
+        return NULL;
+    }
+    memcpy(&f, v->data, sizeof(f));
+    uint64_t room = v->len - sizeof(f), len = f.text_len < room ? f.text_len : room;
+    const char *text = (const char *)v->data + sizeof(f);
+    len = strnlen(text, len);
+    return set_exception(PyObject_CallFunction(
+        st->from_status, "is#(iiiIIIKKK)", (int)f.status, text, (Py_ssize_t)len, (int)f.pid, (int)f.how, (int)f.code,
+        f.attempt, f.of, f.may_have_run, (unsigned long long)f.task, (unsigned long long)f.cause,
+        (unsigned long long)v->id));
+}
+
+PyObject *mrpy_raise_value(mrpy_state *st, const mr_value *v)
+{
+    switch (v->format & 0xff) {
+    case MR_FORMAT_FAULT:
+        return raise_fault(st, v);
+    case MR_FORMAT_TEXT_ERROR: {
+        size_t len = strnlen(v->data, v->len);
+        return set_exception(PyObject_CallFunction(st->from_status, "is#O", (int)MR_E_TASK, (const char *)v->data,
+                                                   (Py_ssize_t)len, Py_None));
+    }
+    default: {
+        PyObject *state = mrpy_decode(st, v->format, v->data, v->len, 0, NULL);
+        if (!state)
+            return NULL;
+        PyObject *exc = PyObject_CallOneArg(st->from_error, state);
+        Py_DECREF(state);
+        return set_exception(exc);
+    }
+    }
+}
+
+int64_t mrpy_timeout(PyObject *o, const char *what)
+{
+    if (!o || o == Py_None)
+        return -1;
+    double seconds = PyFloat_AsDouble(o);
+    if (seconds == -1.0 && PyErr_Occurred())
+        return -2;
+    if (isnan(seconds) || seconds < 0) {
+        if (seconds == -1.0 && strcmp(what, "get") == 0)
+            return -1; /* Ray's old way to say "for ever" */
+        PyErr_Format(PyExc_ValueError, "%s: timeout must be None or a number of seconds >= 0, not %R", what, o);
+        return -2;
+    }
+    return seconds > 9e9 ? -1 : (int64_t)(seconds * 1e9);
+}
+
+int64_t mrpy_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int mrpy_interrupted(int64_t *left, int64_t *since)
+{
+    if (PyErr_CheckSignals())
+        return -1;
+    if (*left >= 0) {
+        int64_t now = mrpy_now();
+        *left = *left > now - *since ? *left - (now - *since) : 0;
+        *since = now;
+    }
+    return 0;
+}

@@ -1,0 +1,342 @@
+/* objects.c: get, put, wait and what else is asked of objects.  Waiting is always without the GIL; a first look with
+ * timeout 0 saves giving it away when everything is there.
+ */
+#include "mrpy.h"
+
+typedef struct getting {
+    mr_id *ids;
+    mr_value *values;
+    size_t n;
+    mr_id one_id;
+    mr_value one_value;
+} getting;
+
+static int getting_init(getting *g, size_t n)
+{
+    g->n = n;
+    g->ids = &g->one_id;
+    g->values = &g->one_value;
+    if (n > 1) {
+        g->ids = PyMem_Malloc(n * sizeof(*g->ids));
+        g->values = PyMem_Malloc(n * sizeof(*g->values));
+        if (!g->ids || !g->values) {
+            PyMem_Free(g->ids);
+            PyMem_Free(g->values);
+            PyErr_NoMemory();
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void getting_fini(getting *g)
+{
+    if (g->ids != &g->one_id) {
+        PyMem_Free(g->ids);
+        PyMem_Free(g->values);
+    }
+}
+
+/* Gives back what a get filled in. */
+static void drop_values(mr_session *s, const getting *g)
+{
+    for (size_t i = 0; i < g->n && s == mrpy_session; i++)
+        if (g->values[i].status == MR_OK)
+            mr_decref(s, g->values[i].id);
+}
+
+/* OK (the values hold references), TIMEOUT (they were given back), or another status; -1000: a Python exception. */
+static int fetch(mr_session *s, getting *g, int64_t left, mr_err *err)
+{
+    int64_t since = mrpy_now();
+    int64_t slice = 0; /* first only look */
+    for (;;) {
+        mr_status status;
+        if (slice == 0) {
+            status = mr_get(s, g->ids, g->n, 0, MR_GET_EARLY, g->values, err);
+        } else {
+            Py_BEGIN_ALLOW_THREADS;
+            status = mr_get(s, g->ids, g->n, slice, MR_GET_EARLY, g->values, err);
+            Py_END_ALLOW_THREADS;
+        }
+        if (status == MR_E_TIMEOUT) {
+            drop_values(s, g);
+            if (slice != 0 || left == 0)
+                return status;
+            slice = left;
+            continue;
+        }
+        if (status != MR_E_INTERRUPTED)
+            return status;
+        if (mrpy_interrupted(&left, &since))
+            return -1000;
+        slice = left;
+    }
+}
+
+static PyObject *value_of(mrpy_state *st, const mr_value *v)
+{
+    if (v->status != MR_OK)
+        return mrpy_raise(st, v->status, NULL);
+    if (v->error)
+        return mrpy_raise_value(st, v);
+    return mrpy_decode(st, v->format, v->data, v->len, v->id, NULL);
+}
+
+/* The first error in the list, if any, is raised though others may be pending. */
+static int raise_early(mrpy_state *st, const getting *g)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        const mr_value *v = &g->values[i];
+        if (v->status == MR_E_TIMEOUT || (v->status == MR_OK && !v->error))
+            continue;
+        (void)value_of(st, v);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *raise_timeout(mrpy_state *st, size_t n, PyObject *timeout)
+{
+    mr_err err = {.status = MR_E_TIMEOUT};
+    char *text = NULL;
+    PyObject *message = PyUnicode_FromFormat(
+        "Get timed out: some object(s) not ready. get() of %zu object(s) had %S s; what they wait for: miniray.timeline() or "
+        "`wait` with a longer timeout.", n, timeout);
+    if (message && (text = (char *)(uintptr_t)PyUnicode_AsUTF8(message)) != NULL)
+        PyOS_snprintf(err.text, sizeof(err.text), "%s", text);
+    Py_XDECREF(message);
+    return PyErr_Occurred() ? NULL : mrpy_raise(st, MR_E_TIMEOUT, &err);
+}
+
+static PyObject *get_all(mrpy_state *st, PyObject *refs, PyObject *timeout, bool list)
+{
+    getting g;
+    mr_err err = {.status = MR_OK};
+    PyObject *result = NULL;
+    mr_session *s = mrpy_need(st);
+    int64_t left = mrpy_timeout(timeout, "get");
+    size_t n = list ? (size_t)PyList_GET_SIZE(refs) : 1;
+    if (!s || left == -2 || getting_init(&g, n))
+        return NULL;
+    for (size_t i = 0; i < n; i++) {
+        g.ids[i] = mrpy_ref_id(st, list ? PyList_GET_ITEM(refs, i) : refs, list ? "an item of get()'s list" : "get()'s argument");
+        if (!g.ids[i])
+            goto done;
+    }
+    int status = fetch(s, &g, left, &err);
+    if (status == MR_E_TIMEOUT)
+        raise_timeout(st, n, timeout);
+    else if (status != MR_OK && status != -1000)
+        mrpy_raise(st, (mr_status)status, &err);
+    if (status != MR_OK)
+        goto done;
+    if (!list) {
+        result = value_of(st, &g.values[0]);
+    } else if (!raise_early(st, &g)) {
+        result = PyList_New((Py_ssize_t)n);
+        for (size_t i = 0; result && i < n; i++) {
+            PyObject *v = value_of(st, &g.values[i]);
+            if (v)
+                PyList_SET_ITEM(result, i, v);
+            else
+                Py_CLEAR(result);
+        }
+    }
+    drop_values(s, &g);
+done:
+    getting_fini(&g);
+    return result;
+}
+
+static PyObject *core_get(PyObject *module, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
+{
+    mrpy_state *st = mrpy_state_of(module);
+    PyObject *timeout = Py_None;
+    for (Py_ssize_t i = 0; kwnames && i < PyTuple_GET_SIZE(kwnames); i++) {
+        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, i), "timeout") != 0) {
+            PyErr_Format(PyExc_TypeError, "get() got an unexpected keyword argument %R; it knows timeout (seconds)",
+                         PyTuple_GET_ITEM(kwnames, i));
+            return NULL;
+        }
+        timeout = args[n + i];
+    }
+    if (n != 1) {
+        PyErr_Format(PyExc_TypeError, "get() takes one ObjectRef or one list of them, %zd were given; timeout= is by keyword", n);
+        return NULL;
+    }
+    if (Py_TYPE(args[0]) == st->ref_type)
+        return get_all(st, args[0], timeout, false);
+    if (!PyList_Check(args[0])) {
+        PyErr_Format(PyExc_ValueError,
+                     "Invalid type of object refs, %R, is given. 'object_refs' must either be an ObjectRef or a list of ObjectRefs.",
+                     (PyObject *)Py_TYPE(args[0]));
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(args[0]); i++)
+        if (Py_TYPE(PyList_GET_ITEM(args[0], i)) != st->ref_type) {
+            PyErr_Format(PyExc_ValueError, "Invalid type of object ref, %R, is given. Item %zd of the list must be an ObjectRef.",
+                         (PyObject *)Py_TYPE(PyList_GET_ITEM(args[0], i)), i);
+            return NULL;
+        }
+    PyObject *copy = PyList_GetSlice(args[0], 0, PyList_GET_SIZE(args[0])); /* others may change it while we wait */
+    PyObject *result = copy ? (PyList_GET_SIZE(copy) ? get_all(st, copy, timeout, true) : PyList_New(0)) : NULL;
+    Py_XDECREF(copy);
+    return result;
+}
+
+static PyObject *core_put(PyObject *module, PyObject *value)
+{
+    mrpy_state *st = mrpy_state_of(module);
+    mr_session *s = mrpy_need(st);
+    if (!s)
+        return NULL;
+    if (Py_TYPE(value) == st->ref_type) {
+        PyErr_SetString(PyExc_TypeError, "Calling 'put' on an ObjectRef is not allowed. (put([ref]) stores the reference itself)");
+        return NULL;
+    }
+    mr_id id = mrpy_put(st, s, value);
+    return id ? mrpy_ref_new(st, id) : NULL;
+}
+
+/* wait(list, num_returns, timeout) -> list of bool, in order */
+static PyObject *core_wait(PyObject *module, PyObject *args)
+{
+    mrpy_state *st = mrpy_state_of(module);
+    PyObject *refs, *timeout, *result = NULL;
+    Py_ssize_t need;
+    mr_err err = {.status = MR_OK};
+    if (!PyArg_ParseTuple(args, "O!nO", &PyList_Type, &refs, &need, &timeout))
+        return NULL;
+    mr_session *s = mrpy_need(st);
+    int64_t left = mrpy_timeout(timeout, "wait"), since = mrpy_now();
+    size_t n = (size_t)PyList_GET_SIZE(refs);
+    if (!s || left == -2)
+        return NULL;
+    mr_id *ids = PyMem_Calloc(n + 1, sizeof(*ids));
+    bool *ready = PyMem_Calloc(n + 1, sizeof(*ready));
+    if (!ids || !ready) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    for (size_t i = 0; i < n; i++) {
+        ids[i] = mrpy_ref_id(st, PyList_GET_ITEM(refs, i), "an item of wait()'s list");
+        if (!ids[i])
+            goto done;
+    }
+    mr_status status = mr_wait(s, ids, n, (size_t)need, 0, ready, &err);
+    while ((status == MR_E_TIMEOUT && left != 0) || status == MR_E_INTERRUPTED) {
+        if (status == MR_E_INTERRUPTED && mrpy_interrupted(&left, &since))
+            goto done;
+        int64_t slice = left;
+        Py_BEGIN_ALLOW_THREADS;
+        status = mr_wait(s, ids, n, (size_t)need, slice, ready, &err);
+        Py_END_ALLOW_THREADS;
+        if (status == MR_E_TIMEOUT)
+            break;
+    }
+    if (status != MR_OK && status != MR_E_TIMEOUT) {
+        mrpy_raise(st, status, &err);
+        goto done;
+    }
+    result = PyList_New((Py_ssize_t)n);
+    for (size_t i = 0; result && i < n; i++)
+        PyList_SET_ITEM(result, i, Py_NewRef(ready[i] ? Py_True : Py_False));
+done:
+    PyMem_Free(ids);
+    PyMem_Free(ready);
+    return result;
+}
+
+static PyObject *core_contains(PyObject *module, PyObject *ref)
+{
+    mrpy_state *st = mrpy_state_of(module);
+    mr_id id = mrpy_ref_id(st, ref, "contains()'s argument");
+    return id ? PyBool_FromLong(mr_contains(mrpy_session, id)) : NULL;
+}
+
+static PyObject *core_free(PyObject *module, PyObject *refs)
+{
+    mrpy_state *st = mrpy_state_of(module);
+    if (!PyList_Check(refs)) {
+        PyErr_SetString(PyExc_TypeError, "free() takes a list of ObjectRefs");
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(refs); i++) {
+        mr_id id = mrpy_ref_id(st, PyList_GET_ITEM(refs, i), "an item of free()'s list");
+        if (!id)
+            return NULL;
+        mr_status status = mr_free(mrpy_session, &id, 1);
+        if (status != MR_OK)
+            return mrpy_raise(st, status, NULL);
+    }
+    Py_RETURN_NONE;
+}
+
+/* next_item(task ref, timeout) -> ObjectRef, or None at the end */
+static PyObject *core_next_item(PyObject *module, PyObject *args)
+{
+    mrpy_state *st = mrpy_state_of(module);
+    PyObject *ref, *timeout;
+    if (!PyArg_ParseTuple(args, "OO", &ref, &timeout))
+        return NULL;
+    mr_id task = mrpy_ref_id(st, ref, "the stream"), item = 0;
+    mr_session *s = mrpy_session;
+    int64_t left = mrpy_timeout(timeout, "next"), since = mrpy_now();
+    if (!task || left == -2)
+        return NULL;
+    mr_err err = {.status = MR_OK};
+    mr_status status;
+    do {
+        int64_t slice = left;
+        Py_BEGIN_ALLOW_THREADS;
+        status = mr_stream_next(s, task, slice, &item, &err);
+        Py_END_ALLOW_THREADS;
+    } while (status == MR_E_INTERRUPTED && !mrpy_interrupted(&left, &since));
+    if (PyErr_Occurred())
+        return NULL;
+    if (status == MR_E_END)
+        Py_RETURN_NONE;
+    return status == MR_OK ? mrpy_ref_new(st, item) : mrpy_raise(st, status, &err);
+}
+
+/* state(what) -> JSON text */
+static PyObject *core_state(PyObject *module, PyObject *args)
+{
+    mrpy_state *st = mrpy_state_of(module);
+    const char *what;
+    char *json = NULL;
+    mr_err err = {.status = MR_OK};
+    mr_status status;
+    if (!PyArg_ParseTuple(args, "s", &what))
+        return NULL;
+    mr_session *s = mrpy_need(st);
+    if (!s)
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS;
+    status = mr_state(s, what, &json, &err);
+    Py_END_ALLOW_THREADS;
+    if (status != MR_OK)
+        return mrpy_raise(st, status, &err);
+    PyObject *text = PyUnicode_DecodeUTF8(json, (Py_ssize_t)strlen(json), "replace");
+    free(json);
+    return text;
+}
+
+PyMethodDef mrpy_object_methods[] = {
+    {"get", (PyCFunction)(void (*)(void))core_get, METH_FASTCALL | METH_KEYWORDS,
+     "get(object_refs, *, timeout=None)\n--\n\n"
+     "The value of a reference, or the list of values of a list of references; waits until they are there.\n\n"
+     "timeout: seconds; None waits for ever, 0 only looks.  A list raises at the first error in it, though others are\n"
+     "still pending.  Raises the task's own exception (also a RayTaskError), GetTimeoutError, ObjectLostError and\n"
+     "others of miniray.exceptions.  Arrays are read-only views of the object store."},
+    {"put", core_put, METH_O,
+     "put(value, /)\n--\n\nStores a value in the object store and returns a reference to it.\n\n"
+     "Raises ObjectStoreFullError, and TypeError for what cannot be pickled or is itself a reference."},
+    {"wait", core_wait, METH_VARARGS, NULL},
+    {"contains", core_contains, METH_O, "Is the object there (now, in this session)?"},
+    {"free", core_free, METH_O, NULL},
+    {"next_item", core_next_item, METH_VARARGS, NULL},
+    {"state", core_state, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};

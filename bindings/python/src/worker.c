@@ -1,0 +1,492 @@
+/* worker.c: the side of a worker process.  Call is one task or method call given to this process: decode, run, encode,
+ * finish.  run() does all of it for the ordinary case; async and threaded actors (Python, _worker.py) use the steps.
+ *
+ * A Call is used by one thread at a time.  It frees the core's call at finish, or as cancelled when it is dropped.
+ */
+#include "mrpy.h"
+
+#include <signal.h>
+#include <structmember.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+typedef struct mrpy_call {
+    PyObject_HEAD mrpy_state *st;
+    mr_call *call; /* NULL once finished */
+    mr_call_info info;
+    int kind;
+    unsigned long long task, actor;
+    unsigned int func, attempt, n_returns, flags, max_concurrency;
+} mrpy_call;
+
+static int finished(mrpy_call *self)
+{
+    if (self->call && mrpy_session)
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError, "this call has been finished");
+    return -1;
+}
+
+/* How a value leaves: result i, item of a stream, or error. */
+typedef enum way { WAY_RETURN, WAY_YIELD, WAY_ERROR } way;
+
+static mr_status send_flat(mrpy_call *self, way w, uint32_t i, const mrpy_plan *p, const void *data, bool retriable,
+                           mr_err *err)
+{
+    const mr_id *refs = p->enc->refs.v;
+    uint32_t n = p->enc->refs.n;
+    switch (w) {
+    case WAY_YIELD:
+        return mr_call_yield(self->call, p->format, data, p->total, refs, n, err);
+    case WAY_ERROR:
+        return mr_call_error(self->call, p->format, data, p->total, refs, n, retriable, err);
+    default:
+        return mr_call_return(self->call, i, p->format, data, p->total, refs, n, err);
+    }
+}
+
+static mr_status send_large(mrpy_call *self, way w, uint32_t i, const mrpy_plan *p, mr_err *err)
+{
+    void *data = NULL;
+    mr_status status;
+    if (w == WAY_RETURN) {
+        status = mr_call_create(self->call, i, p->total, &data, err);
+        if (status != MR_OK)
+            return status;
+        mrpy_plan_write(p, data);
+        return mr_call_seal(self->call, i, p->format, p->enc->refs.v, p->enc->refs.n, err);
+    }
+    data = malloc(p->total + MRPY_ALIGN);
+    if (!data)
+        return MR_E_NOMEM;
+    void *aligned = (void *)(((uintptr_t)data + MRPY_ALIGN - 1) & ~(uintptr_t)(MRPY_ALIGN - 1));
+    mrpy_plan_write(p, aligned);
+    status = send_flat(self, w, i, p, aligned, false, err);
+    free(data);
+    return status;
+}
+
+static int send(mrpy_call *self, way w, uint32_t i, PyObject *value, bool retriable)
+{
+    mrpy_plan p;
+    mr_err err = {.status = MR_OK};
+    mr_status status;
+    if (finished(self) || mrpy_plan_make(self->st, value, &p))
+        return -1;
+    if (w == WAY_ERROR)
+        p.format = MRPY_FORMAT_ERROR;
+    if (w == WAY_RETURN && p.total <= 4096 && !p.n_parts) {
+        status = send_flat(self, w, i, &p, p.head, retriable, &err);
+    } else {
+        Py_BEGIN_ALLOW_THREADS;
+        status = p.n_parts || (w == WAY_RETURN && p.total > 65536) ? send_large(self, w, i, &p, &err)
+                                                                   : send_flat(self, w, i, &p, p.head, retriable, &err);
+        Py_END_ALLOW_THREADS;
+    }
+    mrpy_plan_free(&p);
+    if (status != MR_OK)
+        mrpy_raise(self->st, status, &err);
+    return status == MR_OK ? 0 : -1;
+}
+
+static int finish(mrpy_call *self, mr_status outcome, bool leave)
+{
+    mr_call *call = self->call;
+    self->call = NULL;
+    mr_status status = mr_call_finish(call, outcome, leave);
+    if (status == MR_OK || status == MR_E_CLOSED)
+        return 0;
+    mrpy_raise(self->st, status, NULL);
+    return -1;
+}
+
+static void free_args(PyObject **v, Py_ssize_t n_pos, PyObject *names)
+{
+    Py_ssize_t n = n_pos + (names ? PyTuple_GET_SIZE(names) : 0);
+    for (Py_ssize_t i = 1; v && i <= n; i++)
+        Py_XDECREF(v[i]);
+    PyMem_Free(v);
+    Py_XDECREF(names);
+}
+
+/* The exception that is set, normalised, with its traceback; takes it. */
+static PyObject *take_exception(void)
+{
+    PyObject *type, *value, *tb;
+    PyErr_Fetch(&type, &value, &tb);
+    PyErr_NormalizeException(&type, &value, &tb);
+    if (value && tb)
+        PyException_SetTraceback(value, tb);
+    Py_XDECREF(type);
+    Py_XDECREF(tb);
+    return value;
+}
+
+/* The task raised: Python writes the error value and finishes the call. */
+static int raised(mrpy_call *self)
+{
+    PyObject *exc = take_exception();
+    PyObject *r = PyObject_CallFunctionObjArgs(self->st->task_raised, (PyObject *)self, exc, NULL);
+    Py_XDECREF(exc);
+    Py_XDECREF(r);
+    if (r && self->call)
+        return finish(self, MR_E_TASK, false);
+    return r ? 0 : -1;
+}
+
+/* Ends the cancelable part.  1: go on, 0: the cancel struck, -1: exception other than KeyboardInterrupt. */
+static int stop(mrpy_call *self)
+{
+    if (mr_call_stop(self->call) != MR_E_CANCELLED)
+        return 1;
+    if (PyErr_CheckSignals() == 0)
+        return 1; /* user code caught the interrupt and went on to its end: a success */
+    if (!PyErr_ExceptionMatches(PyExc_KeyboardInterrupt))
+        return -1;
+    PyErr_Clear();
+    return 0;
+}
+
+static int send_results(mrpy_call *self, PyObject *result)
+{
+    if (self->n_returns == 1)
+        return send(self, WAY_RETURN, 0, result, false);
+    if (self->n_returns == 0)
+        return 0;
+    PyObject *values = PyObject_CallFunctionObjArgs(self->st->spread, (PyObject *)self, result, NULL);
+    if (!values)
+        return -1;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(values); i++)
+        if (send(self, WAY_RETURN, (uint32_t)i, PyTuple_GET_ITEM(values, i), false)) {
+            Py_DECREF(values);
+            return -1;
+        }
+    Py_DECREF(values);
+    return 0;
+}
+
+/* run(function, self_or_None) -> True when it ran to its end, False if it raised or was cancelled.  The call is finished. */
+static PyObject *call_run(PyObject *o, PyObject *const *args, Py_ssize_t n)
+{
+    mrpy_call *self = (mrpy_call *)o;
+    PyObject **v = NULL, *names = NULL, *result = NULL;
+    Py_ssize_t n_pos = 0;
+    if (n != 2 || finished(self)) {
+        if (n != 2)
+            PyErr_SetString(PyExc_TypeError, "run(function, self)");
+        return NULL;
+    }
+    if (mr_call_start(self->call, true) == MR_E_CANCELLED)
+        return finish(self, MR_E_CANCELLED, false) ? NULL : Py_NewRef(Py_False);
+    if (!mrpy_decode_args(self->st, self->call, &self->info, &v, &n_pos, &names)) {
+        bool method = args[1] != Py_None;
+        v[0] = args[1];
+        result = PyObject_Vectorcall(args[0], method ? v : v + 1, (size_t)n_pos + method, names);
+        free_args(v, n_pos, names);
+    }
+    PyObject *type, *value, *tb;
+    PyErr_Fetch(&type, &value, &tb); /* stop may set its own */
+    int go = stop(self);
+    if (go == 0 || (go > 0 && !result && type && PyErr_GivenExceptionMatches(type, PyExc_KeyboardInterrupt))) {
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(tb);
+        Py_XDECREF(result);
+        return finish(self, MR_E_CANCELLED, false) ? NULL : Py_NewRef(Py_False);
+    }
+    if (go > 0)
+        PyErr_Restore(type, value, tb);
+    bool good = go > 0 && result && !send_results(self, result);
+    Py_XDECREF(result);
+    if (!good)
+        return raised(self) ? NULL : Py_NewRef(Py_False);
+    return finish(self, MR_OK, false) ? NULL : Py_NewRef(Py_True);
+}
+
+/* arguments() -> (tuple, dict) */
+static PyObject *call_arguments(PyObject *o, PyObject *Py_UNUSED(unused))
+{
+    mrpy_call *self = (mrpy_call *)o;
+    PyObject **v, *names, *pos, *kw;
+    Py_ssize_t n;
+    if (finished(self) || mrpy_decode_args(self->st, self->call, &self->info, &v, &n, &names))
+        return NULL;
+    pos = PyTuple_New(n);
+    kw = PyDict_New();
+    for (Py_ssize_t i = 0; pos && i < n; i++)
+        PyTuple_SET_ITEM(pos, i, Py_NewRef(v[i + 1]));
+    for (Py_ssize_t i = 0; kw && names && i < PyTuple_GET_SIZE(names); i++)
+        if (PyDict_SetItem(kw, PyTuple_GET_ITEM(names, i), v[n + 1 + i]))
+            Py_CLEAR(kw);
+    free_args(v, n, names);
+    if (!pos || !kw) {
+        Py_XDECREF(pos);
+        Py_XDECREF(kw);
+        return NULL;
+    }
+    return Py_BuildValue("(NN)", pos, kw);
+}
+
+/* start(main_thread) -> False: it was taken back or cancelled, finish it */
+static PyObject *call_start(PyObject *o, PyObject *main_thread)
+{
+    mrpy_call *self = (mrpy_call *)o;
+    if (finished(self))
+        return NULL;
+    return PyBool_FromLong(mr_call_start(self->call, main_thread == Py_True) != MR_E_CANCELLED);
+}
+
+/* stop() -> False: a cancel struck and was not caught */
+static PyObject *call_stop(PyObject *o, PyObject *Py_UNUSED(unused))
+{
+    if (finished((mrpy_call *)o))
+        return NULL;
+    int go = stop((mrpy_call *)o);
+    return go < 0 ? NULL : PyBool_FromLong(go);
+}
+
+static PyObject *call_give(PyObject *o, PyObject *args)
+{
+    unsigned int i;
+    PyObject *value;
+    if (!PyArg_ParseTuple(args, "IO", &i, &value) || send((mrpy_call *)o, WAY_RETURN, i, value, false))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *call_give_all(PyObject *o, PyObject *value)
+{
+    if (finished((mrpy_call *)o) || send_results((mrpy_call *)o, value))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *call_emit(PyObject *o, PyObject *value)
+{
+    if (send((mrpy_call *)o, WAY_YIELD, 0, value, false))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* fail(tuple, retriable): the error value for all results that are not sealed */
+static PyObject *call_fail(PyObject *o, PyObject *args)
+{
+    PyObject *value;
+    int retriable;
+    if (!PyArg_ParseTuple(args, "Op", &value, &retriable) || send((mrpy_call *)o, WAY_ERROR, 0, value, retriable))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* finish(outcome, leave=False) */
+static PyObject *call_finish(PyObject *o, PyObject *args)
+{
+    int outcome, leave = 0;
+    if (!PyArg_ParseTuple(args, "i|p", &outcome, &leave) || finished((mrpy_call *)o) ||
+        finish((mrpy_call *)o, (mr_status)outcome, leave))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *text_or_empty(const char *text)
+{
+    return PyUnicode_DecodeUTF8(text ? text : "", (Py_ssize_t)strlen(text ? text : ""), "replace");
+}
+static PyObject *call_name(PyObject *o, void *Py_UNUSED(unused))
+{
+    return finished((mrpy_call *)o) ? NULL : text_or_empty(((mrpy_call *)o)->info.name);
+}
+static PyObject *call_entry(PyObject *o, void *Py_UNUSED(unused))
+{
+    return finished((mrpy_call *)o) ? NULL : text_or_empty(((mrpy_call *)o)->info.entry);
+}
+static PyObject *call_code(PyObject *o, void *Py_UNUSED(unused))
+{
+    return mrpy_ref_again(((mrpy_call *)o)->st, mrpy_session_no, ((mrpy_call *)o)->info.code);
+}
+static PyObject *call_done(PyObject *o, void *Py_UNUSED(unused))
+{
+    return PyBool_FromLong(!((mrpy_call *)o)->call);
+}
+
+static void call_dealloc(PyObject *o)
+{
+    mrpy_call *self = (mrpy_call *)o;
+    PyTypeObject *type = Py_TYPE(o);
+    if (self->call && mrpy_session && mr_call_finish(self->call, MR_E_CANCELLED, false) != MR_OK) {
+        /* the node is gone; so will be this process */
+    }
+    type->tp_free(o);
+    Py_DECREF(type);
+}
+
+static PyMethodDef call_methods[] = {
+    {"run", (PyCFunction)(void (*)(void))call_run, METH_FASTCALL, NULL},
+    {"arguments", call_arguments, METH_NOARGS, NULL},
+    {"start", call_start, METH_O, NULL},
+    {"stop", call_stop, METH_NOARGS, NULL},
+    {"give", call_give, METH_VARARGS, NULL},
+    {"give_all", call_give_all, METH_O, NULL},
+    {"emit", call_emit, METH_O, NULL},
+    {"fail", call_fail, METH_VARARGS, NULL},
+    {"finish", call_finish, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+static PyMemberDef call_members[] = {
+    {"kind", T_INT, offsetof(mrpy_call, kind), READONLY, NULL},
+    {"task", T_ULONGLONG, offsetof(mrpy_call, task), READONLY, NULL},
+    {"actor", T_ULONGLONG, offsetof(mrpy_call, actor), READONLY, NULL},
+    {"func", T_UINT, offsetof(mrpy_call, func), READONLY, NULL},
+    {"attempt", T_UINT, offsetof(mrpy_call, attempt), READONLY, NULL},
+    {"n_returns", T_UINT, offsetof(mrpy_call, n_returns), READONLY, NULL},
+    {"flags", T_UINT, offsetof(mrpy_call, flags), READONLY, NULL},
+    {"max_concurrency", T_UINT, offsetof(mrpy_call, max_concurrency), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+static PyGetSetDef call_getset[] = {
+    {"name", call_name, NULL, NULL, NULL},
+    {"entry", call_entry, NULL, NULL, NULL},
+    {"code", call_code, NULL, NULL, NULL},
+    {"done", call_done, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+static PyType_Slot call_slots[] = {
+    {Py_tp_dealloc, call_dealloc},
+    {Py_tp_methods, call_methods},
+    {Py_tp_members, call_members},
+    {Py_tp_getset, call_getset},
+    {Py_tp_doc, "A task or method call given to this worker."},
+    {0, NULL},
+};
+PyType_Spec mrpy_call_spec = {
+    .name = "miniray._core.Call",
+    .basicsize = sizeof(mrpy_call),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = call_slots,
+};
+
+/* next_call(wait) -> Call; False when there is none now (wait False); None when the node is gone */
+static PyObject *next_call(PyObject *module, PyObject *wait)
+{
+    mrpy_state *st = mrpy_state_of(module);
+    mr_session *s = mrpy_need(st);
+    mr_call *call = NULL;
+    if (!s)
+        return NULL;
+    mr_status status = mr_call_next(s, 0, &call);
+    while ((status == MR_E_TIMEOUT && wait == Py_True) || status == MR_E_INTERRUPTED) {
+        if (status == MR_E_INTERRUPTED && PyErr_CheckSignals())
+            return NULL;
+        Py_BEGIN_ALLOW_THREADS;
+        status = mr_call_next(s, wait == Py_True ? -1 : 0, &call);
+        Py_END_ALLOW_THREADS;
+    }
+    if (status == MR_E_TIMEOUT)
+        Py_RETURN_FALSE;
+    if (status == MR_E_CLOSED)
+        Py_RETURN_NONE;
+    if (status != MR_OK)
+        return mrpy_raise(st, status, NULL);
+    mrpy_call *o = (mrpy_call *)st->call_type->tp_alloc(st->call_type, 0);
+    if (!o)
+        return NULL;
+    o->st = st;
+    o->call = call;
+    mr_call_describe(call, &o->info);
+    o->kind = o->info.kind;
+    o->task = o->info.task;
+    o->actor = o->info.actor;
+    o->func = o->info.func;
+    o->attempt = o->info.attempt;
+    o->n_returns = o->info.n_returns;
+    o->flags = o->info.flags;
+    o->max_concurrency = o->info.max_concurrency;
+    return (PyObject *)o;
+}
+
+static PyObject *call_fd(PyObject *module, PyObject *Py_UNUSED(unused))
+{
+    mr_session *s = mrpy_need(mrpy_state_of(module));
+    return s ? PyLong_FromLong(mr_call_fd(s)) : NULL;
+}
+
+static PyObject *current_task(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    return PyLong_FromUnsignedLongLong(mrpy_session ? mr_current_task(mrpy_session) : 0);
+}
+
+static PyObject *set_current_task(PyObject *Py_UNUSED(module), PyObject *task)
+{
+    unsigned long long id = PyLong_AsUnsignedLongLong(task);
+    if (PyErr_Occurred())
+        return NULL;
+    if (mrpy_session)
+        mr_set_current_task(mrpy_session, id);
+    Py_RETURN_NONE;
+}
+
+/* Runs in a signal handler: only sets Python's own flag. */
+static void interrupt(void)
+{
+    (void)PyErr_SetInterruptEx(SIGINT);
+}
+
+/* attach(): joins the session whose supervisor started this process */
+static PyObject *attach(PyObject *module, PyObject *Py_UNUSED(unused))
+{
+    mr_session *s = NULL;
+    mr_err err = {.status = MR_OK};
+    mr_status status;
+    Py_BEGIN_ALLOW_THREADS;
+    mr_on_cancel_signal(interrupt);
+    status = mr_attach(&s, &err);
+    Py_END_ALLOW_THREADS;
+    if (status != MR_OK)
+        return mrpy_raise(mrpy_state_of(module), status, &err);
+    mrpy_session = s;
+    mrpy_session_no = mr_session_id(s);
+    Py_RETURN_NONE;
+}
+
+/* die_with_parent(pid): this process is killed when its parent, which must be `pid`, ends */
+static PyObject *die_with_parent(PyObject *Py_UNUSED(module), PyObject *parent)
+{
+    long pid = PyLong_AsLong(parent);
+    if (pid == -1 && PyErr_Occurred())
+        return NULL;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL))
+        return PyErr_SetFromErrno(PyExc_OSError);
+    if (getppid() != pid) { /* it ended before the line above */
+        PyErr_SetString(PyExc_OSError, "the parent has ended");
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *batch_begin(PyObject *module, PyObject *Py_UNUSED(unused))
+{
+    mr_session *s = mrpy_need(mrpy_state_of(module));
+    if (!s)
+        return NULL;
+    mr_batch_begin(s);
+    Py_RETURN_NONE;
+}
+
+static PyObject *batch_end(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    if (mrpy_session)
+        mr_batch_end(mrpy_session);
+    Py_RETURN_NONE;
+}
+
+PyMethodDef mrpy_worker_methods[] = {
+    {"die_with_parent", die_with_parent, METH_O, NULL},
+    {"batch_begin", batch_begin, METH_NOARGS, NULL},
+    {"batch_end", batch_end, METH_NOARGS, NULL},
+    {"next_call", next_call, METH_O, NULL},
+    {"call_fd", call_fd, METH_NOARGS, NULL},
+    {"current_task", current_task, METH_NOARGS, NULL},
+    {"set_current_task", set_current_task, METH_O, NULL},
+    {"attach", attach, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};

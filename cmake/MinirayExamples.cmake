@@ -1,0 +1,26 @@
+# examples/c/NAME.c -> a program; examples/c/NAME_tasks.c -> the library of its tasks, which C workers load.
+# A folder with its own CMakeLists.txt says itself what it holds.
+set(example_root "${CMAKE_CURRENT_SOURCE_DIR}/examples/c")
+if(EXISTS "${example_root}/CMakeLists.txt")
+    add_subdirectory("${example_root}" examples)
+else()
+    file(GLOB sources CONFIGURE_DEPENDS "${example_root}/*.c")
+    foreach(source IN LISTS sources)
+        cmake_path(GET source STEM name)
+        if(name MATCHES "_tasks$")
+            add_library(example_${name} MODULE ${source})
+            set_target_properties(example_${name} PROPERTIES PREFIX "" OUTPUT_NAME "${name}"
+                LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/examples")
+            target_include_directories(example_${name} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/core/include")
+            target_link_libraries(example_${name} PRIVATE miniray_flags m)
+        else()
+            add_executable(example_${name} ${source})
+            set_target_properties(example_${name} PROPERTIES OUTPUT_NAME "${name}"
+                RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/examples")
+            target_link_libraries(example_${name} PRIVATE miniray_flags miniray::miniray m)
+            if(MINIRAY_TESTS)
+                miniray_test(example.${name} "examples;process" example_${name})
+            endif()
+        endif()
+    endforeach()
+endif()

@@ -1,0 +1,37 @@
+# Public symbols = the functions that include/miniray/miniray.h declares with MR_API.  Two linker scripts are made from the header at
+# configure time, so there is no second list to keep.
+set(api_header "${CMAKE_CURRENT_SOURCE_DIR}/core/include/miniray/miniray.h")
+set(MINIRAY_VERSION_SCRIPT "${CMAKE_BINARY_DIR}/miniray.map")
+set(MINIRAY_DYNAMIC_LIST "${CMAKE_BINARY_DIR}/miniray.dynamic")
+
+if(EXISTS "${api_header}")
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${api_header}")
+    file(READ "${api_header}" text)
+    string(REGEX REPLACE "/\\*([^*]|\\*+[^*/])*\\*+/" " " text "${text}")
+    # MR_API type name(: the last word before the parenthesis is the function's name.
+    string(REGEX MATCHALL "MR_API[^;(]*[ *]mr_[a-z0-9_]+\\(" found "${text}")
+    set(names "")
+    foreach(one IN LISTS found)
+        string(REGEX REPLACE "^.*[ *](mr_[a-z0-9_]+)\\($" "\\1" one "${one}")
+        list(APPEND names ${one})
+    endforeach()
+    list(SORT names)
+    list(REMOVE_DUPLICATES names)
+    list(JOIN names "; " joined)
+    if(joined)
+        string(APPEND joined "; ")
+    endif()
+    file(CONFIGURE OUTPUT "${MINIRAY_VERSION_SCRIPT}" CONTENT "MINIRAY_1 { global: ${joined}local: *; };\n" @ONLY)
+    file(CONFIGURE OUTPUT "${MINIRAY_DYNAMIC_LIST}" CONTENT "{ ${joined}};\n" @ONLY)
+endif()
+
+function(miniray_limit_exports target)
+    target_link_options(${target} PRIVATE "LINKER:--version-script=${MINIRAY_VERSION_SCRIPT}")
+    set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${MINIRAY_VERSION_SCRIPT}")
+endfunction()
+
+function(miniray_export_dynamic target)
+    if(EXISTS "${MINIRAY_DYNAMIC_LIST}")
+        target_link_options(${target} PRIVATE "LINKER:--dynamic-list=${MINIRAY_DYNAMIC_LIST}")
+    endif()
+endfunction()

@@ -1,0 +1,15 @@
+# tests/fuzz/fuzz_*.c define LLVMFuzzerTestOneInput.  With clang they are libFuzzer programs; with gcc, tests/fuzz/replay.c
+# (if there) gives them a main that mutates the corpus by a seed.
+file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/tests/fuzz/fuzz_*.c")
+foreach(source IN LISTS sources)
+    cmake_path(GET source STEM name)
+    add_executable(${name} ${source})
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/fuzz")
+    target_link_libraries(${name} PRIVATE miniray_flags miniray_core)
+    if(CMAKE_C_COMPILER_ID MATCHES "Clang")
+        target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+        target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    else()
+        target_sources(${name} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/tests/fuzz/replay.c")
+    endif()
+endforeach()

@@ -1,0 +1,11 @@
+-- Earliest deadline first; those without a deadline last.  Takes the slot of a later one (needs preemption).
+-- Good: on one slot it meets every deadline that can be met.  Bad: on several slots, or under overload, no such promise.
+-- Source: Liu and Layland, Scheduling algorithms for multiprogramming in a hard-real-time environment (1973).
+local function key(t) return t.deadline or math.huge end
+return {
+  rank = key,
+  preempt = function(t)
+    local r, k = most(running(t), key)
+    if r and k > key(t) then return r end
+  end,
+}

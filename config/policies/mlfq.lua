@@ -1,0 +1,29 @@
+-- Multi-level feedback queue: three levels; an allotment used up costs a level; every `boost` all start again at the top.
+--   [sched.lua] boost = 1s
+-- Good: short work first without knowing the sizes.  Bad: three quanta and a boost to choose (needs preemption).
+-- Source: Arpaci-Dusseau, Operating Systems: Three Easy Pieces, chapter 8.
+local Q, level, used, armed = { 10 * ms, 20 * ms, 40 * ms }, {}, {}, false
+local function lv(t) return level[t] or 1 end
+local function boost()
+  level, used = {}, {}
+  rerank()
+  wake(now() + (conf.boost or 1 * s))
+end
+return {
+  rank = lv,
+  woken = boost,
+  slice = function(t) return Q[lv(t)] - (used[t] or 0) end,
+  submitted = function()
+    if not armed then armed = true; boost() end
+  end,
+  preempt = function(t)
+    local r, l = most(running(t), lv)
+    if r and l > lv(t) then return r end
+  end,
+  done = function(t) level[t], used[t] = nil, nil end,
+  dropped = function(t) level[t], used[t] = nil, nil end,
+  stopped = function(t, w, ran) -- in however many parts it was used up
+    used[t] = (used[t] or 0) + ran
+    if used[t] >= Q[lv(t)] then level[t], used[t] = math.min(lv(t) + 1, #Q), 0 end
+  end,
+}

@@ -1,0 +1,152 @@
+/* config_keys.c: owns the table of settings: type, default, range and one line of help each.  Adding a setting is
+ * adding a line here (and to config/default.ini, which a test compares).  Knows nothing of where values come from.
+ */
+#include "base/config_keys.h"
+
+#include <string.h>
+
+#include "base/config.h"
+
+#define ANY 1, 0
+#define COUNT_MAX 1e9
+#define VAST 9e18
+
+/* clang-format off */
+const mr_key mr_config_keys[] = {
+    /* section  name             type              form            default          shown  choices  range     help */
+    {"node",    "cpus",          MR_CONF_DOUBLE,   MR_KEY_PLAIN,   NULL, "the usable cores", NULL, 0, COUNT_MAX,
+        "CPUs of the node, fractions too; the slots that tasks run in"},
+    {"node",    "gpus",          MR_CONF_DOUBLE,   MR_KEY_PLAIN,   "0",             NULL,  NULL,    0, COUNT_MAX,
+        "GPUs of the node"},
+    {"node",    "memory",        MR_CONF_BYTES,    MR_KEY_PLAIN,   NULL,     "not counted", NULL,   0, VAST,
+        "memory that tasks may ask for with memory=; not counted unless given"},
+    {"node",    "resources",     MR_CONF_TEXT,     MR_KEY_AMOUNTS, NULL,          "none",   NULL,    ANY,
+        "custom resources: name=amount,name=amount"},
+    {"node",    "labels",        MR_CONF_TEXT,     MR_KEY_PAIRS,   NULL,          "none",   NULL,    ANY,
+        "labels of the node: name=value,name=value"},
+
+    {"engine",  "kind",          MR_CONF_TEXT,     MR_KEY_CHOICE,  "process",       NULL,  "process|sim", ANY,
+        "what runs the work: worker processes, or virtual time"},
+    {"engine",  "workers",       MR_CONF_TEXT,     MR_KEY_CHOICE,  "elastic",       NULL,  "elastic|fixed", ANY,
+        "elastic: processes come and go as tasks need them; fixed: one per CPU, for labs"},
+    {"engine",  "max_workers",   MR_CONF_INT,      MR_KEY_PLAIN,   "512",           NULL,  NULL,    1, 65535,
+        "worker processes at one time, over all nodes"},
+    {"engine",  "spin_us",       MR_CONF_INT,      MR_KEY_PLAIN,   "50",            NULL,  NULL,    0, 1e6,
+        "how long a waiter spins before it sleeps"},
+    {"engine",  "idle_worker_s", MR_CONF_DURATION, MR_KEY_PLAIN,   "60s",           NULL,  NULL,    0, VAST,
+        "a worker that had nothing to do for this long is retired"},
+    {"engine",  "prefetch",      MR_CONF_BOOL,     MR_KEY_PLAIN,   "true",          NULL,  NULL,    ANY,
+        "a worker may hold a few tasks ahead, so that it never waits for the node"},
+    {"engine",  "seed",          MR_CONF_INT,      MR_KEY_PLAIN,   "0",             NULL,  NULL,    0, VAST,
+        "seed of the simulated workload's own random numbers"},
+    {"engine",  "libraries",     MR_CONF_TEXT,     MR_KEY_PATHS,   NULL,          "none",   NULL,    ANY,
+        "shared libraries with tasks written in C, ':' between them"},
+    {"engine",  "infeasible",    MR_CONF_TEXT,     MR_KEY_CHOICE,  "error",         NULL,  "error|wait", ANY,
+        "a request that no node can ever satisfy: fails at submit, or waits for a node to be added"},
+    {"engine",  "history",       MR_CONF_INT,      MR_KEY_PLAIN,   "10000",         NULL,  NULL,    0, 1e8,
+        "finished tasks that are remembered"},
+    {"engine",  "grace",         MR_CONF_DURATION, MR_KEY_PLAIN,   "5s",            NULL,  NULL,    0, VAST,
+        "how long a process that was asked to stop may take before it is killed"},
+    {"engine",  "inline_max",    MR_CONF_BYTES,    MR_KEY_PLAIN,   "4096",          NULL,  NULL,    0, 65536,
+        "values up to this size travel inside records and not through the store"},
+    {"engine",  "log_to_driver", MR_CONF_BOOL,     MR_KEY_PLAIN,   "true",          NULL,  NULL,    ANY,
+        "what workers print appears on the driver's screen, with a prefix"},
+
+    {"store",   "plugin",        MR_CONF_TEXT,     MR_KEY_PLAIN,   "store-shm",     NULL,  NULL,    ANY,
+        "where the bytes live: a store plugin's name, or the path of its .so"},
+    {"store",   "capacity",      MR_CONF_BYTES,    MR_KEY_PLAIN,   NULL, "30% of memory",  NULL,    0, VAST,
+        "bytes of objects that a node's store may hold"},
+
+    {"sched",   "plugin",        MR_CONF_TEXT,     MR_KEY_PLAIN,   "sched-fifo",    NULL,  NULL,    ANY,
+        "who runs next, and where: a scheduler plugin's name, or the path of its .so"},
+    {"sched",   "policy",        MR_CONF_PATH,     MR_KEY_PLAIN,   NULL,          "none",   NULL,    ANY,
+        "a policy written in Lua; makes plugin = sched-lua unless a plugin is given"},
+    {"sched",   "strict",        MR_CONF_BOOL,     MR_KEY_PLAIN,   "false",         NULL,  NULL,    ANY,
+        "every start is the policy's own decision at that instant: no prefetch"},
+    {"sched",   "max_hold",      MR_CONF_DURATION, MR_KEY_PLAIN,   "1s",            NULL,  NULL,    0, VAST,
+        "a policy that holds everything back for this long, while nothing runs, is ejected"},
+    {"sched",   "know",          MR_CONF_TEXT,     MR_KEY_KNOW,    "learned",       NULL,  "nothing|learned|stated|exact", ANY,
+        "what a policy may know of durations; noisy:S is exact with an error of deviation S"},
+    {"sched",   "reveal",        MR_CONF_TEXT,     MR_KEY_CHOICE,  "whole",         NULL,  "whole|unfold", ANY,
+        "whether a simulated graph is submitted at once, or as parents end"},
+    {"sched",   "on_error",      MR_CONF_TEXT,     MR_KEY_CHOICE,  "fifo",          NULL,  "fifo|stop", ANY,
+        "after a policy's error: go on as FIFO with one loud line, or end the session"},
+    {"sched",   "seed",          MR_CONF_INT,      MR_KEY_PLAIN,   "0",             NULL,  NULL,    0, VAST,
+        "seed of the policy's random numbers"},
+
+    {"plugins", "path",          MR_CONF_TEXT,     MR_KEY_PATHS,   NULL,          "none",   NULL,    ANY,
+        "folders to look for plugins in, ':' between them; before the package's own"},
+
+    {"log",     "level",         MR_CONF_TEXT,     MR_KEY_CHOICE,  "warn",          NULL,  "error|warn|info|debug", ANY,
+        "what is worth a line"},
+    {"log",     "file",          MR_CONF_PATH,     MR_KEY_PLAIN,   NULL,        "stderr",   NULL,    ANY,
+        "the file that log lines are appended to"},
+
+    {"sim",     "nodes",         MR_CONF_INT,      MR_KEY_PLAIN,   "1",             NULL,  NULL,    1, 65535,
+        "simulated nodes, each like [node]; ignored when there are [node.NAME] sections"},
+    {"sim",     "bandwidth",     MR_CONF_BYTES,    MR_KEY_PLAIN,   "1G",            NULL,  NULL,    1, VAST,
+        "bytes a second between two nodes"},
+    {"sim",     "latency",       MR_CONF_DURATION, MR_KEY_PLAIN,   "100us",         NULL,  NULL,    0, VAST,
+        "time before the first byte arrives"},
+    {"sim",     "dispatch_us",   MR_CONF_INT,      MR_KEY_PLAIN,   "0",             NULL,  NULL,    0, 1e9,
+        "cost of handing a task to a worker"},
+    {"sim",     "switch_us",     MR_CONF_INT,      MR_KEY_PLAIN,   "0",             NULL,  NULL,    0, 1e9,
+        "cost of stopping one task for another"},
+    {"sim",     "max_time",      MR_CONF_DURATION, MR_KEY_PLAIN,   NULL,      "unlimited",  NULL,    1, VAST,
+        "virtual time at which a run is given up"},
+};
+/* clang-format on */
+
+const size_t mr_config_n_keys = sizeof mr_config_keys / sizeof mr_config_keys[0];
+const char *const mr_config_sections[] = {"node", "engine", "store", "sched", "plugins", "log", "sim"};
+const size_t mr_config_n_sections = sizeof mr_config_sections / sizeof mr_config_sections[0];
+
+const mr_key *mr_key_find(const char *section, const char *name)
+{
+    if (strncmp(section, "node.", 5) == 0)
+        section = "node";
+    for (size_t i = 0; i < mr_config_n_keys; i++)
+        if (strcmp(mr_config_keys[i].section, section) == 0 && strcmp(mr_config_keys[i].name, name) == 0)
+            return &mr_config_keys[i];
+    return NULL;
+}
+
+bool mr_key_section_known(const char *section)
+{
+    for (size_t i = 0; i < mr_config_n_sections; i++)
+        if (strcmp(mr_config_sections[i], section) == 0)
+            return true;
+    return false;
+}
+
+size_t mr_key_names(const char *section, const char **out, size_t room)
+{
+    size_t n = 0;
+    if (strncmp(section, "node.", 5) == 0)
+        section = "node";
+    for (size_t i = 0; i < mr_config_n_keys && n < room; i++)
+        if (strcmp(mr_config_keys[i].section, section) == 0)
+            out[n++] = mr_config_keys[i].name;
+    return n;
+}
+
+const char *mr_key_type_text(mr_conf_type type)
+{
+    static const char *const texts[] = {"text", "whole number", "number", "true or false", "bytes", "duration", "path"};
+    return (size_t)type < sizeof texts / sizeof texts[0] ? texts[type] : "text";
+}
+
+int mr_config_help_at(size_t i, mr_config_help *out)
+{
+    if (i >= mr_config_n_keys)
+        return 0;
+    const mr_key *k = &mr_config_keys[i];
+    out->section = k->section;
+    out->key = k->name;
+    out->type = k->choices ? k->choices : mr_key_type_text(k->type);
+    if (k->form == MR_KEY_KNOW)
+        out->type = "nothing|learned|stated|noisy:S|exact";
+    out->otherwise = k->shown ? k->shown : k->otherwise;
+    out->help = k->help;
+    return 1;
+}

@@ -1,0 +1,77 @@
+/* table.h: a paged array over dense 64-bit ids.
+ *
+ * Ids come in runs (a node grants blocks of them), so an entry is found by arithmetic inside a page of 256, and only
+ * the live pages are found through a small hash.  The last page found is kept: a hit there costs a compare and a bit
+ * test. A page is given back when its last entry is removed (a few empty ones are kept, so that an id range at the edge
+ * of a page does not thrash the allocator).
+ *
+ * Entries are zeroed when put, have one fixed size, are aligned to 16 bytes, and never move while they are in.
+ * No lock: even mr_table_at writes (the kept page), so a table belongs to one thread or one lock.
+ */
+#ifndef MR_BASE_TABLE_H
+#define MR_BASE_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <miniray/status.h>
+
+enum { MR_TABLE_PAGE = 256, MR_TABLE_SPARE = 4 };
+
+/* Read-only outside table.c; here only so that the hit path can be inlined. */
+typedef struct mr_table_page {
+    uint64_t key; /* id / 256 */
+    uint32_t count;
+    uint64_t used[MR_TABLE_PAGE / 64];
+    struct mr_table_page *next_spare;
+    unsigned char *entries;
+} mr_table_page;
+
+typedef struct mr_table {
+    mr_table_page *last; /* never NULL: an empty sentinel of key UINT64_MAX when no page was found yet */
+    size_t stride;
+    mr_table_page **slots; /* open addressing, linear, a power of two */
+    size_t n_slots, n_pages, n_entries;
+    mr_table_page *spare;
+    size_t n_spare;
+} mr_table;
+
+/* In place, for entries of `size` bytes.  Allocates nothing before the first put. */
+void mr_table_init(mr_table *t, size_t size);
+/* Frees all pages; entries are simply forgotten, what they own is the caller's to free first. */
+void mr_table_fini(mr_table *t);
+
+/* Makes `id` present and gives its entry: zeroed if it is new, as it was if it is not.  NULL: out of memory. */
+void *mr_table_put(mr_table *t, uint64_t id);
+/* Removes `id`; false if it was not there. */
+bool mr_table_del(mr_table *t, uint64_t id);
+
+/* Any id, any page; used by mr_table_at. */
+void *mr_table_find(mr_table *t, uint64_t id);
+
+/* The entry of `id`, or NULL. */
+static inline void *mr_table_at(mr_table *t, uint64_t id)
+{
+    mr_table_page *p = t->last;
+    if (__builtin_expect(p->key != id / MR_TABLE_PAGE, 0))
+        return mr_table_find(t, id);
+    size_t i = (size_t)(id % MR_TABLE_PAGE);
+    if (!(p->used[i / 64] >> (i % 64) & 1))
+        return NULL;
+    return p->entries + i * t->stride;
+}
+
+static inline size_t mr_table_count(const mr_table *t)
+{
+    return t->n_entries;
+}
+
+/* Walks all entries: start with *cursor = 0; NULL at the end; *id (may be NULL) is the entry's.  The order follows from
+ * the ids and the history of the table, never from addresses.  The table must not be changed during a walk. */
+void *mr_table_next(const mr_table *t, uint64_t *cursor, uint64_t *id);
+
+/* Bytes held by the table itself, spare pages included. */
+size_t mr_table_bytes(const mr_table *t);
+
+#endif

@@ -1,0 +1,365 @@
+/* calls.c: owns the tasks given to this worker: the queue of those not yet taken, their claims, their end.
+ *
+ * It does not know what a result looks like (results.c).  Lock: in_lock for the queue, the list of open calls and the
+ * functions; a call itself is used by one thread.
+ */
+#include "client/calls.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "client/thread.h"
+
+/* ---------------------------------------------------------------------------------------------- functions, queue -- */
+
+mr_known_func *mr_calls_func(mr_ring_port *p, uint32_t number)
+{
+    mr_known_func **f = mr_table_at(&p->funcs, number);
+    return f ? *f : NULL;
+}
+
+mr_status mr_calls_define(mr_ring_port *p, uint32_t number, const mr_define *def, size_t len)
+{
+    if (mr_calls_func(p, number))
+        return MR_OK;
+    mr_known_func **at = mr_table_put(&p->funcs, number), *f = malloc(sizeof(*f));
+    mr_define *copy = malloc(len);
+    if (!at || !f || !copy) {
+        if (at)
+            mr_table_del(&p->funcs, number);
+        free(f);
+        free(copy);
+        return MR_E_NOMEM;
+    }
+    memcpy(copy, def, len);
+    copy->name[sizeof(copy->name) - 1] = copy->entry[sizeof(copy->entry) - 1] = '\0';
+    f->def = copy;
+    atomic_init(&f->ran, MR_UNKNOWN);
+    *at = f;
+    return MR_OK;
+}
+
+static void queue_push(mr_ring_port *p, mr_call *c)
+{
+    c->port = p;
+    c->next = NULL;
+    if (p->queue.final)
+        p->queue.final->next = c;
+    else
+        p->queue.first = c;
+    p->queue.final = c;
+    mr_inbox_done(p, MR_FOR_CALL, 0);
+    if (p->call_fd >= 0 && !p->call_fd_set) {
+        uint64_t one = 1;
+        p->call_fd_set = write(p->call_fd, &one, sizeof(one)) == sizeof(one);
+    }
+}
+
+mr_status mr_calls_put(mr_ring_port *p, mr_blob *blob)
+{
+    const mr_ord_dispatch *o = (const mr_ord_dispatch *)(const void *)blob->bytes;
+    mr_known_func *f = mr_calls_func(p, o->func);
+    size_t words = (o->n_returns + 63) / 64;
+    if (!f || sizeof(*o) + sizeof(mr_dep) * (size_t)o->n_deps > o->h.size || o->args_at > o->h.size ||
+        o->args_len > o->h.size - o->args_at)
+        return MR_E_PROTOCOL;
+    mr_call *c = calloc(1, sizeof(*c) + words * sizeof(uint64_t));
+    if (!c)
+        return MR_E_NOMEM;
+    c->kind = f->def->kind == MR_FUNC_ACTOR ? MR_CALL_ACTOR : f->def->kind == MR_FUNC_METHOD ? MR_CALL_METHOD : MR_CALL_TASK;
+    c->blob = blob;
+    c->order = o;
+    c->deps = (mr_dep *)(void *)(blob->bytes + sizeof(*o));
+    c->func = f;
+    c->task = o->task;
+    c->left = o->n_returns;
+    c->sealed = (uint64_t *)(void *)(c + 1);
+    queue_push(p, c);
+    return MR_OK;
+}
+
+mr_status mr_calls_note(mr_ring_port *p, int kind, mr_id task)
+{
+    mr_call *c = calloc(1, sizeof(*c));
+    if (!c)
+        return MR_E_NOMEM;
+    c->kind = kind;
+    c->task = task;
+    queue_push(p, c);
+    return MR_OK;
+}
+
+void mr_calls_throttle(mr_ring_port *p, mr_id task, bool on)
+{
+    for (mr_call *c = p->open; c; c = c->next)
+        if (c->task == task)
+            c->throttled = on;
+    if (!on)
+        mr_inbox_done(p, MR_FOR_RESUME, task);
+}
+
+static void call_free(mr_call *c)
+{
+    mr_results_fini(c);
+    mr_blob_drop(c->blob);
+    free(c);
+}
+
+void mr_calls_fini(mr_ring_port *p)
+{
+    for (mr_call *c = p->queue.first, *next; c; c = next) {
+        next = c->next;
+        call_free(c);
+    }
+    for (mr_call *c = p->open, *next; c; c = next) {
+        next = c->next;
+        call_free(c);
+    }
+    uint64_t cursor = 0;
+    mr_known_func **f;
+    while ((f = mr_table_next(&p->funcs, &cursor, NULL))) {
+        free((*f)->def);
+        free(*f);
+    }
+    mr_table_fini(&p->funcs);
+}
+
+static _Atomic uint64_t *claim_of(const mr_call *c)
+{
+    return &c->port->link->claims[c->order->seq % MR_CLAIMS];
+}
+
+/* Lent copies go back unless the process keeps them; in_lock held. */
+static void return_deps(mr_call *c)
+{
+    for (uint32_t i = 0; c->order && i < c->order->n_deps; i++)
+        if (c->deps[i].flags & MR_DEP_LENT)
+            mr_ring_port_return(c->port, 0, c->deps[i].at);
+}
+
+/* The first of the queue that was not taken back; in_lock held. */
+static mr_call *queue_pop(mr_ring_port *p)
+{
+    mr_call *c;
+    while ((c = p->queue.first)) {
+        p->queue.first = c->next;
+        if (!c->next)
+            p->queue.final = NULL;
+        if (!c->order || atomic_load(claim_of(c)) != (c->order->seq << 2 | MR_CLAIM_REVOKED))
+            break;
+        call_free(c); /* the node took its lent copies back when it revoked */
+    }
+    if (!c)
+        return NULL;
+    c->prev = NULL;
+    c->next = p->open;
+    if (p->open)
+        p->open->prev = c;
+    p->open = c;
+    c->waited = !p->dry;
+    p->dry = false;
+    return c;
+}
+
+mr_status mr_calls_next(mr_ring_port *p, int64_t deadline, mr_call **out)
+{
+    mr_waiter w;
+    mr_status st = MR_OK;
+    pthread_mutex_lock(&p->in_lock);
+    if (!p->leader)
+        mr_inbox_look(p);
+    mr_call *c = queue_pop(p);
+    if (!c && p->call_fd_set) {
+        uint64_t count;
+        p->call_fd_set = read(p->call_fd, &count, sizeof(count)) < 0 && errno != EAGAIN;
+    }
+    p->dry = !c;
+    mr_inbox_unlock(p);
+    if (c) {
+        *out = c;
+        return MR_OK;
+    }
+    mr_inbox_join(p, &w, MR_FOR_CALL);
+    while (!c && !st) {
+        st = mr_inbox_wait(p, &w, deadline, true);
+        pthread_mutex_lock(&p->in_lock);
+        w.done = false;
+        c = queue_pop(p); /* also when it is closing: what was given is not lost by a race */
+        pthread_mutex_unlock(&p->in_lock);
+    }
+    mr_inbox_part(p, &w);
+    if (!c)
+        return st == MR_E_CANCELLED ? MR_E_INTERRUPTED : st;
+    *out = c;
+    return MR_OK;
+}
+
+int mr_calls_fd(mr_ring_port *p)
+{
+    if (mr_inbox_watch(p))
+        return -1;
+    pthread_mutex_lock(&p->in_lock);
+    if (p->call_fd < 0)
+        p->call_fd = eventfd(p->queue.first ? 1 : 0, EFD_CLOEXEC | EFD_NONBLOCK);
+    p->call_fd_set = p->queue.first != NULL;
+    pthread_mutex_unlock(&p->in_lock);
+    return p->call_fd;
+}
+
+/* --------------------------------------------------------------------------------------------------- start, stop -- */
+
+void mr_calls_describe(const mr_call *c, mr_call_info *out)
+{
+    *out = (mr_call_info){.kind = c->kind, .task = c->task};
+    if (!c->order)
+        return;
+    const mr_ord_dispatch *o = c->order;
+    const mr_define *d = c->func->def;
+    out->actor = o->actor;
+    out->code = d->code;
+    out->func = o->func;
+    out->attempt = o->attempt;
+    out->n_returns = o->n_returns;
+    out->n_deps = o->n_deps;
+    out->n_refs = o->n_refs;
+    out->flags = d->flags;
+    out->max_concurrency = (uint32_t)d->max_concurrency;
+    out->name = d->name;
+    out->entry = d->entry;
+    out->data = (const char *)o + o->args_at;
+    out->len = o->args_len;
+}
+
+bool mr_calls_cancelled(const mr_call *c)
+{
+    return c->order && c->main && atomic_load(&c->port->link->slot) == (c->order->seq << 2 | MR_SLOT_CANCEL);
+}
+
+uint32_t mr_calls_missing(const mr_call *c)
+{
+    return c->order && c->kind != MR_CALL_ACTOR && !(c->func->def->flags & MR_FUNC_STREAMING) ? c->left : 0;
+}
+
+mr_id mr_calls_dep_id(const mr_call *c, uint32_t i)
+{
+    return c->deps[i].id;
+}
+
+mr_status mr_calls_dep(mr_call *c, uint32_t i, mr_value *out)
+{
+    if (!c->order || i >= c->order->n_deps)
+        return MR_E_NOTFOUND;
+    mr_held v;
+    mr_status st = mr_held_read(c->port, &c->order->h, &c->deps[i], &v);
+    if (st)
+        return st;
+    *out = (mr_value){.id = c->deps[i].id, .error = v.error, .format = v.format, .data = v.data, .len = v.len};
+    return MR_OK;
+}
+
+void mr_calls_keep_dep(mr_call *c, uint32_t i)
+{
+    mr_held v;
+    if (mr_held_read(c->port, &c->order->h, &c->deps[i], &v))
+        return;
+    pthread_mutex_lock(&c->port->in_lock);
+    if (!(c->deps[i].flags & MR_VALUE_STORED)) {
+        v.blob = c->blob;
+        atomic_fetch_add_explicit(&v.blob->owners, 1, memory_order_relaxed);
+    }
+    /* From here on the copy is the table's to give back. */
+    c->deps[i].flags &= ~(uint32_t)MR_DEP_LENT;
+    mr_held_put(c->port, c->deps[i].id, &v, true);
+    mr_inbox_unlock(c->port);
+}
+
+static mr_status send_started(mr_call *c)
+{
+    mr_ev_task ev = {.h = {.size = sizeof(ev), .kind = MR_EV_STARTED, .version = MR_RECORD_VERSION},
+                     .task = c->task,
+                     .attempt = c->order->attempt,
+                     .worker = c->port->number};
+    return mr_ring_port_send(c->port, &ev.h, false);
+}
+
+mr_status mr_calls_start(mr_call *c, bool main_thread)
+{
+    mr_ring_port *p = c->port;
+    if (!c->order || c->started)
+        return MR_E_INVAL;
+    uint64_t seq = c->order->seq, queued = seq << 2 | MR_CLAIM_QUEUED;
+    /* First the slot, then the claim: once the node fails to revoke, the slot tells how far this is. */
+    if (main_thread)
+        atomic_store(&p->link->slot, seq << 2 | MR_SLOT_RUNNING);
+    if (!atomic_compare_exchange_strong(claim_of(c), &queued, seq << 2 | MR_CLAIM_STARTED)) {
+        if (main_thread)
+            atomic_store(&p->link->slot, seq << 2 | MR_SLOT_IDLE);
+        return MR_E_CANCELLED;
+    }
+    c->started = true;
+    c->main = main_thread;
+    c->began = mr_clock_ns();
+    *mr_thread_self() = (mr_thread){.task = c->task, .lends = main_thread && c->kind == MR_CALL_TASK};
+    /* Control takes the next of our queue as started when it hears of the end of the one before; only where that was long
+     * ago, or will be, is the exact instant worth a record, and the news before it worth a ring. */
+    int64_t usual = atomic_load_explicit(&c->func->ran, memory_order_relaxed);
+    mr_status st = MR_OK;
+    if (usual == MR_UNKNOWN || usual > MR_CALL_LONG) {
+        if (c->waited)
+            st = send_started(c);
+        mr_ring_port_nudge(p);
+    }
+    return st;
+}
+
+mr_status mr_calls_stop(mr_call *c)
+{
+    if (!c->main || c->stopped)
+        return MR_OK;
+    c->stopped = true;
+    _Atomic uint64_t *slot = &c->port->link->slot;
+    uint64_t running = c->order->seq << 2 | MR_SLOT_RUNNING, done = c->order->seq << 2 | MR_SLOT_DONE;
+    bool kept = atomic_compare_exchange_strong(slot, &running, done);
+    if (!kept)
+        atomic_store(slot, done);
+    atomic_store(&c->port->struck, false);
+    return kept ? MR_OK : MR_E_CANCELLED;
+}
+
+static mr_status send_retired(mr_ring_port *p)
+{
+    mr_ev_worker ev = {.h = {.size = sizeof(ev), .kind = MR_EV_WORKER_RETIRED, .version = MR_RECORD_VERSION},
+                       .worker = p->number,
+                       .pid = (int32_t)getpid()};
+    return mr_ring_port_send(p, &ev.h, true);
+}
+
+mr_status mr_calls_finish(mr_call *c, mr_status outcome, bool leave)
+{
+    mr_ring_port *p = c->port;
+    mr_status st = MR_OK;
+    if (c->started) {
+        mr_status stopped = mr_calls_stop(c);
+        (void)stopped; /* without mr_call_stop the caller has decided: a cancel that came too late is not one */
+        st = mr_results_finish(c, outcome, leave);
+        *mr_thread_self() = (mr_thread){0};
+    }
+    if (c->kind == MR_CALL_LEAVE)
+        st = send_retired(p);
+    pthread_mutex_lock(&p->in_lock);
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        p->open = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    if (c->started)
+        return_deps(c);
+    mr_inbox_unlock(p);
+    call_free(c);
+    return st;
+}

@@ -1,0 +1,429 @@
+/* inbox.c: owns the inbound side of a worker's link: reading orders, and the threads that wait for them.
+ *
+ * Whoever waits, reads: the first waiter is the leader and sleeps on the link's bell, the others follow, each asleep on a
+ * bell of its own; the leader hands out what it reads, and a leader that leaves wakes a follower.  A record is taken out
+ * of the ring at once (calls are copied to a queue), so what nobody wants yet never stands in the way of a reply.
+ * It does not know what a call is.  Lock: in_lock.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "client/ring_port.h"
+#include "client/thread.h"
+
+enum { SPIN_FAILED_MAX = 10, SPIN_LOOK = 32 };
+
+static size_t order_size(uint32_t kind)
+{
+    switch (kind) {
+    case MR_ORD_DISPATCH:
+        return sizeof(mr_ord_dispatch);
+    case MR_ORD_VALUE:
+        return sizeof(mr_ord_value);
+    case MR_ORD_DELIVER:
+    case MR_ORD_REPLY:
+        return sizeof(mr_ord_reply);
+    case MR_ORD_CANCEL:
+    case MR_ORD_THROTTLE:
+    case MR_ORD_RESUME:
+        return sizeof(mr_ev_task);
+    case MR_ORD_BIG:
+        return sizeof(mr_big);
+    default:
+        return sizeof(mr_record);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------ waiters -- */
+
+static void waiter_done(mr_ring_port *p, mr_waiter *w)
+{
+    w->done = true;
+    if (w != p->leader)
+        mr_bell_ring_always(&w->bell, -1);
+}
+
+void mr_inbox_done(mr_ring_port *p, int kind, mr_id task)
+{
+    for (mr_waiter *w = p->waiters; w; w = w->next)
+        if (w->kind == kind && (!task || w->task == task))
+            waiter_done(p, w);
+}
+
+void mr_inbox_join(mr_ring_port *p, mr_waiter *w, int kind)
+{
+    memset(w, 0, sizeof(*w));
+    w->kind = kind;
+    pthread_mutex_lock(&p->in_lock);
+    if (kind == MR_FOR_TOKEN) {
+        if (++p->last_token == 0)
+            ++p->last_token;
+        w->token = p->last_token;
+    }
+    w->next = p->waiters;
+    if (w->next)
+        w->next->prev = w;
+    p->waiters = w;
+    pthread_mutex_unlock(&p->in_lock);
+}
+
+void mr_inbox_part(mr_ring_port *p, mr_waiter *w)
+{
+    pthread_mutex_lock(&p->in_lock);
+    if (w->next)
+        w->next->prev = w->prev;
+    if (w->prev)
+        w->prev->next = w->next;
+    else
+        p->waiters = w->next;
+    if (!p->leader && p->waiters)
+        mr_bell_ring_always(&p->waiters->bell, -1);
+    pthread_mutex_unlock(&p->in_lock);
+}
+
+static mr_waiter *waiter_of(mr_ring_port *p, uint32_t token)
+{
+    for (mr_waiter *w = p->waiters; w; w = w->next)
+        if (w->kind == MR_FOR_TOKEN && w->token == token)
+            return w;
+    return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------------- orders -- */
+
+/* An awaited object is settled: its callback runs once the lock is left.  True if `token` was one of those. */
+static bool fire(mr_ring_port *p, uint32_t token)
+{
+    for (mr_ready_cb **at = &p->awaited; *at; at = &(*at)->next) {
+        mr_ready_cb *cb = *at;
+        if (cb->token != token)
+            continue;
+        *at = cb->next;
+        cb->next = p->fired;
+        p->fired = cb;
+        return true;
+    }
+    return false;
+}
+
+static void take_answer(mr_ring_port *p, const mr_ord_reply *r)
+{
+    mr_waiter *w = waiter_of(p, r->h.token);
+    const char *bytes = mr_record_bytes(r, sizeof(*r));
+    size_t n = r->h.n_bytes;
+    if (!w) {
+        fire(p, r->h.token); /* else: of a wait that was given up */
+        return;
+    }
+    w->answer = (mr_answer){.status = (mr_status)r->status, .value = r->value, .value2 = r->value2};
+    if (r->h.kind == MR_ORD_DELIVER) {
+        for (size_t i = 0; w->settled && i < w->n && i < n; i++)
+            w->settled[i] = bytes[i];
+    } else if (n > 0) {
+        w->answer.text = strndup(bytes, n);
+    }
+    waiter_done(p, w);
+}
+
+static mr_status take_value(mr_ring_port *p, const mr_ord_value *r)
+{
+    mr_held v;
+    if (r->status) {
+        v = (mr_held){.status = r->status, .lent_at = MR_NOWHERE};
+        mr_held_put(p, r->value.id, &v, false);
+        return MR_OK;
+    }
+    mr_status st = mr_held_read(p, &r->h, &r->value, &v);
+    if (st)
+        return st;
+    if (!(r->value.flags & MR_VALUE_STORED)) {
+        v.blob = mr_blob_new(v.len);
+        if (!v.blob)
+            return MR_E_NOMEM;
+        memcpy(v.blob->bytes, v.data, v.len);
+        v.data = v.blob->bytes;
+    }
+    mr_held_put(p, r->value.id, &v, false);
+    return MR_OK;
+}
+
+static mr_status take_dispatch(mr_ring_port *p, const mr_record *r, mr_blob *whole)
+{
+    if (!whole) {
+        whole = mr_blob_new(r->size);
+        if (!whole)
+            return MR_E_NOMEM;
+        memcpy(whole->bytes, r, r->size);
+    } else {
+        atomic_fetch_add_explicit(&whole->owners, 1, memory_order_relaxed);
+    }
+    mr_status st = mr_calls_put(p, whole);
+    if (st)
+        mr_blob_drop(whole);
+    return st;
+}
+
+static mr_status take_order(mr_ring_port *p, const mr_record *r, mr_blob *whole);
+
+static mr_status take_big(mr_ring_port *p, const mr_big *b)
+{
+    const void *from = mr_ring_port_view(p, b->at, b->len);
+    mr_blob *whole = from && b->len >= sizeof(mr_record) ? mr_blob_new(b->len) : NULL;
+    if (!whole)
+        return from ? MR_E_NOMEM : MR_E_PROTOCOL;
+    mr_copy(whole->bytes, from, b->len);
+    mr_ring_port_return(p, b->id, 0);
+    const mr_record *r = (const mr_record *)(const void *)whole->bytes;
+    mr_status st = r->size <= b->len && r->kind != MR_ORD_BIG ? take_order(p, r, whole) : MR_E_PROTOCOL;
+    mr_blob_drop(whole);
+    return st;
+}
+
+/* `whole`: the record's own heap copy, if it has one. */
+static mr_status take_order(mr_ring_port *p, const mr_record *r, mr_blob *whole)
+{
+    if (r->size < order_size(r->kind) || mr_record_total(order_size(r->kind), r->n_ids, r->n_bytes) > r->size)
+        return MR_E_PROTOCOL;
+    const mr_ev_task *task = (const mr_ev_task *)r;
+    switch (r->kind) {
+    case MR_ORD_DISPATCH:
+        return take_dispatch(p, r, whole);
+    case MR_ORD_FUNC:
+        if (r->n_bytes < sizeof(mr_define))
+            return MR_E_PROTOCOL;
+        return mr_calls_define(p, r->token, mr_record_bytes(r, sizeof(mr_record)), r->n_bytes);
+    case MR_ORD_VALUE:
+        return take_value(p, (const mr_ord_value *)r);
+    case MR_ORD_DELIVER:
+    case MR_ORD_REPLY:
+        take_answer(p, (const mr_ord_reply *)r);
+        return MR_OK;
+    case MR_ORD_LEAVE:
+        return mr_calls_note(p, MR_CALL_LEAVE, 0);
+    case MR_ORD_COLLECT:
+        return mr_calls_note(p, MR_CALL_COLLECT, 0);
+    case MR_ORD_CANCEL:
+        return mr_calls_note(p, MR_CALL_CANCEL, task->task);
+    case MR_ORD_THROTTLE:
+    case MR_ORD_RESUME:
+        mr_calls_throttle(p, task->task, r->kind == MR_ORD_THROTTLE);
+        return MR_OK;
+    case MR_ORD_BIG:
+        return take_big(p, (const mr_big *)r);
+    default:
+        return MR_E_PROTOCOL;
+    }
+}
+
+void mr_inbox_look(mr_ring_port *p)
+{
+    uint64_t before = p->in.mine;
+    while (!p->broken) {
+        const mr_record *r;
+        mr_status st = mr_ring_peek(&p->in, &r);
+        if (!st && !r)
+            break;
+        uint32_t kind = st ? 0 : r->kind;
+        if (!st)
+            st = take_order(p, r, NULL);
+        if (st) {
+            mr_log(MR_LOG_ERROR, "client", "worker %u cannot go on: an order (kind %u) of the node: %s", p->number, kind,
+                   mr_status_text(st));
+            p->broken = true;
+            break;
+        }
+        mr_ring_take(&p->in, r);
+    }
+    /* The node may have found the ring full and keep more for us: let it look. */
+    if (p->in.mine - before > MR_RING_BYTES / 2)
+        atomic_store(&p->unrung, true);
+}
+
+void mr_inbox_unlock(mr_ring_port *p)
+{
+    struct mr_lent *returns = p->returns;
+    size_t n = p->n_returns;
+    mr_ready_cb *fired = p->fired;
+    p->fired = NULL;
+    p->returns = NULL;
+    p->n_returns = p->returns_cap = 0;
+    pthread_mutex_unlock(&p->in_lock);
+    for (size_t i = 0; i < n; i++) {
+        mr_ask ask = {.h = {.size = sizeof(ask), .kind = MR_ASK_RETURN, .version = MR_RECORD_VERSION},
+                      .id = returns[i].id,
+                      .at = returns[i].at};
+        if (mr_ring_port_send(p, &ask.h, false))
+            break; /* closed: the node takes everything back */
+    }
+    free(returns);
+    while (fired) {
+        mr_ready_cb *cb = fired;
+        fired = cb->next;
+        cb->done(cb->arg, cb->id);
+        free(cb);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------ waiting -- */
+
+static bool inbox_closing(const mr_ring_port *p)
+{
+    return atomic_load_explicit(&p->page->closing, memory_order_acquire);
+}
+
+static uint64_t inbox_tail(const mr_ring_port *p)
+{
+    return atomic_load_explicit(&p->link->in.tail, memory_order_acquire);
+}
+
+static void cpu_pause(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* Judged by outcome: after k failures in a row the next 2^k waits do not spin.  The leader's own. */
+static bool inbox_spin(mr_ring_port *p, uint64_t seen)
+{
+    if (p->spin_ns <= 0)
+        return false;
+    if (p->spin_skip > 0) {
+        p->spin_skip--;
+        return false;
+    }
+    int64_t end = mr_clock_ns() + p->spin_ns;
+    do {
+        for (int i = 0; i < SPIN_LOOK; i++) {
+            if (inbox_tail(p) != seen) {
+                p->spin_failed = 0;
+                return true;
+            }
+            cpu_pause();
+        }
+    } while (mr_clock_ns() < end);
+    if (p->spin_failed < SPIN_FAILED_MAX)
+        p->spin_failed++;
+    p->spin_skip = UINT32_C(1) << p->spin_failed;
+    return false;
+}
+
+/* Sleeps until there is something to read.  in_lock is left and taken again.  Returns 0, EINTR, ETIMEDOUT. */
+static int inbox_lead(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool heed)
+{
+    uint64_t seen = p->in.mine;
+    int why = 0;
+    p->leader = w;
+    mr_inbox_unlock(p);
+    mr_ring_port_nudge(p);
+    if (!inbox_spin(p, seen)) {
+        mr_bell *b = &p->link->bell;
+        uint32_t armed = mr_bell_arm(b, MR_BELL_FUTEX);
+        bool struck = heed && atomic_load(&p->struck);
+        if (inbox_tail(p) == seen && !inbox_closing(p) && !struck) {
+            int64_t ns = deadline < 0 ? -1 : deadline - mr_clock_ns();
+            why = deadline >= 0 && ns <= 0 ? ETIMEDOUT : mr_bell_sleep(b, armed, ns);
+        }
+        mr_bell_awake(b);
+    }
+    pthread_mutex_lock(&p->in_lock);
+    p->leader = NULL;
+    return why;
+}
+
+static int inbox_follow(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool heed)
+{
+    int why = 0;
+    uint32_t armed = mr_bell_arm(&w->bell, MR_BELL_FUTEX);
+    if (heed)
+        atomic_store(&p->main_bell, &w->bell);
+    mr_inbox_unlock(p);
+    mr_ring_port_nudge(p);
+    if (!heed || !atomic_load(&p->struck)) {
+        int64_t ns = deadline < 0 ? -1 : deadline - mr_clock_ns();
+        why = deadline >= 0 && ns <= 0 ? ETIMEDOUT : mr_bell_sleep(&w->bell, armed, ns);
+    }
+    if (heed)
+        atomic_store(&p->main_bell, NULL);
+    pthread_mutex_lock(&p->in_lock);
+    mr_bell_awake(&w->bell);
+    return why;
+}
+
+mr_status mr_inbox_wait(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool interruptible)
+{
+    bool heed = interruptible && mr_cancel_is_main(p);
+    mr_status st = MR_OK;
+    int why = 0;
+    pthread_mutex_lock(&p->in_lock);
+    for (;;) {
+        if (!p->leader) /* what the leader has not read, it reads itself */
+            mr_inbox_look(p);
+        if (w->done)
+            break;
+        if (p->stopped || p->broken || inbox_closing(p)) {
+            st = MR_E_CLOSED;
+            break;
+        }
+        if (heed && (st = mr_cancel_struck(p)))
+            break;
+        if (interruptible && why == EINTR) {
+            st = MR_E_INTERRUPTED;
+            break;
+        }
+        if (why == ETIMEDOUT || deadline == 0) {
+            st = MR_E_TIMEOUT;
+            break;
+        }
+        why = p->leader ? inbox_follow(p, w, deadline, heed) : inbox_lead(p, w, deadline, heed);
+    }
+    if (!p->leader)
+        for (mr_waiter *other = p->waiters; other; other = other->next)
+            if (other != w && mr_bell_ring_always(&other->bell, -1))
+                break;
+    mr_inbox_unlock(p);
+    return st;
+}
+
+void mr_inbox_stop(mr_ring_port *p)
+{
+    pthread_mutex_lock(&p->in_lock);
+    p->stopped = true;
+    for (mr_waiter *w = p->waiters; w; w = w->next)
+        mr_bell_ring_always(&w->bell, -1);
+    mr_bell_ring_always(&p->link->bell, -1);
+    pthread_mutex_unlock(&p->in_lock);
+}
+
+static void *inbox_watcher(void *arg)
+{
+    mr_ring_port *p = arg;
+    mr_waiter w;
+    mr_inbox_join(p, &w, MR_FOR_WATCH);
+    mr_status st = mr_inbox_wait(p, &w, -1, false);
+    if (st != MR_E_CLOSED)
+        mr_log(MR_LOG_ERROR, "client", "the watcher ended: %s", mr_status_text(st));
+    mr_inbox_part(p, &w);
+    return NULL;
+}
+
+mr_status mr_inbox_watch(mr_ring_port *p)
+{
+    mr_status st = MR_OK;
+    pthread_mutex_lock(&p->in_lock);
+    if (!p->watching && !p->stopped) {
+        sigset_t all, old;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &old); /* inherited: no signal is ever delivered to it */
+        if (pthread_create(&p->watcher, NULL, inbox_watcher, p))
+            st = MR_E_NOMEM;
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
+        p->watching = !st;
+    }
+    pthread_mutex_unlock(&p->in_lock);
+    return st;
+}

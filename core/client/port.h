@@ -1,0 +1,64 @@
+/* port.h: one client interface, two ways to the node.
+ *
+ * api/ builds each record once in its final form and gives it to a port.  Embedded (the driver; engine/process/port.c):
+ * the record goes to control under the node's lock.  Elsewhere (a worker; client/ring_port.c): it is published in the
+ * worker's ring.  Nothing above a port knows which.
+ * Thread: every op may be called by any thread at once.  No op runs user code.
+ */
+#ifndef MR_CLIENT_PORT_H
+#define MR_CLIENT_PORT_H
+
+#include <miniray/miniray.h>
+
+#include "control/control.h"
+#include "control/record.h"
+
+typedef struct mr_answer {
+    mr_status status;
+    uint64_t value, value2;
+    char *text;   /* malloc'ed or NULL; the caller frees: JSON of `state`, or why a request failed */
+} mr_answer;
+
+typedef struct mr_port mr_port;
+typedef struct mr_port_ops {
+    /* `n` consecutive ids that nobody else has.  n <= 65536.  Errors: CLOSED. */
+    mr_status (*ids)(mr_port *p, uint32_t n, mr_id *first);
+    /* Tells the node; no answer is waited for.  The record is copied (or stepped) before it returns.  In a worker, a
+     * SUBMIT that control refuses seals its results with the fault; embedded, the status says it and `err` why. */
+    mr_status (*send)(mr_port *p, mr_record *r, mr_err *err);
+    /* Asks the node and waits for the REPLY (the port sets r->token). */
+    mr_status (*call)(mr_port *p, mr_record *r, mr_answer *out, mr_err *err);
+    /* Waits until `need` of n ids are settled (flags MR_WAIT_EARLY).  deadline: ns of CLOCK_MONOTONIC, -1 for ever,
+     * 0 only looks.  settled[i] (may be NULL) tells which.  OK, TIMEOUT, INTERRUPTED, CLOSED, DEADLOCK, SESSION.
+     * `values`: the caller will ask `value` for all of them next (a worker's node sends them along). */
+    mr_status (*wait)(mr_port *p, const mr_id *ids, size_t n, size_t need, uint32_t flags, int64_t deadline, bool values,
+                      bool *settled, mr_err *err);
+    /* The value of a settled object that this process holds; bytes stay while it is held.  TIMEOUT: not settled yet
+     * (or not fetched); LOST, FREED, SESSION. */
+    mr_status (*value)(mr_port *p, mr_id id, mr_value *out);
+    /* Writable memory for the value of object `id` (made by `ids`; sealed by a PUT, SEALED or FINISHED record with
+     * MR_VALUE_STORED); `node` is where.  May wait for room.  Errors: FULL, TOOBIG, NOMEM, CLOSED. */
+    mr_status (*create)(mr_port *p, mr_id id, uint64_t len, void **data, uint32_t *node, mr_err *err);
+    void (*abort)(mr_port *p, mr_id id);
+    /* The process gave up object `id` entirely: forget a cached value (the REFS record was sent). */
+    void (*forget)(mr_port *p, mr_id id);
+    /* See mr_on_ready. */
+    mr_status (*on_ready)(mr_port *p, mr_id id, void (*done)(void *arg, mr_id id), void *arg);
+    /* See mr_state. */
+    mr_status (*state)(mr_port *p, const char *what, char **json, mr_err *err);
+    const mr_define *(*func)(mr_port *p, uint32_t func); /* NULL: ask (worker) or unknown */
+    void (*batch)(mr_port *p, bool begin);
+    /* From now on every op returns CLOSED, threads blocked in one too.  Frees nothing; may be called again. */
+    void (*stop)(mr_port *p);
+    /* Ends it; frees p.  Other threads must be out (they are woken with CLOSED; the port waits for them). */
+    void (*close)(mr_port *p);
+} mr_port_ops;
+
+struct mr_port {
+    const mr_port_ops *ops;
+    uint64_t session;
+    uint64_t inline_max; /* larger values go to the store */
+    bool worker;
+};
+
+#endif

@@ -1,0 +1,49 @@
+/* refs.h: which objects this process holds.
+ *
+ * The node knows, per process and object, 0 or 1; the counts are here.  Only 0 -> 1 ("hold") and 1 -> 0 ("drop") travel,
+ * in REFS records.  The creator of an object holds it without a message (adopt).
+ *   - Holds are buffered only until the next record of this process: mr_refs_settle before every other send.
+ *   - Drops are buffered (up to MR_REFS_BATCH, or until flush); a new hold cancels a buffered drop.
+ *   - Drops may be late, never early: mr_refs_drop only pushes on a list of its thread (drops.h).
+ * Thread: any, under the lock inside; lock order: refs, then what the port takes.  mr_refs_drop takes no lock.
+ */
+#ifndef MR_CLIENT_REFS_H
+#define MR_CLIENT_REFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <miniray/status.h>
+#include <miniray/types.h>
+
+#include "client/port.h"
+
+enum { MR_REFS_BATCH = 256 };
+
+typedef struct mr_refs mr_refs;
+
+mr_status mr_refs_new(mr_port *port, mr_refs **out) MR_CHECK_RESULT;
+/* Tells the node nothing: it knows that the process leaves. */
+void mr_refs_free(mr_refs *r);
+
+/* One more reference to each of `n` consecutive ids which the node knows that we hold (we made them). */
+mr_status mr_refs_adopt(mr_refs *r, mr_id first, uint32_t n) MR_CHECK_RESULT;
+/* Undoes adopt for objects that never came to be. */
+void mr_refs_disown(mr_refs *r, mr_id first, uint32_t n);
+/* One more reference to each.  All or nothing.  Errors: NOMEM. */
+mr_status mr_refs_add(mr_refs *r, const mr_id *ids, size_t n) MR_CHECK_RESULT;
+/* One less, at once. */
+void mr_refs_sub(mr_refs *r, mr_id id);
+/* One less, later: takes no lock, never blocks, never allocates from the heap. */
+void mr_refs_drop(mr_refs *r, mr_id id);
+
+/* Applies what was dropped; sends what is buffered if `all`, else only when a batch is full. */
+void mr_refs_flush(mr_refs *r, bool all);
+/* Holds that were not told yet go first: call before any other record is sent. */
+void mr_refs_settle(mr_refs *r);
+/* Does the process hold it now (drops not yet applied count as held)? */
+bool mr_refs_held(mr_refs *r, mr_id id);
+/* For each of ids that is held: keep(arg, i), under the lock, so that no drop comes between. */
+void mr_refs_each_held(mr_refs *r, const mr_id *ids, size_t n, void (*keep)(void *arg, size_t i), void *arg);
+
+#endif

@@ -1,0 +1,512 @@
+/* ring_port.c: owns a worker's outbound side: publishing records, ids, memory of large values; and the port's ops.
+ *
+ * When is the node rung?  It sleeps either in a thread that waits for an answer (FUTEX: rung for each record), or only in
+ * its progress thread (EVENT: a driver that submits in a loop must not be woken per task, so a mere completion rings only
+ * when this worker runs dry, waits, or has half filled its ring).  Requests ring in both.
+ * Locks: out_lock for the ring, ids_lock for the block of ids.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "client/ring_port.h"
+#include "client/thread.h"
+
+enum { SPIN_NS = 40000, POPULATE_FROM = 1 << 20 };
+
+static mr_ring_port *of(mr_port *p)
+{
+    return (mr_ring_port *)p;
+}
+
+/* ----------------------------------------------------------------------------------------------------- outbound -- */
+
+static bool port_closed(const mr_ring_port *p)
+{
+    return atomic_load_explicit(&p->page->closing, memory_order_acquire);
+}
+
+/* The fence keeps the look at our bit behind the publishing: else we could see a bit that the node has just taken, and it
+ * an empty ring.  out_lock held. */
+static void mark_dirty(mr_ring_port *p)
+{
+    _Atomic uint64_t *word = &p->page->dirty[p->index / 64];
+    uint64_t bit = UINT64_C(1) << (p->index % 64);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (!(atomic_load_explicit(word, memory_order_relaxed) & bit))
+        atomic_fetch_or(word, bit);
+}
+
+static void ring_node(mr_ring_port *p, bool urgent)
+{
+    uint32_t who = atomic_load_explicit(&p->page->bell.word, memory_order_relaxed) & 3;
+    if (urgent || who == MR_BELL_FUTEX || mr_ring_queued(&p->out) > MR_RING_BYTES / 2) {
+        atomic_store_explicit(&p->unrung, false, memory_order_relaxed);
+        mr_bell_ring(&p->page->bell, &p->rung, p->event_fd);
+    } else {
+        atomic_store_explicit(&p->unrung, true, memory_order_relaxed);
+    }
+}
+
+void mr_ring_port_nudge(mr_ring_port *p)
+{
+    if (!atomic_load_explicit(&p->unrung, memory_order_relaxed))
+        return;
+    pthread_mutex_lock(&p->out_lock);
+    mark_dirty(p);
+    ring_node(p, true);
+    pthread_mutex_unlock(&p->out_lock);
+}
+
+/* out_lock held. */
+static void *reserve_or_wait(mr_ring_port *p, uint32_t size)
+{
+    void *room;
+    while (!(room = mr_ring_reserve(&p->out, size))) {
+        uint32_t armed = mr_bell_arm(&p->link->space, MR_BELL_FUTEX);
+        room = mr_ring_reserve(&p->out, size);
+        if (!room && !port_closed(p)) {
+            mark_dirty(p);
+            mr_bell_ring_always(&p->page->bell, p->event_fd);
+            (void)mr_bell_sleep(&p->link->space, armed, -1);
+        }
+        mr_bell_awake(&p->link->space);
+        if (room || port_closed(p))
+            break;
+    }
+    return room;
+}
+
+static mr_status publish(mr_ring_port *p, const mr_record *r, bool urgent)
+{
+    pthread_mutex_lock(&p->out_lock);
+    void *room = port_closed(p) ? NULL : reserve_or_wait(p, r->size);
+    if (room) {
+        memcpy(room, r, r->size);
+        mr_ring_publish(&p->out, r->size);
+        mark_dirty(p);
+        ring_node(p, urgent);
+    }
+    pthread_mutex_unlock(&p->out_lock);
+    return room ? MR_OK : MR_E_CLOSED;
+}
+
+/* A record too large for the ring travels through the carrier; its place in the order is that of the BIG record. */
+static mr_status publish_big(mr_ring_port *p, const mr_record *r)
+{
+    mr_answer a;
+    mr_status st = mr_ring_port_ask(p, MR_ASK_CREATE, 0, r->size, 0, &a, NULL);
+    if (st)
+        return st;
+    void *to = p->carrier ? p->loaded->ops.store.view(p->carrier, a.value, r->size, true) : NULL;
+    if (!to)
+        return MR_E_PROTOCOL;
+    mr_copy(to, r, r->size);
+    mr_big big = {.h = {.size = sizeof(big), .kind = MR_ASK_BIG, .version = MR_RECORD_VERSION},
+                  .id = a.value2,
+                  .at = a.value,
+                  .len = r->size};
+    return publish(p, &big.h, true);
+}
+
+mr_status mr_ring_port_send(mr_ring_port *p, const mr_record *r, bool urgent)
+{
+    return r->size <= MR_RECORD_MAX ? publish(p, r, urgent) : publish_big(p, r);
+}
+
+mr_status mr_ring_port_ask(mr_ring_port *p, uint32_t kind, mr_id id, uint64_t len, uint64_t at, mr_answer *out, mr_err *err)
+{
+    mr_ask ask = {.h = {.size = sizeof(ask), .kind = (uint16_t)kind, .version = MR_RECORD_VERSION},
+                  .id = id,
+                  .len = len,
+                  .at = at};
+    mr_answer a = {0};
+    mr_status st = p->port.ops->call(&p->port, &ask.h, &a, err);
+    if (!st && a.status)
+        st = mr_err_set(err, a.status, "%s", a.text ? a.text : mr_status_text(a.status));
+    if (!st) {
+        *out = a;
+        return MR_OK;
+    }
+    free(a.text);
+    return st;
+}
+
+void mr_ring_port_return(mr_ring_port *p, mr_id id, uint64_t at)
+{
+    if (p->n_returns == p->returns_cap) {
+        size_t cap = p->returns_cap ? p->returns_cap * 2 : 16;
+        struct mr_lent *bigger = realloc(p->returns, cap * sizeof(*bigger));
+        if (!bigger) {
+            mr_log(MR_LOG_ERROR, "client", "out of memory: a copy stays lent to worker %u until it ends", p->number);
+            return;
+        }
+        p->returns = bigger;
+        p->returns_cap = cap;
+    }
+    p->returns[p->n_returns++] = (struct mr_lent){id, at};
+}
+
+const void *mr_ring_port_view(mr_ring_port *p, uint64_t at, uint64_t len)
+{
+    return p->carrier ? p->loaded->ops.store.view(p->carrier, at, len, false) : NULL;
+}
+
+/* --------------------------------------------------------------------------------------------------------- ops -- */
+
+static mr_status op_ids(mr_port *port, uint32_t n, mr_id *first)
+{
+    mr_ring_port *p = of(port);
+    mr_status st = MR_OK;
+    pthread_mutex_lock(&p->ids_lock);
+    while (!st && p->id_left < n) {
+        /* The lock is left for the question, so two threads may ask at once; what is over of a block is not used. */
+        pthread_mutex_unlock(&p->ids_lock);
+        mr_answer a;
+        st = mr_ring_port_ask(p, MR_ASK_IDS, 0, n, 0, &a, NULL);
+        pthread_mutex_lock(&p->ids_lock);
+        if (!st && p->id_left < n) {
+            p->id_next = a.value;
+            p->id_left = a.value2;
+        }
+    }
+    if (!st) {
+        *first = p->id_next;
+        p->id_next += n;
+        p->id_left -= n;
+    }
+    pthread_mutex_unlock(&p->ids_lock);
+    return st;
+}
+
+static mr_status op_send(mr_port *port, mr_record *r, mr_err *err)
+{
+    /* References given up can wait for the next completion; all else is worth a look of the node at once. */
+    mr_status st = mr_ring_port_send(of(port), r, r->kind != MR_EV_REFS);
+    return st ? mr_err_set(err, st, "record %s: %s", mr_event_name(r->kind) ? mr_event_name(r->kind) : "?", mr_status_text(st))
+              : MR_OK;
+}
+
+static mr_status op_call(mr_port *port, mr_record *r, mr_answer *out, mr_err *err)
+{
+    mr_ring_port *p = of(port);
+    mr_waiter w;
+    mr_inbox_join(p, &w, MR_FOR_TOKEN);
+    r->token = w.token;
+    mr_status st = mr_ring_port_send(p, r, true);
+    if (!st)
+        st = mr_inbox_wait(p, &w, -1, false);
+    mr_inbox_part(p, &w);
+    if (st) {
+        free(w.answer.text);
+        return mr_err_set(err, st, "%s", st == MR_E_CLOSED ? "the session is closing" : mr_status_text(st));
+    }
+    if (w.answer.status && err)
+        mr_err_set(err, w.answer.status, "%s", w.answer.text ? w.answer.text : mr_status_text(w.answer.status));
+    *out = w.answer;
+    return MR_OK;
+}
+
+/* What is known without asking.  True if that is enough. */
+static bool wait_local(mr_ring_port *p, const mr_id *ids, size_t n, size_t need, uint32_t flags, bool *settled)
+{
+    size_t have = 0;
+    bool enough = false, error = false;
+    pthread_mutex_lock(&p->in_lock);
+    for (size_t i = 0; i < n; i++) {
+        bool has = mr_held_has(p, ids[i], &error);
+        if (settled)
+            settled[i] = has;
+        have += has;
+        if (has && error && (flags & MR_WAIT_EARLY))
+            enough = true;
+    }
+    mr_inbox_unlock(p);
+    return enough || have >= need;
+}
+
+static mr_status send_unblocked(mr_ring_port *p, uint32_t token)
+{
+    mr_ev_token ev = {.h = {.size = sizeof(ev), .kind = MR_EV_UNBLOCKED, .version = MR_RECORD_VERSION, .token = token}};
+    return mr_ring_port_send(p, &ev.h, true);
+}
+
+/* `who` waits; NULL: nobody stands still for it. */
+static mr_status send_blocked(mr_ring_port *p, const mr_id *ids, size_t n, size_t need, uint32_t flags, uint32_t token,
+                              const mr_thread *who)
+{
+    size_t size = mr_record_total(sizeof(mr_ev_blocked), (uint32_t)n, 0);
+    uint64_t small[64];
+    mr_ev_blocked *ev = size <= sizeof(small) ? (mr_ev_blocked *)(void *)small : malloc(size);
+    if (!ev)
+        return MR_E_NOMEM;
+    memset(ev, 0, sizeof(*ev));
+    ev->h = (mr_record){.size = (uint32_t)size,
+                        .kind = MR_EV_BLOCKED,
+                        .version = MR_RECORD_VERSION,
+                        .n_ids = (uint32_t)n,
+                        .token = token};
+    ev->task = who ? who->task : 0;
+    ev->need = (uint32_t)need;
+    ev->flags = flags | (who && who->lends ? MR_WAIT_LEND : 0);
+    memcpy(ev + 1, ids, n * sizeof(*ids));
+    mr_status st = mr_ring_port_send(p, &ev->h, true);
+    if (ev != (mr_ev_blocked *)(void *)small)
+        free(ev);
+    return st;
+}
+
+static mr_status op_wait(mr_port *port, const mr_id *ids, size_t n, size_t need, uint32_t flags, int64_t deadline,
+                         bool values, bool *settled, mr_err *err)
+{
+    mr_ring_port *p = of(port);
+    if (wait_local(p, ids, n, need, flags, settled))
+        return MR_OK;
+    mr_waiter w;
+    mr_inbox_join(p, &w, MR_FOR_TOKEN);
+    w.settled = settled;
+    w.n = n;
+    mr_status st = send_blocked(p, ids, n, need, flags | (values ? MR_WAIT_VALUES : 0), w.token,
+                                mr_thread_self());
+    if (!st && deadline == 0)
+        st = MR_E_TIMEOUT;
+    else if (!st)
+        st = mr_inbox_wait(p, &w, deadline, true);
+    if (st == MR_E_TIMEOUT) {
+        /* The answer tells what is settled; it is on its way in any case. */
+        st = send_unblocked(p, w.token);
+        if (!st)
+            st = mr_inbox_wait(p, &w, -1, false);
+    } else if (st == MR_E_INTERRUPTED || st == MR_E_CANCELLED) {
+        mr_status gone = send_unblocked(p, w.token);
+        st = gone ? gone : st;
+    }
+    mr_inbox_part(p, &w);
+    if (!st)
+        st = w.answer.status;
+    if (st && st != MR_E_TIMEOUT)
+        mr_err_set(err, st, "%s", w.answer.text ? w.answer.text : mr_status_text(st));
+    free(w.answer.text);
+    return st;
+}
+
+static mr_status op_value(mr_port *port, mr_id id, mr_value *out)
+{
+    return mr_held_value(of(port), id, out);
+}
+
+static mr_status op_create(mr_port *port, mr_id id, uint64_t len, void **data, uint32_t *node, mr_err *err)
+{
+    mr_ring_port *p = of(port);
+    mr_answer a;
+    mr_status st = mr_ring_port_ask(p, MR_ASK_CREATE, id, len, 0, &a, err);
+    if (st)
+        return st;
+    const mr_store_ops *ops = &p->loaded->ops.store;
+    mr_region r = {.data = p->carrier ? ops->view(p->carrier, a.value, len, true) : NULL, .len = len, .at = a.value};
+    if (!r.data)
+        return mr_err_set(err, MR_E_PROTOCOL, "the node gave %llu bytes at %llu, which is outside of what it shares",
+                          (unsigned long long)len, (unsigned long long)a.value);
+    if (len >= POPULATE_FROM && ops->populate && (st = ops->populate(p->carrier, &r))) {
+        port->ops->abort(port, id);
+        return mr_err_set(err, st, "%llu bytes of memory for object %llx: %s", (unsigned long long)len,
+                          (unsigned long long)id, mr_status_text(st));
+    }
+    *data = r.data;
+    *node = p->link->node;
+    return MR_OK;
+}
+
+static void op_abort(mr_port *port, mr_id id)
+{
+    mr_ask ask = {.h = {.size = sizeof(ask), .kind = MR_ASK_ABORT, .version = MR_RECORD_VERSION}, .id = id};
+    mr_status st = mr_ring_port_send(of(port), &ask.h, false);
+    (void)st; /* closed: the node takes everything back */
+}
+
+static void op_forget(mr_port *port, mr_id id)
+{
+    mr_held_forget(of(port), id);
+}
+
+static mr_status op_on_ready(mr_port *port, mr_id id, void (*done)(void *arg, mr_id id), void *arg)
+{
+    mr_ring_port *p = of(port);
+    if (wait_local(p, &id, 1, 1, 0, NULL)) {
+        done(arg, id);
+        return MR_OK;
+    }
+    mr_status st = mr_inbox_watch(p);
+    mr_ready_cb *cb = st ? NULL : malloc(sizeof(*cb));
+    if (!cb)
+        return st ? st : MR_E_NOMEM;
+    mr_waiter w; /* only for its token */
+    mr_inbox_join(p, &w, MR_FOR_TOKEN);
+    mr_inbox_part(p, &w);
+    *cb = (mr_ready_cb){.token = w.token, .id = id, .done = done, .arg = arg};
+    pthread_mutex_lock(&p->in_lock);
+    cb->next = p->awaited;
+    p->awaited = cb;
+    pthread_mutex_unlock(&p->in_lock);
+    return send_blocked(p, &id, 1, 1, 0, w.token, NULL);
+}
+
+static mr_status op_state(mr_port *port, const char *what, char **json, mr_err *err)
+{
+    size_t len = strlen(what), size = mr_record_total(sizeof(mr_ask), 0, (uint32_t)len);
+    mr_ask *ask = len <= 4096 ? calloc(1, size) : NULL;
+    if (!ask)
+        return mr_err_set(err, len > 4096 ? MR_E_NOTFOUND : MR_E_NOMEM, "state \"%.60s\"", what);
+    ask->h = (mr_record){.size = (uint32_t)size,
+                         .kind = MR_ASK_STATE,
+                         .version = MR_RECORD_VERSION,
+                         .n_bytes = (uint32_t)len};
+    memcpy(ask + 1, what, len);
+    mr_answer a = {0};
+    mr_status st = op_call(port, &ask->h, &a, err);
+    free(ask);
+    if (!st && !a.status && !a.text)
+        a.status = MR_E_NOMEM;
+    if (!st && a.status)
+        st = mr_err_set(err, a.status, "%s", a.text ? a.text : mr_status_text(a.status));
+    if (st)
+        free(a.text);
+    else
+        *json = a.text;
+    return st;
+}
+
+static const mr_define *op_func(mr_port *port, uint32_t number)
+{
+    mr_ring_port *p = of(port);
+    pthread_mutex_lock(&p->in_lock);
+    const mr_known_func *f = mr_calls_func(p, number);
+    const mr_define *def = f ? f->def : NULL;
+    pthread_mutex_unlock(&p->in_lock);
+    return def;
+}
+
+static void op_batch(mr_port *port, bool begin)
+{
+    (void)port; /* a driver's business: the policy sees a worker's submissions as they are drained */
+    (void)begin;
+}
+
+static void op_stop(mr_port *port)
+{
+    mr_inbox_stop(of(port));
+}
+
+static void op_close(mr_port *port)
+{
+    mr_ring_port *p = of(port);
+    mr_inbox_stop(p);
+    mr_cancel_disarm(p);
+    if (p->watching)
+        pthread_join(p->watcher, NULL);
+    if (p->call_fd >= 0)
+        close(p->call_fd);
+    for (mr_ready_cb *cb = p->awaited; cb;) {
+        mr_ready_cb *next = cb->next;
+        free(cb);
+        cb = next;
+    }
+    mr_calls_fini(p);
+    mr_held_fini(p);
+    free(p->returns);
+    if (p->carrier)
+        p->loaded->ops.store.detach(p->carrier);
+    if (p->host)
+        mr_host_free(p->host);
+    if (p->loaded)
+        mr_plugin_unload(p->loaded);
+    munmap(p->link, sizeof(*p->link));
+    munmap(p->page, sizeof(*p->page));
+    pthread_mutex_destroy(&p->in_lock);
+    pthread_mutex_destroy(&p->out_lock);
+    pthread_mutex_destroy(&p->ids_lock);
+    free(p);
+}
+
+/* -------------------------------------------------------------------------------------------------------- opening -- */
+
+static const mr_port_ops ring_port_ops = {
+    .ids = op_ids,
+    .send = op_send,
+    .call = op_call,
+    .wait = op_wait,
+    .value = op_value,
+    .create = op_create,
+    .abort = op_abort,
+    .forget = op_forget,
+    .on_ready = op_on_ready,
+    .state = op_state,
+    .func = op_func,
+    .batch = op_batch,
+    .stop = op_stop,
+    .close = op_close,
+};
+
+static int64_t carrier_now(void *arg)
+{
+    (void)arg;
+    return mr_clock_ns();
+}
+
+static mr_status open_carrier(mr_ring_port *p, const mr_ring_conf *conf, mr_err *err)
+{
+    if (!conf->carrier || !conf->carrier[0])
+        return MR_OK;
+    mr_status st = mr_plugin_load(&p->loaded, conf->carrier, MR_KIND_STORE, NULL, NULL, err);
+    if (st)
+        return st;
+    const mr_store_ops *ops = &p->loaded->ops.store;
+    if (!ops->attach || !ops->view || !ops->detach)
+        return mr_err_set(err, MR_E_PLUGIN, "%s: this store cannot be shared with a worker (no attach, view or detach)",
+                          conf->carrier);
+    st = mr_host_new(&p->host, p->loaded->plugin, NULL, carrier_now, NULL);
+    if (st)
+        return mr_err_set(err, st, "%s: %s", conf->carrier, mr_status_text(st));
+    return ops->attach(&p->carrier, mr_host_table(p->host), &conf->share, err);
+}
+
+mr_status mr_ring_port_open(const mr_ring_conf *conf, mr_ring_port **out, mr_err *err)
+{
+    const char *spin = getenv("MINIRAY_ENGINE_SPIN_US");
+    mr_ring_port *p = aligned_alloc(64, (sizeof(*p) + 63) & ~(size_t)63);
+    if (!p)
+        return mr_err_set(err, MR_E_NOMEM, "%s", mr_status_text(MR_E_NOMEM));
+    memset(p, 0, sizeof(*p));
+    p->port = (mr_port){.ops = &ring_port_ops, .session = conf->session, .inline_max = conf->inline_max, .worker = true};
+    p->page = conf->page;
+    p->link = conf->link;
+    p->number = conf->number;
+    p->index = conf->index;
+    p->event_fd = conf->event_fd;
+    p->id_next = conf->link->id_first;
+    p->id_left = conf->link->id_count;
+    p->spin_ns = spin ? atoll(spin) * 1000 : SPIN_NS;
+    p->call_fd = -1;
+    p->dry = true;
+    pthread_mutex_init(&p->in_lock, NULL);
+    pthread_mutex_init(&p->out_lock, NULL);
+    pthread_mutex_init(&p->ids_lock, NULL);
+    mr_table_init(&p->held, sizeof(mr_held));
+    mr_table_init(&p->funcs, sizeof(mr_known_func *));
+    mr_ring_end_init(&p->out, &p->link->out, p->link->out_data, MR_RING_BYTES, true);
+    mr_ring_end_init(&p->in, &p->link->in, p->link->in_data, MR_RING_BYTES, false);
+    mr_status st = open_carrier(p, conf, err);
+    if (st) {
+        if (p->host)
+            mr_host_free(p->host);
+        if (p->loaded)
+            mr_plugin_unload(p->loaded);
+        free(p);
+        return st;
+    }
+    *out = p;
+    return MR_OK;
+}

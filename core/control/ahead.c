@@ -1,0 +1,148 @@
+/* ahead.c: prefetch: records that a busy worker holds so that it need not wait for the node between short tasks.
+ *
+ * They hold no slot and no resources: each takes over those of the task before it, so all must be of its shape.  How
+ * many is bounded by learned time.  They are taken back when the running task blocks, is cancelled or outlives its
+ * estimate, and when another process has nothing to do.
+ */
+#include "control/state.h"
+
+enum { LOOK_EVERY = 1000000, WORTH_MOVING = 50000 };
+
+static bool on(const mr_control *c)
+{
+    return c->conf.prefetch > 0 && c->conf.prefetch_max && !c->pol.ops.pick && !c->pol.ops.slice && !c->pol.ops.preempt;
+}
+
+static bool may_hold(const mr_control *c, const proc *p)
+{
+    const task *t = p->task;
+    return t && p->state == MR_PROC_BUSY && !p->killing && t->v.kind == MR_TASK && !(t->flags & (T_CANCEL | T_BLOCKED)) &&
+           c->funcs[t->func - 1]->runs && p->ahead.n < c->conf.prefetch_max &&
+           p->ahead_ns + c->funcs[t->func - 1]->mean <= (double)c->conf.prefetch;
+}
+
+static void recount(const mr_control *c, proc *p)
+{
+    p->ahead_ns = 0;
+    for (const task *t = p->ahead.head; t; t = t->qb)
+        p->ahead_ns += c->funcs[t->func - 1]->mean;
+}
+
+/* After any change of what it runs or holds. */
+void mr_proc_room(mr_control *c, proc *p)
+{
+    if (p->ahead.n) {
+        recount(c, p);
+    } else {
+        p->ahead_ns = 0;
+        mr_list_remove(&p->holds_ahead);
+    }
+    bool room = on(c) && may_hold(c, p);
+    if (room && !mr_list_linked(&p->room)) {
+        mr_list_push_back(&c->roomy, &p->room);
+        c->hungry = true;
+    } else if (!room) {
+        mr_list_remove(&p->room);
+    }
+}
+
+static bool inputs_there(mr_control *c, const task *t, uint32_t n)
+{
+    for (uint32_t i = 0; i < t->n_deps; i++) {
+        const object *o = object_at(c, t->ids[i]);
+        if (!o || bad(o) || ((o->vflags & MR_VALUE_STORED) && !mr_object_on(o, n)))
+            return false;
+    }
+    return true;
+}
+
+/* One record; false: nothing that it may hold. */
+static bool give(mr_control *c, proc *p)
+{
+    shape *s = c->shapes[p->task->shape];
+    task *t = mr_queue_first(&s->shared);
+    if (!t || t->v.kind != MR_TASK || !c->funcs[t->func - 1]->runs || !inputs_there(c, t, p->node) ||
+        p->ahead_ns + c->funcs[t->func - 1]->mean > (double)c->conf.prefetch)
+        return false;
+    mr_ready_leave(c, t);
+    t->where = W_AHEAD;
+    t->worker = p->number;
+    t->v.state = MR_TRAVELLING;
+    mr_tlist_push(&p->ahead, t);
+    p->ahead_ns += c->funcs[t->func - 1]->mean;
+    c->n_ahead++;
+    if (!mr_list_linked(&p->holds_ahead))
+        mr_list_push_back(&c->aheads, &p->holds_ahead);
+    if (c->ahead_at < 0)
+        c->ahead_at = c->now + LOOK_EVERY;
+    mr_action *x = mr_control_act(c, MR_ACT_DISPATCH);
+    x->id = t->v.ref;
+    x->attempt = t->attempt;
+    x->worker = p->number;
+    x->node = p->node;
+    x->value = -1;
+    if (!may_hold(c, p))
+        mr_list_remove(&p->room);
+    return true;
+}
+
+/* What can not start now, one record to each in turn. */
+void mr_ahead_fill(mr_control *c)
+{
+    c->hungry = false;
+    for (bool more = on(c); more && c->n_ready;) {
+        more = false;
+        MR_LIST_EACH(&c->roomy, l)
+        {
+            more |= give(c, MR_LIST_ENTRY(l, proc, room));
+        }
+    }
+}
+
+static void revoke(mr_control *c, task *t)
+{
+    if (t->flags & T_REVOKING)
+        return;
+    t->flags |= T_REVOKING;
+    mr_action *x = mr_control_act(c, MR_ACT_REVOKE);
+    x->id = t->v.ref;
+    x->attempt = t->attempt;
+    x->worker = t->worker;
+}
+
+void mr_ahead_revoke(mr_control *c, proc *p)
+{
+    mr_list_remove(&p->room);
+    for (task *t = p->ahead.tail; t; t = t->qa)
+        revoke(c, t);
+}
+
+/* Whose task outlived its estimate keeps nobody waiting. */
+void mr_ahead_look(mr_control *c)
+{
+    c->ahead_at = MR_UNKNOWN;
+    MR_LIST_EACH(&c->aheads, l)
+    {
+        proc *p = MR_LIST_ENTRY(l, proc, holds_ahead);
+        if (!p->ahead.n)
+            continue;
+        if (p->task && (double)(c->now - p->task->v.started_at) >
+                           2 * c->funcs[p->task->func - 1]->mean + (double)c->conf.prefetch)
+            mr_ahead_revoke(c, p);
+        c->ahead_at = c->now + LOOK_EVERY;
+    }
+}
+
+/* Nothing is ready, a process of the same kind is idle: it gets the last record of one that holds much. */
+void mr_ahead_balance(mr_control *c)
+{
+    MR_LIST_EACH(&c->aheads, l)
+    {
+        proc *p = MR_LIST_ENTRY(l, proc, holds_ahead);
+        task *t = p->ahead.tail;
+        if (!t || (t->flags & T_REVOKING) || !p->kind->n_idle || p->ahead_ns < WORTH_MOVING)
+            continue;
+        if (mr_node_can(c, c->nodes[p->node], c->shapes[t->shape], t))
+            revoke(c, t);
+    }
+}

@@ -1,0 +1,72 @@
+/* cancel.c: stopping a task wherever it is, and with it what it started. */
+#include "control/state.h"
+
+void mr_task_cancel_one(mr_control *c, task *t, uint32_t flags)
+{
+    mr_fault f = mr_task_fault(c, t, MR_E_CANCELLED);
+    mr_action *x;
+    if (t->where == W_LIVING || t->where == W_FAILING || t->where == W_OVER)
+        return;
+    if (t->where == W_RUN || t->where == W_FLIGHT || t->where == W_AHEAD) {
+        bool unclaimed = t->where == W_AHEAD ||
+                         (t->where == W_FLIGHT && (t->flags & T_ORDERED) && t != actor_at(c, t->actor)->flight.head);
+        t->flags |= T_CANCEL;
+        if (t->where == W_RUN)
+            mr_ahead_revoke(c, proc_at(c, t->worker));
+        if ((flags & MR_CANCEL_FORCE) && t->where == W_RUN) {
+            t->flags |= T_FORCE;
+            mr_proc_kill(c, proc_at(c, t->worker));
+            return;
+        }
+        if (unclaimed && (t->flags & T_REVOKING))
+            return;
+        if (unclaimed)
+            t->flags |= T_REVOKING;
+        x = mr_control_act(c, unclaimed ? MR_ACT_REVOKE : MR_ACT_INTERRUPT);
+        x->id = t->v.ref;
+        x->attempt = t->attempt;
+        x->worker = t->worker;
+        return;
+    }
+    actor *a = t->actor ? actor_at(c, t->actor) : NULL;
+    f.may_have_run = 0;
+    mr_task_fail(c, t, &f);
+    if (a)
+        mr_actor_pump(c, a);
+}
+
+/* Children were submitted by the process that runs (or ran) the parent: they are among what it owns. */
+static void cancel_owned(mr_control *c, proc *p, mr_id parent, uint32_t flags)
+{
+    MR_LIST_EACH(&p->owned, l)
+    {
+        task *t = MR_LIST_ENTRY(l, task, owned);
+        if (t->parent != parent || (t->flags & T_CANCEL))
+            continue;
+        mr_task_cancel_children(c, t->v.ref, flags);
+        mr_task_cancel_one(c, t, flags);
+    }
+}
+
+void mr_task_cancel_children(mr_control *c, mr_id parent, uint32_t flags)
+{
+    task *t = task_live(c, parent);
+    proc *p = t ? proc_at(c, t->worker) : NULL;
+    if (p)
+        cancel_owned(c, p, parent, flags);
+}
+
+mr_status mr_task_cancel(mr_control *c, const mr_record *r)
+{
+    const mr_ev_cancel *e = (const void *)r;
+    object *o = object_at(c, e->id);
+    task *t = task_live(c, o && o->task ? o->task : e->id);
+    if (!t)
+        return o ? MR_OK : mr_control_refuse(c, MR_E_NOTFOUND, "cancel: no task makes %llx", (unsigned long long)e->id);
+    if (t->actor && (e->flags & MR_CANCEL_FORCE))
+        return mr_control_refuse(c, MR_E_INVAL, "cancel: a call of an actor can not be forced; kill the actor");
+    if (e->flags & MR_CANCEL_RECURSIVE)
+        mr_task_cancel_children(c, t->v.ref, e->flags & ~(uint32_t)MR_CANCEL_FORCE);
+    mr_task_cancel_one(c, t, e->flags);
+    return MR_OK;
+}

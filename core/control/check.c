@@ -1,0 +1,326 @@
+/* check.c: recounts everything from the tables and compares it with what is kept.  O(n); for tests and the simulator. */
+#include <stdlib.h>
+
+#include "control/state.h"
+
+typedef struct counts {
+    uint32_t waiting, ready, travel, ahead, run, flight, blocked, flight_blocked, fresh, failing, over;
+} counts;
+
+#define BROKEN(...) return mr_err_set(err, MR_E_INVAL, __VA_ARGS__)
+#define SAME(what, kept, counted)                                                                                      \
+    do {                                                                                                               \
+        if ((int64_t)(kept) != (int64_t)(counted))                                                                     \
+            BROKEN("%s: %lld kept, %lld counted", what, (long long)(kept), (long long)(counted));                     \
+    } while (0)
+
+typedef unsigned long long ull;
+
+/* --------------------------------------------------------------------------------------------------------- tasks -- */
+
+static mr_status check_task(mr_control *c, const task *t, mr_err *err)
+{
+    uint32_t pending = 0, waits = 0;
+    proc *p = proc_at(c, t->worker);
+    if (t->where == W_OVER)
+        return MR_OK;
+    for (uint32_t i = 0; i < t->n_returns; i++) {
+        const object *o = object_at(c, t->v.ref + i);
+        if (o && o->task == t->v.ref && !settled(o))
+            pending++;
+    }
+    if (pending != t->unsealed)
+        BROKEN("task %llx: %u results unsealed, %u counted", (ull)t->v.ref, t->unsealed, pending);
+    for (uint32_t i = 0; i < t->n_deps; i++)
+        waits += task_deps(t)[i].t == t;
+    if (waits != t->waiting)
+        BROKEN("task %llx: waits for %u arguments, %u are linked", (ull)t->v.ref, t->waiting, waits);
+    if ((t->where == W_WAITING && !t->actor && !waits) || (waits && t->where != W_WAITING && t->where != W_HELD))
+        BROKEN("task %llx is at %d with %u arguments unsealed", (ull)t->v.ref, t->where, waits);
+    if ((t->where == W_RUN || t->where == W_AHEAD || t->where == W_FLIGHT) != (t->worker != 0))
+        BROKEN("task %llx is at %d with worker %u", (ull)t->v.ref, t->where, t->worker);
+    if (t->where == W_RUN && (!p || p->task != t))
+        BROKEN("task %llx runs on worker %u, which does not run it", (ull)t->v.ref, t->worker);
+    bool seated = t->where == W_TRAVEL || t->where == W_PROCESS || t->where == W_RUN;
+    const slot *s = task_slot(c, t);
+    if (seated && s && s->t != t)
+        BROKEN("task %llx is on slot %u, which has another", (ull)t->v.ref, s->v.id);
+    if (seated && !task_node(c, t))
+        BROKEN("task %llx is started nowhere", (ull)t->v.ref);
+    int32_t tries = mr_task_tries(c, t);
+    if (tries >= 0 && t->attempt > (uint32_t)tries)
+        BROKEN("task %llx: attempt %u of %d", (ull)t->v.ref, t->attempt, tries);
+    return MR_OK;
+}
+
+static mr_status check_tasks(mr_control *c, mr_err *err)
+{
+    counts n = {0};
+    uint64_t at = 0, id;
+    for (const task *t; (t = mr_table_next(&c->tasks, &at, &id));) {
+        mr_status status = check_task(c, t, err);
+        if (status)
+            return status;
+        n.waiting += t->where == W_WAITING;
+        n.ready += t->where == W_READY;
+        n.travel += t->where == W_TRAVEL || t->where == W_PROCESS;
+        n.ahead += t->where == W_AHEAD;
+        n.run += t->where == W_RUN;
+        n.flight += t->where == W_FLIGHT;
+        n.blocked += t->where == W_RUN && (t->flags & T_BLOCKED);
+        n.flight_blocked += t->where == W_FLIGHT && (t->flags & T_BLOCKED);
+        n.fresh += t->where == W_FRESH;
+        n.failing += t->where == W_FAILING;
+        n.over += t->where == W_OVER;
+    }
+    SAME("waiting tasks", c->n_waiting, n.waiting);
+    SAME("ready tasks", c->n_ready, n.ready);
+    SAME("travelling tasks", c->n_travel, n.travel);
+    SAME("prefetched tasks", c->n_ahead, n.ahead);
+    SAME("running tasks", c->n_running, n.run);
+    SAME("calls in flight", c->n_flight, n.flight);
+    SAME("blocked tasks", c->n_blocked, n.blocked);
+    SAME("blocked calls", c->n_flight_blocked, n.flight_blocked);
+    SAME("fresh tasks", c->fresh.n, n.fresh);
+    SAME("failing tasks", 0, n.failing);
+    SAME("tasks that are over", c->over.n, n.over);
+    return MR_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------------- queues, pools -- */
+
+static mr_status check_queue(const queue *q, uint32_t *total, mr_err *err)
+{
+    uint32_t n = 0;
+    const task *last = NULL;
+    if (!q)
+        return MR_OK;
+    for (const task *t = mr_queue_first(q); t; t = mr_queue_after(q, t->v.rank, t->v.entry)) {
+        if (t->q != q || t->where != W_READY || (last && !ranks_before(last, t)))
+            BROKEN("task %llx is in a queue at the wrong place", (ull)t->v.ref);
+        last = t;
+        if (++n > q->n)
+            break;
+    }
+    SAME("tasks in a queue", q->n, n);
+    *total += n;
+    return MR_OK;
+}
+
+static mr_status check_queues(mr_control *c, mr_err *err)
+{
+    uint32_t total = 0, placed = 0;
+    /* The walk of the run from its head makes this quadratic; large queues are counted only. */
+    bool walk = c->n_ready <= 2000;
+    for (uint32_t i = 0; i < c->n_shapes && walk; i++) {
+        const shape *s = c->shapes[i];
+        if (check_queue(&s->shared, &total, err))
+            return err ? err->status : MR_E_INVAL;
+        if (mr_list_linked(&s->active) != (s->shared.n > 0))
+            BROKEN("shape %u: its queue and the list of active shapes differ", i);
+        for (uint32_t k = 0; k < c->n_nodes; k++)
+            if (check_queue(mr_ready_queue(c, c->nodes[k]->v.ref, s), &placed, err))
+                return err ? err->status : MR_E_INVAL;
+        for (uint32_t k = 0; k < c->n_slots; k++)
+            if (check_queue(mr_ready_queue(c, c->slots[k]->v.ref, s), &placed, err))
+                return err ? err->status : MR_E_INVAL;
+    }
+    if (walk) {
+        SAME("placed tasks", c->placed, placed);
+        SAME("queued tasks", c->n_ready, total + placed);
+    }
+    return MR_OK;
+}
+
+static mr_status check_node(mr_control *c, const node *n, mr_err *err)
+{
+    int64_t held[MR_RES_MAX] = {0}, lent = 0;
+    uint32_t idle = 0, blocked = 0;
+    for (mr_link *l = mr_list_first(&n->running); l; l = mr_list_next(&n->running, l)) {
+        const task *t = MR_LIST_ENTRY(l, task, run);
+        if (task_node(c, t) != n)
+            BROKEN("task %llx is listed on node %u, where it is not", (ull)t->v.ref, n->number);
+        for (uint32_t i = 0; i < t->v.n_needs; i++)
+            held[t->v.needs[i].res] += t->v.needs[i].amount;
+        if (t->flags & T_LENT) {
+            lent += c->shapes[t->shape]->cpu;
+            blocked++;
+        }
+    }
+    SAME("lent CPU", n->lent, lent);
+    SAME("tasks that lend", n->blocked, blocked);
+    for (uint32_t i = 0; i < n->v.n_res; i++) {
+        int64_t lends = i == MR_RES_CPU ? lent : 0;
+        if (n->total[i].amount != n->free[i].amount + held[i] - lends)
+            BROKEN("node %s, %s: total %lld, free %lld, held %lld, lent %lld", n->name, mr_res_name(c, i),
+                   (long long)n->total[i].amount, (long long)n->free[i].amount, (long long)held[i], (long long)lends);
+        if (n->free[i].amount < 0 && i != MR_RES_CPU)
+            BROKEN("node %s, %s: free is %lld", n->name, mr_res_name(c, i), (long long)n->free[i].amount);
+    }
+    for (uint32_t i = 0; i < n->n_slots; i++) {
+        const slot *s = c->slots[n->slots[i]];
+        idle += !s->t;
+        if (s->t && (s->t->v.on != s->v.ref || s->v.task != s->t->v.ref))
+            BROKEN("slot %u has task %llx, which is elsewhere", s->v.id, (ull)s->t->v.ref);
+    }
+    if (n->alive)
+        SAME("idle slots", n->n_idle, idle);
+    for (const kind *k = n->kinds; k; k = k->next) {
+        uint32_t listed = 0;
+        for (mr_link *l = mr_list_first(&k->idle); l; l = mr_list_next(&k->idle, l))
+            listed++;
+        SAME("idle processes of a kind", k->n_idle, listed);
+    }
+    return MR_OK;
+}
+
+/* No ready task beside a pool that fits, once the instant is closed and no policy chooses. */
+static mr_status check_greedy(mr_control *c, mr_err *err)
+{
+    if (c->pol.ops.pick || c->pol.failed || c->placed || c->dirty || c->fresh.n)
+        return MR_OK;
+    for (uint32_t i = 0; i < c->n_shapes; i++) {
+        const shape *s = c->shapes[i];
+        task *t = mr_queue_first(&s->shared);
+        for (uint32_t k = 0; t && k < c->n_nodes; k++)
+            if (mr_node_can(c, c->nodes[k], s, t) && mr_node_idle_slot(c, c->nodes[k], false))
+                BROKEN("task %llx is ready though node %s has room for it", (ull)t->v.ref, c->nodes[k]->name);
+    }
+    return MR_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------- holders -- */
+
+static void count(mr_table *held, mr_id id)
+{
+    uint32_t *n = id ? mr_table_put(held, id) : NULL;
+    if (n)
+        ++*n;
+}
+
+static void count_holders(mr_control *c, mr_table *held)
+{
+    uint64_t at = 0, id;
+    for (const object *o; (o = mr_table_next(&c->objects, &at, &id));) {
+        if (o->flags & O_DRIVER)
+            count(held, id);
+        for (uint32_t i = 0; o->x && i < o->x->n_refs; i++)
+            count(held, o->x->refs[i]);
+    }
+    at = 0;
+    for (const proc *p; (p = mr_table_next(&c->procs, &at, &id));)
+        for (uint32_t i = 0; i < p->holds.room; i++)
+            count(held, p->holds.v[i]);
+    at = 0;
+    for (const task *t; (t = mr_table_next(&c->tasks, &at, &id));)
+        for (uint32_t i = 0; !(t->flags & T_KEPT) && i < t->n_deps + t->n_refs; i++)
+            count(held, t->ids[i]);
+    at = 0;
+    for (const stream *s; (s = mr_table_next(&c->streams, &at, &id));)
+        for (uint32_t i = 0; i < s->n; i++)
+            count(held, s->items[(s->head + i) % s->room]);
+    at = 0;
+    for (const actor *a; (a = mr_table_next(&c->actors, &at, &id));)
+        if (a->detached && a->state != MR_ACTOR_DEAD)
+            count(held, a->id);
+    for (uint32_t i = 0; i < c->n_funcs; i++)
+        if (c->funcs[i]->code_held)
+            count(held, c->funcs[i]->def->code);
+}
+
+static mr_status check_objects(mr_control *c, mr_err *err)
+{
+    mr_table held;
+    uint64_t at = 0, id, bytes = 0;
+    mr_status status = MR_OK;
+    mr_table_init(&held, sizeof(uint32_t));
+    count_holders(c, &held);
+    for (const object *o; !status && (o = mr_table_next(&c->objects, &at, &id));) {
+        const uint32_t *n = mr_table_at(&held, id);
+        bytes += o->vflags & MR_VALUE_STORED ? o->size : 0;
+        if (o->holders != (n ? *n : 0))
+            status = mr_err_set(err, MR_E_INVAL, "object %llx: %u holders kept, %u counted", (ull)id, o->holders, n ? *n : 0);
+        else if (!o->holders && settled(o) && !(o->flags & O_ACTOR))
+            status = mr_err_set(err, MR_E_INVAL, "object %llx is settled, nobody holds it, and it is there", (ull)id);
+        else if (!settled(o) && !task_live(c, o->task))
+            status = mr_err_set(err, MR_E_INVAL, "object %llx is pending and no task makes it", (ull)id);
+        else if (settled(o) && (o->deps || o->waits))
+            status = mr_err_set(err, MR_E_INVAL, "object %llx is settled and waited for", (ull)id);
+    }
+    mr_table_fini(&held);
+    if (!status && bytes != c->object_bytes)
+        BROKEN("bytes of objects: %llu kept, %llu counted", (ull)c->object_bytes, (ull)bytes);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------------ processes -- */
+
+static mr_status check_procs(mr_control *c, mr_err *err)
+{
+    uint32_t pooled = 0, starting = 0, retiring = 0;
+    uint64_t at = 0, id;
+    for (const proc *p; (p = mr_table_next(&c->procs, &at, &id));) {
+        pooled += p->pooled;
+        starting += p->state == MR_PROC_STARTING;
+        retiring += p->state == MR_PROC_RETIRING;
+        bool idle = mr_list_linked(&p->idle);
+        if (idle != (p->state == MR_PROC_IDLE && !p->killing))
+            BROKEN("worker %u: state %d, %s", p->number, p->state, idle ? "listed as idle" : "not listed as idle");
+        if (p->task && p->task->where != W_RUN)
+            BROKEN("worker %u runs task %llx, which is at %d", p->number, (ull)p->task->v.ref, p->task->where);
+        for (const task *t = p->ahead.head; t; t = t->qb)
+            if (t->where != W_AHEAD || t->worker != p->number || !p->task)
+                BROKEN("worker %u holds task %llx, which is at %d", p->number, (ull)t->v.ref, t->where);
+        for (mr_link *l = mr_list_first(&p->owned); l; l = mr_list_next(&p->owned, l))
+            if (MR_LIST_ENTRY(l, task, owned)->owner != p->number)
+                BROKEN("worker %u owns a task of worker %u", p->number, MR_LIST_ENTRY(l, task, owned)->owner);
+    }
+    SAME("processes of the pool", c->n_procs, pooled);
+    SAME("processes being born", c->n_starting, starting);
+    SAME("processes sent away", c->n_retiring, retiring);
+    return MR_OK;
+}
+
+static mr_status check_actors(mr_control *c, mr_err *err)
+{
+    uint32_t living = 0;
+    uint64_t at = 0, id;
+    for (const actor *a; (a = mr_table_next(&c->actors, &at, &id));) {
+        uint32_t pending = a->ready.n + a->flight.n, calls = 0;
+        living += a->state != MR_ACTOR_DEAD;
+        for (const caller *k = a->callers; k; k = k->next)
+            pending += k->held.n;
+        uint64_t in = 0, call;
+        for (const task *t; mr_table_count(&c->tasks) < 2000 && (t = mr_table_next(&c->tasks, &in, &call));)
+            calls += t->actor == a->id && t->where == W_WAITING;
+        if (a->state != MR_ACTOR_DEAD && mr_table_count(&c->tasks) < 2000 && a->pending != pending + calls)
+            BROKEN("actor %llx: %u calls pending, %u counted", (ull)a->id, a->pending, pending + calls);
+        if (a->state == MR_ACTOR_DEAD && (a->ready.n || a->flight.n))
+            BROKEN("actor %llx is dead and has calls", (ull)a->id);
+        if (a->in_flight + a->system_flight != a->flight.n)
+            BROKEN("actor %llx: %u calls in flight, %u counted", (ull)a->id, a->in_flight + a->system_flight, a->flight.n);
+    }
+    SAME("living actors", c->n_actors, living);
+    return MR_OK;
+}
+
+mr_status mr_control_check(const mr_control *shown, mr_err *err)
+{
+    mr_control *c = (mr_control *)(uintptr_t)shown; /* lookups keep the page they found last */
+    mr_err own;
+    err = err ? err : &own;
+    mr_status status = check_tasks(c, err);
+    if (!status)
+        status = check_queues(c, err);
+    for (uint32_t i = 0; !status && i < c->n_nodes; i++)
+        status = check_node(c, c->nodes[i], err);
+    if (!status)
+        status = check_objects(c, err);
+    if (!status)
+        status = check_procs(c, err);
+    if (!status)
+        status = check_actors(c, err);
+    if (!status)
+        status = check_greedy(c, err);
+    return status;
+}

@@ -1,0 +1,277 @@
+/* control.c: the entry and the life of the whole: which handler takes which event, and what is settled after it.
+ *
+ * Owns the mr_control.  Makes no system call, starts no thread, reads no clock.  No lock: one step at a time.
+ */
+#include "control/control.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/state.h"
+
+/* ------------------------------------------------------------------------------------------------------- actions -- */
+
+/* Memory for actions is the one thing a completion may still need; it is small, and without it nothing could be told. */
+mr_action *mr_control_act(mr_control *c, uint32_t what)
+{
+    mr_actions *a = c->out;
+    if (a->n == a->cap) {
+        size_t cap = a->cap ? a->cap * 2 : 64;
+        mr_action *v = realloc(a->v, cap * sizeof *v);
+        MR_BUG_ON(!v);
+        memset(v + a->cap, 0, (cap - a->cap) * sizeof *v);
+        a->v = v;
+        a->cap = cap;
+    }
+    mr_action *x = &a->v[a->n++];
+    memset(x, 0, offsetof(mr_action, fault));
+    x->kind = (uint16_t)what;
+    return x;
+}
+
+void mr_actions_free(mr_actions *a)
+{
+    free(a->v);
+    memset(a, 0, sizeof *a);
+}
+
+void mr_control_reply(mr_control *c, const mr_record *h, mr_status status, int64_t value)
+{
+    if (!h->token)
+        return;
+    mr_action *x = mr_control_act(c, MR_ACT_REPLY);
+    x->client = h->from;
+    x->token = h->token;
+    x->status = status;
+    x->value = value;
+    memset(&x->fault, 0, sizeof x->fault);
+    if (status) {
+        x->fault = c->fault;
+        x->fault.status = status;
+    }
+}
+
+mr_status mr_control_refuse(mr_control *c, mr_status status, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(c->why, sizeof c->why, fmt, args);
+    va_end(args);
+    return status;
+}
+
+void *mr_control_alloc(mr_control *c, size_t size)
+{
+    void *p = calloc(1, size);
+    if (p)
+        c->heap += size;
+    return p;
+}
+
+void mr_control_unalloc(mr_control *c, void *p, size_t size)
+{
+    if (!p)
+        return;
+    c->heap -= size;
+    free(p);
+}
+
+/* ------------------------------------------------------------------------------------------------------ the step -- */
+
+static mr_status on_time(mr_control *c, const mr_record *r)
+{
+    (void)r;
+    mr_ready_close(c);
+    return MR_OK;
+}
+
+typedef mr_status (*handler)(mr_control *c, const mr_record *r);
+static const handler handlers[MR_EV_COUNT] = {
+    [MR_EV_DEFINE] = mr_func_define,
+    [MR_EV_SUBMIT] = mr_task_submit,
+    [MR_EV_PUT] = mr_object_put,
+    [MR_EV_SEALED] = mr_task_sealed,
+    [MR_EV_YIELDED] = mr_stream_yielded,
+    [MR_EV_READ] = mr_stream_read,
+    [MR_EV_STARTED] = mr_task_started,
+    [MR_EV_BLOCKED] = mr_wait_blocked,
+    [MR_EV_UNBLOCKED] = mr_wait_unblocked,
+    [MR_EV_FINISHED] = mr_task_finished,
+    [MR_EV_WORKER_UP] = mr_proc_up,
+    [MR_EV_WORKER_RETIRED] = mr_proc_retired,
+    [MR_EV_WORKER_DIED] = mr_proc_died,
+    [MR_EV_REFS] = mr_holder_refs,
+    [MR_EV_FREE] = mr_holder_free,
+    [MR_EV_CANCEL] = mr_task_cancel,
+    [MR_EV_KILL] = mr_actor_kill,
+    [MR_EV_NAME] = mr_actor_name,
+    [MR_EV_GROUP] = mr_group_event,
+    [MR_EV_ARRIVED] = mr_object_arrived,
+    [MR_EV_LOST] = mr_object_lost,
+    [MR_EV_SPILLED] = mr_object_spilled,
+    [MR_EV_RESTORED] = mr_object_restored,
+    [MR_EV_STORE_FULL] = mr_object_full,
+    [MR_EV_REVOKED] = mr_task_revoked,
+    [MR_EV_STOPPED] = mr_task_stopped,
+    [MR_EV_NODE_ADDED] = mr_node_add,
+    [MR_EV_NODE_REMOVED] = mr_node_remove,
+    [MR_EV_POLICY] = mr_policy_swapped,
+    [MR_EV_TIME] = on_time,
+};
+
+static bool wants_reply(uint32_t k)
+{
+    return k == MR_EV_DEFINE || k == MR_EV_SUBMIT || k == MR_EV_READ || k == MR_EV_NAME || k == MR_EV_GROUP;
+}
+
+void mr_control_drain(mr_control *c)
+{
+    for (;;) {
+        task *t = mr_tlist_pop(&c->failing);
+        if (t) {
+            mr_task_failing(c, t);
+            continue;
+        }
+        object *o = c->freeing;
+        if (!o)
+            return;
+        c->freeing = o->next_free;
+        mr_object_free_now(c, o);
+    }
+}
+
+mr_status mr_control_step(mr_control *c, const mr_record *event, int64_t now, mr_actions *out)
+{
+    if (event->kind >= MR_EV_COUNT || !handlers[event->kind] || event->size < mr_event_size(event->kind)) {
+        snprintf(c->why, sizeof c->why, "event of unknown kind %u or short size %u", event->kind, event->size);
+        return MR_E_INVAL;
+    }
+    c->out = out;
+    c->steps++;
+    if (now > c->now)
+        c->now = now;
+    c->why[0] = 0;
+    c->fault.status = 0;
+    c->cause_slot = 0;
+    mr_status status = handlers[event->kind](c, event);
+    if (c->failing.head || c->freeing)
+        mr_control_drain(c);
+    if (status && event->token && wants_reply(event->kind))
+        mr_control_reply(c, event, status, 0);
+    c->out = NULL;
+    return status;
+}
+
+const char *mr_control_why(const mr_control *c)
+{
+    return c->why;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- life -- */
+
+void mr_control_conf_init(mr_control_conf *conf)
+{
+    *conf = (mr_control_conf){.seed = 1,
+                              .max_hold = INT64_C(1000000000),
+                              .prefetch = 200000,
+                              .prefetch_max = 16,
+                              .actor_window = 16,
+                              .max_workers = 512,
+                              .history = 1000,
+                              .idle_worker = INT64_C(60000000000),
+                              .know = MR_KNOW_LEARNED,
+                              .latency = 100000,
+                              .min_slice = 1000000};
+}
+
+mr_status mr_control_new(const mr_control_conf *conf, mr_control **out)
+{
+    mr_control *c = calloc(1, sizeof *c);
+    if (!c)
+        return MR_E_NOMEM;
+    c->conf = *conf;
+    if (c->conf.prefetch_max > 63)
+        c->conf.prefetch_max = 63;
+    if (c->conf.actor_window > 63)
+        c->conf.actor_window = 63;
+    if (!c->conf.actor_window)
+        c->conf.actor_window = 1;
+    mr_table_init(&c->tasks, sizeof(task));
+    mr_table_init(&c->objects, sizeof(object));
+    mr_table_init(&c->procs, sizeof(proc));
+    mr_table_init(&c->actors, sizeof(actor));
+    mr_table_init(&c->streams, sizeof(stream));
+    mr_list_init(&c->active);
+    mr_list_init(&c->roomy);
+    mr_list_init(&c->aheads);
+    mr_list_init(&c->named);
+    mr_list_init(&c->driver_waits);
+    c->next_proc = 1;
+    c->hold_since = c->idle_at = c->stuck_at = c->ahead_at = c->told_wake = MR_UNKNOWN;
+    c->pol.wake_at = MR_UNKNOWN;
+    c->pol.c = c;
+    mr_rand_seed(&c->pol.rand, conf->seed, 0x706f6c);
+    snprintf(c->pol.name, sizeof c->pol.name, "fifo");
+    uint32_t n;
+    if (conf->history && !(c->history = calloc(conf->history, sizeof *c->history)))
+        goto fail;
+    if (mr_intern_new(&c->names) || mr_intern_new(&c->res))
+        goto fail;
+    /* Resource i has interned number i + 1. */
+    if (mr_intern_put(c->res, "CPU", 3, &n) || mr_intern_put(c->res, "GPU", 3, &n) || mr_intern_put(c->res, "memory", 6, &n))
+        goto fail;
+    mr_policy_host_init(c, NULL);
+    *out = c;
+    return MR_OK;
+fail:
+    mr_control_free(c);
+    return MR_E_NOMEM;
+}
+
+static void free_waits(mr_link *waits)
+{
+    for (mr_link *l; (l = mr_list_pop_front(waits));)
+        free(MR_LIST_ENTRY(l, wait, link));
+}
+
+void mr_control_free(mr_control *c)
+{
+    if (!c)
+        return;
+    mr_policy_fini(c);
+    uint64_t at = 0, id;
+    for (task *t; (t = mr_table_next(&c->tasks, &at, &id));)
+        free(t->ids);
+    at = 0;
+    for (object *o; (o = mr_table_next(&c->objects, &at, &id));)
+        free(o->x);
+    at = 0;
+    for (actor *a; (a = mr_table_next(&c->actors, &at, &id));)
+        mr_actor_free(c, a);
+    at = 0;
+    for (proc *p; (p = mr_table_next(&c->procs, &at, &id));) {
+        free_waits(&p->waits);
+        mr_idset_fini(&p->holds);
+    }
+    free_waits(&c->driver_waits);
+    mr_streams_free(c);
+    mr_table_fini(&c->tasks);
+    mr_table_fini(&c->objects);
+    mr_table_fini(&c->procs);
+    mr_table_fini(&c->actors);
+    mr_table_fini(&c->streams);
+    for (uint32_t i = 0; i < c->n_nodes; i++)
+        mr_node_free(c, c->nodes[i]);
+    free(c->nodes);
+    free(c->slots);
+    mr_funcs_free(c);
+    free(c->idle.w);
+    free(c->node_idle.w);
+    free(c->timers);
+    free(c->history);
+    mr_intern_free(c->names);
+    mr_intern_free(c->res);
+    free(c);
+}

@@ -1,0 +1,214 @@
+/* deadlock.c: finds tasks that wait for what can never be made, so that they are told instead of hanging.
+ *
+ * Two ways to be stuck: a circle of waits, and all running tasks blocked while nothing that is ready can start.  Both
+ * searches only call a wait stuck when nothing that could still run is reachable from it, so they err on the side of
+ * waiting.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "control/state.h"
+
+typedef struct search {
+    mr_id *todo; /* tasks to look at */
+    uint32_t n, room;
+    idset seen;
+    bool lives; /* something that can run was reached, or memory was short */
+} search;
+
+static void look_at(search *s, mr_id id)
+{
+    if (!id || s->lives)
+        return;
+    if (mr_idset_room(&s->seen, 1)) {
+        s->lives = true;
+        return;
+    }
+    if (!mr_idset_add(&s->seen, id))
+        return;
+    if (s->n == s->room) {
+        uint32_t room = s->room ? s->room * 2 : 32;
+        mr_id *v = realloc(s->todo, room * sizeof *v);
+        if (!v) {
+            s->lives = true;
+            return;
+        }
+        s->todo = v;
+        s->room = room;
+    }
+    s->todo[s->n++] = id;
+}
+
+static void look_object(mr_control *c, search *s, mr_id id)
+{
+    object *o = object_at(c, id);
+    if (!o || settled(o))
+        return;
+    if (o->task && task_live(c, o->task))
+        look_at(s, o->task);
+    else
+        s->lives = true;
+}
+
+static void look_wait(mr_control *c, search *s, const wait *w)
+{
+    for (uint32_t i = 0; i < w->n && !s->lives; i++)
+        if (w->nodes[i].id)
+            look_object(c, s, w->nodes[i].id);
+}
+
+/* A blocked task goes on when any of its own waits ends. */
+static void look_blocked(mr_control *c, search *s, const task *t)
+{
+    mr_link *list = mr_wait_list(c, t->worker);
+    if (!(t->flags & T_BLOCKED) || !list) {
+        s->lives = true;
+        return;
+    }
+    MR_LIST_EACH(list, l)
+    {
+        const wait *w = MR_LIST_ENTRY(l, wait, link);
+        if (w->task == t->v.ref)
+            look_wait(c, s, w);
+    }
+}
+
+static void look_call(mr_control *c, search *s, const task *t)
+{
+    const actor *a = actor_at(c, t->actor);
+    if (!a || (a->state == MR_ACTOR_ALIVE && !a->flight.head)) {
+        s->lives = true;
+        return;
+    }
+    if (a->state != MR_ACTOR_ALIVE) {
+        look_at(s, a->id);
+        return;
+    }
+    if (t->where == W_FLIGHT && (t == a->flight.head || !(t->flags & T_ORDERED))) {
+        look_blocked(c, s, t);
+        return;
+    }
+    for (const task *f = a->flight.head; f && !s->lives; f = f->flags & T_ORDERED ? NULL : f->qb)
+        look_at(s, f->v.ref);
+}
+
+static void look_deps(mr_control *c, search *s, const task *t)
+{
+    for (uint32_t i = 0; i < t->n_deps && !s->lives; i++)
+        look_object(c, s, t->ids[i]);
+}
+
+static void look_task(mr_control *c, search *s, const task *t)
+{
+    switch ((where)t->where) {
+    case W_WAITING:
+        look_deps(c, s, t);
+        break;
+    case W_HELD:
+        look_deps(c, s, t);
+        if (t->qa)
+            look_at(s, t->qa->v.ref);
+        else if (!t->waiting)
+            s->lives = true;
+        break;
+    case W_RUN:
+        look_blocked(c, s, t);
+        break;
+    case W_CALL:
+    case W_FLIGHT:
+        look_call(c, s, t);
+        break;
+    default:
+        s->lives = true;
+    }
+}
+
+static void name_tasks(mr_control *c, const search *s)
+{
+    size_t at = (size_t)snprintf(c->why, sizeof c->why, "deadlock: these wait for each other:");
+    mr_id last = 0;
+    for (uint32_t i = 0; i < s->seen.room && at < sizeof c->why - 1; i++) {
+        const task *t = s->seen.v[i] ? task_at(c, s->seen.v[i]) : NULL;
+        if (!t)
+            continue;
+        at += (size_t)snprintf(c->why + at, sizeof c->why - at, "%s %s (%llx)", last ? "," : "",
+                               c->funcs[t->func - 1]->def->name, (unsigned long long)t->v.ref);
+        last = t->v.ref;
+    }
+}
+
+bool mr_deadlock_stuck(mr_control *c, const wait *w)
+{
+    search s = {0};
+    look_at(&s, w->task);
+    look_wait(c, &s, w);
+    uint32_t at = 1; /* the waiting task itself was looked at */
+    for (; at < s.n && !s.lives; at++) {
+        const task *t = task_live(c, s.todo[at]);
+        if (t)
+            look_task(c, &s, t);
+        else
+            s.lives = true;
+    }
+    bool stuck = !s.lives;
+    if (stuck)
+        name_tasks(c, &s);
+    free(s.todo);
+    mr_idset_fini(&s.seen);
+    return stuck;
+}
+
+static bool look_client(mr_control *c, mr_link *waits)
+{
+    MR_LIST_EACH(waits, l)
+    {
+        wait *w = MR_LIST_ENTRY(l, wait, link);
+        if (w->task && mr_deadlock_stuck(c, w)) {
+            mr_wait_end(c, w, MR_E_DEADLOCK, true);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A circle may close without a new wait: the last thing that lived was done. */
+void mr_deadlock_look(mr_control *c)
+{
+    if (!c->n_blocked && !c->n_flight_blocked) {
+        c->stuck_at = MR_UNKNOWN;
+        return;
+    }
+    c->stuck_at = c->now + 500000000;
+    uint64_t at = 0, id;
+    for (proc *p; (p = mr_table_next(&c->procs, &at, &id));)
+        if (look_client(c, &p->waits))
+            return;
+}
+
+/* The newest wait of a task, if every running task is blocked and nothing is on its way. */
+void mr_deadlock_capped(mr_control *c)
+{
+    if (!c->n_blocked || !c->n_ready || c->n_blocked != c->n_running || c->n_travel || c->n_starting || c->n_retiring ||
+        c->n_flight != c->n_flight_blocked || c->n_ahead || mr_ready_any(c))
+        return;
+    wait *newest = NULL;
+    const task *by = NULL;
+    uint64_t at = 0, id;
+    for (proc *p; (p = mr_table_next(&c->procs, &at, &id));) {
+        MR_LIST_EACH(&p->waits, l)
+        {
+            wait *w = MR_LIST_ENTRY(l, wait, link);
+            const task *t = w->task ? task_live(c, w->task) : NULL;
+            if (t && t->where == W_RUN && (!by || t->v.seq > by->v.seq)) {
+                newest = w;
+                by = t;
+            }
+        }
+    }
+    if (!newest)
+        return;
+    snprintf(c->why, sizeof c->why,
+             "deadlock: all %u running tasks are blocked and none of %u ready ones can start; %s (%llx) is told", c->n_running,
+             c->n_ready, c->funcs[by->func - 1]->def->name, (unsigned long long)by->v.ref);
+    mr_wait_end(c, newest, MR_E_DEADLOCK, true);
+}

@@ -1,0 +1,122 @@
+/* fault.c: puts a fault into words: the true cause, in one sentence. */
+#include <stdio.h>
+#include <stdarg.h>
+
+#include "control/state.h"
+
+static const char *signal_name(int number)
+{
+    static const struct {
+        int number;
+        const char *name;
+    } names[] = {{1, "SIGHUP"},   {2, "SIGINT"},   {3, "SIGQUIT"},  {4, "SIGILL"},   {6, "SIGABRT"}, {7, "SIGBUS"},
+                 {8, "SIGFPE"},   {9, "SIGKILL"},  {10, "SIGUSR1"}, {11, "SIGSEGV"}, {12, "SIGUSR2"}, {13, "SIGPIPE"},
+                 {14, "SIGALRM"}, {15, "SIGTERM"}, {24, "SIGXCPU"}, {25, "SIGXFSZ"}, {31, "SIGSYS"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i].number == number)
+            return names[i].name;
+    return "an unnamed signal";
+}
+
+typedef struct text {
+    char *at;
+    size_t n, used;
+} text;
+
+static void add(text *t, const char *fmt, ...) MR_PRINTF(2, 3);
+static void add(text *t, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    int k = vsnprintf(t->used < t->n ? t->at + t->used : NULL, t->used < t->n ? t->n - t->used : 0, fmt, args);
+    va_end(args);
+    if (k > 0)
+        t->used += (size_t)k;
+}
+
+static void add_worker(text *t, const mr_fault *f)
+{
+    if (f->pid)
+        add(t, "worker %d", f->pid);
+    else
+        add(t, "worker number %u", f->worker);
+    switch ((mr_death)f->how) {
+    case MR_DEATH_EXIT:
+        add(t, " exited with code %d", f->code);
+        break;
+    case MR_DEATH_SIGNAL:
+        add(t, " was killed by signal %d (%s)", f->code, signal_name(f->code));
+        break;
+    case MR_DEATH_OOM:
+        add(t, " was killed because memory ran out");
+        break;
+    case MR_DEATH_SPAWN:
+        add(t, " could not be started (error %d)", f->code);
+        break;
+    default:
+        add(t, " ended");
+    }
+}
+
+static void add_subject(const mr_control *c, text *t, const mr_fault *f, const char *verb)
+{
+    const mr_define *d = mr_control_func(c, f->func);
+    if (!d)
+        return;
+    add(t, " %s %s", verb, d->name);
+    if (f->attempt && f->of)
+        add(t, ", attempt %u of %u", f->attempt, f->of);
+    else if (f->attempt)
+        add(t, ", attempt %u", f->attempt);
+}
+
+static void add_actor(const mr_control *c, text *t, const mr_fault *f)
+{
+    const actor *a = actor_at((mr_control *)(uintptr_t)c, f->cause);
+    const mr_define *d = a ? mr_control_func(c, a->func) : NULL;
+    add(t, "actor %s%s", d ? d->name : "", f->status == MR_E_ACTOR_UNAVAILABLE ? " is restarting" : " died");
+    if (f->how || f->pid) {
+        add(t, ": ");
+        add_worker(t, f);
+    }
+    const mr_define *call = mr_control_func(c, f->func);
+    if (call && call->kind == MR_FUNC_METHOD)
+        add(t, "; the call of %s %s", call->name, f->may_have_run ? "may have run" : "did not run");
+}
+
+size_t mr_fault_text(const mr_control *c, const mr_fault *f, char *out, size_t n)
+{
+    text t = {.at = out, .n = n};
+    if (n)
+        out[0] = 0;
+    switch (f->status) {
+    case MR_E_CRASHED:
+    case MR_E_OOM:
+        add_worker(&t, f);
+        add_subject(c, &t, f, f->how == MR_DEATH_SPAWN ? "for" : "while running");
+        break;
+    case MR_E_ACTOR_DIED:
+    case MR_E_ACTOR_UNAVAILABLE:
+        add_actor(c, &t, f);
+        break;
+    case MR_E_OWNER_DIED:
+        add(&t, "worker %d, which owned this%s, died", f->pid ? f->pid : (int)f->worker, f->task ? " task" : "");
+        add_subject(c, &t, f, "before the end of");
+        break;
+    case MR_E_NODE_DIED:
+        add(&t, "the node was removed");
+        add_subject(c, &t, f, "while it ran");
+        break;
+    case MR_E_CANCELLED:
+        add(&t, "the task was cancelled");
+        add_subject(c, &t, f, ":");
+        break;
+    case MR_E_LOST:
+        add(&t, "object %llx was lost: no node has a copy any more", (unsigned long long)f->cause);
+        break;
+    default:
+        add(&t, "%s", mr_status_text((mr_status)f->status));
+        add_subject(c, &t, f, ":");
+    }
+    return t.used;
+}

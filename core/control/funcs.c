@@ -1,0 +1,290 @@
+/* funcs.c: definitions of remote functions, resource names, and the shapes they share; what is learned of their runs.
+ *
+ * A shape is everything that decides where a task may run: needs, kind of process, constraints, and whether a task
+ * submitted it.  It is made at the definition, so that a submission never makes one.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/state.h"
+
+/* ---------------------------------------------------------------------------------------------------- resources -- */
+
+mr_status mr_res_number(mr_control *c, const char *name, uint32_t *out)
+{
+    uint32_t n;
+    if (mr_intern_find(c->res, name, strlen(name), &n)) {
+        if (mr_intern_count(c->res) > MR_RES_MAX)
+            return mr_control_refuse(c, MR_E_INVAL, "resource \"%s\": a session knows at most %d kinds of resources", name,
+                                     MR_RES_MAX);
+        if (mr_intern_put(c->res, name, strlen(name), &n))
+            return MR_E_NOMEM;
+    }
+    *out = n - 1;
+    return MR_OK;
+}
+
+const char *mr_res_name(const mr_control *c, uint32_t res)
+{
+    const char *name = mr_intern_text(c->res, res + 1);
+    return name ? name : "?";
+}
+
+void mr_amount_text(const mr_control *c, uint32_t res, int64_t amount, char *text, size_t n)
+{
+    if (res == MR_RES_MEMORY)
+        snprintf(text, n, "memory %.1f GiB", (double)amount / (1024.0 * 1024 * 1024));
+    else
+        snprintf(text, n, "%s %g", mr_res_name(c, res), (double)amount / MR_RES_UNIT);
+}
+
+/* Adds what `v` asks to the dense table; of two wishes for one resource the larger counts. */
+static mr_status collect(mr_control *c, const mr_named *v, uint32_t n, int64_t *dense, const char *who)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t res;
+        if (!v[i].name[0] || v[i].amount < 0)
+            return mr_control_refuse(c, MR_E_INVAL, "%s: resource \"%s\": an amount must be 0 or more", who, v[i].name);
+        mr_status status = mr_res_number(c, v[i].name, &res);
+        if (status)
+            return status;
+        if (v[i].amount > dense[res])
+            dense[res] = v[i].amount;
+    }
+    return MR_OK;
+}
+
+static mr_amount *pack(const int64_t *dense, uint32_t *n)
+{
+    uint32_t k = 0;
+    mr_amount *v = calloc(MR_RES_MAX, sizeof *v);
+    if (!v)
+        return NULL;
+    for (uint32_t i = 0; i < MR_RES_MAX; i++)
+        if (dense[i] > 0)
+            v[k++] = (mr_amount){i, dense[i]};
+    *n = k;
+    return v;
+}
+
+/* ------------------------------------------------------------------------------------------------------- shapes -- */
+
+static bool same_shape(const shape *a, const shape *b)
+{
+    return a->n_needs == b->n_needs && a->lang == b->lang && a->gpu == b->gpu && a->strategy == b->strategy &&
+           a->nested == b->nested && a->env == b->env && a->soft == b->soft && a->node == b->node &&
+           !memcmp(a->needs, b->needs, a->n_needs * sizeof *a->needs);
+}
+
+/* Takes want->needs if it makes a new shape. */
+static shape *shape_intern(mr_control *c, shape *want)
+{
+    for (uint32_t i = 0; i < c->n_shapes; i++)
+        if (same_shape(c->shapes[i], want))
+            return c->shapes[i];
+    if (c->n_shapes == c->room_shapes) {
+        uint32_t room = c->room_shapes ? c->room_shapes * 2 : 16;
+        shape **v = realloc(c->shapes, room * sizeof(shape *));
+        if (!v)
+            return NULL;
+        c->shapes = v;
+        c->room_shapes = room;
+    }
+    shape *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    *s = *want;
+    s->needs = calloc(want->n_needs + 1, sizeof *s->needs);
+    if (!s->needs) {
+        free(s);
+        return NULL;
+    }
+    memcpy(s->needs, want->needs, want->n_needs * sizeof *s->needs);
+    s->number = c->n_shapes;
+    s->shared.s = s;
+    for (uint32_t i = 0; i < s->n_needs; i++)
+        if (s->needs[i].res == MR_RES_CPU)
+            s->cpu = s->needs[i].amount;
+    c->shapes[c->n_shapes++] = s;
+    c->heap += sizeof *s + (s->n_needs + 1) * sizeof *s->needs;
+    return s;
+}
+
+/* --------------------------------------------------------------------------------------------------- definitions -- */
+
+static mr_status read_needs(mr_control *c, const mr_define *d, int64_t *needs, int64_t *living)
+{
+    const mr_named *v = mr_record_bytes(d, sizeof *d);
+    mr_status status = collect(c, v, d->n_needs, needs, d->name);
+    if (!status)
+        status = collect(c, v + d->n_needs, d->n_living, living, d->name);
+    if (status || d->kind != MR_FUNC_ACTOR)
+        return status;
+    /* An actor is placed with what it keeps, and with one CPU unless CPUs were stated. */
+    for (uint32_t i = 0; i < MR_RES_MAX; i++)
+        if (living[i] > needs[i])
+            needs[i] = living[i];
+    if (!needs[MR_RES_CPU] && !(d->flags & MR_FUNC_EXPLICIT_CPU))
+        needs[MR_RES_CPU] = MR_RES_UNIT;
+    return MR_OK;
+}
+
+static mr_status func_shapes(mr_control *c, func *f, const int64_t *needs)
+{
+    const mr_define *d = f->def;
+    shape want = {.lang = d->lang, .strategy = d->strategy, .env = d->env, .soft = !!(d->flags & MR_FUNC_SOFT_NODE)};
+    want.gpu = needs[MR_RES_GPU] > 0;
+    if (d->strategy == MR_STRATEGY_NODE)
+        want.node = mr_ref_is_node(d->node) ? (uint32_t)(d->node & 0xFFFFFFFF) - 1 : (uint32_t)d->node;
+    want.needs = pack(needs, &want.n_needs);
+    if (!want.needs)
+        return MR_E_NOMEM;
+    for (int i = 0; i < 2; i++) {
+        want.nested = (uint8_t)i;
+        f->shape[i] = shape_intern(c, &want);
+    }
+    free(want.needs);
+    return f->shape[0] && f->shape[1] ? MR_OK : MR_E_NOMEM;
+}
+
+static void func_free(func *f)
+{
+    if (!f)
+        return;
+    free(f->by_class);
+    free(f->def);
+    free(f->living);
+    free(f);
+}
+
+static mr_status func_make(mr_control *c, const mr_define *d, func **out)
+{
+    int64_t needs[MR_RES_MAX] = {0}, living[MR_RES_MAX] = {0};
+    mr_status status = MR_E_NOMEM;
+    func *f = calloc(1, sizeof *f);
+    if (!f || !(f->def = malloc(d->h.size)))
+        goto fail;
+    memcpy(f->def, d, d->h.size);
+    status = read_needs(c, d, needs, living);
+    if (status)
+        goto fail;
+    status = MR_E_NOMEM;
+    if (!(f->living = pack(living, &f->n_living)))
+        goto fail;
+    if (func_shapes(c, f, needs))
+        goto fail;
+    if (mr_intern_put(c->names, d->name, strlen(d->name), &f->name) ||
+        mr_intern_put(c->names, d->user, strlen(d->user), &f->user))
+        goto fail;
+    *out = f;
+    return MR_OK;
+fail:
+    func_free(f);
+    return status;
+}
+
+static mr_status define_check(mr_control *c, const mr_define *d)
+{
+    if (d->kind > MR_FUNC_METHOD || d->lang > MR_LANG_PYTHON || d->strategy > MR_STRATEGY_NODE)
+        return mr_control_refuse(c, MR_E_INVAL, "definition of %s: kind %u, language %u or strategy %u is unknown", d->name,
+                                 d->kind, d->lang, d->strategy);
+    if (d->group)
+        return mr_control_refuse(c, MR_E_UNSUPPORTED, "definition of %s: placement groups are not supported", d->name);
+    if (d->max_retries < -1 || d->max_restarts < -1 || d->n_returns < 0)
+        return mr_control_refuse(c, MR_E_INVAL, "definition of %s: max_retries, max_restarts or n_returns is negative",
+                                 d->name);
+    return MR_OK;
+}
+
+mr_status mr_func_define(mr_control *c, const mr_record *r)
+{
+    const mr_define *d = (const void *)r;
+    mr_status status = define_check(c, d);
+    if (status)
+        return status;
+    if (c->n_funcs == c->room_funcs) {
+        uint32_t room = c->room_funcs ? c->room_funcs * 2 : 32;
+        func **v = realloc(c->funcs, room * sizeof(func *));
+        if (!v)
+            return MR_E_NOMEM;
+        c->funcs = v;
+        c->room_funcs = room;
+    }
+    func *f;
+    status = func_make(c, d, &f);
+    if (status)
+        return status;
+    f->number = c->n_funcs + 1;
+    c->funcs[c->n_funcs++] = f;
+    c->heap += sizeof *f + d->h.size + MR_RES_MAX * sizeof(mr_amount);
+    /* The code outlives every reference that a client has to it: a function is never undefined. */
+    object *code = d->code ? object_at(c, d->code) : NULL;
+    if (code) {
+        code->holders++;
+        f->code_held = true;
+    }
+    mr_control_reply(c, r, MR_OK, f->number);
+    return MR_OK;
+}
+
+void mr_funcs_free(mr_control *c)
+{
+    for (uint32_t i = 0; i < c->n_funcs; i++)
+        func_free(c->funcs[i]);
+    for (uint32_t i = 0; i < c->n_shapes; i++) {
+        free(c->shapes[i]->needs);
+        free(c->shapes[i]);
+    }
+    free(c->funcs);
+    free(c->shapes);
+}
+
+const mr_define *mr_control_func(const mr_control *c, uint32_t number)
+{
+    return number >= 1 && number <= c->n_funcs ? c->funcs[number - 1]->def : NULL;
+}
+
+mr_status mr_control_class_cost(mr_control *c, uint32_t number, uint32_t cls, int64_t ns)
+{
+    func *f = func_at(c, number);
+    if (!f || cls > 255 || ns < 0)
+        return MR_E_INVAL;
+    if (cls >= f->n_classes) {
+        int64_t *more = realloc(f->by_class, (cls + 1) * sizeof *more);
+        if (!more)
+            return MR_E_NOMEM;
+        for (uint32_t i = f->n_classes; i <= cls; i++)
+            more[i] = MR_UNKNOWN;
+        f->by_class = more;
+        f->n_classes = cls + 1;
+    }
+    f->by_class[cls] = ns;
+    return MR_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------ learning -- */
+
+static double learn(double mean, uint64_t n, double x)
+{
+    /* Exact at first, then the last few dozen count. */
+    return mean + (x - mean) / (double)(n < 32 ? n : 32);
+}
+
+void mr_func_learn(mr_control *c, func *f, shape *s, int64_t ran)
+{
+    double x = ran > 0 ? (double)ran : 0;
+    f->mean = learn(f->mean, ++f->runs, x);
+    s->mean = learn(s->mean, ++s->runs, x);
+    c->mean = learn(c->mean, ++c->runs, x);
+}
+
+int64_t mr_func_estimate(const mr_control *c, const func *f, int64_t stated)
+{
+    if (c->conf.know == MR_KNOW_NOTHING)
+        return MR_UNKNOWN;
+    int64_t own = stated >= 0 ? stated : f->def->estimate;
+    if (own >= 0)
+        return own;
+    return c->conf.know == MR_KNOW_LEARNED && f->runs ? (int64_t)f->mean : MR_UNKNOWN;
+}

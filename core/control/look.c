@@ -1,0 +1,199 @@
+/* look.c: looking in from outside: nodes, workers, actors, living and finished tasks, counters.  Changes nothing. */
+#include <string.h>
+
+#include "control/state.h"
+
+/* Lookups keep the page they found last, so tables are not const inside. */
+static mr_control *open_up(const mr_control *c)
+{
+    return (mr_control *)(uintptr_t)c;
+}
+
+mr_status mr_control_spec(const mr_control *c, mr_id id, mr_spec *out)
+{
+    const task *t = task_live(open_up(c), id);
+    if (!t)
+        return MR_E_NOTFOUND;
+    *out = (mr_spec){.task = id,
+                     .actor = t->actor,
+                     .parent = t->parent,
+                     .func = t->func,
+                     .attempt = t->attempt,
+                     .n_returns = t->n_returns,
+                     .n_deps = t->n_deps,
+                     .n_refs = t->n_refs,
+                     .owner = t->owner,
+                     .job = t->job,
+                     .deps = t->ids};
+    return MR_OK;
+}
+
+static void fill_worker(const proc *p, mr_worker_info *out)
+{
+    *out = (mr_worker_info){.worker = p->number,
+                            .node = p->node,
+                            .env = p->kind->env,
+                            .lang = p->kind->lang,
+                            .state = p->state,
+                            .pid = p->pid,
+                            .task = p->task ? p->task->v.ref : MR_NO_ID,
+                            .actor = p->actor};
+}
+
+bool mr_control_worker(const mr_control *c, uint32_t worker, mr_worker_info *out)
+{
+    const proc *p = proc_at(open_up(c), worker);
+    if (!p)
+        return false;
+    fill_worker(p, out);
+    return true;
+}
+
+uint32_t mr_control_worker_next(const mr_control *c, uint32_t after)
+{
+    mr_control *own = open_up(c);
+    for (uint32_t i = after + 1; i < c->next_proc; i++)
+        if (proc_at(own, i))
+            return i;
+    return 0;
+}
+
+bool mr_control_node(const mr_control *c, uint32_t number, mr_node_info *out)
+{
+    if (number >= c->n_nodes)
+        return false;
+    node *n = c->nodes[number];
+    for (uint32_t i = 0; i < n->v.n_res; i++) {
+        n->show[i] = n->total[i].amount;
+        n->show[MR_RES_MAX + i] = n->free[i].amount;
+        n->show_names[i] = mr_res_name(c, i);
+    }
+    *out = (mr_node_info){.name = n->name,
+                          .alive = n->alive,
+                          .n = n->v.n_res,
+                          .names = n->show_names,
+                          .total = n->show,
+                          .free = n->show + MR_RES_MAX,
+                          .slots = n->n_slots};
+    return true;
+}
+
+uint32_t mr_control_nodes(const mr_control *c)
+{
+    return c->n_nodes;
+}
+
+bool mr_control_actor(const mr_control *c, mr_id id, mr_actor_info *out)
+{
+    const actor *a = actor_at(open_up(c), id);
+    if (!a)
+        return false;
+    *out = (mr_actor_info){.state = (mr_actor_state)a->state,
+                           .func = a->func,
+                           .worker = a->worker,
+                           .restarts = a->restarts,
+                           .pending = a->pending,
+                           .fault = a->fault,
+                           .name = a->name ? a->short_name : "",
+                           .ns = a->name ? a->name : ""};
+    return true;
+}
+
+/* By id, so that the walk needs no state: the least id above `after`. */
+mr_id mr_control_actor_next(const mr_control *c, mr_id after)
+{
+    uint64_t at = 0, id;
+    mr_id least = 0;
+    for (const actor *a; (a = mr_table_next(&c->actors, &at, &id));)
+        if (a->state != MR_ACTOR_DEAD && id > after && (!least || id < least))
+            least = id;
+    return least;
+}
+
+static mr_task_info task_info(const task *t)
+{
+    return (mr_task_info){.task = t->v.ref,
+                          .actor = t->actor,
+                          .parent = t->parent,
+                          .func = t->func,
+                          .attempt = t->attempt,
+                          .worker = t->worker,
+                          .node = mr_ref_is_node(t->v.on) ? (uint32_t)t->v.on - 1 : 0,
+                          .owner = t->owner,
+                          .job = t->job,
+                          .outcome = t->outcome,
+                          .state = t->v.state,
+                          .blocked = !!(t->flags & T_BLOCKED),
+                          .submitted_at = t->v.submitted_at,
+                          .ready_at = t->v.ready_at,
+                          .started_at = t->v.started_at,
+                          .ended_at = MR_UNKNOWN};
+}
+
+void mr_history_add(mr_control *c, const task *t)
+{
+    mr_task_info *i = &c->history[c->n_history++ % c->conf.history];
+    *i = task_info(t);
+    i->worker = t->last_worker;
+    i->node = t->last_node;
+    i->state = MR_OVER;
+    i->ended_at = c->now;
+}
+
+/* `at` counts the finished ones first (from the oldest that is kept), then 2^63 + the table's cursor. */
+bool mr_control_task_next(const mr_control *c, uint64_t *at, mr_task_info *out)
+{
+    const uint64_t living = UINT64_C(1) << 63;
+    if (!(*at & living)) {
+        uint64_t oldest = c->n_history > c->conf.history ? c->n_history - c->conf.history : 0;
+        if (*at < oldest)
+            *at = oldest;
+        if (*at < c->n_history) {
+            *out = c->history[(*at)++ % c->conf.history];
+            return true;
+        }
+        *at = living;
+    }
+    uint64_t cursor = *at & ~living, id;
+    for (const task *t; (t = mr_table_next(&c->tasks, &cursor, &id));) {
+        *at = living | cursor;
+        if (t->where == W_OVER)
+            continue;
+        *out = task_info(t);
+        const node *n = task_node(open_up(c), t);
+        out->node = n ? n->number : 0;
+        return true;
+    }
+    return false;
+}
+
+void mr_control_stats_get(const mr_control *c, mr_control_stats *out)
+{
+    uint32_t idle = 0, waiting = c->n_waiting;
+    for (uint32_t i = 0; i < c->n_nodes; i++)
+        for (const kind *k = c->nodes[i]->kinds; k; k = k->next)
+            idle += k->n_idle;
+    *out = (mr_control_stats){.steps = c->steps,
+                              .submitted = c->submitted,
+                              .finished = c->finished,
+                              .failed = c->failed,
+                              .cancelled = c->cancelled,
+                              .retried = c->retried,
+                              .stale = c->stale,
+                              .refused = c->refused,
+                              .tasks = mr_table_count(&c->tasks) - c->over.n,
+                              .objects = mr_table_count(&c->objects),
+                              .ready = c->n_ready + c->fresh.n,
+                              .waiting = waiting,
+                              .running = c->n_running + c->n_flight,
+                              .actors = c->n_actors,
+                              .workers = mr_table_count(&c->procs),
+                              .idle_workers = idle,
+                              .object_bytes = c->object_bytes,
+                              .moved_bytes = c->moved_bytes,
+                              .held = c->held};
+    if (c->held_now)
+        out->held += (int64_t)c->held_slots * (c->now - c->held_at);
+    out->memory = sizeof *c + c->heap + mr_table_bytes(&c->tasks) + mr_table_bytes(&c->objects) + mr_table_bytes(&c->procs) +
+                  mr_table_bytes(&c->actors) + mr_table_bytes(&c->streams) + c->conf.history * sizeof(mr_task_info);
+}

@@ -1,0 +1,372 @@
+/* nodes.c: nodes with their pools of resources, and the slots that policies see.
+ *
+ * Invariant: in each pool, total = free + what the tasks in node->running hold (needs, or `living` of an actor), except
+ * that a blocked task's CPU counts as free and is in `lent`.  Free is below 0 only by CPUs taken back after blocking.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/state.h"
+
+enum { MOST_SLOTS = 4096 };
+
+/* -------------------------------------------------------------------------------------------------------- slots -- */
+
+void mr_slot_busy(mr_control *c, slot *s, task *t)
+{
+    node *n = c->nodes[s->node];
+    s->t = t;
+    s->v.task = t->v.ref;
+    s->v.load++;
+    t->v.on = s->v.ref;
+    mr_bits_clear(&n->idle, s->local);
+    mr_bits_clear(&c->idle, s->v.id);
+    n->n_idle--;
+}
+
+void mr_slot_idle(mr_control *c, slot *s)
+{
+    node *n = c->nodes[s->node];
+    s->t = NULL;
+    s->v.task = MR_NONE;
+    s->v.load--;
+    mr_bits_set(&n->idle, s->local);
+    mr_bits_set(&c->idle, s->v.id);
+    n->n_idle++;
+}
+
+mr_status mr_slot_add(mr_control *c, node *n)
+{
+    if (c->n_slots == c->room_slots) {
+        uint32_t room = c->room_slots ? c->room_slots * 2 : 64;
+        slot **v = realloc(c->slots, room * sizeof(slot *));
+        if (!v)
+            return MR_E_NOMEM;
+        c->slots = v;
+        c->room_slots = room;
+    }
+    if (n->n_slots == n->room_slots) {
+        uint32_t room = n->room_slots ? n->room_slots * 2 : 8;
+        uint32_t *v = realloc(n->slots, room * sizeof *v);
+        if (!v)
+            return MR_E_NOMEM;
+        n->slots = v;
+        n->room_slots = room;
+    }
+    if (mr_bits_room(c, &c->idle, c->n_slots + 1) || mr_bits_room(c, &n->idle, n->n_slots + 1))
+        return MR_E_NOMEM;
+    slot *s = mr_control_alloc(c, sizeof *s);
+    if (!s)
+        return MR_E_NOMEM;
+    s->v.id = c->n_slots;
+    s->v.ref = MR_REF_SLOT | (c->n_slots + 1);
+    s->v.node = n->v.ref;
+    s->v.cls = n->cls;
+    s->node = n->number;
+    s->local = n->n_slots;
+    c->slots[c->n_slots++] = s;
+    n->slots[n->n_slots++] = s->v.id;
+    n->v.n_workers = n->n_slots;
+    mr_bits_set(&n->idle, s->local);
+    mr_bits_set(&c->idle, s->v.id);
+    n->n_idle++;
+    return MR_OK;
+}
+
+slot *mr_node_idle_slot(mr_control *c, node *n, bool grow)
+{
+    if (!n->n_idle && (!grow || n->n_slots >= (n->base_slots > MOST_SLOTS ? n->base_slots : MOST_SLOTS) || mr_slot_add(c, n)))
+        return NULL;
+    return c->slots[n->slots[mr_bits_next(&n->idle, 0)]];
+}
+
+/* -------------------------------------------------------------------------------------------------------- pools -- */
+
+static int64_t amount(const mr_amount *v, uint32_t n, uint32_t res)
+{
+    return res < n ? v[res].amount : 0;
+}
+
+bool mr_node_fits(const node *n, const mr_amount *needs, uint32_t n_needs)
+{
+    for (uint32_t i = 0; i < n_needs; i++)
+        if (amount(n->free, n->v.n_res, needs[i].res) < needs[i].amount)
+            return false;
+    return true;
+}
+
+void mr_node_take(mr_control *c, node *n, const mr_amount *needs, uint32_t n_needs)
+{
+    (void)c;
+    for (uint32_t i = 0; i < n_needs; i++)
+        n->free[needs[i].res].amount -= needs[i].amount;
+}
+
+void mr_node_give(mr_control *c, node *n, const mr_amount *needs, uint32_t n_needs)
+{
+    for (uint32_t i = 0; i < n_needs; i++)
+        n->free[needs[i].res].amount += needs[i].amount;
+    c->dirty = true;
+}
+
+bool mr_node_allows(const mr_control *c, const node *n, const shape *s)
+{
+    (void)c;
+    if (!n->alive || (s->strategy == MR_STRATEGY_NODE && !s->soft && s->node != n->number))
+        return false;
+    for (uint32_t i = 0; i < s->n_needs; i++)
+        if (amount(n->total, n->v.n_res, s->needs[i].res) < s->needs[i].amount)
+            return false;
+    return true;
+}
+
+/* A lent CPU is for descendants of blocked tasks; now and then for one other, so that those at a barrier get in. */
+static bool lent_allows(mr_control *c, const node *n, const shape *s, const task *t)
+{
+    if (!n->lent || !s->cpu || n->free[MR_RES_CPU].amount - n->lent >= s->cpu || n->open)
+        return true;
+    return t && s->nested && mr_wait_descends(c, t);
+}
+
+bool mr_node_can(mr_control *c, node *n, const shape *s, const task *t)
+{
+    return mr_node_allows(c, n, s) && mr_node_fits(n, s->needs, s->n_needs) && lent_allows(c, n, s, t) &&
+           mr_kind_possible(c, n, s);
+}
+
+bool mr_node_feasible(mr_control *c, shape *s)
+{
+    if (s->gen == c->node_gen + 1)
+        return s->feasible;
+    s->feasible = false;
+    for (uint32_t i = 0; i < c->n_nodes && !s->feasible; i++)
+        s->feasible = mr_node_allows(c, c->nodes[i], s);
+    s->gen = c->node_gen + 1;
+    return s->feasible;
+}
+
+static const node *richest(const mr_control *c, uint32_t res)
+{
+    const node *best = NULL;
+    for (uint32_t i = 0; i < c->n_nodes; i++) {
+        const node *n = c->nodes[i];
+        if (n->alive && (!best || amount(n->total, n->v.n_res, res) > amount(best->total, best->v.n_res, res)))
+            best = n;
+    }
+    return best;
+}
+
+static void node_text(const mr_control *c, const node *n, char *text, size_t room)
+{
+    char one[96];
+    size_t at = (size_t)snprintf(text, room, "%s:", n->name);
+    for (uint32_t i = 0; i < n->v.n_res && at < room - 1; i++) {
+        if (!n->total[i].amount)
+            continue;
+        mr_amount_text(c, i, n->total[i].amount, one, sizeof one);
+        at += (size_t)snprintf(text + at, room - at, "%s %s", text[at - 1] == ':' ? "" : ",", one);
+    }
+}
+
+mr_status mr_node_unschedulable(mr_control *c, const func *f, const shape *s)
+{
+    char want[96], most[96], all[256];
+    if (s->strategy == MR_STRATEGY_NODE && !s->soft && (s->node >= c->n_nodes || !c->nodes[s->node]->alive))
+        return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s must run on node %u, which is not there", f->def->name, s->node);
+    for (uint32_t i = 0; i < s->n_needs; i++) {
+        const node *n = richest(c, s->needs[i].res);
+        int64_t has = n ? amount(n->total, n->v.n_res, s->needs[i].res) : 0;
+        if (has >= s->needs[i].amount)
+            continue;
+        mr_amount_text(c, s->needs[i].res, s->needs[i].amount, want, sizeof want);
+        mr_amount_text(c, s->needs[i].res, has, most, sizeof most);
+        if (!n)
+            return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s needs %s; there is no node", f->def->name, want);
+        node_text(c, n, all, sizeof all);
+        return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s needs %s; the most any node has is %s (%s)", f->def->name, want,
+                                 most, all);
+    }
+    const node *n = richest(c, s->n_needs ? s->needs[s->n_needs - 1].res : 0);
+    node_text(c, n, all, sizeof all);
+    return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s: no single node has all that it needs; the nearest is %s",
+                             f->def->name, all);
+}
+
+/* -------------------------------------------------------------------------------------------------------- events -- */
+
+void mr_node_free(mr_control *c, node *n)
+{
+    for (uint32_t i = 0; i < n->n_slots; i++) {
+        slot *s = c->slots[n->slots[i]];
+        for (uint32_t k = 0; k < s->at.room; k++)
+            free(s->at.q[k]);
+        free(s->at.q);
+        free(s);
+    }
+    for (uint32_t k = 0; k < n->at.room; k++)
+        free(n->at.q[k]);
+    for (kind *k = n->kinds, *next; k; k = next) {
+        next = k->next;
+        free(k);
+    }
+    free(n->at.q);
+    free(n->slots);
+    free(n->idle.w);
+    free(n->total);
+    free(n->free);
+    free(n->show);
+    free(n->show_names);
+    free(n->labels);
+    mr_idset_fini(&n->coming);
+    free(n);
+}
+
+static mr_status read_amounts(mr_control *c, node *n, const mr_ev_node *e)
+{
+    const mr_named *v = mr_record_bytes(e, sizeof *e);
+    for (uint32_t i = 0; i < e->n_amounts; i++) {
+        uint32_t res;
+        if (v[i].amount < 0 || !v[i].name[0])
+            return mr_control_refuse(c, MR_E_INVAL, "node %s: resource \"%s\": an amount must be 0 or more", e->name,
+                                     v[i].name);
+        mr_status status = mr_res_number(c, v[i].name, &res);
+        if (status)
+            return status;
+        n->total[res].amount = n->free[res].amount = v[i].amount;
+    }
+    n->v.n_res = mr_intern_count(c->res) - 1;
+    return MR_OK;
+}
+
+static mr_status node_make(mr_control *c, const mr_ev_node *e, node **out)
+{
+    mr_status status = MR_E_NOMEM;
+    node *n = calloc(1, sizeof *n);
+    if (!n)
+        return MR_E_NOMEM;
+    n->number = e->node;
+    n->total = calloc(MR_RES_MAX, sizeof *n->total);
+    n->free = calloc(MR_RES_MAX, sizeof *n->free);
+    n->show = calloc(2 * MR_RES_MAX, sizeof *n->show);
+    n->show_names = calloc(MR_RES_MAX, sizeof *n->show_names);
+    n->labels = calloc(e->n_labels + 1, sizeof *n->labels);
+    if (!n->total || !n->free || !n->show || !n->show_names || !n->labels)
+        goto fail;
+    for (uint32_t i = 0; i < MR_RES_MAX; i++)
+        n->total[i].res = n->free[i].res = i;
+    status = read_amounts(c, n, e);
+    if (status)
+        goto fail;
+    const mr_named *v = mr_record_bytes(e, sizeof *e);
+    memcpy(n->labels, v + e->n_amounts, e->n_labels * sizeof *n->labels);
+    n->n_labels = e->n_labels;
+    snprintf(n->name, sizeof n->name, "%s", e->name);
+    n->v.ref = MR_REF_NODE | (e->node + 1);
+    n->v.id = e->node;
+    n->v.total = n->total;
+    n->v.free = n->free;
+    n->cls = e->cls;
+    n->speed = e->speed > 0 ? e->speed : 1;
+    n->fixed = e->fixed;
+    n->alive = true;
+    n->lend_at = MR_UNKNOWN;
+    mr_list_init(&n->running);
+    int64_t cpus = n->total[MR_RES_CPU].amount / MR_RES_UNIT;
+    n->base_slots = cpus < 1 ? 1 : cpus > 1000000 ? 1000000 : (uint32_t)cpus;
+    status = MR_E_NOMEM;
+    uint32_t before = c->n_slots;
+    for (uint32_t i = 0; i < n->base_slots; i++)
+        if (mr_slot_add(c, n)) {
+            mr_node_free(c, n); /* its slots too: none was seen by anybody */
+            c->n_slots = before;
+            return status;
+        }
+    *out = n;
+    return MR_OK;
+fail:
+    mr_node_free(c, n);
+    return status;
+}
+
+mr_status mr_node_add(mr_control *c, const mr_record *r)
+{
+    const mr_ev_node *e = (const void *)r;
+    if (e->node != c->n_nodes)
+        return mr_control_refuse(c, MR_E_INVAL, "node %s: number %u, the next is %u", e->name, e->node, c->n_nodes);
+    if (c->n_nodes == c->room_nodes) {
+        uint32_t room = c->room_nodes ? c->room_nodes * 2 : 8;
+        node **v = realloc(c->nodes, room * sizeof(node *));
+        if (!v)
+            return MR_E_NOMEM;
+        c->nodes = v;
+        c->room_nodes = room;
+    }
+    node *n = NULL;
+    mr_status status = node_make(c, e, &n);
+    if (status)
+        return status;
+    c->nodes[c->n_nodes++] = n;
+    c->n_alive++;
+    c->node_gen++;
+    c->heap += sizeof *n + 4 * MR_RES_MAX * sizeof(mr_amount);
+    c->dirty = true;
+    return MR_OK;
+}
+
+static void lose_objects(mr_control *c, node *n)
+{
+    uint64_t at = 0, id;
+    for (object *o; (o = mr_table_next(&c->objects, &at, &id));) {
+        if (!mr_object_on(o, n->number))
+            continue;
+        mr_object_copy_del(o, n->number);
+        if (o->state == MR_OBJ_SEALED && mr_object_source(c, o) == UINT32_MAX) {
+            c->object_bytes -= o->size;
+            mr_object_fail(c, o, &(mr_fault){.status = MR_E_LOST, .cause = o->id, .task = o->task});
+        }
+    }
+}
+
+mr_status mr_node_remove(mr_control *c, const mr_record *r)
+{
+    const mr_ev_place *e = (const void *)r;
+    if (e->node >= c->n_nodes || !c->nodes[e->node]->alive)
+        return mr_control_refuse(c, MR_E_INVAL, "remove: no node %u", e->node);
+    node *n = c->nodes[e->node];
+    n->alive = false;
+    c->n_alive--;
+    c->node_gen++;
+    mr_fault f = {.status = MR_E_NODE_DIED};
+    uint64_t at = 0;
+    /* Losing one process can end others' tasks, never another process: each is found anew. */
+    for (bool again = true; again;) {
+        again = false;
+        uint64_t id;
+        at = 0;
+        for (proc *p; (p = mr_table_next(&c->procs, &at, &id));)
+            if (p->node == n->number) {
+                f.worker = p->number;
+                f.pid = p->pid;
+                mr_proc_lose(c, p, &f);
+                again = true;
+                break;
+            }
+    }
+    for (task *t; (t = n->travel.head);)
+        mr_task_lost(c, t, &f, false);
+    for (kind *k = n->kinds; k; k = k->next)
+        for (task *t; (t = k->waiting.head);)
+            mr_task_lost(c, t, &f, false);
+    for (uint32_t i = 0; i < n->n_slots; i++) { /* no slot of it is idle any more */
+        slot *s = c->slots[n->slots[i]];
+        mr_ready_replace(c, s->v.ref);
+        mr_bits_clear(&c->idle, s->v.id);
+        mr_bits_clear(&n->idle, s->local);
+    }
+    n->n_idle = 0;
+    mr_ready_replace(c, n->v.ref);
+    lose_objects(c, n);
+    c->dirty = true;
+    return MR_OK;
+}

@@ -1,0 +1,502 @@
+/* policy.c: asks the scheduling policy, in the order that sched.h promises, and checks every answer.
+ *
+ * Owns the plugin's instance and what it was told so far.  A policy that fails, answers nonsense where no answer can be
+ * passed over (NaN), or holds everything back for max_hold is closed; the queues stay as they are and go on in the
+ * order of entry.  Nothing of a task is ever in a policy's hands.
+ */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/state.h"
+
+/* --------------------------------------------------------------------------------------------------------- life -- */
+
+static void fail(policy *p, const char *fmt, ...) MR_PRINTF(2, 3);
+static void fail(policy *p, const char *fmt, ...)
+{
+    va_list args;
+    if (p->failed)
+        return;
+    p->failed = true;
+    va_start(args, fmt);
+    vsnprintf(p->error, sizeof p->error, fmt, args);
+    va_end(args);
+}
+
+void mr_control_policy_fail(mr_control *c, const char *why)
+{
+    if (c->pol.open)
+        fail(&c->pol, "%s", why);
+}
+
+static void close_policy(mr_control *c)
+{
+    policy *p = &c->pol;
+    if (p->open && p->ops.close)
+        p->ops.close(p->self);
+    p->open = p->any = false;
+    p->self = NULL;
+    memset(&p->ops, 0, sizeof p->ops);
+    p->notices = 0;
+    p->wake_at = MR_UNKNOWN;
+    p->n_rerank = 0;
+    p->rerank_all = false;
+    p->n_notes = 0;
+    for (task *t; (t = mr_tlist_pop(&c->over));)
+        mr_task_gone(c, t);
+}
+
+void mr_policy_fini(mr_control *c)
+{
+    close_policy(c);
+    free(c->pol.notes);
+    free(c->pol.rerank);
+    free(c->pol.walk.head);
+}
+
+/* Ranks by entry, as FIFO has them. */
+static void fifo_order(mr_control *c)
+{
+    uint64_t at = 0, id;
+    for (task *t; (t = mr_table_next(&c->tasks, &at, &id));) {
+        if (t->where != W_READY || t->v.rank == (double)t->v.entry)
+            continue;
+        mr_ready_leave(c, t);
+        t->v.rank = (double)t->v.entry;
+        mr_ready_enter(c, t, true);
+    }
+    for (uint32_t i = 0; c->placed && i < c->n_nodes; i++)
+        mr_ready_replace(c, c->nodes[i]->v.ref);
+    for (uint32_t i = 0; c->placed && i < c->n_slots; i++)
+        mr_ready_replace(c, c->slots[i]->v.ref);
+}
+
+void mr_policy_eject_if(mr_control *c)
+{
+    policy *p = &c->pol;
+    if (!p->failed || !p->open)
+        return;
+    p->ejected = true;
+    close_policy(c);
+    fifo_order(c);
+    c->hold_since = MR_UNKNOWN;
+    c->dirty = true;
+    mr_control_act(c, MR_ACT_REPORT)->flags = MR_REPORT_EJECTED;
+}
+
+static void apply_wants(policy *p)
+{
+    mr_sched_ops *o = &p->ops;
+    mr_sched_wants w = {.notices = o->notices, .requires = o->requires};
+    w.ops = (o->rank ? MR_OP_RANK : 0) | (o->place ? MR_OP_PLACE : 0) | (o->plan ? MR_OP_PLAN : 0) |
+            (o->pick ? MR_OP_PICK : 0) | (o->slice ? MR_OP_SLICE : 0) | (o->preempt ? MR_OP_PREEMPT : 0);
+    if (o->wants)
+        o->wants(p->self, &w);
+    if (!(w.ops & MR_OP_RANK))
+        o->rank = NULL;
+    if (!(w.ops & MR_OP_PLACE))
+        o->place = NULL;
+    if (!(w.ops & MR_OP_PLAN))
+        o->plan = NULL;
+    if (!(w.ops & MR_OP_PICK))
+        o->pick = NULL;
+    if (!(w.ops & MR_OP_SLICE))
+        o->slice = NULL;
+    if (!(w.ops & MR_OP_PREEMPT))
+        o->preempt = NULL;
+    p->notices = o->notice ? w.notices : 0;
+    p->requires = w.requires;
+    p->any = p->notices || o->rank || o->place || o->plan || o->pick || o->slice || o->preempt;
+}
+
+mr_status mr_control_policy(mr_control *c, const char *name, const mr_sched_ops *ops, const mr_host *base, mr_err *err)
+{
+    policy *p = &c->pol;
+    mr_status status = MR_OK;
+    close_policy(c);
+    p->failed = p->ejected = false;
+    p->reported = 0;
+    p->error[0] = 0;
+    snprintf(p->name, sizeof p->name, "%s", name ? name : "fifo");
+    mr_policy_host_init(c, base);
+    c->hold_since = MR_UNKNOWN;
+    fifo_order(c);
+    if (!ops)
+        return MR_OK;
+    p->ops = *ops;
+    if (ops->open) {
+        mr_err own = {0};
+        p->op = "open";
+        status = ops->open(&p->self, &p->host, err ? err : &own);
+        p->op = NULL;
+    }
+    if (status) {
+        memset(&p->ops, 0, sizeof p->ops);
+        return status;
+    }
+    p->open = true;
+    apply_wants(p);
+    p->swapped = true;
+    if (p->requires & MR_REQ_PREEMPT) {
+        mr_err_set(err, MR_E_UNSUPPORTED, "policy %s requires preemption, which this engine does not offer", p->name);
+        close_policy(c);
+        return MR_E_UNSUPPORTED;
+    }
+    if (!mr_policy_room(c, 8 * (uint32_t)mr_table_count(&c->tasks) + 64)) {
+        close_policy(c);
+        return mr_err_set(err, MR_E_NOMEM, "policy %s: out of memory", p->name);
+    }
+    return MR_OK;
+}
+
+const char *mr_control_policy_name(const mr_control *c)
+{
+    return c->pol.ejected ? "fifo" : c->pol.name;
+}
+
+const char *mr_control_policy_error(const mr_control *c)
+{
+    return c->pol.ejected ? c->pol.error : NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------------- notices -- */
+
+/* Room for what a step and its instant can still have to tell, made where failing is allowed. */
+bool mr_policy_room(mr_control *c, uint32_t n)
+{
+    policy *p = &c->pol;
+    size_t want = p->n_notes + 4 * mr_table_count(&c->tasks) + n;
+    if (!p->any || want <= p->room_notes)
+        return true;
+    size_t room = want + want / 2;
+    note *v = realloc(p->notes, room * sizeof *v);
+    if (!v)
+        return false;
+    c->heap += (room - p->room_notes) * sizeof *v;
+    p->notes = v;
+    p->room_notes = room;
+    return true;
+}
+
+void mr_policy_note(mr_control *c, uint32_t what, task *t, int outcome, int64_t ran)
+{
+    policy *p = &c->pol;
+    if (!(p->notices & what) && !(what == MR_SUBMITTED && p->ops.plan))
+        return;
+    if (p->n_notes == p->room_notes && !mr_policy_room(c, 64)) {
+        fail(p, "no memory for what policy %s has to be told", p->name);
+        return;
+    }
+    p->notes[p->n_notes++] = (note){.what = (uint8_t)what,
+                                    .outcome = outcome,
+                                    .t = t,
+                                    .slot = mr_ref_is_slot(t->v.on) ? (uint32_t)t->v.on : 0,
+                                    .ran = ran};
+}
+
+static void tell(mr_control *c, const note *n)
+{
+    policy *p = &c->pol;
+    mr_notice told = {.what = (mr_what)n->what, .outcome = n->outcome, .task = n->t ? &n->t->v : NULL, .ran = n->ran};
+    if (!(p->notices & n->what) || p->failed)
+        return;
+    if (n->slot && (n->what & (MR_STARTED | MR_STOPPED | MR_DONE)))
+        told.worker = p->host.worker(&p->host, MR_REF_SLOT | n->slot);
+    p->op = "notice";
+    p->ops.notice(p->self, &told);
+    p->op = NULL;
+}
+
+static bool target_ok(mr_control *c, const task *t, mr_ref at)
+{
+    uint32_t i = (uint32_t)at - 1;
+    const node *n = mr_ref_is_slot(at) && i < c->n_slots   ? c->nodes[c->slots[i]->node]
+                    : mr_ref_is_node(at) && i < c->n_nodes ? c->nodes[i]
+                                                           : NULL;
+    return n && mr_node_allows(c, n, c->shapes[t->shape]);
+}
+
+void mr_policy_refused(mr_control *c, const char *op, uint32_t bit)
+{
+    policy *p = &c->pol;
+    c->refused++;
+    if (p->reported & bit)
+        return;
+    p->reported |= bit;
+    snprintf(c->why, sizeof c->why, "policy %s: an answer of %s was refused", p->name, op);
+    mr_action *x = mr_control_act(c, MR_ACT_REPORT);
+    x->flags = MR_REPORT_REFUSED;
+    x->value = bit;
+}
+
+static void ask_plan(mr_control *c, task *t)
+{
+    policy *p = &c->pol;
+    if (t->where != W_WAITING && t->where != W_FRESH)
+        return;
+    p->op = "plan";
+    mr_ref at = p->ops.plan(p->self, &t->v);
+    p->op = NULL;
+    if (at == MR_NONE || p->failed)
+        return;
+    if (!target_ok(c, t, at)) {
+        mr_policy_refused(c, "plan", MR_OP_PLAN);
+        return;
+    }
+    t->flags |= T_PLANNED;
+    t->v.on = at;
+    if (t->n_deps) /* those inputs that are there already */
+        mr_ready_send(c, t, task_node(c, t));
+}
+
+/* What was submitted, `plan` of it, then the rest, each in the order it happened. */
+void mr_policy_tell(mr_control *c)
+{
+    policy *p = &c->pol;
+    size_t n = p->n_notes;
+    if (!n)
+        return;
+    for (size_t i = 0; i < n && p->open; i++)
+        if (p->notes[i].what == MR_SUBMITTED)
+            tell(c, &p->notes[i]);
+    for (size_t i = 0; i < n && p->open && p->ops.plan; i++)
+        if (p->notes[i].what == MR_SUBMITTED)
+            ask_plan(c, p->notes[i].t);
+    for (size_t i = 0; i < n && p->open; i++)
+        if (p->notes[i].what != MR_SUBMITTED)
+            tell(c, &p->notes[i]);
+    p->n_notes = 0;
+    for (task *t; (t = mr_tlist_pop(&c->over));)
+        mr_task_gone(c, t);
+    mr_policy_eject_if(c);
+}
+
+void mr_policy_woken(mr_control *c)
+{
+    policy *p = &c->pol;
+    if (p->wake_at < 0 || p->wake_at > c->now || !mr_table_count(&c->tasks))
+        return;
+    p->wake_at = MR_UNKNOWN;
+    c->dirty = true; /* a sweep follows */
+    tell(c, &(note){.what = MR_WOKEN});
+}
+
+/* ----------------------------------------------------------------------------------------------------- questions -- */
+
+void mr_policy_rank(mr_control *c, task *t)
+{
+    policy *p = &c->pol;
+    if (!p->ops.rank || p->failed)
+        return;
+    p->op = "rank";
+    double rank = p->ops.rank(p->self, &t->v);
+    p->op = NULL;
+    if (isnan(rank))
+        fail(p, "policy %s: rank of %s (task %llx) is not a number", p->name, c->funcs[t->func - 1]->def->name,
+             (unsigned long long)t->v.ref);
+    else
+        t->v.rank = rank;
+}
+
+void mr_policy_place(mr_control *c, task *t)
+{
+    policy *p = &c->pol;
+    mr_ref at = t->v.on;
+    if (t->flags & T_PLANNED) {
+        t->flags &= ~(uint32_t)T_PLANNED;
+        if (!target_ok(c, t, at))
+            at = MR_NONE;
+        else
+            goto placed;
+    }
+    t->v.on = MR_NONE;
+    if (!p->ops.place || p->failed)
+        return;
+    p->op = "place";
+    at = p->ops.place(p->self, &t->v);
+    p->op = NULL;
+    if (at == MR_NONE || p->failed)
+        return;
+    if (!target_ok(c, t, at)) {
+        mr_policy_refused(c, "place", MR_OP_PLACE);
+        return;
+    }
+    t->v.on = at;
+placed:
+    if (t->n_deps) /* a named place sends the inputs at once */
+        mr_ready_send(c, t, task_node(c, t));
+}
+
+static void rank_again(mr_control *c, task *t)
+{
+    mr_ref at = t->v.on;
+    mr_ready_leave(c, t);
+    t->v.on = at;
+    mr_policy_rank(c, t);
+    mr_ready_enter(c, t, true);
+}
+
+bool mr_policy_reranks(mr_control *c)
+{
+    policy *p = &c->pol;
+    if (!p->n_rerank && !p->rerank_all)
+        return false;
+    bool all = p->rerank_all;
+    uint32_t n = p->n_rerank;
+    p->rerank_all = false;
+    p->n_rerank = 0;
+    if (!p->ops.rank)
+        return false;
+    if (all) {
+        tlist todo = {0};
+        uint64_t at = 0, id;
+        for (task *t; (t = mr_table_next(&c->tasks, &at, &id));)
+            if (t->where == W_READY) {
+                mr_ref on = t->v.on;
+                mr_ready_leave(c, t);
+                t->v.on = on;
+                mr_tlist_push(&todo, t);
+            }
+        mr_tlist_sort(&todo);
+        for (task *t; (t = mr_tlist_pop(&todo));) {
+            mr_policy_rank(c, t);
+            mr_ready_enter(c, t, true);
+        }
+    }
+    for (uint32_t i = 0; !all && i < n; i++) {
+        task *t = task_live(c, p->rerank[i]);
+        if (t && t->where == W_READY)
+            rank_again(c, t);
+    }
+    mr_policy_eject_if(c);
+    return true;
+}
+
+/* One idle slot: true if it took a task. */
+static mr_ref ask_pick(mr_control *c, slot *s)
+{
+    policy *p = &c->pol;
+    p->op = "pick";
+    mr_ref ref = p->ops.pick(p->self, p->host.worker(&p->host, s->v.ref));
+    p->op = NULL;
+    if (ref == MR_NONE || ref == MR_STOP || p->failed)
+        return p->failed ? MR_STOP : ref;
+    task *t = mr_ref_is_task(ref) ? task_live(c, ref) : NULL;
+    if (!t || !mr_ready_can(c, t, s)) {
+        mr_policy_refused(c, "pick", MR_OP_PICK);
+        return MR_NONE;
+    }
+    if (!mr_ready_start(c, t, s) && t->where == W_READY)
+        return MR_NONE;
+    if (p->n_notes)
+        mr_policy_tell(c);
+    return p->open ? ref : MR_STOP;
+}
+
+/* Ascending ids, again and again until every idle slot declined after the last acceptance. */
+void mr_policy_pick(mr_control *c)
+{
+    policy *p = &c->pol;
+    for (bool took = true; took && c->n_ready;) {
+        took = false;
+        for (uint32_t i = mr_bits_next(&c->idle, 0); i != UINT32_MAX && c->n_ready; i = mr_bits_next(&c->idle, i + 1)) {
+            mr_ref ref = ask_pick(c, c->slots[i]);
+            if (ref == MR_STOP)
+                goto out;
+            took |= ref != MR_NONE;
+        }
+        if (p->n_rerank || p->rerank_all)
+            mr_policy_reranks(c);
+    }
+out:
+    mr_policy_eject_if(c);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- held -- */
+
+static uint32_t idle_usable(mr_control *c)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < c->n_nodes; i++) {
+        node *k = c->nodes[i];
+        if (!k->alive || !k->n_idle)
+            continue;
+        for (uint32_t s = 0; s < c->n_shapes; s++)
+            if (c->shapes[s]->ready && mr_node_can(c, k, c->shapes[s], NULL)) {
+                n += k->n_idle;
+                break;
+            }
+    }
+    return n;
+}
+
+/* Counts slot time that a policy leaves idle beside work that fits; ejects one that stands still for max_hold. */
+void mr_policy_held(mr_control *c)
+{
+    policy *p = &c->pol;
+    if (c->held_now)
+        c->held += (int64_t)c->held_slots * (c->now - c->held_at);
+    c->held_now = false;
+    if (!p->open || !(p->ops.pick || p->ops.place || p->ops.plan) || !c->n_ready || !(c->held_slots = idle_usable(c))) {
+        c->hold_since = MR_UNKNOWN;
+        return;
+    }
+    c->held_now = true;
+    c->held_at = c->now;
+    if (c->n_running || c->n_travel || c->n_flight || c->n_ahead) {
+        c->hold_since = MR_UNKNOWN;
+        return;
+    }
+    if (c->hold_since < 0)
+        c->hold_since = c->now;
+    if (c->now - c->hold_since < c->conf.max_hold)
+        return;
+    fail(p, "policy %s held %u ready tasks back for %lld ms while nothing ran", p->name, c->n_ready,
+         (long long)((c->now - c->hold_since) / 1000000));
+    mr_policy_eject_if(c);
+    while (c->dirty && !p->open)
+        mr_ready_close(c);
+}
+
+/* The new policy is told the present as one batch. */
+mr_status mr_policy_swapped(mr_control *c, const mr_record *r)
+{
+    policy *p = &c->pol;
+    (void)r;
+    if (!p->open || !p->swapped)
+        return MR_OK;
+    p->swapped = false;
+    uint64_t at = 0, id;
+    uint32_t n = 0;
+    task **v = calloc(mr_table_count(&c->tasks) + 1, sizeof(task *));
+    if (!v)
+        return MR_E_NOMEM;
+    for (task *t; (t = mr_table_next(&c->tasks, &at, &id));)
+        if (!t->actor && t->where != W_OVER && t->where != W_FAILING)
+            v[n++] = t;
+    for (uint32_t i = 1; i < n; i++) { /* by seq; nearly sorted as it is */
+        task *t = v[i];
+        uint32_t k = i;
+        for (; k && v[k - 1]->v.seq > t->v.seq; k--)
+            v[k] = v[k - 1];
+        v[k] = t;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        mr_policy_note(c, MR_SUBMITTED, v[i], MR_OK, 0);
+    for (uint32_t i = 0; i < n; i++)
+        if (v[i]->where == W_READY) { /* it enters again: ready, place and rank at the close */
+            mr_ready_leave(c, v[i]);
+            v[i]->where = W_FRESH;
+            mr_tlist_push(&c->fresh, v[i]);
+            c->fresh_unsorted = true;
+        } else if (v[i]->where == W_RUN || v[i]->where == W_LIVING) {
+            mr_policy_note(c, MR_BECAME_READY, v[i], MR_OK, 0);
+            mr_policy_note(c, MR_STARTED, v[i], MR_OK, 0);
+        }
+    free(v);
+    c->dirty = true;
+    return MR_OK;
+}

@@ -1,0 +1,327 @@
+/* queue.c: the three containers control is made of: a list of tasks, the ordered ready queue, a set of small numbers.
+ *
+ * A ready queue is a sorted run (doubly linked, grows at either end in O(1), so fifo-like and lifo-like ranks cost
+ * nothing) and a treap for ranks that fall between.  The treap's priorities come from the entry number, so the same
+ * history gives the same tree.  Knows nothing of what a task is doing.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/state.h"
+
+/* -------------------------------------------------------------------------------------------------------- lists -- */
+
+void mr_tlist_push(tlist *l, task *t)
+{
+    t->qa = l->tail;
+    t->qb = NULL;
+    if (l->tail)
+        l->tail->qb = t;
+    else
+        l->head = t;
+    l->tail = t;
+    l->n++;
+}
+
+void mr_tlist_push_front(tlist *l, task *t)
+{
+    t->qa = NULL;
+    t->qb = l->head;
+    if (l->head)
+        l->head->qa = t;
+    else
+        l->tail = t;
+    l->head = t;
+    l->n++;
+}
+
+void mr_tlist_remove(tlist *l, task *t)
+{
+    if (t->qa)
+        t->qa->qb = t->qb;
+    else
+        l->head = t->qb;
+    if (t->qb)
+        t->qb->qa = t->qa;
+    else
+        l->tail = t->qa;
+    t->qa = t->qb = NULL;
+    l->n--;
+}
+
+task *mr_tlist_pop(tlist *l)
+{
+    task *t = l->head;
+    if (t)
+        mr_tlist_remove(l, t);
+    return t;
+}
+
+static task *merge(task *a, task *b)
+{
+    task *head = NULL, **end = &head;
+    while (a && b) {
+        task **least = a->v.seq <= b->v.seq ? &a : &b;
+        *end = *least;
+        end = &(*least)->qb;
+        *least = (*least)->qb;
+    }
+    *end = a ? a : b;
+    return head;
+}
+
+void mr_tlist_sort(tlist *l)
+{
+    task *bins[64] = {0}, *all = NULL;
+    for (task *t = l->head, *next; t; t = next) {
+        next = t->qb;
+        t->qb = NULL;
+        int i = 0;
+        for (; bins[i]; i++) {
+            t = merge(bins[i], t);
+            bins[i] = NULL;
+        }
+        bins[i] = t;
+    }
+    for (int i = 0; i < 64; i++)
+        all = merge(bins[i], all);
+    uint32_t n = l->n;
+    task *before = NULL;
+    l->head = all;
+    for (task *t = all; t; t = t->qb) {
+        t->qa = before;
+        before = t;
+    }
+    l->tail = before;
+    l->n = n;
+}
+
+/* -------------------------------------------------------------------------------------------------------- treap -- */
+
+static uint64_t weight(const task *t)
+{
+    uint64_t z = t->v.entry * UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    return z ^ (z >> 31);
+}
+
+/* Splits `root` into what ranks before t and the rest. */
+static void split(task *root, const task *t, task **less, task **more)
+{
+    while (root) {
+        if (ranks_before(root, t)) {
+            *less = root;
+            less = &root->qb;
+            root = root->qb;
+        } else {
+            *more = root;
+            more = &root->qa;
+            root = root->qa;
+        }
+    }
+    *less = *more = NULL;
+}
+
+static void tree_insert(task **at, task *t)
+{
+    uint64_t w = weight(t);
+    while (*at && weight(*at) >= w)
+        at = ranks_before(t, *at) ? &(*at)->qa : &(*at)->qb;
+    task *less = NULL, *more = NULL;
+    split(*at, t, &less, &more);
+    t->qa = less;
+    t->qb = more;
+    *at = t;
+}
+
+static void tree_remove(task **at, task *t)
+{
+    while (*at != t)
+        at = ranks_before(t, *at) ? &(*at)->qa : &(*at)->qb;
+    task *a = t->qa, *b = t->qb;
+    while (a && b) {
+        if (weight(a) >= weight(b)) {
+            *at = a;
+            at = &a->qb;
+            a = a->qb;
+        } else {
+            *at = b;
+            at = &b->qa;
+            b = b->qa;
+        }
+    }
+    *at = a ? a : b;
+    t->qa = t->qb = NULL;
+}
+
+static task *leftmost(task *t)
+{
+    while (t && t->qa)
+        t = t->qa;
+    return t;
+}
+
+static task *rightmost(task *t)
+{
+    while (t && t->qb)
+        t = t->qb;
+    return t;
+}
+
+/* ------------------------------------------------------------------------------------------------------- queues -- */
+
+void mr_queue_push(queue *q, task *t)
+{
+    t->q = q;
+    q->n++;
+    t->flags &= ~(uint32_t)T_TREE;
+    if (!q->tail || ranks_before(q->tail, t)) {
+        t->qa = q->tail;
+        t->qb = NULL;
+        if (q->tail)
+            q->tail->qb = t;
+        else
+            q->head = t;
+        q->tail = t;
+    } else if (ranks_before(t, q->head)) {
+        t->qa = NULL;
+        t->qb = q->head;
+        q->head->qa = t;
+        q->head = t;
+    } else {
+        t->flags |= T_TREE;
+        tree_insert(&q->root, t);
+    }
+}
+
+void mr_queue_remove(queue *q, task *t)
+{
+    t->q = NULL;
+    q->n--;
+    if (t->flags & T_TREE) {
+        tree_remove(&q->root, t);
+        t->flags &= ~(uint32_t)T_TREE;
+        return;
+    }
+    if (t->qa)
+        t->qa->qb = t->qb;
+    else
+        q->head = t->qb;
+    if (t->qb)
+        t->qb->qa = t->qa;
+    else
+        q->tail = t->qa;
+    t->qa = t->qb = NULL;
+}
+
+static task *less_of(task *a, task *b)
+{
+    return !a ? b : !b ? a : ranks_before(a, b) ? a : b;
+}
+
+static task *more_of(task *a, task *b)
+{
+    return !a ? b : !b ? a : ranks_before(a, b) ? b : a;
+}
+
+task *mr_queue_first(const queue *q)
+{
+    return q->root ? less_of(q->head, leftmost(q->root)) : q->head;
+}
+
+task *mr_queue_last(const queue *q)
+{
+    return q->root ? more_of(q->tail, rightmost(q->root)) : q->tail;
+}
+
+static bool behind(const task *t, double rank, uint64_t entry)
+{
+    return t->v.rank > rank || (t->v.rank == rank && t->v.entry > entry);
+}
+
+task *mr_queue_after(const queue *q, double rank, uint64_t entry)
+{
+    task *best = NULL, *t = q->root;
+    while (t) {
+        if (behind(t, rank, entry)) {
+            best = t;
+            t = t->qa;
+        } else {
+            t = t->qb;
+        }
+    }
+    task *r = q->head;
+    while (r && !behind(r, rank, entry))
+        r = r->qb;
+    return less_of(best, r);
+}
+
+task *mr_queue_before(const queue *q, double rank, uint64_t entry)
+{
+    task *best = NULL, *t = q->root;
+    while (t) {
+        if (!behind(t, rank, entry) && !(t->v.rank == rank && t->v.entry == entry)) {
+            best = t;
+            t = t->qb;
+        } else {
+            t = t->qa;
+        }
+    }
+    task *r = q->tail;
+    while (r && (behind(r, rank, entry) || (r->v.rank == rank && r->v.entry == entry)))
+        r = r->qa;
+    return more_of(best, r);
+}
+
+/* --------------------------------------------------------------------------------------------------------- bits -- */
+
+mr_status mr_bits_room(mr_control *c, bits *b, uint32_t n)
+{
+    uint32_t words = (n + 63) / 64;
+    if (words <= b->n)
+        return MR_OK;
+    if (words < b->n * 2)
+        words = b->n * 2;
+    uint64_t *w = realloc(b->w, words * sizeof *w);
+    if (!w)
+        return MR_E_NOMEM;
+    memset(w + b->n, 0, (words - b->n) * sizeof *w);
+    c->heap += (words - b->n) * sizeof *w;
+    b->w = w;
+    b->n = words;
+    return MR_OK;
+}
+
+void mr_bits_set(bits *b, uint32_t i)
+{
+    b->w[i / 64] |= UINT64_C(1) << (i % 64);
+    if (i / 64 < b->low)
+        b->low = i / 64;
+}
+
+void mr_bits_clear(bits *b, uint32_t i)
+{
+    b->w[i / 64] &= ~(UINT64_C(1) << (i % 64));
+}
+
+uint32_t mr_bits_next(bits *b, uint32_t from)
+{
+    uint32_t i = from / 64;
+    uint64_t word;
+    if (i <= b->low) {
+        while (b->low < b->n && !b->w[b->low])
+            b->low++;
+        if (i < b->low)
+            from = 0;
+        i = i < b->low ? b->low : i;
+    }
+    if (i >= b->n)
+        return UINT32_MAX;
+    word = b->w[i] & (from / 64 == i ? ~UINT64_C(0) << (from % 64) : ~UINT64_C(0));
+    while (!word) {
+        if (++i >= b->n)
+            return UINT32_MAX;
+        word = b->w[i];
+    }
+    return i * 64 + (uint32_t)__builtin_ctzll(word);
+}

@@ -1,0 +1,539 @@
+/* tasks.c: the life of a task after its submission: ready, lost, failed, cancelled, finished, gone.
+ *
+ * A task ends once (mr_task_over), and each of its results is settled once, whatever happens: the results that are
+ * still unsealed when it ends are sealed here with an error.  Knows nothing of which task is chosen (ready.c) or of
+ * processes (workers.c).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/state.h"
+
+/* -------------------------------------------------------------------------------------------------------- places -- */
+
+void mr_task_ready(mr_control *c, task *t)
+{
+    if (t->actor) {
+        mr_actor_call_ready(c, t);
+        return;
+    }
+    c->n_waiting--;
+    t->where = W_FRESH;
+    t->v.from = c->cause_slot ? MR_REF_SLOT | c->cause_slot : MR_NONE;
+    if (c->fresh.tail && c->fresh.tail->v.seq > t->v.seq)
+        c->fresh_unsorted = true;
+    mr_tlist_push(&c->fresh, t);
+    c->dirty = true;
+}
+
+/* Slot and resources back to the node. */
+static void release_seat(mr_control *c, task *t)
+{
+    node *n = task_node(c, t);
+    slot *s = task_slot(c, t);
+    const shape *sh = c->shapes[t->shape];
+    if (!n)
+        return;
+    if (t->flags & T_LENT) {
+        n->lent -= sh->cpu;
+        n->free[MR_RES_CPU].amount -= sh->cpu; /* given back with the rest below */
+        t->flags &= ~(uint32_t)T_LENT;
+        if (!--n->blocked)
+            n->open = 0;
+    }
+    if (s)
+        mr_slot_idle(c, s);
+    mr_node_give(c, n, t->v.needs, t->v.n_needs);
+    mr_list_remove(&t->run);
+    t->v.on = MR_NONE;
+    if (n->blocked && n->lend_at < c->now + n->lend_delay)
+        n->lend_at = c->now + n->lend_delay; /* it moves: the lent CPUs stay with the descendants */
+    c->dirty = true;
+}
+
+static void off_process(mr_control *c, task *t)
+{
+    proc *p = proc_at(c, t->worker);
+    if (t->where == W_RUN) {
+        c->n_running--;
+        if (t->flags & T_BLOCKED)
+            c->n_blocked--;
+        if (p && p->task == t)
+            p->task = NULL;
+    } else if (p) {
+        mr_tlist_remove(&p->ahead, t);
+        c->n_ahead--;
+    }
+    t->flags &= ~(uint32_t)(T_BLOCKED | T_REVOKING);
+    t->blocks = 0;
+    t->worker = 0;
+}
+
+void mr_task_detach(mr_control *c, task *t)
+{
+    node *n;
+    switch ((where)t->where) {
+    case W_WAITING:
+        c->n_waiting--;
+        mr_deps_unlink(c, t);
+        if (t->actor)
+            mr_actor_call_out(c, t);
+        break;
+    case W_FRESH:
+        mr_tlist_remove(&c->fresh, t);
+        break;
+    case W_READY:
+        mr_ready_leave(c, t);
+        break;
+    case W_TRAVEL:
+        mr_tlist_remove(&task_node(c, t)->travel, t);
+        c->n_travel--;
+        release_seat(c, t);
+        break;
+    case W_PROCESS:
+        n = task_node(c, t);
+        mr_tlist_remove(&mr_kind_of(c, n, c->shapes[t->shape])->waiting, t);
+        c->n_travel--;
+        release_seat(c, t);
+        break;
+    case W_RUN:
+        release_seat(c, t);
+        off_process(c, t);
+        break;
+    case W_AHEAD:
+        off_process(c, t);
+        break;
+    case W_HELD:
+    case W_CALL:
+    case W_FLIGHT:
+        mr_deps_unlink(c, t);
+        mr_actor_call_out(c, t);
+        break;
+    case W_LIVING:
+        release_seat(c, t);
+        break;
+    case W_FAILING:
+        mr_tlist_remove(&c->failing, t);
+        break;
+    case W_OVER:
+        break;
+    }
+}
+
+/* --------------------------------------------------------------------------------------------------------- ends -- */
+
+int32_t mr_task_tries(const mr_control *c, const task *t)
+{
+    int32_t retries = c->funcs[t->func - 1]->def->max_retries;
+    if (t->v.kind == MR_ACTOR)
+        retries = c->funcs[t->func - 1]->def->max_restarts;
+    return retries < 0 ? -1 : retries + 1;
+}
+
+mr_fault mr_task_fault(const mr_control *c, const task *t, mr_status status)
+{
+    int32_t tries = mr_task_tries(c, t);
+    return (mr_fault){.status = status,
+                      .attempt = t->attempt,
+                      .of = tries < 0 ? 0 : (uint32_t)tries,
+                      .func = t->func,
+                      .task = t->v.ref,
+                      .cause = t->actor,
+                      .may_have_run = t->where == W_FLIGHT || t->where == W_RUN};
+}
+
+/* Seals what is unsealed: the first with the fault (or as `cause`), the others as the first. */
+static void seal_rest(mr_control *c, task *t, const mr_fault *f, mr_id cause)
+{
+    for (uint32_t i = 0; t->unsealed && i < t->n_returns; i++) {
+        object *o = object_at(c, t->v.ref + i);
+        if (!o || settled(o) || o->task != t->v.ref)
+            continue;
+        t->unsealed--;
+        if (cause)
+            mr_object_alias(c, o, cause);
+        else
+            mr_object_fail(c, o, f);
+        cause = o->id;
+    }
+}
+
+void mr_task_release_args(mr_control *c, task *t)
+{
+    if (t->flags & T_KEPT)
+        return;
+    t->flags |= T_KEPT;
+    for (uint32_t i = 0; i < t->n_deps + t->n_refs; i++) {
+        object *o = object_at(c, t->ids[i]);
+        if (o)
+            mr_object_unhold(c, o);
+    }
+}
+
+void mr_task_gone(mr_control *c, task *t)
+{
+    c->heap -= t->ids ? (t->n_deps + t->n_refs) * sizeof(mr_id) + t->n_deps * sizeof(dep) : 0;
+    free(t->ids);
+    mr_table_del(&c->tasks, t->v.ref);
+}
+
+void mr_task_over(mr_control *c, task *t, mr_status outcome)
+{
+    t->outcome = outcome;
+    if (t->flags & T_STREAM)
+        mr_stream_end(c, t->v.ref);
+    if (outcome == MR_OK)
+        c->finished++;
+    else if (outcome == MR_E_CANCELLED)
+        c->cancelled++;
+    else
+        c->failed++;
+    mr_task_release_args(c, t);
+    mr_list_remove(&t->owned);
+    if (c->conf.history)
+        mr_history_add(c, t);
+    mr_control_act(c, MR_ACT_DROP)->id = t->v.ref;
+    t->where = W_OVER;
+    t->v.state = MR_OVER;
+    if (c->pol.n_notes)
+        mr_tlist_push(&c->over, t);
+    else
+        mr_task_gone(c, t);
+}
+
+/* Taken out of its place by the caller. */
+static void end(mr_control *c, task *t, const mr_fault *f, mr_id cause)
+{
+    mr_status outcome = f ? (mr_status)f->status : MR_E_TASK;
+    seal_rest(c, t, f, cause);
+    if (t->v.kind == MR_ACTOR) {
+        actor *a = actor_at(c, t->v.ref);
+        mr_fault fault = f ? *f : mr_task_fault(c, t, MR_E_ACTOR_DIED);
+        fault.cause = cause ? cause : t->v.ref;
+        if (a) {
+            a->creation = NULL;
+            mr_actor_die(c, a, &fault);
+        }
+    }
+    mr_task_over(c, t, outcome);
+}
+
+void mr_task_fail(mr_control *c, task *t, const mr_fault *f)
+{
+    mr_fault own = *f;
+    bool told = !t->actor && t->where != W_LIVING && !(t->flags & T_QUIET);
+    mr_task_detach(c, t);
+    if (told)
+        mr_policy_note(c, MR_DROPPED, t, own.status, 0);
+    end(c, t, &own, 0);
+}
+
+void mr_task_fail_by(mr_control *c, task *t, mr_id cause)
+{
+    if (t->where == W_FAILING || t->where == W_OVER)
+        return;
+    mr_task_detach(c, t);
+    if (!t->actor)
+        mr_policy_note(c, MR_DROPPED, t, MR_E_TASK, 0);
+    t->flags |= T_QUIET;
+    t->cause = cause;
+    t->where = W_FAILING;
+    mr_tlist_push(&c->failing, t);
+}
+
+void mr_task_fail_later(mr_control *c, task *t)
+{
+    bool sent = t->where == W_FLIGHT;
+    if (t->where == W_FAILING || t->where == W_OVER)
+        return;
+    mr_task_detach(c, t);
+    t->flags |= sent ? T_QUIET | T_RAN : T_QUIET;
+    t->cause = 0;
+    t->where = W_FAILING;
+    mr_tlist_push(&c->failing, t);
+}
+
+void mr_task_failing(mr_control *c, task *t)
+{
+    if (t->cause) {
+        end(c, t, NULL, t->cause);
+        return;
+    }
+    const actor *a = actor_at(c, t->actor);
+    mr_fault f = a ? a->fault : mr_task_fault(c, t, MR_E_ACTOR_DIED);
+    f.status = MR_E_ACTOR_DIED;
+    f.may_have_run = !!(t->flags & T_RAN);
+    f.task = t->v.ref;
+    f.func = t->func;
+    f.cause = t->actor;
+    end(c, t, &f, 0);
+}
+
+void mr_task_again(mr_control *c, task *t)
+{
+    t->attempt++;
+    t->v.attempt = t->attempt > UINT16_MAX ? UINT16_MAX : (uint16_t)t->attempt;
+    t->v.ran = 0;
+    t->v.started_at = MR_UNKNOWN;
+    t->v.state = MR_WAITING;
+    t->flags &= ~(uint32_t)(T_CANCEL | T_FORCE | T_REVOKING | T_STOPPED);
+    c->retried++;
+    c->n_waiting++;
+    t->where = W_WAITING;
+    if (t->actor)
+        mr_actor_call_back(c, actor_at(c, t->actor), t);
+    else
+        mr_task_ready(c, t);
+}
+
+void mr_task_lost(mr_control *c, task *t, const mr_fault *f, bool blame)
+{
+    int32_t tries = mr_task_tries(c, t);
+    mr_fault own = *f;
+    if (t->flags & T_CANCEL)
+        own = mr_task_fault(c, t, t->flags & T_ORPHAN ? MR_E_OWNER_DIED : MR_E_CANCELLED);
+    else if (!blame) {
+        mr_task_detach(c, t);
+        mr_ready_enter(c, t, true);
+        return;
+    } else if (tries < 0 || t->attempt < (uint32_t)tries) {
+        int64_t ran = c->now - t->v.started_at;
+        mr_task_detach(c, t);
+        mr_policy_note(c, MR_DROPPED, t, own.status, ran);
+        mr_task_again(c, t);
+        return;
+    }
+    own.attempt = t->attempt;
+    own.of = tries < 0 ? 0 : (uint32_t)tries;
+    own.func = t->func;
+    own.task = t->v.ref;
+    mr_task_fail(c, t, &own);
+}
+
+/* -------------------------------------------------------------------------------------------------------- events -- */
+
+/* The task, if the message is of its running attempt. */
+static task *current(mr_control *c, mr_id id, uint32_t attempt, uint32_t from)
+{
+    task *t = task_live(c, id);
+    if (t && t->attempt == attempt && (!from || t->worker == from) &&
+        (t->where == W_RUN || t->where == W_AHEAD || t->where == W_FLIGHT))
+        return t;
+    c->stale++;
+    mr_action *x = mr_control_act(c, MR_ACT_REPORT);
+    x->flags = MR_REPORT_STALE;
+    x->id = id;
+    x->attempt = attempt;
+    mr_control_refuse(c, MR_E_INVAL, "task %llx: a message of attempt %u, which is over", (unsigned long long)id, attempt);
+    return NULL;
+}
+
+mr_status mr_task_started(mr_control *c, const mr_record *r)
+{
+    const mr_ev_task *e = (const void *)r;
+    task *t = current(c, e->task, e->attempt, r->from);
+    if (!t)
+        return MR_E_INVAL;
+    if (t->where == W_RUN)
+        t->v.started_at = c->now;
+    return MR_OK;
+}
+
+static mr_status seal_result(mr_control *c, task *t, const mr_ev_sealed *e, const mr_id *refs, uint32_t n_refs)
+{
+    object *o = e->id >= t->v.ref && e->id < t->v.ref + t->n_returns ? object_at(c, e->id) : NULL;
+    if (!o)
+        return mr_control_refuse(c, MR_E_INVAL, "task %llx: %llx is none of its results", (unsigned long long)t->v.ref,
+                                 (unsigned long long)e->id);
+    if (settled(o))
+        return MR_E_EXISTS; /* an earlier attempt was there first */
+    if ((e->flags & MR_VALUE_STORED) && e->node >= c->n_nodes)
+        return mr_control_refuse(c, MR_E_INVAL, "task %llx: no node %u", (unsigned long long)t->v.ref, e->node);
+    func *f = c->funcs[t->func - 1];
+    f->sealed++;
+    f->mean_bytes += ((double)e->size - f->mean_bytes) / (double)(f->sealed < 32 ? f->sealed : 32);
+    t->unsealed--;
+    mr_status status = mr_object_seal(c, o, e, refs, n_refs);
+    if (status) {
+        t->unsealed++;
+        return status;
+    }
+    return MR_OK;
+}
+
+static void cause_of(mr_control *c, const task *t)
+{
+    c->cause_slot = mr_ref_is_slot(t->v.on) ? (uint32_t)t->v.on : 0;
+}
+
+mr_status mr_task_sealed(mr_control *c, const mr_record *r)
+{
+    const mr_ev_sealed *e = (const void *)r;
+    task *t = current(c, e->task, e->attempt, r->from);
+    if (!t)
+        return MR_E_INVAL;
+    cause_of(c, t);
+    mr_status status = seal_result(c, t, e, mr_record_ids(r, sizeof *e), r->n_ids);
+    return status == MR_E_EXISTS ? MR_OK : status;
+}
+
+/* What the message carries, then what is missing.  cause: the object whose error the others repeat. */
+static void seal_outcome(mr_control *c, task *t, const mr_ev_finished *e, mr_status outcome)
+{
+    mr_id cause = 0;
+    if (e->flags & MR_FINISHED_RESULT) {
+        mr_ev_sealed as = {.id = e->id, .size = e->size, .node = e->node, .format = e->format, .flags = e->vflags};
+        if (outcome)
+            as.flags |= MR_VALUE_ERROR;
+        mr_status status = seal_result(c, t, &as, mr_record_ids(e, sizeof *e), e->h.n_ids);
+        if (outcome && !status)
+            cause = e->id;
+        if (status == MR_E_NOMEM)
+            outcome = MR_E_NOMEM;
+    }
+    if (!t->unsealed)
+        return;
+    if (t->v.kind == MR_ACTOR && !outcome) {
+        object *o = object_at(c, t->v.ref);
+        t->unsealed = 0;
+        (void)!mr_object_seal(c, o, &(mr_ev_sealed){0}, NULL, 0); /* no references inside: can not fail */
+        return;
+    }
+    if ((t->flags & T_STREAM) && !outcome) {
+        t->unsealed = 0;
+        (void)!mr_object_seal(c, object_at(c, t->v.ref), &(mr_ev_sealed){0}, NULL, 0);
+        return;
+    }
+    mr_fault f = mr_task_fault(c, t, outcome ? outcome : MR_E_TASK);
+    seal_rest(c, t, &f, cause);
+}
+
+static bool may_retry(const mr_control *c, const task *t, const mr_ev_finished *e)
+{
+    int32_t tries = mr_task_tries(c, t);
+    return e->outcome == MR_E_TASK && (e->flags & MR_FINISHED_RETRIABLE) && !(t->flags & T_CANCEL) &&
+           t->v.kind != MR_ACTOR && (tries < 0 || t->attempt < (uint32_t)tries);
+}
+
+static void call_finished(mr_control *c, task *t, const mr_ev_finished *e)
+{
+    actor *a = actor_at(c, t->actor);
+    if (may_retry(c, t, e)) {
+        mr_actor_call_out(c, t);
+        mr_task_again(c, t);
+        mr_actor_pump(c, a);
+        return;
+    }
+    seal_outcome(c, t, e, (mr_status)e->outcome);
+    mr_actor_call_out(c, t);
+    mr_task_over(c, t, (mr_status)e->outcome);
+    if (e->flags & MR_FINISHED_EXIT)
+        mr_actor_exit(c, a, &(mr_fault){.status = MR_E_ACTOR_DIED, .how = MR_DEATH_EXIT, .worker = a->worker, .cause = a->id},
+                      true);
+    else
+        mr_actor_pump(c, a);
+}
+
+/* The constructor returned: the actor lives, its creation keeps `living`. */
+static void actor_finished(mr_control *c, task *t, proc *p)
+{
+    actor *a = actor_at(c, t->v.ref);
+    node *n = task_node(c, t);
+    func *f = c->funcs[t->func - 1];
+    t->worker = p->number;
+    a->worker = p->number;
+    p->actor = a->id;
+    mr_task_detach(c, t);
+    mr_node_take(c, n, f->living, f->n_living);
+    t->v.needs = f->living;
+    t->v.n_needs = f->n_living;
+    t->v.on = n->v.ref;
+    t->v.state = MR_RUNNING_NOW;
+    t->where = W_LIVING;
+    mr_list_push_back(&n->running, &t->run);
+    p->state = MR_PROC_ACTOR;
+    p->pooled = false;
+    c->nodes[p->node]->procs--;
+    c->n_procs--;
+    mr_proc_room(c, p);
+    mr_actor_born(c, a);
+}
+
+mr_status mr_task_finished(mr_control *c, const mr_record *r)
+{
+    const mr_ev_finished *e = (const void *)r;
+    task *t = current(c, e->task, e->attempt, r->from);
+    if (!t)
+        return MR_E_INVAL;
+    cause_of(c, t);
+    if (t->where == W_FLIGHT) {
+        call_finished(c, t, e);
+        return MR_OK;
+    }
+    proc *p = proc_at(c, t->worker);
+    func *f = c->funcs[t->func - 1];
+    int64_t ran = e->ran >= 0 ? e->ran : c->now - t->v.started_at;
+    if (e->outcome == MR_OK)
+        mr_func_learn(c, f, c->shapes[t->shape], ran);
+    mr_policy_note(c, MR_DONE, t, e->outcome, ran);
+    if (may_retry(c, t, e)) {
+        mr_task_detach(c, t);
+        mr_proc_next(c, p);
+        mr_task_again(c, t);
+        return MR_OK;
+    }
+    seal_outcome(c, t, e, (mr_status)e->outcome);
+    if (t->v.kind == MR_ACTOR && !e->outcome) {
+        actor_finished(c, t, p);
+        return MR_OK;
+    }
+    mr_task_detach(c, t);
+    p->calls++;
+    mr_proc_next(c, p);
+    if (t->v.kind == MR_ACTOR) {
+        mr_fault fault = mr_task_fault(c, t, MR_E_ACTOR_DIED);
+        end(c, t, &fault, t->v.ref);
+    } else {
+        mr_task_over(c, t, (mr_status)e->outcome);
+    }
+    return MR_OK;
+}
+
+/* A record comes back from a worker's ring, or the worker was faster. */
+mr_status mr_task_revoked(mr_control *c, const mr_record *r)
+{
+    const mr_ev_task *e = (const void *)r;
+    task *t = task_live(c, e->task);
+    if (!t || t->attempt != e->attempt || !(t->flags & T_REVOKING) || (r->from && r->from != t->worker))
+        return MR_OK; /* it was over before the answer came */
+    t->flags &= ~(uint32_t)T_REVOKING;
+    proc *p = proc_at(c, t->worker);
+    if (!e->ok) {
+        if ((t->flags & T_CANCEL) && (t->where == W_RUN || t->where == W_FLIGHT))
+            mr_task_cancel_one(c, t, 0);
+        return MR_OK;
+    }
+    bool ran = t->where == W_RUN;
+    if (t->where == W_FLIGHT || (t->flags & T_CANCEL)) {
+        mr_fault f = mr_task_fault(c, t, MR_E_CANCELLED);
+        actor *a = t->actor ? actor_at(c, t->actor) : NULL;
+        f.may_have_run = 0;
+        mr_task_fail(c, t, &f);
+        if (a)
+            mr_actor_pump(c, a);
+    } else {
+        if (ran)
+            mr_policy_note(c, MR_DROPPED, t, MR_OK, 0);
+        mr_task_detach(c, t);
+        mr_ready_enter(c, t, true);
+    }
+    if (ran && p)
+        mr_proc_next(c, p);
+    return MR_OK;
+}
+
+mr_status mr_task_stopped(mr_control *c, const mr_record *r)
+{
+    const mr_ev_task *e = (const void *)r;
+    return current(c, e->task, e->attempt, r->from) ? MR_OK : MR_E_INVAL;
+}

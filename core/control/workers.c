@@ -1,0 +1,404 @@
+/* workers.c: worker processes: which kinds there are, when one is born, idle, sent away, dead, and what its death means.
+ *
+ * Resources belong to nodes, so a process is only what a started task needs to run in.  A task that has its slot takes
+ * the process of its kind that went idle last, or waits for one that is born; whichever is ready first serves it.
+ */
+#include <stdlib.h>
+
+#include "control/state.h"
+
+enum { SPAWN_TRIES = 3 };
+
+/* -------------------------------------------------------------------------------------------------------- kinds -- */
+
+static kind *find(const node *n, const shape *s)
+{
+    for (kind *k = n->kinds; k; k = k->next)
+        if (k->lang == s->lang && k->env == s->env && k->gpu == s->gpu)
+            return k;
+    return NULL;
+}
+
+kind *mr_kind_of(mr_control *c, node *n, const shape *s)
+{
+    kind *k = find(n, s);
+    if (k || !(k = mr_control_alloc(c, sizeof *k)))
+        return k;
+    k->node = n->number;
+    k->lang = s->lang;
+    k->env = s->env;
+    k->gpu = s->gpu;
+    mr_list_init(&k->idle);
+    k->next = n->kinds;
+    n->kinds = k;
+    return k;
+}
+
+static bool may_spawn(const mr_control *c, const node *n)
+{
+    return c->n_procs < c->conf.max_workers && (!n->fixed || n->procs < n->base_slots);
+}
+
+/* The longest idle process of another kind that may be sent away; on this node if its own number is the limit. */
+static proc *spare(mr_control *c, const node *n, const kind *own)
+{
+    proc *best = NULL;
+    bool here = n->fixed && n->procs >= n->base_slots;
+    for (uint32_t i = 0; i < c->n_nodes; i++)
+        for (kind *k = c->nodes[i]->kinds; k; k = k->next) {
+            proc *p = MR_LIST_ENTRY(mr_list_last(&k->idle), proc, idle);
+            if (p && k != own && (!here || i == n->number) && (!best || p->idle_since < best->idle_since))
+                best = p;
+        }
+    return best;
+}
+
+bool mr_kind_possible(mr_control *c, node *n, const shape *s)
+{
+    const kind *k = find(n, s);
+    if (may_spawn(c, n))
+        return true;
+    return (k && (k->n_idle || k->starting > k->waiting.n)) || spare(c, n, k);
+}
+
+/* ------------------------------------------------------------------------------------------------------- births -- */
+
+static bool spawn(mr_control *c, node *n, kind *k)
+{
+    proc *p = mr_table_put(&c->procs, c->next_proc);
+    if (!p)
+        return false;
+    p->number = c->next_proc++;
+    p->node = n->number;
+    p->kind = k;
+    p->state = MR_PROC_STARTING;
+    p->pooled = true;
+    mr_list_init(&p->owned);
+    mr_list_init(&p->waits);
+    k->procs++;
+    k->starting++;
+    n->procs++;
+    c->n_procs++;
+    c->n_starting++;
+    mr_action *x = mr_control_act(c, MR_ACT_SPAWN);
+    x->worker = p->number;
+    x->node = n->number;
+    x->flags = k->lang;
+    x->value = k->env;
+    x->status = k->gpu;
+    return true;
+}
+
+static void births(mr_control *c, node *n, kind *k)
+{
+    while (k->starting < k->waiting.n) {
+        if (may_spawn(c, n)) {
+            if (!spawn(c, n, k))
+                return;
+            continue;
+        }
+        c->starved = true;
+        proc *p = c->n_retiring < k->waiting.n - k->starting ? spare(c, n, k) : NULL;
+        if (!p)
+            return;
+        mr_proc_retire(c, p);
+    }
+}
+
+/* Tasks that wait for a process while there was no room for one. */
+void mr_proc_births(mr_control *c)
+{
+    c->starved = false;
+    for (uint32_t i = 0; i < c->n_nodes; i++)
+        for (kind *k = c->nodes[i]->kinds; k; k = k->next)
+            if (k->waiting.n > k->starting)
+                births(c, c->nodes[i], k);
+}
+
+mr_status mr_control_prestart(mr_control *c, uint32_t number, uint32_t lang, uint32_t env, uint32_t n, mr_actions *out)
+{
+    shape s = {.lang = (uint8_t)lang, .env = env};
+    if (number >= c->n_nodes || !c->nodes[number]->alive)
+        return MR_E_INVAL;
+    kind *k = mr_kind_of(c, c->nodes[number], &s);
+    if (!k)
+        return MR_E_NOMEM;
+    c->out = out;
+    while (n-- && may_spawn(c, c->nodes[number]))
+        if (!spawn(c, c->nodes[number], k))
+            break;
+    c->out = NULL;
+    return MR_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------- working -- */
+
+static void run(mr_control *c, proc *p, task *t)
+{
+    p->task = t;
+    p->state = MR_PROC_BUSY;
+    t->worker = t->last_worker = p->number;
+    t->last_node = p->node;
+    t->where = W_RUN;
+    t->v.state = MR_RUNNING_NOW;
+    t->v.started_at = c->now;
+    c->n_running++;
+    mr_policy_note(c, MR_STARTED, t, MR_OK, 0);
+    mr_proc_room(c, p);
+}
+
+static void run_new(mr_control *c, proc *p, task *t)
+{
+    run(c, p, t);
+    mr_action *x = mr_control_act(c, MR_ACT_DISPATCH);
+    x->id = t->v.ref;
+    x->attempt = t->attempt;
+    x->worker = p->number;
+    x->node = p->node;
+    x->value = mr_ref_is_slot(t->v.on) ? (int64_t)(uint32_t)t->v.on - 1 : -1;
+}
+
+static void leave_idle(proc *p)
+{
+    if (mr_list_linked(&p->idle)) {
+        mr_list_remove(&p->idle);
+        p->kind->n_idle--;
+    }
+}
+
+void mr_proc_give(mr_control *c, task *t)
+{
+    node *n = task_node(c, t);
+    kind *k = mr_kind_of(c, n, c->shapes[t->shape]);
+    proc *p = MR_LIST_ENTRY(mr_list_first(&k->idle), proc, idle);
+    if (p) {
+        leave_idle(p);
+        run_new(c, p, t);
+        return;
+    }
+    t->where = W_PROCESS;
+    c->n_travel++;
+    mr_tlist_push(&k->waiting, t);
+    births(c, n, k);
+}
+
+void mr_proc_idle(mr_control *c, proc *p)
+{
+    kind *k = p->kind;
+    task *t = mr_tlist_pop(&k->waiting);
+    p->state = MR_PROC_IDLE;
+    if (t) {
+        c->n_travel--;
+        run_new(c, p, t);
+        return;
+    }
+    mr_list_push_front(&k->idle, &p->idle);
+    k->n_idle++;
+    p->idle_since = c->now;
+    c->dirty = true;
+    if (c->conf.idle_worker >= 0 && c->idle_at < 0 && !c->nodes[p->node]->fixed)
+        c->idle_at = c->now + c->conf.idle_worker;
+}
+
+void mr_proc_next(mr_control *c, proc *p)
+{
+    node *n = c->nodes[p->node];
+    if (p->state == MR_PROC_RETIRING || p->killing)
+        return;
+    task *t = mr_tlist_pop(&p->ahead);
+    if (!t) {
+        mr_proc_room(c, p);
+        mr_proc_idle(c, p);
+        return;
+    }
+    c->n_ahead--;
+    slot *s = mr_node_idle_slot(c, n, true);
+    t->v.on = n->v.ref;
+    if (s)
+        mr_slot_busy(c, s, t);
+    mr_node_take(c, n, t->v.needs, t->v.n_needs);
+    mr_list_push_back(&n->running, &t->run);
+    run(c, p, t);
+    if ((t->flags & T_CANCEL) && !(t->flags & T_REVOKING))
+        mr_task_cancel_one(c, t, 0);
+}
+
+/* -------------------------------------------------------------------------------------------------------- leaving -- */
+
+void mr_proc_retire(mr_control *c, proc *p)
+{
+    if (p->state == MR_PROC_RETIRING)
+        return;
+    leave_idle(p);
+    p->state = MR_PROC_RETIRING;
+    c->n_retiring++;
+    mr_action *x = mr_control_act(c, MR_ACT_RETIRE);
+    x->worker = p->number;
+    x->node = p->node;
+}
+
+void mr_proc_kill(mr_control *c, proc *p)
+{
+    if (!p || p->killing)
+        return;
+    leave_idle(p);
+    p->killing = true;
+    mr_action *x = mr_control_act(c, MR_ACT_KILL);
+    x->worker = p->number;
+    x->node = p->node;
+}
+
+/* Sends away what was idle for too long; the time of the next look follows from the longest idle that stays. */
+void mr_proc_reap(mr_control *c)
+{
+    int64_t next = MR_UNKNOWN;
+    for (uint32_t i = 0; i < c->n_nodes; i++) {
+        if (c->nodes[i]->fixed)
+            continue;
+        for (kind *k = c->nodes[i]->kinds; k; k = k->next)
+            for (proc *p; (p = MR_LIST_ENTRY(mr_list_last(&k->idle), proc, idle));) {
+                int64_t due = p->idle_since + c->conf.idle_worker;
+                if (due > c->now) {
+                    if (next < 0 || due < next)
+                        next = due;
+                    break;
+                }
+                mr_proc_retire(c, p);
+            }
+    }
+    c->idle_at = next;
+}
+
+/* ------------------------------------------------------------------------------------------------- deaths and ends -- */
+
+/* What it submitted: queued tasks vanish, running ones are killed, its actors die with it. */
+static void end_owned(mr_control *c, proc *p)
+{
+    mr_fault f = {.status = MR_E_OWNER_DIED, .worker = p->number, .pid = p->pid};
+    for (mr_link *l; (l = mr_list_pop_front(&p->owned));) {
+        task *t = MR_LIST_ENTRY(l, task, owned);
+        actor *a = t->v.kind == MR_ACTOR ? actor_at(c, t->v.ref) : NULL;
+        t->owner = 0;
+        if (a && a->detached)
+            continue;
+        if (a) {
+            mr_actor_exit(c, a, &f, false);
+        } else if (t->where == W_RUN) {
+            t->flags |= T_CANCEL | T_FORCE | T_ORPHAN;
+            mr_proc_kill(c, proc_at(c, t->worker));
+        } else if (t->where == W_AHEAD || t->where == W_FLIGHT) {
+            t->flags |= T_ORPHAN;
+            mr_task_cancel_one(c, t, 0);
+        } else if (t->where != W_FAILING && t->where != W_OVER) {
+            mr_fault own = f;
+            own.task = t->v.ref;
+            own.func = t->func;
+            mr_task_fail(c, t, &own);
+        }
+    }
+}
+
+static void forget(mr_control *c, proc *p)
+{
+    leave_idle(p);
+    mr_list_remove(&p->room);
+    mr_list_remove(&p->holds_ahead);
+    mr_holder_gone(c, p);
+    mr_stream_client_gone(c, p->number);
+    mr_actor_caller_gone(c, p->number);
+    if (p->state == MR_PROC_STARTING) {
+        p->kind->starting--;
+        c->n_starting--;
+    }
+    if (p->state == MR_PROC_RETIRING)
+        c->n_retiring--;
+    p->kind->procs--;
+    c->nodes[p->node]->procs -= p->pooled;
+    c->n_procs -= p->pooled;
+    c->dirty = true;
+    mr_table_del(&c->procs, p->number);
+    if (c->starved)
+        mr_proc_births(c);
+}
+
+void mr_proc_lose(mr_control *c, proc *p, const mr_fault *f)
+{
+    node *n = c->nodes[p->node];
+    kind *k = p->kind;
+    uint32_t failed = p->state == MR_PROC_STARTING ? ++k->failed : 0;
+    mr_wait_drop_all(c, &p->waits);
+    mr_list_remove(&p->room);
+    while (p->ahead.tail)
+        mr_task_lost(c, p->ahead.tail, f, false);
+    if (p->task)
+        mr_task_lost(c, p->task, f, true);
+    actor *a = p->actor ? actor_at(c, p->actor) : NULL;
+    if (a && a->worker == p->number)
+        mr_actor_lost(c, a, f);
+    end_owned(c, p);
+    forget(c, p);
+    if (failed >= SPAWN_TRIES) {
+        k->failed = 0;
+        for (task *t; (t = k->waiting.head);)
+            mr_task_fail(c, t, f);
+    } else if (n->alive) {
+        births(c, n, k);
+    }
+}
+
+static proc *known(mr_control *c, const mr_ev_worker *e)
+{
+    proc *p = proc_at(c, e->worker);
+    if (!p)
+        mr_control_refuse(c, MR_E_INVAL, "worker %u is not known", e->worker);
+    return p;
+}
+
+mr_status mr_proc_up(mr_control *c, const mr_record *r)
+{
+    const mr_ev_worker *e = (const void *)r;
+    proc *p = known(c, e);
+    if (!p || p->state != MR_PROC_STARTING)
+        return MR_E_INVAL;
+    p->pid = e->pid;
+    p->kind->starting--;
+    p->kind->failed = 0;
+    c->n_starting--;
+    mr_proc_idle(c, p);
+    return MR_OK;
+}
+
+mr_status mr_proc_retired(mr_control *c, const mr_record *r)
+{
+    const mr_ev_worker *e = (const void *)r;
+    proc *p = known(c, e);
+    if (!p)
+        return MR_E_INVAL;
+    actor *a = p->actor ? actor_at(c, p->actor) : NULL;
+    if (a && a->leaving && a->worker == p->number)
+        mr_actor_die(c, a, &(mr_fault){.status = MR_E_ACTOR_DIED, .worker = p->number, .pid = p->pid, .cause = a->id});
+    else if (p->task || p->ahead.n || (a && a->worker == p->number)) /* not as asked: it left its work behind */
+        return mr_proc_died(c, r);
+    mr_wait_drop_all(c, &p->waits);
+    for (mr_link *l; (l = mr_list_pop_front(&p->owned));) /* what it started goes on */
+        MR_LIST_ENTRY(l, task, owned)->owner = 0;
+    forget(c, p);
+    return MR_OK;
+}
+
+mr_status mr_proc_died(mr_control *c, const mr_record *r)
+{
+    const mr_ev_worker *e = (const void *)r;
+    proc *p = known(c, e);
+    if (!p)
+        return MR_E_INVAL;
+    if (e->pid)
+        p->pid = e->pid;
+    mr_fault f = {.status = e->how == MR_DEATH_OOM ? MR_E_OOM : MR_E_CRASHED,
+                  .how = e->how,
+                  .code = e->code,
+                  .pid = p->pid,
+                  .worker = p->number};
+    mr_proc_lose(c, p, &f);
+    return MR_OK;
+}

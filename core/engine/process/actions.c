@@ -1,0 +1,258 @@
+/* actions.c: does what control decided, one function per kind of action.
+ *
+ * Decides nothing.  What an action causes inside the engine (a failed spawn, a copy that arrived) is queued as an event
+ * of the engine's own, never stepped from here.  Lock: the node list's.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "engine/process/node.h"
+
+typedef void (*act_fn)(mr_nodes *n, const mr_action *a);
+
+static void act_died(mr_nodes *n, uint32_t worker, uint32_t how, int32_t code)
+{
+    mr_ev_worker ev = {.h = {.size = sizeof(ev), .kind = MR_EV_WORKER_DIED, .version = MR_RECORD_VERSION}};
+    ev.worker = worker;
+    ev.how = how;
+    ev.code = code;
+    mr_drive_inner(n, &ev.h);
+}
+
+static void act_dispatch(mr_nodes *n, const mr_action *a)
+{
+    mr_peer *p = mr_peer_of(n, a->worker);
+    mr_status status = p ? mr_peer_dispatch(n, p, a->id, a->attempt) : MR_E_NOTFOUND;
+    if (status) {
+        /* The worker is told to die rather than that a task waits for ever: its attempt is then retried. */
+        mr_log(MR_LOG_ERROR, "engine", "task %llx could not be sent to worker %u: %s", (unsigned long long)a->id,
+               a->worker, mr_status_text(status));
+        if (p)
+            mr_peer_drop(n, p, "could not be sent a task");
+        else
+            act_died(n, a->worker, MR_DEATH_SPAWN, 0);
+    }
+}
+
+static void act_revoke(mr_nodes *n, const mr_action *a)
+{
+    mr_peer *p = mr_peer_of(n, a->worker);
+    mr_ev_task ev = {.h = {.size = sizeof(ev), .kind = MR_EV_REVOKED, .version = MR_RECORD_VERSION}};
+    ev.task = a->id;
+    ev.attempt = a->attempt;
+    ev.worker = a->worker;
+    ev.ok = p && mr_peer_revoke(n, p, a->id);
+    if (p)
+        mr_drive_inner(n, &ev.h); /* a dead worker's tasks are told by its death */
+}
+
+static void act_signal(mr_nodes *n, uint32_t worker, int sig)
+{
+    mr_sup_msg m = {.kind = MR_SUP_SIGNAL, .worker = worker, .code = sig};
+    mr_spawn_order(n, &m);
+}
+
+static void act_interrupt(mr_nodes *n, const mr_action *a)
+{
+    mr_peer *p = mr_peer_of(n, a->worker);
+    uint64_t seq = 0;
+    if (!p)
+        return;
+    if (a->flags & MR_CANCEL_FORCE) {
+        act_signal(n, a->worker, SIGKILL);
+        return;
+    }
+    if (mr_peer_runs(p, a->id, &seq)) {
+        uint64_t running = seq << 2 | MR_SLOT_RUNNING;
+        if (atomic_compare_exchange_strong(&p->block->slot, &running, seq << 2 | MR_SLOT_CANCEL))
+            act_signal(n, a->worker, MR_CANCEL_SIGNAL);
+        else if (running != (seq << 2 | MR_SLOT_DONE))
+            mr_peer_order(n, p, MR_ORD_CANCEL, a->id, a->attempt);
+        return;
+    }
+    mr_peer_order(n, p, MR_ORD_CANCEL, a->id, a->attempt);
+}
+
+static void act_deliver(mr_nodes *n, const mr_action *a)
+{
+    if (!a->client) {
+        mr_waiter *w = mr_drive_find(n, a->token);
+        if (w)
+            mr_drive_wake(n, w, a->status);
+        return;
+    }
+    mr_peer *p = mr_peer_of(n, a->client);
+    if (!p)
+        return;
+    mr_peer_delivered(n, p, a->token, a->status);
+}
+
+static void act_reply(mr_nodes *n, const mr_action *a)
+{
+    const char *why = a->status ? mr_control_why(n->control) : NULL;
+    mr_actor_info actor;
+    uint64_t value2 = 0;
+    if (!a->status && mr_control_actor(n->control, (mr_id)a->value, &actor))
+        value2 = actor.func;
+    if (!a->client) {
+        mr_waiter *w = mr_drive_find(n, a->token);
+        if (!w || w->done)
+            return;
+        w->value = (uint64_t)a->value;
+        w->id = value2;
+        w->text = why && *why ? strdup(why) : NULL;
+        mr_drive_wake(n, w, a->status);
+        return;
+    }
+    mr_peer *p = mr_peer_of(n, a->client);
+    if (p)
+        mr_peer_reply(n, p, MR_ORD_REPLY, a->token, a->status, (uint64_t)a->value, value2, why,
+                      why && *why ? strlen(why) + 1 : 0);
+}
+
+static void act_spawn(mr_nodes *n, const mr_action *a)
+{
+    mr_peer *p = NULL;
+    uint32_t lang = a->flags;
+    if (n->closing)
+        return; /* nothing is replaced any more */
+    mr_status status = lang == MR_LANG_PYTHON && !n->zygote ? MR_E_UNSUPPORTED : MR_OK;
+    if (!status)
+        status = mr_peer_new(n, a->worker, a->node, lang, &p);
+    if (status) {
+        mr_log(MR_LOG_ERROR, "engine", "worker %u could not be started: %s", a->worker,
+               status == MR_E_UNSUPPORTED ? "this session has no command for Python workers" : mr_status_text(status));
+        act_died(n, a->worker, MR_DEATH_SPAWN, status == MR_E_NOMEM ? ENOMEM : ENOSYS);
+        return;
+    }
+    mr_sup_msg m = {.kind = MR_SUP_SPAWN, .worker = a->worker, .link = p->link, .node = a->node, .lang = lang};
+    mr_spawn_order(n, &m);
+}
+
+static void act_retire(mr_nodes *n, const mr_action *a)
+{
+    mr_peer *p = mr_peer_of(n, a->worker);
+    if (p)
+        mr_peer_order(n, p, MR_ORD_LEAVE, 0, 0);
+}
+
+static void act_kill(mr_nodes *n, const mr_action *a)
+{
+    act_signal(n, a->worker, SIGKILL);
+}
+
+static void act_throttle(mr_nodes *n, const mr_action *a)
+{
+    mr_peer *p = mr_peer_of(n, a->worker);
+    if (p)
+        mr_peer_order(n, p, a->kind == MR_ACT_THROTTLE ? MR_ORD_THROTTLE : MR_ORD_RESUME, a->id, a->attempt);
+}
+
+static void act_stop(mr_nodes *n, const mr_action *a)
+{
+    mr_peer *p = mr_peer_of(n, a->worker);
+    if (!p)
+        return;
+    p->stopping = a->kind == MR_ACT_STOP ? a->id : 0;
+    act_signal(n, a->worker, a->kind == MR_ACT_STOP ? SIGSTOP : SIGCONT);
+}
+
+static void act_spill(mr_nodes *n, const mr_action *a)
+{
+    /* This engine has no disk behind its stores: the object stays where it is, which control is told. */
+    mr_ev_place ev = {.h = {.size = sizeof(ev), .kind = MR_EV_RESTORED, .version = MR_RECORD_VERSION}};
+    ev.id = a->id;
+    ev.node = a->node;
+    mr_drive_inner(n, &ev.h);
+}
+
+static void act_evict(mr_nodes *n, const mr_action *a)
+{
+    mr_value_evict(n, a->id, a->node);
+}
+
+static void act_free(mr_nodes *n, const mr_action *a)
+{
+    mr_value_free(n, a->id);
+}
+
+static void act_transfer(mr_nodes *n, const mr_action *a)
+{
+    mr_value_transfer(n, a->id, (uint32_t)a->value, a->node);
+}
+
+static void act_collect(mr_nodes *n, const mr_action *a)
+{
+    (void)a;
+    for (uint32_t l = 0; l < n->n_links; l++)
+        if (n->peer[l] && n->peer[l]->state == MR_PEER_UP)
+            mr_peer_order(n, n->peer[l], MR_ORD_COLLECT, 0, 0);
+}
+
+static void act_fail(mr_nodes *n, const mr_action *a)
+{
+    if (mr_value_fault(n, a->id, &a->fault, NULL))
+        mr_log(MR_LOG_ERROR, "engine", "out of memory: the error of object %llx has no text", (unsigned long long)a->id);
+}
+
+static void act_alias(mr_nodes *n, const mr_action *a)
+{
+    if (mr_value_alias(n, a->id, a->id2))
+        mr_log(MR_LOG_ERROR, "engine", "out of memory: object %llx has no value", (unsigned long long)a->id);
+}
+
+static void act_drop(mr_nodes *n, const mr_action *a)
+{
+    mr_payload_drop(n, a->id);
+}
+
+static void act_wake(mr_nodes *n, const mr_action *a)
+{
+    n->wake_at = a->value;
+    mr_progress_timer(n);
+}
+
+static void act_report(mr_nodes *n, const mr_action *a)
+{
+    switch ((mr_report)a->flags) {
+    case MR_REPORT_EJECTED:
+        mr_log(MR_LOG_ERROR, "sched", "policy %s was ejected, tasks go first in, first out from here on: %s",
+               mr_control_policy_name(n->control), mr_control_policy_error(n->control));
+        break;
+    case MR_REPORT_UNHANDLED:
+        mr_log(MR_LOG_INFO, "engine", "the error of task %llx was never read", (unsigned long long)a->id);
+        break;
+    case MR_REPORT_REFUSED:
+        mr_log(MR_LOG_WARN, "sched", "an answer of policy %s about task %llx was refused: %s",
+               mr_control_policy_name(n->control), (unsigned long long)a->id, mr_control_why(n->control));
+        break;
+    case MR_REPORT_STALE:
+        mr_log(MR_LOG_DEBUG, "engine", "a message of an old attempt of task %llx was refused", (unsigned long long)a->id);
+        break;
+    }
+}
+
+static const act_fn act_table[MR_ACT_COUNT] = {
+    [MR_ACT_DISPATCH] = act_dispatch, [MR_ACT_REVOKE] = act_revoke,     [MR_ACT_INTERRUPT] = act_interrupt,
+    [MR_ACT_DELIVER] = act_deliver,   [MR_ACT_REPLY] = act_reply,       [MR_ACT_SPAWN] = act_spawn,
+    [MR_ACT_RETIRE] = act_retire,     [MR_ACT_KILL] = act_kill,         [MR_ACT_THROTTLE] = act_throttle,
+    [MR_ACT_RESUME] = act_throttle,   [MR_ACT_STOP] = act_stop,         [MR_ACT_CONTINUE] = act_stop,
+    [MR_ACT_SPILL] = act_spill,       [MR_ACT_RESTORE] = act_spill,     [MR_ACT_EVICT] = act_evict,
+    [MR_ACT_FREE] = act_free,         [MR_ACT_TRANSFER] = act_transfer, [MR_ACT_COLLECT] = act_collect,
+    [MR_ACT_FAIL] = act_fail,         [MR_ACT_ALIAS] = act_alias,       [MR_ACT_DROP] = act_drop,
+    [MR_ACT_WAKE] = act_wake,         [MR_ACT_REPORT] = act_report,
+};
+
+void mr_actions_run(mr_nodes *n)
+{
+    for (size_t i = 0; i < n->actions.n; i++) {
+        const mr_action *a = &n->actions.v[i];
+        MR_BUG_ON(a->kind >= MR_ACT_COUNT || !act_table[a->kind]);
+        act_table[a->kind](n, a);
+    }
+    n->actions.n = 0;
+}

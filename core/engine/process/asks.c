@@ -1,0 +1,162 @@
+/* asks.c: what workers ask the engine itself (kinds 600 and up): bytes to write, ids, state, functions.
+ *
+ * A creation that finds the store full waits here, is tried again whenever the node does something, and is refused after
+ * FULL_WAIT_NS.  Nothing in a request is believed: an unknown kind, a short record, or an object of somebody else drops
+ * the peer or refuses the request.  Lock: the node list's.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "engine/process/node.h"
+
+enum { HUNGRY_POLL_NS = 10000000 };
+static const int64_t FULL_WAIT_NS = INT64_C(2000000000);
+
+static void ask_full(mr_nodes *n, const mr_peer *p, uint64_t len)
+{
+    mr_ev_place ev = {.h = {.size = sizeof(ev), .kind = MR_EV_STORE_FULL, .version = MR_RECORD_VERSION}};
+    ev.h.from = p->worker;
+    ev.size = len;
+    ev.node = p->node;
+    mr_drive_inner(n, &ev.h);
+}
+
+/* FULL: not answered yet. */
+static mr_status ask_try(mr_nodes *n, mr_peer *p, const mr_ask *a)
+{
+    mr_created made;
+    mr_status status = mr_carry_create(n, p, a->id, a->len, &made);
+    if (status == MR_E_FULL)
+        return status;
+    mr_peer_reply(n, p, MR_ORD_REPLY, a->h.token, status, status ? 0 : made.region.at, status ? 0 : made.id, NULL, 0);
+    return MR_OK;
+}
+
+static void ask_create(mr_nodes *n, mr_peer *p, const mr_ask *a)
+{
+    if (a->id >> 48 == MR_CARRIER_NODE) {
+        mr_peer_drop(n, p, "asked for an object under an id that is not its own");
+        return;
+    }
+    if (ask_try(n, p, a) != MR_E_FULL)
+        return;
+    mr_hungry *h = calloc(1, sizeof(*h));
+    if (!h) {
+        mr_peer_reply(n, p, MR_ORD_REPLY, a->h.token, MR_E_NOMEM, 0, 0, NULL, 0);
+        return;
+    }
+    h->worker = p->worker;
+    h->ask = *a;
+    h->until = mr_drive_monotonic() + FULL_WAIT_NS;
+    mr_hungry **end = &n->hungry;
+    while (*end)
+        end = &(*end)->next;
+    *end = h;
+    ask_full(n, p, a->len);
+    mr_progress_poll(n, HUNGRY_POLL_NS);
+}
+
+void mr_ask_retry(mr_nodes *n)
+{
+    int64_t now = mr_drive_monotonic();
+    for (mr_hungry **at = &n->hungry; *at;) {
+        mr_hungry *h = *at;
+        mr_peer *p = mr_peer_of(n, h->worker);
+        bool over = !p || p->died || ask_try(n, p, &h->ask) != MR_E_FULL;
+        if (!over && now >= h->until) {
+            mr_peer_reply(n, p, MR_ORD_REPLY, h->ask.h.token, MR_E_FULL, 0, 0, NULL, 0);
+            over = true;
+        }
+        if (!over) {
+            at = &h->next;
+            continue;
+        }
+        *at = h->next;
+        free(h);
+    }
+    if (n->hungry)
+        mr_progress_poll(n, HUNGRY_POLL_NS);
+}
+
+static void ask_abort(mr_nodes *n, mr_peer *p, const mr_ask *a)
+{
+    mr_place *c = mr_carrier(n);
+    if (!mr_carry_created(p, a->id))
+        return; /* sealed, or never made: nothing to give back */
+    mr_carry_created_end(p, a->id);
+    if (c->ops->abort(c->self, a->id))
+        mr_log(MR_LOG_ERROR, "engine", "bytes of object %llx stay in the store", (unsigned long long)a->id);
+}
+
+static void ask_state(mr_nodes *n, mr_peer *p, const mr_ask *a)
+{
+    char what[64] = "";
+    mr_err err = {0};
+    mr_status status = MR_OK;
+    size_t len = a->h.n_bytes < sizeof(what) ? a->h.n_bytes : sizeof(what) - 1;
+    memcpy(what, (const char *)a + sizeof(*a), len);
+    char *json = mr_state_json(n, what, &status, &err);
+    const char *text = json ? json : err.text;
+    mr_peer_reply(n, p, MR_ORD_REPLY, a->h.token, status, 0, 0, text, strlen(text) + 1);
+    free(json);
+}
+
+/* A record that did not fit into the ring: taken out of the carrier, then as any other. */
+static void ask_big(mr_nodes *n, mr_peer *p, const mr_big *b)
+{
+    mr_place *c = mr_carrier(n);
+    mr_created *made = mr_carry_created(p, b->id);
+    mr_record *r = made && b->len >= sizeof(*r) && b->len <= made->region.len ? malloc(b->len) : NULL;
+    if (!r) {
+        mr_peer_drop(n, p, made ? "sent a large record of a wrong length" : "sent a large record that it did not make");
+        return;
+    }
+    memcpy(r, made->region.data, b->len);
+    mr_carry_created_end(p, b->id);
+    if (c->ops->abort(c->self, b->id))
+        mr_log(MR_LOG_ERROR, "engine", "a large record stays in the carrier");
+    if (r->size != b->len || r->size % 8 || r->version != MR_RECORD_VERSION || r->kind == MR_ASK_BIG)
+        mr_peer_drop(n, p, "sent a malformed large record");
+    else
+        mr_event_take(n, p, r);
+    free(r);
+}
+
+void mr_ask_take(mr_nodes *n, mr_peer *p, const mr_record *r)
+{
+    const mr_ask *a = (const mr_ask *)(const void *)r;
+    size_t least = r->kind == MR_ASK_BIG ? sizeof(mr_big) : sizeof(mr_ask);
+    if (r->size < least || r->n_bytes > r->size - least) {
+        mr_peer_drop(n, p, "sent a request that is too short");
+        return;
+    }
+    switch (r->kind) {
+    case MR_ASK_CREATE:
+        ask_create(n, p, a);
+        break;
+    case MR_ASK_ABORT:
+        ask_abort(n, p, a);
+        break;
+    case MR_ASK_RETURN:
+        mr_carry_return(n, p, a->id, a->at);
+        break;
+    case MR_ASK_IDS:
+        mr_peer_reply(n, p, MR_ORD_REPLY, r->token, MR_OK, atomic_fetch_add(&n->next_id, MR_IDS_BLOCK), MR_IDS_BLOCK,
+                      NULL, 0);
+        break;
+    case MR_ASK_STATE:
+        ask_state(n, p, a);
+        break;
+    case MR_ASK_CODE: {
+        mr_status status = mr_peer_func(n, p, (uint32_t)a->id);
+        mr_peer_reply(n, p, MR_ORD_REPLY, r->token, status, a->id, 0, NULL, 0);
+        break;
+    }
+    case MR_ASK_BIG:
+        ask_big(n, p, (const mr_big *)(const void *)r);
+        break;
+    default:
+        mr_peer_drop(n, p, "sent a request that does not exist");
+    }
+}

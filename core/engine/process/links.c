@@ -1,0 +1,407 @@
+/* links.c: owns the peers: a worker process each, with its link block, its outbound box and what it was told.
+ *
+ * The node never waits on a worker's ring: what does not fit, or still misses a copy, stays in the peer's box, in order.
+ * Does not know how bytes travel (carry.c) or what a worker's records mean (events.c).  Lock: the node list's.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "engine/process/node.h"
+
+enum { INLINE_CARRIED = 8192, BOX_POLL_NS = 1000000, BIG_POLL_NS = 5000000 };
+
+mr_peer *mr_peer_of(mr_nodes *n, uint32_t worker)
+{
+    uint32_t *link = mr_table_at(&n->by_worker, worker);
+    return link ? n->peer[*link] : NULL;
+}
+
+mr_status mr_peer_new(mr_nodes *n, uint32_t worker, uint32_t node, uint32_t lang, mr_peer **out)
+{
+    uint32_t link = 0;
+    while (link < MR_LINKS_MAX && n->peer[link])
+        link++;
+    if (link == MR_LINKS_MAX)
+        return MR_E_FULL;
+    mr_peer *p = calloc(1, sizeof(*p));
+    uint32_t *entry = p ? mr_table_put(&n->by_worker, worker) : NULL;
+    if (!entry) {
+        free(p);
+        return MR_E_NOMEM;
+    }
+    *entry = link;
+    p->worker = worker;
+    p->link = link;
+    p->node = node;
+    p->lang = lang;
+    p->state = MR_PEER_STARTING;
+    p->box_end = &p->box;
+    p->block = &n->links->link[link];
+    memset(p->block, 0, offsetof(mr_link, in_data));
+    p->block->magic = MR_LINK_MAGIC;
+    p->block->worker = worker;
+    p->block->node = node;
+    p->block->id_first = atomic_fetch_add(&n->next_id, MR_IDS_BLOCK);
+    p->block->id_count = MR_IDS_BLOCK;
+    mr_ring_end_init(&p->in, &p->block->in, p->block->in_data, MR_RING_BYTES, true);
+    mr_ring_end_init(&p->out, &p->block->out, p->block->out_data, MR_RING_BYTES, false);
+    n->peer[link] = p;
+    if (link >= n->n_links)
+        n->n_links = link + 1;
+    *out = p;
+    return MR_OK;
+}
+
+void mr_peer_bury(mr_nodes *n, mr_peer *p)
+{
+    mr_drive_drain(n, p);
+    if (p->stalled)
+        return; /* comes back when the copy is made */
+    mr_place *c = mr_carrier(n);
+    for (size_t i = 0; i < p->n_created; i++)
+        if (c->ops->abort(c->self, p->created[i].id))
+            mr_log(MR_LOG_ERROR, "engine", "bytes of dead worker %u stay in the store", p->worker);
+    while (p->n_lent)
+        mr_carry_return(n, p, p->lent[p->n_lent - 1].id, p->lent[p->n_lent - 1].at);
+    while (p->waits) {
+        mr_peer_wait *next = p->waits->next;
+        free(p->waits);
+        p->waits = next;
+    }
+    while (p->box) {
+        mr_parcel *next = p->box->next;
+        if (p->box->missing)
+            mr_carry_forsake(n, p->box);
+        free(p->box);
+        p->box = next;
+    }
+    if (!p->retired) {
+        mr_ev_worker ev = {.h = {.size = sizeof(ev), .kind = MR_EV_WORKER_DIED, .version = MR_RECORD_VERSION}};
+        ev.worker = p->worker;
+        ev.pid = p->pid;
+        ev.how = p->how;
+        ev.code = p->code;
+        mr_drive_inner(n, &ev.h);
+    }
+    mr_table_del(&n->by_worker, p->worker);
+    n->peer[p->link] = NULL;
+    free(p->created);
+    free(p->lent);
+    free(p->known);
+    free(p);
+}
+
+void mr_peer_drop(mr_nodes *n, mr_peer *p, const char *what)
+{
+    if (p->dropped)
+        return;
+    mr_log(MR_LOG_ERROR, "engine", "worker %u (pid %d) %s: it is killed, the others go on", p->worker, p->pid, what);
+    p->dropped = true;
+    mr_sup_msg m = {.kind = MR_SUP_SIGNAL, .worker = p->worker, .code = SIGKILL};
+    mr_spawn_order(n, &m);
+}
+
+/* --------------------------------------------------------------------------------------------------------- box -- */
+
+mr_parcel *mr_parcel_new(uint32_t kind, size_t size)
+{
+    size = (size + 7) & ~(size_t)7;
+    mr_parcel *parcel = size < UINT32_MAX ? malloc(sizeof(*parcel) + size) : NULL;
+    if (!parcel)
+        return NULL;
+    parcel->next = NULL;
+    parcel->missing = 0;
+    parcel->failed = 0;
+    parcel->seq = 0;
+    parcel->size = (uint32_t)size;
+    memset(parcel->record, 0, sizeof(mr_record));
+    *(mr_record *)(void *)parcel->record =
+        (mr_record){.size = (uint32_t)size, .kind = (uint16_t)kind, .version = MR_RECORD_VERSION};
+    return parcel;
+}
+
+/* Into the ring; false: not now. */
+static bool box_publish(mr_nodes *n, mr_peer *p, const mr_parcel *parcel)
+{
+    const mr_record *r = (const mr_record *)(const void *)parcel->record;
+    mr_big big;
+    uint32_t size = parcel->size;
+    if (size > MR_RECORD_MAX)
+        size = sizeof(mr_big);
+    void *room = mr_ring_reserve(&p->in, size);
+    if (!room) {
+        mr_progress_poll(n, BOX_POLL_NS);
+        return false;
+    }
+    if (parcel->size > MR_RECORD_MAX) {
+        mr_status status = mr_carry_record(n, p, r, &big);
+        if (status == MR_E_FULL) {
+            mr_progress_poll(n, BIG_POLL_NS);
+            return false;
+        }
+        if (status) {
+            mr_peer_drop(n, p, "could not be sent a large record");
+            return true;
+        }
+        r = &big.h;
+    }
+    memcpy(room, r, size);
+    mr_ring_publish(&p->in, size);
+    return true;
+}
+
+void mr_peer_flush(mr_nodes *n, mr_peer *p)
+{
+    bool any = false;
+    while (p->box && !p->box->missing) {
+        mr_parcel *parcel = p->box;
+        if (parcel->failed) {
+            mr_record *r = (mr_record *)(void *)parcel->record;
+            if (r->kind == MR_ORD_VALUE)
+                ((mr_ord_value *)(void *)r)->status = MR_E_LOST;
+            else
+                mr_peer_drop(n, p, "was to be sent a value that was freed");
+        }
+        if (!p->dropped && !p->died && !box_publish(n, p, parcel))
+            break;
+        any = true;
+        p->box = parcel->next;
+        if (!p->box)
+            p->box_end = &p->box;
+        free(parcel);
+    }
+    if (any)
+        mr_bell_ring(&p->block->bell, &p->rung, -1);
+}
+
+void mr_peer_send(mr_nodes *n, mr_peer *p, mr_parcel *parcel)
+{
+    *p->box_end = parcel;
+    p->box_end = &parcel->next;
+    mr_peer_flush(n, p);
+}
+
+/* ----------------------------------------------------------------------------------------------------- dispatch -- */
+
+/* Is the value written into the record itself? */
+static bool dep_inline(const mr_nodes *n, const mr_val *v)
+{
+    return v->kind != MR_VAL_STORED || (n->carried && v->len <= INLINE_CARRIED);
+}
+
+static size_t pad8(size_t len)
+{
+    return (len + 7) & ~(size_t)7;
+}
+
+static mr_parcel *dispatch_parcel(mr_nodes *n, const mr_spec *spec, size_t *args_len, const void **args)
+{
+    size_t size = sizeof(mr_ord_dispatch) + spec->n_deps * sizeof(mr_dep);
+    *args = mr_payload_find(n, spec->task, args_len);
+    size += pad8(*args_len);
+    for (uint32_t i = 0; i < spec->n_deps; i++) {
+        const mr_val *v = mr_value_find(n, spec->deps[i]);
+        if (!v)
+            return NULL;
+        if (dep_inline(n, v))
+            size += pad8(v->len);
+    }
+    return mr_parcel_new(MR_ORD_DISPATCH, size);
+}
+
+mr_status mr_peer_dispatch(mr_nodes *n, mr_peer *p, mr_id task, uint32_t attempt)
+{
+    mr_spec spec;
+    size_t args_len = 0;
+    const void *args = NULL;
+    mr_status status = mr_control_spec(n->control, task, &spec);
+    if (!status)
+        status = mr_peer_func(n, p, spec.func);
+    if (status)
+        return status;
+    mr_parcel *parcel = dispatch_parcel(n, &spec, &args_len, &args);
+    if (!parcel)
+        return MR_E_NOMEM;
+    uint64_t seq = ++p->seq;
+    mr_ord_dispatch *d = (mr_ord_dispatch *)(void *)parcel->record;
+    mr_record h = d->h;
+    *d = (mr_ord_dispatch){.h = h, .task = task, .actor = spec.actor, .parent = spec.parent, .seq = seq};
+    d->attempt = attempt;
+    d->func = spec.func;
+    d->n_returns = spec.n_returns;
+    d->n_deps = spec.n_deps;
+    d->n_refs = spec.n_refs;
+    mr_dep *deps = (mr_dep *)(void *)(d + 1);
+    size_t at = sizeof(*d) + spec.n_deps * sizeof(mr_dep);
+    d->args_at = (uint32_t)at;
+    d->args_len = (uint32_t)args_len;
+    if (args_len)
+        memcpy(parcel->record + at, args, args_len);
+    at += pad8(args_len);
+    parcel->seq = seq;
+    for (uint32_t i = 0; i < spec.n_deps; i++) {
+        mr_val *v = mr_value_find(n, spec.deps[i]);
+        deps[i] = (mr_dep){.id = spec.deps[i], .len = v->len, .format = v->format, .flags = v->flags};
+        if (!dep_inline(n, v)) {
+            mr_carry_dep(n, p, parcel, &deps[i], spec.deps[i], v, seq);
+            continue;
+        }
+        deps[i].at = at;
+        memcpy(parcel->record + at, mr_value_bytes(v), v->len);
+        at += pad8(v->len);
+    }
+    d->h.n_bytes = (uint32_t)(parcel->size - sizeof(*d));
+    p->claims[seq % MR_CLAIMS] = (mr_claimed){task, seq};
+    atomic_store_explicit(&p->block->claims[seq % MR_CLAIMS], seq << 2 | MR_CLAIM_QUEUED, memory_order_release);
+    mr_peer_send(n, p, parcel);
+    return MR_OK;
+}
+
+bool mr_peer_revoke(mr_nodes *n, mr_peer *p, mr_id task)
+{
+    for (size_t i = 0; i < MR_CLAIMS; i++) {
+        uint64_t seq = p->claims[i].seq, queued = seq << 2 | MR_CLAIM_QUEUED;
+        if (p->claims[i].task != task || !seq)
+            continue;
+        if (!atomic_compare_exchange_strong(&p->block->claims[i], &queued, seq << 2 | MR_CLAIM_REVOKED))
+            continue;
+        p->claims[i].task = 0;
+        /* Still in the box: it need not travel at all. */
+        for (mr_parcel **at = &p->box; *at; at = &(*at)->next) {
+            mr_parcel *parcel = *at;
+            if (parcel->seq != seq)
+                continue;
+            *at = parcel->next;
+            if (p->box_end == &parcel->next)
+                p->box_end = at;
+            if (parcel->missing)
+                mr_carry_forsake(n, parcel);
+            free(parcel);
+            break;
+        }
+        mr_carry_return_seq(n, p, seq);
+        return true;
+    }
+    return false;
+}
+
+bool mr_peer_runs(mr_peer *p, mr_id task, uint64_t *seq)
+{
+    uint64_t now = atomic_load(&p->block->slot) >> 2;
+    const mr_claimed *c = &p->claims[now % MR_CLAIMS];
+    *seq = now;
+    return now && c->seq == now && c->task == task;
+}
+
+/* ------------------------------------------------------------------------------------------------- other orders -- */
+
+mr_status mr_peer_func(mr_nodes *n, mr_peer *p, uint32_t func)
+{
+    if (func / 64 < p->cap_known && p->known[func / 64] >> (func % 64) & 1)
+        return MR_OK;
+    const mr_define *def = mr_control_func(n->control, func);
+    if (!def)
+        return MR_E_NOTFOUND;
+    if (func / 64 >= p->cap_known) {
+        size_t cap = func / 64 + 4;
+        uint64_t *grown = realloc(p->known, cap * sizeof(*grown));
+        if (!grown)
+            return MR_E_NOMEM;
+        memset(grown + p->cap_known, 0, (cap - p->cap_known) * sizeof(*grown));
+        p->known = grown;
+        p->cap_known = cap;
+    }
+    mr_parcel *parcel = mr_parcel_new(MR_ORD_FUNC, sizeof(mr_record) + def->h.size);
+    if (!parcel)
+        return MR_E_NOMEM;
+    mr_record *r = (mr_record *)(void *)parcel->record;
+    r->token = func;
+    r->n_bytes = def->h.size;
+    memcpy(r + 1, def, def->h.size);
+    p->known[func / 64] |= UINT64_C(1) << (func % 64);
+    mr_peer_send(n, p, parcel);
+    return MR_OK;
+}
+
+void mr_peer_value(mr_nodes *n, mr_peer *p, mr_id id)
+{
+    mr_val *v = mr_value_find(n, id);
+    bool in = v && dep_inline(n, v);
+    mr_parcel *parcel = mr_parcel_new(MR_ORD_VALUE, sizeof(mr_ord_value) + (in ? v->len : 0));
+    if (!parcel) {
+        mr_peer_drop(n, p, "could not be sent a value: out of memory");
+        return;
+    }
+    mr_ord_value *o = (mr_ord_value *)(void *)parcel->record;
+    mr_record h = o->h;
+    *o = (mr_ord_value){.h = h, .value = {.id = id}};
+    if (!v) {
+        mr_object_state state = mr_control_object(n->control, id).state;
+        o->status = state == MR_OBJ_FREED ? MR_E_FREED : state == MR_OBJ_NONE ? MR_E_NOTFOUND : MR_E_LOST;
+    } else {
+        o->value.len = v->len;
+        o->value.format = v->format;
+        o->value.flags = v->flags;
+        if (in) {
+            o->value.at = sizeof(*o);
+            memcpy(o + 1, mr_value_bytes(v), v->len);
+            o->h.n_bytes = (uint32_t)v->len;
+        } else {
+            mr_carry_dep(n, p, parcel, &o->value, id, v, 0);
+        }
+    }
+    mr_peer_send(n, p, parcel);
+}
+
+void mr_peer_reply(mr_nodes *n, mr_peer *p, uint32_t kind, uint32_t token, mr_status status, uint64_t value,
+                   uint64_t value2, const void *bytes, size_t len)
+{
+    mr_parcel *parcel = mr_parcel_new(kind, sizeof(mr_ord_reply) + len);
+    if (!parcel) {
+        mr_peer_drop(n, p, "could not be sent an answer: out of memory");
+        return;
+    }
+    mr_ord_reply *o = (mr_ord_reply *)(void *)parcel->record;
+    mr_record h = o->h;
+    *o = (mr_ord_reply){.h = h, .status = status, .value = value, .value2 = value2};
+    o->h.token = token;
+    o->h.n_bytes = (uint32_t)len;
+    if (len)
+        memcpy(o + 1, bytes, len);
+    mr_peer_send(n, p, parcel);
+}
+
+void mr_peer_delivered(mr_nodes *n, mr_peer *p, uint32_t token, mr_status status)
+{
+    mr_peer_wait **at = &p->waits;
+    while (*at && (*at)->token != token)
+        at = &(*at)->next;
+    mr_peer_wait *wait = *at;
+    if (!wait)
+        return; /* answered already */
+    *at = wait->next;
+    char *settled = calloc(1, wait->n ? wait->n : 1);
+    for (uint32_t i = 0; settled && i < wait->n; i++) {
+        settled[i] = mr_control_settled(n->control, wait->ids[i]);
+        if (settled[i] && wait->values)
+            mr_peer_value(n, p, wait->ids[i]);
+    }
+    mr_peer_reply(n, p, MR_ORD_DELIVER, token, settled ? status : MR_E_NOMEM, 0, 0, settled, settled ? wait->n : 0);
+    free(settled);
+    free(wait);
+}
+
+void mr_peer_order(mr_nodes *n, mr_peer *p, uint32_t kind, mr_id task, uint32_t attempt)
+{
+    mr_parcel *parcel = mr_parcel_new(kind, sizeof(mr_ev_task));
+    if (!parcel) {
+        mr_peer_drop(n, p, "could not be sent an order: out of memory");
+        return;
+    }
+    mr_ev_task *o = (mr_ev_task *)(void *)parcel->record;
+    mr_record h = o->h;
+    *o = (mr_ev_task){.h = h, .task = task, .attempt = attempt, .worker = p->worker};
+    mr_peer_send(n, p, parcel);
+}

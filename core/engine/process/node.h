@@ -1,0 +1,399 @@
+/* node.h: the inside of the process engine: the node list, its peers (worker processes) and what passes between.
+ *
+ * Internal to engine/process.  `lock` is the one lock around control and everything here that does not say otherwise;
+ * it is never held in a system call that can block, while Python code can run, or while touching large memory.
+ * Functions named here are called with it held unless they say "no lock".
+ */
+#ifndef MR_ENGINE_PROCESS_NODE_H
+#define MR_ENGINE_PROCESS_NODE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <miniray/store.h>
+
+#include "base/config.h"
+#include "base/table.h"
+#include "client/link.h"
+#include "client/port.h"
+#include "control/control.h"
+#include "engine/process/supervisor.h"
+#include "plugin/loader.h"
+
+enum {
+    MR_NODES_MAX = 64,          /* places of an object are bits of a word */
+    MR_PUMP_MAX = 256,          /* records taken from one ring before the others get their turn */
+    MR_SMALL_COPY = 64 * 1024,  /* copied at once under the lock; more is a job of the mover */
+    MR_IDS_BLOCK = 65536,       /* ids granted to a worker at a time */
+    MR_LINES_MAX = 20000        /* lines of output kept for mr_engine_output */
+};
+
+/* One store instance: a node's, or the carrier. */
+typedef struct mr_place {
+    mr_loaded *plugin; /* shared with others of the same plugin; owned by the node list */
+    mr_host_box *host;
+    void *self;
+    const mr_store_ops *ops;
+} mr_place;
+
+typedef struct mr_one { /* one logical node */
+    char name[64];
+    bool alive;
+    mr_place store;
+} mr_one;
+
+/* ------------------------------------------------------------------------------------------------------ values -- */
+
+typedef enum mr_value_kind { MR_VAL_SMALL = 1, MR_VAL_HEAP, MR_VAL_STORED } mr_value_kind;
+enum { MR_VAL_ROOM = 40 };
+
+/* Bytes of one sealed object.  STORED: pinned (get) in the store of each node in `nodes`; `region` is the first's. */
+typedef struct mr_val {
+    uint8_t kind, freed; /* freed: FREE came while a job reads it; the job ends it */
+    uint16_t busy;       /* jobs that read it */
+    uint32_t format, flags; /* MR_VALUE_ERROR */
+    uint64_t len;
+    union {
+        char small[MR_VAL_ROOM];
+        void *heap;
+        struct {
+            mr_region region;
+            uint64_t nodes;
+        } stored;
+    } u;
+} mr_val;
+
+/* ------------------------------------------------------------------------------------------------------- peers -- */
+
+/* A record on its way to a worker.  It is published in order, when `missing` copies have arrived and the ring has room. */
+typedef struct mr_parcel {
+    struct mr_parcel *next;
+    uint32_t missing;
+    uint32_t failed; /* a copy could not be made: the value was freed */
+    uint64_t seq;    /* of a DISPATCH; else 0 */
+    uint32_t size;
+    _Alignas(8) char record[];
+} mr_parcel;
+
+/* Bytes in the carrier that a peer must give back. */
+typedef struct mr_lent {
+    uint64_t at;
+    mr_id id;       /* BIG: the carrier id; a copy: the object's own id, 0 once the value was freed */
+    uint64_t seq;   /* of the dispatch it went with; 0: none */
+} mr_lent;
+
+/* A wait of a worker: what DELIVER answers. */
+typedef struct mr_peer_wait {
+    struct mr_peer_wait *next;
+    uint32_t token, n;
+    bool values; /* it wants them sent along */
+    mr_id ids[];
+} mr_peer_wait;
+
+/* Bytes in the carrier that a peer is writing: unsealed. */
+typedef struct mr_created {
+    mr_id id;
+    mr_region region;
+} mr_created;
+
+typedef enum mr_peer_state { MR_PEER_STARTING = 1, MR_PEER_UP, MR_PEER_DEAD } mr_peer_state;
+
+typedef struct mr_claimed {
+    mr_id task;
+    uint64_t seq;
+} mr_claimed;
+
+typedef struct mr_peer {
+    uint32_t worker, link, node, lang;
+    int32_t pid;
+    mr_peer_state state;
+    bool dropped; /* wrote nonsense: its ring is not read again */
+    bool stalled; /* its next record waits for a copy */
+    bool retired; /* it said that it leaves: its end is no death */
+    bool died;    /* reaped; buried when its ring is empty and no copy is on its way */
+    uint32_t how;
+    int32_t code;
+    mr_link *block;
+    mr_ring_end in, out;
+    uint64_t seq;
+    uint32_t rung;
+    mr_claimed claims[MR_CLAIMS];
+    mr_parcel *box, **box_end;
+    mr_peer_wait *waits;
+    mr_lent *lent;
+    size_t n_lent, cap_lent;
+    mr_created *created;
+    size_t n_created, cap_created;
+    uint64_t *known; /* bit per function number that it was told */
+    size_t cap_known;
+    mr_id stopping; /* task whose STOPPED is awaited */
+} mr_peer;
+
+/* ------------------------------------------------------------------------------------------------------- waits -- */
+
+/* A thread of the driver that waits, or a callback.  On the waiter's stack, or (callback) on the heap. */
+typedef struct mr_waiter {
+    struct mr_waiter *next, *prev;
+    uint32_t token;
+    _Atomic bool done; /* set under the lock; a spinning leader looks without it */
+    bool leads;
+    mr_status status;
+    uint64_t value;
+    char *text;           /* of a failed request; taken by the waiter */
+    mr_bell bell;         /* of a follower */
+    void (*call)(void *arg, mr_id id);
+    void *arg;
+    mr_id id;
+} mr_waiter;
+
+/* Something that happened inside the engine and is still to be stepped: an event of its own. */
+typedef struct mr_inner {
+    struct mr_inner *next;
+    _Alignas(8) char record[];
+} mr_inner;
+
+/* A creation that found the store full: tried again when something was given back. */
+typedef struct mr_hungry {
+    struct mr_hungry *next;
+    uint32_t worker;      /* 0: a thread of the driver */
+    mr_ask ask;
+    int64_t until;
+} mr_hungry;
+
+/* A copy too large for the lock.  done runs with the lock held. */
+typedef struct mr_nodes mr_nodes;
+typedef struct mr_job {
+    struct mr_job *next;
+    const mr_place *populate; /* store of `to`; NULL: none */
+    mr_region to;
+    const void *from;
+    uint64_t len;
+    mr_status status;
+    void (*done)(mr_nodes *n, struct mr_job *job);
+    mr_id id;        /* object it reads: its value is busy */
+    mr_id carrier;   /* id of the copy in the carrier */
+    uint32_t node, worker;
+    void *arg;
+} mr_job;
+
+typedef struct mr_line {
+    struct mr_line *next;
+    int32_t pid;
+    bool is_stderr;
+    char name[120]; /* of what the worker ran */
+    size_t len;
+    char text[];
+} mr_line;
+
+/* A session-wide copy in the carrier of an object whose store is not shared. */
+typedef struct mr_carry {
+    mr_id carrier; /* id in the carrier */
+    uint64_t at;
+    uint32_t users;   /* peers that have it */
+    bool ready, orphan; /* orphan: the object was freed; goes with its last user */
+    bool hungry;        /* there was no room: tried again */
+    struct mr_missing *missing;
+    size_t n_missing, cap_missing;
+} mr_carry;
+
+/* ----------------------------------------------------------------------------------------------- the node list -- */
+
+struct mr_nodes {
+    mr_port port; /* first: a port is a node list */
+    pthread_mutex_t lock;
+    mr_config *config;
+    mr_control *control;
+    mr_actions actions;
+    int64_t origin;       /* CLOCK_MONOTONIC at the start of the run */
+    _Atomic int64_t now;  /* engine time of the present instant */
+    int64_t poll_at; /* the engine's own wish to look again (a full ring, a full store); -1: none */
+    int64_t wake_at, timer_at; /* control's wish; what the timer is set to; -1: none */
+    bool stepped;         /* an event was applied since TIME */
+    uint32_t batching;
+    bool closing;
+    int log_fd;
+
+    mr_one node[MR_NODES_MAX];
+    uint32_t n_nodes;
+    mr_place carrier;     /* self NULL: node 0's store is the carrier */
+    bool carried;         /* the carrier is a store of its own: values are copied to it */
+    mr_share share;
+    mr_loaded *store_plugin, *carrier_plugin, *sched_plugin;
+    mr_host_box *sched_host;
+    mr_table values;      /* mr_id -> mr_val */
+    mr_table payloads;    /* task -> void * (arguments) */
+    mr_table copies;      /* mr_id -> mr_carry */
+    _Atomic uint64_t next_id;
+    uint64_t next_carrier;
+
+    mr_links *links;
+    int links_fd, event_fd, epoll_fd, timer_fd;
+    mr_peer *peer[MR_LINKS_MAX];
+    uint32_t n_links;     /* 1 + highest link ever used */
+    mr_table by_worker;   /* worker -> uint32_t link */
+
+    mr_waiter waiters;    /* list head */
+    mr_waiter *leader;
+    mr_waiter *called;    /* callbacks due; run after unlocking */
+    uint32_t next_token;
+    uint32_t spin_ns, spin_fails, spin_skip;
+    mr_inner *inner, **inner_end;
+    mr_hungry *hungry;
+
+    /* jobs: own lock, so that the mover takes them without the node's */
+    pthread_mutex_t job_lock;
+    pthread_cond_t job_cond;
+    mr_job *jobs, **jobs_end;
+    pthread_t mover, progress;
+    bool has_mover, has_progress, jobs_end_asked, progress_end;
+
+    /* supervisor */
+    char *home;
+    char *const *zygote;  /* owned; NULL: no Python */
+    bool prestart;
+    int sup_fd, sup_pidfd;
+    int32_t sup_pid;
+    struct mr_sup_queue *sup_queue, **sup_queue_end; /* orders that did not fit into the socket */
+    char *attach_env, *libraries, *script_dir;
+    bool output;          /* workers' lines are collected */
+
+    pthread_mutex_t line_lock;
+    pthread_cond_t line_cond;
+    mr_line *lines, **lines_end, *line_out;
+    size_t n_lines, lines_lost;
+    uint32_t line_readers;
+    struct mr_partial *partials;
+    bool lines_closed;
+    char *scratch;        /* MR_RING_BYTES: a record out of a ring, private */
+};
+
+int64_t mr_nodes_clock(const mr_nodes *n); /* no lock: ns since the start of the run */
+
+/* Set in a forked child of a driver: the session there is dead. */
+extern _Atomic bool mr_nodes_forked;
+
+/* drive.c */
+/* Steps one event, with what it needs of values, and acts on what follows.  The record must be whole and private. */
+mr_status mr_drive_step(mr_nodes *n, const mr_record *r);
+/* Takes all records of one peer. */
+void mr_drive_drain(mr_nodes *n, mr_peer *p);
+/* Takes what lies in rings and queues, steps it, closes the instant.  `close` false: leave the instant open (batch). */
+void mr_drive_pump(mr_nodes *n, bool close);
+bool mr_drive_pending(mr_nodes *n);
+/* Queues an event of the engine's own (copied). */
+void mr_drive_inner(mr_nodes *n, const mr_record *r);
+/* Waits for w->done; leads or follows.  deadline: absolute CLOCK_MONOTONIC ns, -1.  OK, TIMEOUT, INTERRUPTED, CLOSED. */
+mr_status mr_drive_wait(mr_nodes *n, mr_waiter *w, int64_t deadline);
+void mr_drive_add(mr_nodes *n, mr_waiter *w);    /* gives it a token */
+void mr_drive_remove(mr_nodes *n, mr_waiter *w);
+mr_waiter *mr_drive_find(mr_nodes *n, uint32_t token);
+void mr_drive_wake(mr_nodes *n, mr_waiter *w, mr_status status);
+/* Before unlocking: sets the bell for who is there to hear it. */
+void mr_drive_settle(mr_nodes *n);
+/* Settles, unlocks and runs the callbacks that are due. */
+void mr_drive_unlock(mr_nodes *n);
+int64_t mr_drive_monotonic(void); /* no lock */
+
+/* actions.c */
+void mr_actions_run(mr_nodes *n);
+
+/* values.c */
+mr_val *mr_value_find(mr_nodes *n, mr_id id); /* NULL: none */
+mr_status mr_value_inline(mr_nodes *n, mr_id id, uint32_t format, uint32_t flags, const void *data, uint64_t len);
+/* The object was sealed in the store of `node`: pins it. */
+mr_status mr_value_stored(mr_nodes *n, mr_id id, uint32_t format, uint32_t flags, uint32_t node);
+mr_status mr_value_fault(mr_nodes *n, mr_id id, const mr_fault *f, const char *text);
+mr_status mr_value_alias(mr_nodes *n, mr_id id, mr_id other); /* a copy of the other's (an error) */
+const void *mr_value_bytes(const mr_val *v);
+void mr_value_free(mr_nodes *n, mr_id id);
+void mr_value_evict(mr_nodes *n, mr_id id, uint32_t node);
+void mr_value_unbusy(mr_nodes *n, mr_id id);
+void mr_values_fini(mr_nodes *n);
+mr_status mr_payload_keep(mr_nodes *n, mr_id task, const void *data, size_t len);
+const void *mr_payload_find(mr_nodes *n, mr_id task, size_t *len);
+void mr_payload_drop(mr_nodes *n, mr_id task);
+/* One object from the store of `from` to that of `to`; ends with ARRIVED or LOST. */
+void mr_value_transfer(mr_nodes *n, mr_id id, uint32_t from, uint32_t to);
+
+/* links.c */
+mr_peer *mr_peer_of(mr_nodes *n, uint32_t worker);
+mr_status mr_peer_new(mr_nodes *n, uint32_t worker, uint32_t node, uint32_t lang, mr_peer **out);
+/* Its process is reaped: drains its ring, takes everything back, tells control, frees p; later, if a copy is on its way. */
+void mr_peer_bury(mr_nodes *n, mr_peer *p);
+mr_parcel *mr_parcel_new(uint32_t kind, size_t size); /* the record's header is filled */
+void mr_peer_send(mr_nodes *n, mr_peer *p, mr_parcel *take_parcel);
+void mr_peer_flush(mr_nodes *n, mr_peer *p); /* publishes what can be published */
+mr_status mr_peer_dispatch(mr_nodes *n, mr_peer *p, mr_id task, uint32_t attempt);
+bool mr_peer_revoke(mr_nodes *n, mr_peer *p, mr_id task);
+bool mr_peer_runs(mr_peer *p, mr_id task, uint64_t *seq);
+void mr_peer_value(mr_nodes *n, mr_peer *p, mr_id id);
+void mr_peer_reply(mr_nodes *n, mr_peer *p, uint32_t kind, uint32_t token, mr_status status, uint64_t value,
+                   uint64_t value2, const void *bytes, size_t len);
+mr_status mr_peer_func(mr_nodes *n, mr_peer *p, uint32_t func);
+void mr_peer_order(mr_nodes *n, mr_peer *p, uint32_t kind, mr_id task, uint32_t attempt);
+void mr_peer_drop(mr_nodes *n, mr_peer *p, const char *what);
+
+/* carry.c: bytes in the carrier */
+void mr_carry_lend(mr_nodes *n, mr_peer *p, mr_id id, uint64_t at, uint64_t seq);
+mr_place *mr_carrier(mr_nodes *n);
+struct mr_missing { /* a dependency that waits for a copy */
+    mr_parcel *parcel;
+    mr_dep *d; /* in it */
+    uint32_t worker;
+};
+/* Fills d for value v of object id as peer p is to see it; inline ones are left to the caller (false).  `parcel` waits
+ * for the copy if one must be made; d must lie in it. */
+bool mr_carry_dep(mr_nodes *n, mr_peer *p, mr_parcel *parcel, mr_dep *d, mr_id id, mr_val *v, uint64_t seq);
+mr_status mr_carry_record(mr_nodes *n, mr_peer *p, const mr_record *r, mr_big *out);
+void mr_carry_return(mr_nodes *n, mr_peer *p, mr_id id, uint64_t at);
+void mr_carry_return_seq(mr_nodes *n, mr_peer *p, uint64_t seq);
+void mr_carry_forget(mr_nodes *n, mr_id id); /* the value is freed */
+void mr_carry_forsake(mr_nodes *n, const mr_parcel *parcel); /* the parcel goes: no copy may point to it */
+void mr_carry_retry(mr_nodes *n); /* room may have come back */
+void mr_carry_fini(mr_nodes *n);
+/* Bytes for a peer to write. */
+mr_status mr_carry_create(mr_nodes *n, mr_peer *p, mr_id id, uint64_t len, mr_created *out);
+mr_created *mr_carry_created(mr_peer *p, mr_id id);
+void mr_carry_created_end(mr_peer *p, mr_id id); /* they are somebody else's now */
+
+void mr_peer_delivered(mr_nodes *n, mr_peer *p, uint32_t token, mr_status status); /* ends a wait of the worker */
+
+/* asks.c */
+void mr_ask_take(mr_nodes *n, mr_peer *p, const mr_record *r);
+void mr_ask_retry(mr_nodes *n); /* room may have come back */
+/* A record of a peer, private and of checked size: an event or a request.  True: go on with the next. */
+bool mr_event_take(mr_nodes *n, mr_peer *p, mr_record *r);
+
+/* mover.c */
+mr_status mr_job_add(mr_nodes *n, mr_job *take_job);
+void mr_mover_stop(mr_nodes *n); /* no lock: what is queued is done first */
+
+/* spawn.c */
+mr_status mr_spawn_supervisor(mr_nodes *n, mr_err *err);
+void mr_spawn_order(mr_nodes *n, const mr_sup_msg *m); /* never blocks; starts a supervisor if there is none */
+void mr_spawn_drain(mr_nodes *n);
+bool mr_spawn_waiting(const mr_nodes *n);
+void mr_spawn_lost(mr_nodes *n); /* the supervisor is dead: proves its workers dead too */
+void mr_spawn_end(mr_nodes *n);  /* no lock: ends the supervisor and all below it, within [engine] grace */
+
+/* progress.c */
+mr_status mr_progress_start(mr_nodes *n, mr_err *err);
+void mr_progress_stop(mr_nodes *n); /* no lock */
+void mr_progress_timer(mr_nodes *n); /* sets the timer to the earlier of wake_at and poll_at, if it is set later */
+void mr_progress_poll(mr_nodes *n, int64_t ns); /* looks again in `ns` */
+void mr_progress_watch(mr_nodes *n); /* a new supervisor socket */
+
+/* state.c */
+char *mr_state_json(mr_nodes *n, const char *what, mr_status *status, mr_err *err);
+
+/* output.c */
+void mr_output_take(mr_nodes *n, uint32_t worker, int32_t pid, uint32_t stream, const char *bytes, size_t len);
+void mr_output_gone(mr_nodes *n, uint32_t worker, int32_t pid); /* what it left without a newline is a line too */
+void mr_output_close(mr_nodes *n);                 /* no lock */
+void mr_output_fini(mr_nodes *n);
+
+/* node.c */
+void mr_nodes_free(mr_nodes *n); /* no lock, no threads left */
+extern const mr_port_ops mr_node_port;
+
+#endif

@@ -1,0 +1,403 @@
+/* port.c: the embedded port: the driver's calls, straight into control under the node's lock.
+ *
+ * Every op may be called by any thread.  What may wait, waits in drive.c; what touches large memory does it unlocked.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "engine/engine.h"
+#include "engine/process/node.h"
+
+enum { FULL_LOOK_NS = 10000000 };
+static const int64_t PORT_FULL_WAIT_NS = INT64_C(2000000000);
+
+static mr_nodes *port_nodes(mr_port *p)
+{
+    return (mr_nodes *)(void *)p;
+}
+
+/* With the lock held on OK. */
+static mr_status port_enter(mr_nodes *n)
+{
+    if (atomic_load_explicit(&mr_nodes_forked, memory_order_relaxed))
+        return MR_E_FORKED;
+    pthread_mutex_lock(&n->lock);
+    if (!n->closing)
+        return MR_OK;
+    pthread_mutex_unlock(&n->lock);
+    return MR_E_CLOSED;
+}
+
+static mr_status port_why(const mr_nodes *n, mr_status status, mr_err *err)
+{
+    const char *why = mr_control_why(n->control);
+    return mr_err_set(err, status, "%s", why && *why ? why : mr_status_text(status));
+}
+
+static mr_status port_ids(mr_port *p, uint32_t count, mr_id *first)
+{
+    mr_nodes *n = port_nodes(p);
+    if (atomic_load_explicit(&mr_nodes_forked, memory_order_relaxed))
+        return MR_E_FORKED;
+    *first = atomic_fetch_add_explicit(&n->next_id, count, memory_order_relaxed);
+    return MR_OK;
+}
+
+static mr_status port_send(mr_port *p, mr_record *r, mr_err *err)
+{
+    mr_nodes *n = port_nodes(p);
+    mr_status status = port_enter(n);
+    if (status)
+        return mr_err_set(err, status, "%s", mr_status_text(status));
+    r->from = 0;
+    status = mr_drive_step(n, r);
+    if (status)
+        port_why(n, status, err);
+    mr_drive_pump(n, false);
+    mr_drive_unlock(n);
+    return status;
+}
+
+static mr_status port_call(mr_port *p, mr_record *r, mr_answer *out, mr_err *err)
+{
+    mr_nodes *n = port_nodes(p);
+    mr_waiter w = {0};
+    mr_status status = port_enter(n);
+    if (status)
+        return mr_err_set(err, status, "%s", mr_status_text(status));
+    mr_drive_add(n, &w);
+    r->from = 0;
+    r->token = w.token;
+    mr_status stepped = mr_drive_step(n, r);
+    if (stepped && !w.done) {
+        /* Refused before control could answer. */
+        const char *why = mr_control_why(n->control);
+        w.text = strdup(why && *why ? why : mr_status_text(stepped));
+        w.done = true;
+        w.status = stepped;
+    }
+    mr_drive_pump(n, false);
+    status = mr_drive_wait(n, &w, -1);
+    mr_drive_remove(n, &w);
+    mr_drive_unlock(n);
+    if (status) {
+        free(w.text);
+        return mr_err_set(err, status, "%s", mr_status_text(status));
+    }
+    *out = (mr_answer){.status = w.status, .value = w.value, .value2 = w.id, .text = w.text};
+    return MR_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------ waiting -- */
+
+static size_t wait_look(mr_nodes *n, const mr_id *ids, size_t count, size_t need, bool *settled)
+{
+    size_t ready = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool is = mr_control_settled(n->control, ids[i]);
+        ready += is;
+        if (settled)
+            settled[i] = is;
+        else if (ready >= need)
+            break;
+    }
+    return ready;
+}
+
+static bool wait_early(mr_nodes *n, const mr_id *ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        mr_object_state state = mr_control_object(n->control, ids[i]).state;
+        if (state == MR_OBJ_ERROR || state == MR_OBJ_LOST || state == MR_OBJ_FREED)
+            return true;
+    }
+    return false;
+}
+
+static mr_record *wait_record(const mr_id *ids, size_t count, size_t need, uint32_t flags)
+{
+    size_t size = mr_record_total(sizeof(mr_ev_blocked), (uint32_t)count, 0);
+    mr_ev_blocked *b = malloc(size);
+    if (!b)
+        return NULL;
+    *b = (mr_ev_blocked){.h = {.size = (uint32_t)size, .kind = MR_EV_BLOCKED, .version = MR_RECORD_VERSION}};
+    b->h.n_ids = (uint32_t)count;
+    b->need = (uint32_t)need;
+    b->flags = flags;
+    memcpy(b + 1, ids, count * sizeof(*ids));
+    return &b->h;
+}
+
+/* Registers the wait with control and sleeps. */
+static mr_status wait_blocked(mr_nodes *n, mr_record *record, int64_t deadline, mr_err *err)
+{
+    mr_waiter w = {0};
+    mr_drive_add(n, &w);
+    record->token = w.token;
+    mr_status status = mr_drive_step(n, record);
+    if (status) {
+        port_why(n, status, err);
+        mr_drive_remove(n, &w);
+        return status;
+    }
+    status = mr_drive_wait(n, &w, deadline);
+    if (!w.done) {
+        mr_ev_token gone = {.h = {.size = sizeof(gone), .kind = MR_EV_UNBLOCKED, .version = MR_RECORD_VERSION}};
+        gone.h.token = w.token;
+        if (mr_drive_step(n, &gone.h))
+            mr_log(MR_LOG_DEBUG, "engine", "a wait had ended already");
+    } else {
+        status = w.status;
+        if (status)
+            mr_err_set(err, status, "%s", mr_status_text(status));
+    }
+    mr_drive_remove(n, &w);
+    free(w.text);
+    return status;
+}
+
+static mr_status port_wait(mr_port *p, const mr_id *ids, size_t count, size_t need, uint32_t flags, int64_t deadline,
+                           bool values, bool *settled, mr_err *err)
+{
+    (void)values; /* they are here already */
+    mr_nodes *n = port_nodes(p);
+    if (count > UINT32_MAX / sizeof(mr_id) / 2)
+        return mr_err_set(err, MR_E_INVAL, "a wait for %zu objects", count);
+    mr_status status = port_enter(n);
+    if (status)
+        return mr_err_set(err, status, "%s", mr_status_text(status));
+    mr_drive_pump(n, true);
+    size_t ready = wait_look(n, ids, count, need, NULL);
+    bool enough = ready >= need || ((flags & MR_WAIT_EARLY) && wait_early(n, ids, count));
+    if (!enough && deadline == 0) {
+        status = MR_E_TIMEOUT;
+    } else if (!enough) {
+        mr_record *record = wait_record(ids, count, need, flags & MR_WAIT_EARLY);
+        status = record ? wait_blocked(n, record, deadline, err) : MR_E_NOMEM;
+        free(record);
+    }
+    if (settled)
+        wait_look(n, ids, count, need, settled);
+    mr_drive_unlock(n);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------------- values -- */
+
+static mr_status port_value(mr_port *p, mr_id id, mr_value *out)
+{
+    mr_nodes *n = port_nodes(p);
+    mr_status status = port_enter(n);
+    if (status)
+        return status;
+    const mr_val *v = mr_value_find(n, id);
+    if (v) {
+        *out = (mr_value){.id = id, .error = v->flags & MR_VALUE_ERROR, .format = v->format, .len = v->len};
+        out->data = mr_value_bytes(v);
+    } else {
+        switch (mr_control_object(n->control, id).state) {
+        case MR_OBJ_PENDING:
+            status = MR_E_TIMEOUT;
+            break;
+        case MR_OBJ_FREED:
+            status = MR_E_FREED;
+            break;
+        case MR_OBJ_NONE:
+            status = MR_E_NOTFOUND;
+            break;
+        default:
+            status = MR_E_LOST;
+        }
+    }
+    pthread_mutex_unlock(&n->lock);
+    return status;
+}
+
+/* Room may come: processes are asked to give back what they no longer use, and tasks end. */
+static mr_status create_wait(mr_nodes *n, mr_place *s, mr_id id, uint64_t len, mr_region *region)
+{
+    int64_t until = mr_drive_monotonic() + PORT_FULL_WAIT_NS;
+    mr_status status = MR_E_FULL;
+    mr_ev_place full = {.h = {.size = sizeof(full), .kind = MR_EV_STORE_FULL, .version = MR_RECORD_VERSION}};
+    full.size = len;
+    mr_drive_inner(n, &full.h);
+    while (status == MR_E_FULL && mr_drive_monotonic() < until) {
+        mr_waiter w = {0};
+        mr_drive_add(n, &w);
+        mr_status waited = mr_drive_wait(n, &w, mr_drive_monotonic() + FULL_LOOK_NS);
+        mr_drive_remove(n, &w);
+        if (waited == MR_E_CLOSED || waited == MR_E_INTERRUPTED)
+            return waited;
+        status = s->ops->create(s->self, id, len, region);
+    }
+    return status;
+}
+
+static mr_status port_create(mr_port *p, mr_id id, uint64_t len, void **data, uint32_t *node, mr_err *err)
+{
+    mr_nodes *n = port_nodes(p);
+    mr_status status = port_enter(n);
+    if (status)
+        return mr_err_set(err, status, "%s", mr_status_text(status));
+    mr_place *s = &n->node[0].store;
+    mr_region region;
+    status = s->ops->create(s->self, id, len, &region);
+    if (status == MR_E_FULL)
+        status = create_wait(n, s, id, len, &region);
+    mr_store_stats stats = {0};
+    if (status && s->ops->stats)
+        s->ops->stats(s->self, &stats);
+    mr_drive_unlock(n);
+    if (status)
+        return mr_err_set(err, status, "an object of %llu bytes: %s (capacity %llu, used %llu; see [store] capacity)",
+                          (unsigned long long)len, mr_status_text(status), (unsigned long long)stats.capacity,
+                          (unsigned long long)stats.used);
+    if (len && s->ops->populate && (status = s->ops->populate(s->self, &region)) != MR_OK) {
+        pthread_mutex_lock(&n->lock);
+        mr_status aborted = s->ops->abort(s->self, id);
+        mr_drive_unlock(n);
+        return mr_err_set(err, status, "memory for an object of %llu bytes: %s%s", (unsigned long long)len,
+                          mr_status_text(status), aborted ? " (and its place was not given back)" : "");
+    }
+    *data = region.data;
+    *node = 0;
+    return MR_OK;
+}
+
+static void port_abort(mr_port *p, mr_id id)
+{
+    mr_nodes *n = port_nodes(p);
+    if (port_enter(n))
+        return;
+    mr_place *s = &n->node[0].store;
+    if (s->ops->abort(s->self, id))
+        mr_log(MR_LOG_DEBUG, "engine", "abort of object %llx: it was not being written", (unsigned long long)id);
+    mr_drive_unlock(n);
+}
+
+static void port_forget(mr_port *p, mr_id id)
+{
+    (void)p;
+    (void)id; /* values are the node's own */
+}
+
+static mr_status port_on_ready(mr_port *p, mr_id id, void (*done)(void *arg, mr_id id), void *arg)
+{
+    mr_nodes *n = port_nodes(p);
+    mr_waiter *w = aligned_alloc(_Alignof(mr_waiter), sizeof(*w));
+    mr_record *record = wait_record(&id, 1, 1, 0);
+    if (w)
+        memset(w, 0, sizeof(*w));
+    mr_status status = w && record ? port_enter(n) : MR_E_NOMEM;
+    if (status)
+        goto out;
+    mr_drive_pump(n, false);
+    if (mr_control_settled(n->control, id)) {
+        mr_drive_unlock(n);
+        done(arg, id);
+        goto out;
+    }
+    mr_drive_add(n, w);
+    w->call = done;
+    w->arg = arg;
+    w->id = id;
+    record->token = w->token;
+    status = mr_drive_step(n, record);
+    if (status)
+        mr_drive_remove(n, w);
+    else
+        w = NULL; /* its own: freed when it was called, or at close */
+    mr_drive_unlock(n);
+out:
+    free(w);
+    free(record);
+    return status;
+}
+
+static mr_status port_state(mr_port *p, const char *what, char **json, mr_err *err)
+{
+    mr_nodes *n = port_nodes(p);
+    mr_status status = port_enter(n);
+    if (status)
+        return mr_err_set(err, status, "%s", mr_status_text(status));
+    mr_drive_pump(n, false);
+    char *text = mr_state_json(n, what, &status, err);
+    mr_drive_unlock(n);
+    if (!status)
+        *json = text;
+    return status;
+}
+
+static const mr_define *port_func(mr_port *p, uint32_t func)
+{
+    mr_nodes *n = port_nodes(p);
+    if (port_enter(n))
+        return NULL;
+    const mr_define *def = mr_control_func(n->control, func);
+    pthread_mutex_unlock(&n->lock);
+    return def;
+}
+
+static void port_batch(mr_port *p, bool begin)
+{
+    mr_nodes *n = port_nodes(p);
+    if (port_enter(n))
+        return;
+    if (begin)
+        n->batching++;
+    else if (n->batching)
+        n->batching--;
+    if (!n->batching)
+        mr_drive_pump(n, true);
+    mr_drive_unlock(n);
+}
+
+/* --------------------------------------------------------------------------------------------------------- end -- */
+
+static void port_stop(mr_port *p)
+{
+    mr_nodes *n = port_nodes(p);
+    if (atomic_load_explicit(&mr_nodes_forked, memory_order_relaxed))
+        return;
+    pthread_mutex_lock(&n->lock);
+    if (!n->closing) {
+        n->closing = true;
+        atomic_store(&n->links->page.closing, 1);
+        for (mr_waiter *w = n->waiters.next, *next; w != &n->waiters; w = next) {
+            next = w->next;
+            mr_drive_wake(n, w, MR_E_CLOSED);
+        }
+    }
+    mr_drive_unlock(n);
+    mr_output_close(n);
+}
+
+static void port_close(mr_port *p)
+{
+    mr_nodes *n = port_nodes(p);
+    if (atomic_load_explicit(&mr_nodes_forked, memory_order_relaxed))
+        return; /* a forked child owns nothing of it: no thread, no process, and its memory goes with it */
+    port_stop(p);
+    mr_spawn_end(n);
+    mr_mover_stop(n);
+    mr_progress_stop(n);
+    mr_nodes_free(n);
+}
+
+const mr_port_ops mr_node_port = {
+    .ids = port_ids,
+    .send = port_send,
+    .call = port_call,
+    .wait = port_wait,
+    .value = port_value,
+    .create = port_create,
+    .abort = port_abort,
+    .forget = port_forget,
+    .on_ready = port_on_ready,
+    .state = port_state,
+    .func = port_func,
+    .batch = port_batch,
+    .close = port_close,
+    .stop = port_stop,
+};

@@ -1,0 +1,298 @@
+/* main.c: the program miniray-sim: one workload, one policy, one run in virtual time.
+ *
+ * Puts together what the other files own: config, plugin, workload, simulation, report.  Exit: 0 done, 2 something in
+ * what it was given is wrong (usage, config, plugin, policy file, workload), 3 the simulator's own fault, 4 the run can
+ * not end (stuck).  A policy that was ejected is not an error: the report says "degraded". */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/config.h"
+#include "base/log.h"
+#include "engine/sim/json.h"
+#include "engine/sim/report.h"
+#include "plugin/loader.h"
+
+extern char **environ;
+
+enum { EXIT_DONE = 0, EXIT_GIVEN = 2, EXIT_OURS = 3, EXIT_STUCK = 4 };
+
+typedef struct options {
+    const char *workload, *config, *trace, *json, *format;
+    bool check, nodes, cpus, quiet, bandwidth, latency;
+    const char *own; /* folder of the package's plugins */
+} options;
+
+static const char usage[] =
+    "usage: miniray-sim --workload FILE [options]\n"
+    "  --workload FILE        tasks, as JSONL or WfFormat JSON\n"
+    "  --format F             auto, jsonl or wfformat (auto)\n"
+    "  --config FILE          settings (INI)\n"
+    "  --sched NAME           scheduler plugin: a name or the path of a .so\n"
+    "  --policy FILE.lua      policy written in Lua\n"
+    "  --set SECTION.KEY=V    any other setting, for example sched.sched-locality.delay=10ms\n"
+    "  --nodes N --cpus M     N nodes of M CPUs in place of the workload's platform\n"
+    "  --know K               what the policy knows of durations: nothing, learned, stated, noisy:S, exact\n"
+    "  --reveal R             whole, or unfold: tasks appear as their parents end\n"
+    "  --seed S               seed of the noise and of the policy's random numbers\n"
+    "  --trace FILE           writes one JSON line per task\n"
+    "  --json FILE            writes the summary ('-': to the output)\n"
+    "  --plugins DIR          where the package's own plugins lie\n"
+    "  --check                recounts all of control's invariants at every instant\n"
+    "  --quiet                prints nothing but errors\n";
+
+static mr_status set(mr_config *c, const char *section, const char *key, const char *value, const char *where, mr_err *err)
+{
+    return mr_config_set(c, section, key, value, where, err);
+}
+
+/* "sched.sched-fifo.key=value": the key is behind the last point before the '='. */
+static mr_status set_any(mr_config *c, char *text, mr_err *err)
+{
+    char *equals = strchr(text, '=');
+    if (equals)
+        *equals = '\0';
+    char *dot = strrchr(text, '.');
+    if (!equals || !dot)
+        return mr_err_set(err, MR_E_INVAL, "--set %s: expected SECTION.KEY=VALUE", text);
+    *dot = '\0';
+    return set(c, text, dot + 1, equals + 1, "--set", err);
+}
+
+static const struct option long_options[] = {
+    {"workload", 1, NULL, 'w'}, {"format", 1, NULL, 'f'},  {"config", 1, NULL, 'c'}, {"sched", 1, NULL, 's'},
+    {"policy", 1, NULL, 'p'},   {"set", 1, NULL, 'S'},     {"nodes", 1, NULL, 'n'},  {"cpus", 1, NULL, 'm'},
+    {"know", 1, NULL, 'k'},     {"reveal", 1, NULL, 'r'},  {"seed", 1, NULL, 'x'},   {"trace", 1, NULL, 't'},
+    {"json", 1, NULL, 'j'},     {"plugins", 1, NULL, 'P'}, {"check", 0, NULL, 'C'},  {"quiet", 0, NULL, 'q'},
+    {"help", 0, NULL, 'h'},     {NULL, 0, NULL, 0},
+};
+
+/* Twice over the arguments: the file first (--config), what is said by call on top. */
+static mr_status read_options(int argc, char **argv, mr_config *c, options *o, mr_err *err)
+{
+    int letter;
+    mr_status status = MR_OK;
+    optind = 1;
+    while ((letter = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+        if (letter == 'c')
+            o->config = optarg;
+        else if (letter == '?')
+            return mr_err_set(err, MR_E_INVAL, "%s", usage);
+        else if (letter == 'h')
+            return fputs(usage, stdout), exit(EXIT_DONE), MR_OK;
+    if (optind < argc)
+        return mr_err_set(err, MR_E_INVAL, "unexpected argument \"%s\"\n%s", argv[optind], usage);
+    if (o->config)
+        status = mr_config_read(c, o->config, err);
+    if (!status)
+        status = mr_config_env(c, environ, err);
+    optind = 1;
+    while (!status && (letter = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        switch (letter) {
+        case 'w': o->workload = optarg; break;
+        case 'f': o->format = optarg; break;
+        case 't': o->trace = optarg; break;
+        case 'j': o->json = optarg; break;
+        case 'P': o->own = optarg; break;
+        case 'C': o->check = true; break;
+        case 'q': o->quiet = true; break;
+        case 's': status = set(c, "sched", "plugin", optarg, "--sched", err); break;
+        case 'p': status = set(c, "sched", "policy", optarg, "--policy", err); break;
+        case 'k': status = set(c, "sched", "know", optarg, "--know", err); break;
+        case 'r': status = set(c, "sched", "reveal", optarg, "--reveal", err); break;
+        case 'x': status = set(c, "sched", "seed", optarg, "--seed", err); break;
+        case 'S': status = set_any(c, optarg, err); break;
+        case 'n': o->nodes = true; status = set(c, "sim", "nodes", optarg, "--nodes", err); break;
+        case 'm': o->cpus = true; status = set(c, "node", "cpus", optarg, "--cpus", err); break;
+        default: break;
+        }
+    }
+    if (!status && !o->workload)
+        return mr_err_set(err, MR_E_INVAL, "--workload is missing\n%s", usage);
+    return status;
+}
+
+static bool was_set(const mr_config *c, const char *section, const char *key)
+{
+    const mr_setting *s;
+    for (size_t i = 0; (s = mr_config_at(c, i)); i++)
+        if (strcmp(s->section, section) == 0 && strcmp(s->key, key) == 0)
+            return s->source != MR_FROM_DEFAULT;
+    return false;
+}
+
+/* What was said by call, environment or file stands above the platform that the workload brings. */
+static mr_status choose_platform(const mr_config *c, mr_workload *w, mr_err *err)
+{
+    mr_platform *p = &w->platform;
+    mr_status status = MR_OK;
+    bool cpus = was_set(c, "node", "cpus");
+    if (was_set(c, "sim", "nodes") || cpus || p->n_nodes == 0) {
+        mr_platform own;
+        mr_platform_init(&own);
+        own.bandwidth = p->bandwidth;
+        own.latency = p->latency;
+        own.parallel = p->parallel;
+        if (w->n_by_class)
+            return mr_err_set(err, MR_E_CONFIG, "%s: durations are given by class of node, so --nodes and --cpus can not replace its platform",
+                              w->path);
+        status = mr_platform_uniform(&own, (uint32_t)mr_config_int(c, "sim", "nodes"), cpus ? mr_config_double(c, "node", "cpus") : 4, err);
+        mr_platform_fini(p);
+        *p = own;
+    }
+    if (was_set(c, "sim", "bandwidth"))
+        p->bandwidth = (uint64_t)mr_config_int(c, "sim", "bandwidth");
+    if (was_set(c, "sim", "latency"))
+        p->latency = mr_config_int(c, "sim", "latency");
+    return status;
+}
+
+static void configure(const mr_config *c, const options *o, mr_sim_conf *conf)
+{
+    const char *know = mr_config_text(c, "sched", "know");
+    mr_sim_conf_init(conf);
+    conf->know = strcmp(know, "nothing") == 0  ? MR_SIM_NOTHING
+                 : strcmp(know, "stated") == 0 ? MR_SIM_STATED
+                 : strcmp(know, "exact") == 0  ? MR_SIM_EXACT
+                 : strncmp(know, "noisy:", 6) == 0 ? MR_SIM_NOISY
+                                                   : MR_SIM_LEARNED;
+    if (conf->know == MR_SIM_NOISY)
+        conf->sigma = strtod(know + 6, NULL);
+    conf->unfold = strcmp(mr_config_text(c, "sched", "reveal"), "unfold") == 0;
+    conf->seed = (uint64_t)mr_config_int(c, "sched", "seed");
+    conf->max_hold = mr_config_int(c, "sched", "max_hold");
+    conf->dispatch = mr_config_int(c, "sim", "dispatch_us") * 1000;
+    conf->change = mr_config_int(c, "sim", "switch_us") * 1000;
+    if (was_set(c, "sim", "max_time"))
+        conf->max_time = mr_config_int(c, "sim", "max_time");
+    conf->check = o->check;
+}
+
+static int64_t host_now(void *sim)
+{
+    return mr_sim_now(sim);
+}
+
+/* The name a report shows: of a Lua policy its file, without folder and ending. */
+static void policy_name(const mr_config *c, const mr_plugin *plugin, char *out, size_t n)
+{
+    const char *path = mr_config_text(c, "sched", "policy"), *slash = path ? strrchr(path, '/') : NULL;
+    snprintf(out, n, "%s", path ? (slash ? slash + 1 : path) : plugin->name);
+    char *dot = path ? strrchr(out, '.') : NULL;
+    if (dot && dot != out)
+        *dot = '\0';
+}
+
+static int write_results(const options *o, const mr_workload *w, const mr_sim *s, const mr_sim_conf *conf, const char *know, mr_err *err)
+{
+    mr_sim_report r;
+    mr_status status = mr_report_verify(w, &w->platform, s, err);
+    if (status)
+        return EXIT_OURS;
+    if (mr_report_make(w, &w->platform, s, conf, know, &r, err))
+        return EXIT_OURS;
+    if (o->trace && mr_report_trace(w, &w->platform, s, o->trace, err))
+        return EXIT_GIVEN;
+    char *json = mr_report_json(w, &w->platform, &r, conf);
+    if (!json)
+        return mr_err_set(err, MR_E_NOMEM, "out of memory"), EXIT_OURS;
+    if (o->json) {
+        FILE *f = strcmp(o->json, "-") == 0 ? stdout : fopen(o->json, "w");
+        bool ok = f && fprintf(f, "%s\n", json) > 0;
+        ok = f && (f == stdout ? fflush(f) : fclose(f)) == 0 && ok;
+        if (!ok) {
+            free(json);
+            return mr_err_set(err, MR_E_IO, "--json %s: can not be written", o->json), EXIT_GIVEN;
+        }
+    }
+    free(json);
+    if (r.ejected)
+        fprintf(stderr, "miniray-sim: the policy %s was ejected, the run went on as FIFO: %s\n", r.policy, r.ejected);
+    if (!o->quiet && !(o->json && strcmp(o->json, "-") == 0)) {
+        printf("policy        %s%s\n", r.policy, r.ejected ? " (ejected: degraded to FIFO)" : "");
+        printf("tasks         %u on %u nodes, knows %s, graph revealed %s, seed %llu\n", r.tasks, w->platform.n_nodes, r.know,
+               r.unfold ? "as it unfolds" : "whole", (unsigned long long)r.seed);
+        printf("makespan      %.6f s (lower bounds: critical path %.6f s, area %.6f s; gap %.1f%%)\n", (double)r.makespan / 1e9,
+               (double)(r.bounds.critical_path - r.begin) / 1e9, (double)(r.bounds.area - r.begin) / 1e9, r.gap * 100);
+        printf("flow time     mean %.6f s, p50 %.6f s, p99 %.6f s\n", r.flow_mean, r.flow_p50, r.flow_p99);
+        printf("utilisation   %.1f%%\n", r.utilisation * 100);
+        printf("moved         %llu bytes in %llu copies\n", (unsigned long long)r.stats.moved_bytes, (unsigned long long)r.stats.transfers);
+        printf("held          %.6f slot-seconds\n", (double)r.stats.held / 1e9);
+        printf("digest        %016llx\n", (unsigned long long)r.digest);
+    }
+    return EXIT_DONE;
+}
+
+static mr_status load_policy(mr_config *c, const options *o, mr_loaded **out, mr_err *err)
+{
+    const char *name = mr_config_text(c, "sched", "plugin"), *policy = mr_config_text(c, "sched", "policy");
+    if (policy && !was_set(c, "sched", "plugin"))
+        name = "sched-lua";
+    mr_status status = mr_plugin_load(out, name, MR_KIND_SCHED, c, o->own, err);
+    if (!status && policy && strcmp((*out)->plugin->name, "sched-lua") == 0)
+        status = mr_config_set(c, "sched.sched-lua", "policy", policy, "[sched] policy", err);
+    if (!status)
+        status = mr_config_check_plugin(c, (*out)->plugin, err);
+    return status;
+}
+
+static int run(mr_config *c, const options *o, mr_err *err)
+{
+    int code = EXIT_GIVEN;
+    mr_workload *w = NULL;
+    mr_loaded *plugin = NULL;
+    mr_host_box *host = NULL;
+    mr_sim *s = NULL;
+    mr_sim_conf conf;
+    char name[64];
+    mr_wl_format format = !o->format || strcmp(o->format, "auto") == 0 ? MR_WL_AUTO
+                          : strcmp(o->format, "jsonl") == 0            ? MR_WL_JSONL
+                                                                       : MR_WL_WFFORMAT;
+    if (format == MR_WL_WFFORMAT && strcmp(o->format, "wfformat") != 0)
+        return mr_err_set(err, MR_E_INVAL, "--format %s: must be auto, jsonl or wfformat", o->format), EXIT_GIVEN;
+    if (load_policy(c, o, &plugin, err) || mr_workload_read(&w, o->workload, format, err) || choose_platform(c, w, err))
+        goto end;
+    configure(c, o, &conf);
+    if (mr_sim_new(&s, w, &w->platform, &conf, err)) {
+        code = err->status == MR_E_UNSCHEDULABLE || err->status == MR_E_CONFIG ? EXIT_GIVEN : EXIT_OURS;
+        goto end;
+    }
+    policy_name(c, plugin->plugin, name, sizeof name);
+    if (mr_host_new(&host, plugin->plugin, c, host_now, s)) {
+        mr_err_set(err, MR_E_NOMEM, "out of memory");
+        goto end;
+    }
+    if (mr_sim_policy(s, name, &plugin->ops.sched, mr_host_table(host), err))
+        goto end;
+    mr_status status = mr_sim_run(s, err);
+    if (status) {
+        code = status == MR_E_DEADLOCK || status == MR_E_TIMEOUT ? EXIT_STUCK : EXIT_OURS;
+        goto end;
+    }
+    code = write_results(o, w, s, &conf, mr_config_text(c, "sched", "know"), err);
+end:
+    mr_sim_free(s);
+    mr_host_free(host);
+    mr_plugin_unload(plugin);
+    mr_workload_free(w);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    options o = {.own = NULL};
+    mr_err err = {0};
+    mr_config *c = NULL;
+    int code = EXIT_GIVEN;
+    if (mr_config_new(&c)) {
+        fprintf(stderr, "miniray-sim: out of memory\n");
+        return EXIT_OURS;
+    }
+    if (!read_options(argc, argv, c, &o, &err))
+        code = run(c, &o, &err);
+    if (code != EXIT_DONE)
+        fprintf(stderr, "miniray-sim: %s\n", err.text);
+    mr_config_free(c);
+    return code;
+}

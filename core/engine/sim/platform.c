@@ -1,0 +1,243 @@
+/* platform.c: reads and makes the machines of a simulated run.  Knows no task and no time.  No lock: plain data. */
+#include "engine/sim/platform.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "engine/sim/json.h"
+
+void mr_platform_init(mr_platform *p)
+{
+    memset(p, 0, sizeof *p);
+    p->bandwidth = 1000000000;
+    p->latency = 100000;
+}
+
+void mr_platform_fini(mr_platform *p)
+{
+    for (uint32_t i = 0; i < p->n_nodes; i++)
+        free(p->nodes[i].amounts);
+    free(p->nodes);
+    mr_platform_init(p);
+}
+
+uint32_t mr_platform_class(const mr_platform *p, const char *name)
+{
+    for (uint32_t i = 0; i < p->n_classes; i++)
+        if (strcmp(p->classes[i], name) == 0)
+            return i;
+    return MR_PLATFORM_CLASSES;
+}
+
+int64_t mr_platform_amount(const mr_platform_node *n, const char *resource)
+{
+    for (uint32_t i = 0; i < n->n_amounts; i++)
+        if (strcmp(n->amounts[i].name, resource) == 0)
+            return n->amounts[i].amount;
+    return 0;
+}
+
+/* One node being described: `count` copies of it are added at the end. */
+typedef struct draft {
+    const char *name, *cls;
+    uint64_t count;
+    bool counted;
+    double speed;
+    mr_named amounts[MR_RES_MAX];
+    uint32_t n;
+} draft;
+
+static mr_status add_amount(const mr_json_at *at, const char *field, draft *d, const char *name, int64_t amount)
+{
+    if (d->n == MR_RES_MAX)
+        return mr_json_fail(at, field, "more than %d resources", MR_RES_MAX);
+    if (strlen(name) >= sizeof d->amounts[0].name)
+        return mr_json_fail(at, field, "the name \"%.60s\" is too long", name);
+    snprintf(d->amounts[d->n].name, sizeof d->amounts[0].name, "%s", name);
+    d->amounts[d->n++].amount = amount;
+    return MR_OK;
+}
+
+static mr_status read_units(const mr_json_at *at, const char *field, const cJSON *v, draft *d, const char *name, double unit)
+{
+    double x = 0;
+    mr_status status = mr_json_number(at, field, v, 0, 1e12, &x);
+    if (status)
+        return status;
+    return add_amount(at, field, d, name, (int64_t)(x * unit + 0.5));
+}
+
+static mr_status read_cpus(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return read_units(at, field, v, into, "CPU", MR_RES_UNIT);
+}
+
+static mr_status read_gpus(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return read_units(at, field, v, into, "GPU", MR_RES_UNIT);
+}
+
+static mr_status read_memory(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    uint64_t bytes = 0;
+    mr_status status = mr_json_count(at, field, v, &bytes);
+    return status ? status : add_amount(at, field, into, "memory", (int64_t)bytes);
+}
+
+static mr_status read_resources(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    if (!cJSON_IsObject(v))
+        return mr_json_fail(at, field, "expected an object of names and amounts");
+    for (const cJSON *one = v->child; one; one = one->next) {
+        mr_status status = read_units(at, field, one, into, one->string, MR_RES_UNIT);
+        if (status)
+            return status;
+    }
+    return MR_OK;
+}
+
+static mr_status read_name(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return mr_json_text(at, field, v, 50, &((draft *)into)->name);
+}
+
+static mr_status read_class(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return mr_json_text(at, field, v, 31, &((draft *)into)->cls);
+}
+
+static mr_status read_speed(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return mr_json_number(at, field, v, 1e-6, 1e6, &((draft *)into)->speed);
+}
+
+static mr_status read_node_count(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    draft *d = into;
+    d->counted = true;
+    mr_status status = mr_json_count(at, field, v, &d->count);
+    if (!status && (d->count < 1 || d->count > MR_PLATFORM_NODES))
+        return mr_json_fail(at, field, "must be from 1 to %d", MR_PLATFORM_NODES);
+    return status;
+}
+
+static const mr_json_field node_fields[] = {
+    {"name", read_name},     {"count", read_node_count},      {"cpus", read_cpus},   {"gpus", read_gpus},
+    {"memory", read_memory}, {"resources", read_resources}, {"speed", read_speed}, {"class", read_class},
+};
+
+static mr_status add_node(const mr_json_at *at, mr_platform *p, const draft *d, const char *name, uint32_t cls)
+{
+    if (p->n_nodes == MR_PLATFORM_NODES)
+        return mr_json_fail(at, "nodes", "more than %d nodes", MR_PLATFORM_NODES);
+    if (p->n_nodes == p->cap_nodes) {
+        uint32_t cap = p->cap_nodes ? p->cap_nodes * 2 : 16;
+        mr_platform_node *nodes = realloc(p->nodes, cap * sizeof *nodes);
+        if (!nodes)
+            return mr_err_set(at->err, MR_E_NOMEM, "out of memory");
+        p->nodes = nodes;
+        p->cap_nodes = cap;
+    }
+    mr_platform_node *n = &p->nodes[p->n_nodes];
+    *n = (mr_platform_node){.cls = cls, .speed = d->speed, .n_amounts = d->n};
+    snprintf(n->name, sizeof n->name, "%s", name);
+    n->amounts = malloc((d->n ? d->n : 1) * sizeof *n->amounts);
+    if (!n->amounts)
+        return mr_err_set(at->err, MR_E_NOMEM, "out of memory");
+    memcpy(n->amounts, d->amounts, d->n * sizeof *n->amounts);
+    p->n_nodes++;
+    return MR_OK;
+}
+
+static mr_status add_draft(const mr_json_at *at, mr_platform *p, const draft *d)
+{
+    uint32_t cls = mr_platform_class(p, d->cls);
+    if (cls == MR_PLATFORM_CLASSES) {
+        if (p->n_classes == MR_PLATFORM_CLASSES)
+            return mr_json_fail(at, "class", "more than %d classes", MR_PLATFORM_CLASSES);
+        cls = p->n_classes++;
+        snprintf(p->classes[cls], sizeof p->classes[cls], "%s", d->cls);
+    }
+    for (uint64_t i = 0; i < d->count; i++) {
+        char name[64];
+        if (d->counted)
+            snprintf(name, sizeof name, "%.50s%u", d->name ? d->name : "node", (unsigned)i);
+        else if (d->name)
+            snprintf(name, sizeof name, "%.50s", d->name);
+        else
+            snprintf(name, sizeof name, "node%u", p->n_nodes);
+        mr_status status = add_node(at, p, d, name, cls);
+        if (status)
+            return status;
+    }
+    return MR_OK;
+}
+
+static mr_status read_nodes(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    if (!cJSON_IsArray(v) || !v->child)
+        return mr_json_fail(at, field, "expected a list of at least one node");
+    for (const cJSON *one = v->child; one; one = one->next) {
+        draft d = {.cls = "default", .count = 1, .speed = 1};
+        mr_status status = mr_json_read(at, one, node_fields, sizeof node_fields / sizeof *node_fields, &d);
+        if (!status && !cJSON_HasObjectItem(one, "cpus"))
+            status = add_amount(at, "cpus", &d, "CPU", MR_RES_UNIT);
+        if (!status)
+            status = add_draft(at, into, &d);
+        if (status)
+            return status;
+    }
+    return MR_OK;
+}
+
+static mr_status read_bandwidth(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    double x = 0;
+    mr_status status = mr_json_number(at, field, v, 1, 1e15, &x);
+    if (!status)
+        ((mr_platform *)into)->bandwidth = (uint64_t)x;
+    return status;
+}
+
+static mr_status read_latency(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return mr_json_seconds(at, field, v, &((mr_platform *)into)->latency);
+}
+
+static mr_status read_links(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    const char *text;
+    mr_status status = mr_json_text(at, field, v, 16, &text);
+    if (status)
+        return status;
+    if (strcmp(text, "serial") != 0 && strcmp(text, "parallel") != 0)
+        return mr_json_fail(at, field, "must be \"serial\" or \"parallel\", got \"%s\"", text);
+    ((mr_platform *)into)->parallel = *text == 'p';
+    return MR_OK;
+}
+
+static const mr_json_field platform_fields[] = {
+    {"nodes", read_nodes},
+    {"bandwidth", read_bandwidth},
+    {"latency", read_latency},
+    {"links", read_links},
+};
+
+mr_status mr_platform_read(mr_platform *p, const cJSON *json, const char *where, mr_err *err)
+{
+    mr_json_at at = {where, 0, err};
+    return mr_json_read(&at, json, platform_fields, sizeof platform_fields / sizeof *platform_fields, p);
+}
+
+mr_status mr_platform_uniform(mr_platform *p, uint32_t n, double cpus, mr_err *err)
+{
+    mr_json_at at = {"--nodes", 0, err};
+    if (!isfinite(cpus) || cpus < 0 || cpus > 1e9)
+        return mr_err_set(err, MR_E_INVAL, "--cpus: %g is out of range", cpus);
+    draft d = {.cls = "default", .count = n, .counted = true, .speed = 1};
+    mr_status status = add_amount(&at, NULL, &d, "CPU", (int64_t)(cpus * MR_RES_UNIT + 0.5));
+    return status ? status : add_draft(&at, p, &d);
+}

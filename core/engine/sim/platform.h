@@ -1,0 +1,49 @@
+/* platform.h: the machines of a simulated run: nodes with their pools and speeds, and the links between them.
+ *
+ * Read from the "platform" object of a workload, or made from --nodes and --cpus.  Plain data, owned by who inits it;
+ * read-only once the run starts.
+ */
+#ifndef MR_ENGINE_SIM_PLATFORM_H
+#define MR_ENGINE_SIM_PLATFORM_H
+
+#include <stdbool.h>
+
+#include <cjson/cJSON.h>
+
+#include "control/record.h"
+
+enum { MR_PLATFORM_NODES = 65535, MR_PLATFORM_CLASSES = 64 };
+
+typedef struct mr_platform_node {
+    char name[64];
+    uint32_t cls;      /* index in mr_platform.classes */
+    double speed;      /* a duration of 1 s takes 1 / speed s here, unless it is given by class */
+    uint32_t n_amounts;
+    mr_named *amounts; /* owned; nodes made by one "count" have their own copies */
+} mr_platform_node;
+
+typedef struct mr_platform {
+    mr_platform_node *nodes;
+    uint32_t n_nodes, cap_nodes;
+    char classes[MR_PLATFORM_CLASSES][32];
+    uint32_t n_classes;
+    uint64_t bandwidth; /* bytes per second of each link (an ordered pair of nodes) */
+    int64_t latency;    /* ns before the first byte */
+    bool parallel;      /* transfers on one link do not wait for each other */
+} mr_platform;
+
+/* No nodes yet; 1 GB/s, 100 us, serial links. */
+void mr_platform_init(mr_platform *p);
+void mr_platform_fini(mr_platform *p);
+
+/* `n` nodes "node0".. of class "default" with `cpus` CPUs each.  Errors: NOMEM, INVAL (too many). */
+mr_status mr_platform_uniform(mr_platform *p, uint32_t n, double cpus, mr_err *err) MR_CHECK_RESULT;
+/* From {"nodes": [{"name", "count", "cpus", "gpus", "memory", "resources", "speed", "class"}], "bandwidth", "latency",
+ * "links"}.  `where` ("W.jsonl:1") opens each message.  Errors: CONFIG, NOMEM; *p may be half filled, fini it. */
+mr_status mr_platform_read(mr_platform *p, const cJSON *json, const char *where, mr_err *err) MR_CHECK_RESULT;
+/* Amount of a resource on a node, in units of control (CPU and custom in 1/10000); 0 if it has none. */
+int64_t mr_platform_amount(const mr_platform_node *n, const char *resource);
+/* Index of a class; MR_PLATFORM_CLASSES if the platform has no such class. */
+uint32_t mr_platform_class(const mr_platform *p, const char *name);
+
+#endif

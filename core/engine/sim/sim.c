@@ -1,0 +1,516 @@
+/* sim.c: virtual time around control.  Tells it what happens (a node, a task, an end, a copy that arrived), closes each
+ * instant, and lets sim_actions.c take up what it wants.  Knows the true durations and keeps them to itself: only
+ * `stated` (the gate) turns them into estimates.  No lock: one simulation, one thread. */
+#include "engine/sim/sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "engine/sim/sim_state.h"
+
+enum { ROUNDS_MAX = 100000, WAKES_MAX = 100000 };
+
+int64_t mr_sim_now(const mr_sim *s)
+{
+    return s->now;
+}
+
+const mr_sim_task *mr_sim_tasks(const mr_sim *s)
+{
+    return s->tasks;
+}
+
+const char *mr_sim_policy_error(const mr_sim *s)
+{
+    return mr_control_policy_error(s->control);
+}
+
+const char *mr_sim_policy_name(const mr_sim *s)
+{
+    return mr_control_policy_name(s->control);
+}
+
+void mr_sim_stats_get(const mr_sim *s, mr_sim_stats *out)
+{
+    mr_control_stats c;
+    mr_control_stats_get(s->control, &c);
+    *out = s->stats;
+    out->held = c.held;
+    out->refused = c.refused;
+    out->memory = c.memory;
+}
+
+/* ---- telling control ---- */
+
+void *mr_sim_begin(mr_sim *s, uint16_t kind, size_t body, uint32_t n_ids, uint32_t n_bytes, uint32_t from)
+{
+    size_t size = mr_record_total(body, n_ids, n_bytes), words = size / 8;
+    if (words > s->record_words) {
+        uint64_t *record = realloc(s->record, words * 2 * sizeof *record);
+        if (!record)
+            return NULL;
+        s->record = record;
+        s->record_words = words * 2;
+    }
+    memset(s->record, 0, size);
+    *(mr_record *)s->record = (mr_record){.size = (uint32_t)size,
+                                          .kind = kind,
+                                          .version = MR_RECORD_VERSION,
+                                          .from = from,
+                                          .n_ids = n_ids,
+                                          .n_bytes = n_bytes};
+    return s->record;
+}
+
+
+mr_status mr_sim_tell(mr_sim *s, const void *record, mr_err *err)
+{
+    if (!record)
+        return mr_err_set(err, MR_E_NOMEM, "out of memory");
+    const mr_record *r = record;
+    s->stats.steps++;
+    mr_status status = mr_control_step(s->control, r, s->now, &s->actions);
+    if (status) {
+        const char *why = mr_control_why(s->control);
+        return mr_err_set(err, status, "%s at %.9f s: %s", mr_event_name(r->kind), (double)s->now / 1e9,
+                          why && *why ? why : mr_status_text(status));
+    }
+    return mr_sim_act(s, err);
+}
+
+static mr_status tell_worker(mr_sim *s, uint16_t kind, uint32_t worker, uint32_t how, mr_err *err)
+{
+    mr_ev_worker *e = BEGIN(mr_ev_worker, kind, 0, 0, worker);
+    if (e) {
+        e->worker = worker;
+        e->pid = (int32_t)worker;
+        e->how = how;
+        e->code = how ? 9 : 0;
+    }
+    return mr_sim_tell(s, e, err);
+}
+
+static mr_status tell_task(mr_sim *s, uint16_t kind, uint32_t task, uint32_t worker, int64_t ran, bool ok, mr_err *err)
+{
+    mr_ev_task *e = BEGIN(mr_ev_task, kind, 0, 0, worker);
+    if (e) {
+        e->task = s->lives[task].id;
+        e->attempt = s->tasks[task].attempt;
+        e->worker = worker;
+        e->ran = ran;
+        e->ok = ok;
+    }
+    return mr_sim_tell(s, e, err);
+}
+
+static mr_status release(mr_sim *s, mr_id id, mr_err *err)
+{
+    mr_ev_refs *e = BEGIN(mr_ev_refs, MR_EV_REFS, 1, 0, 0);
+    if (e)
+        memcpy(e + 1, &id, sizeof id);
+    return mr_sim_tell(s, e, err);
+}
+
+/* ---- the gate ---- */
+
+/* A normal variate as the sum of twelve uniform ones: only + and *, so the same on every machine. */
+static double normal(mr_rand *r)
+{
+    double sum = -6;
+    for (int i = 0; i < 12; i++)
+        sum += mr_rand_unit(r);
+    return sum;
+}
+
+/* The gate lets truths through, with or without an error: durations and the sizes of results. */
+static bool knows_truth(const mr_sim *s)
+{
+    return s->conf.know == MR_SIM_NOISY || s->conf.know == MR_SIM_EXACT;
+}
+
+/* What the task takes on each class of node, as far as the gate lets it through; its error is the task's. */
+static mr_status state_classes(mr_sim *s, uint32_t task, double factor, mr_err *err)
+{
+    const mr_wl_task *t = &s->w->tasks[task];
+    for (uint32_t c = 0; c < s->p->n_classes; c++) {
+        int64_t ns = (int64_t)((double)s->w->by_class[t->first_class + c] * factor + 0.5);
+        mr_status status = mr_control_class_cost(s->control, s->funcs[t->def], c, ns);
+        if (status)
+            return mr_err_set(err, status, "the costs by class of \"%s\" were refused", mr_workload_name(s->w, task));
+    }
+    return MR_OK;
+}
+
+/* The one place where a duration may become something that control, and so a policy, can see. */
+static mr_status stated(mr_sim *s, uint32_t task, int64_t *out, mr_err *err)
+{
+    const mr_wl_task *t = &s->w->tasks[task];
+    double factor = 1;
+    int64_t duration = t->duration;
+    *out = MR_UNKNOWN;
+    if (!knows_truth(s)) {
+        if (s->conf.know == MR_SIM_STATED)
+            *out = t->estimate;
+        return MR_OK;
+    }
+    if (s->conf.know == MR_SIM_NOISY) {
+        factor = 1 + s->conf.sigma * normal(&s->noise);
+        factor = factor < 0.05 ? 0.05 : factor;
+    }
+    if (t->first_class != MR_WL_NONE) {
+        mr_status status = state_classes(s, task, factor, err);
+        if (status)
+            return status;
+        duration = 0;
+        for (uint32_t c = 0; c < s->p->n_classes; c++)
+            duration += s->w->by_class[t->first_class + c] / s->p->n_classes;
+    }
+    *out = factor == 1 ? duration : (int64_t)((double)duration * factor + 0.5);
+    return MR_OK;
+}
+
+/* ---- submission ---- */
+
+static mr_status put_outside(mr_sim *s, uint32_t object, mr_err *err)
+{
+    const mr_wl_object *o = &s->w->objects[object];
+    s->outside[object] = s->next_id;
+    s->owner[s->next_id++] = object + 1;
+    mr_ev_put *e = BEGIN(mr_ev_put, MR_EV_PUT, 0, 0, 0);
+    if (e) {
+        e->id = s->outside[object];
+        e->size = o->bytes;
+        e->node = o->node < s->p->n_nodes ? o->node : 0;
+        e->flags = o->bytes ? MR_VALUE_STORED : 0;
+    }
+    return mr_sim_tell(s, e, err);
+}
+
+static mr_id object_id(const mr_sim *s, uint32_t object)
+{
+    const mr_wl_object *o = &s->w->objects[object];
+    return o->task == MR_WL_NONE ? s->outside[object] : s->lives[o->task].id + o->index;
+}
+
+/* Objects are held by the driver until their last reader is submitted; those that none reads, until they are made. */
+static mr_status submit(mr_sim *s, uint32_t task, mr_err *err)
+{
+    const mr_wl_task *t = &s->w->tasks[task];
+    const uint32_t *inputs = s->w->inputs + t->first_input;
+    mr_status status = MR_OK;
+    for (uint32_t i = 0; !status && i < t->n_inputs; i++)
+        if (s->w->objects[inputs[i]].task == MR_WL_NONE && !s->outside[inputs[i]])
+            status = put_outside(s, inputs[i], err);
+    if (status)
+        return status;
+    int64_t estimate = MR_UNKNOWN;
+    if ((status = stated(s, task, &estimate, err)))
+        return status;
+    mr_sim_life *l = &s->lives[task];
+    l->id = s->next_id;
+    for (uint32_t o = t->first_object; o != MR_WL_NONE; o = s->w->objects[o].next)
+        s->owner[s->next_id++] = o + 1;
+    mr_ev_submit *e = BEGIN(mr_ev_submit, MR_EV_SUBMIT, t->n_inputs, 0, 0);
+    if (e) {
+        e->id = l->id;
+        e->func = s->funcs[t->def];
+        e->n_returns = t->n_objects;
+        e->n_deps = t->n_inputs;
+        e->estimate = estimate;
+        mr_id *ids = (mr_id *)(e + 1);
+        for (uint32_t i = 0; i < t->n_inputs; i++) {
+            ids[i] = object_id(s, inputs[i]);
+            s->tasks[task].bytes += s->w->objects[inputs[i]].bytes;
+        }
+    }
+    status = mr_sim_tell(s, e, err);
+    for (uint32_t o = t->first_object; !status && knows_truth(s) && o != MR_WL_NONE; o = s->w->objects[o].next)
+        status = mr_control_size_stated(s->control, object_id(s, o), s->w->objects[o].bytes);
+    l->state = MR_LIFE_QUEUED;
+    s->tasks[task].submitted = s->now;
+    s->tasks[task].ready = l->parents ? MR_UNKNOWN : s->now;
+    for (uint32_t i = 0; !status && i < t->n_inputs; i++)
+        if (--s->unread[inputs[i]] == 0)
+            status = release(s, object_id(s, inputs[i]), err);
+    return status;
+}
+
+/* ---- running and ending ---- */
+
+static mr_status end_task(mr_sim *s, uint32_t task, mr_err *err)
+{
+    const mr_wl_task *t = &s->w->tasks[task];
+    mr_sim_life *l = &s->lives[task];
+    mr_status status = MR_OK;
+    s->running -= l->state != MR_LIFE_QUEUED;
+    l->state = MR_LIFE_OVER;
+    s->tasks[task].ended = s->now;
+    s->over++;
+    for (uint32_t i = 0; !status && i < t->n_children; i++) {
+        uint32_t child = s->w->children[t->first_child + i];
+        if (--s->lives[child].parents > 0)
+            continue;
+        int64_t arrival = s->w->tasks[child].arrival;
+        if (!s->conf.unfold)
+            s->tasks[child].ready = s->tasks[child].submitted == MR_UNKNOWN ? MR_UNKNOWN : s->now;
+        else
+            status = mr_clock_push(&s->clock, (mr_moment){.at = arrival > s->now ? arrival : s->now, .kind = MR_AT_SUBMIT, .a = child});
+    }
+    for (uint32_t o = t->first_object; !status && o != MR_WL_NONE; o = s->w->objects[o].next)
+        if (s->w->objects[o].consumers == 0)
+            status = release(s, object_id(s, o), err);
+    return status;
+}
+
+/* Each output is sealed by itself, the last one together with the end. */
+static mr_status finish(mr_sim *s, uint32_t task, mr_err *err)
+{
+    const mr_wl_task *t = &s->w->tasks[task];
+    mr_sim_life *l = &s->lives[task];
+    mr_sim_task *me = &s->tasks[task];
+    mr_status status = MR_OK;
+    me->ran += s->now - l->since;
+    for (uint32_t o = t->first_object; !status && o != MR_WL_NONE; o = s->w->objects[o].next) {
+        const mr_wl_object *out = &s->w->objects[o];
+        if (out->next == MR_WL_NONE) {
+            mr_ev_finished *e = BEGIN(mr_ev_finished, MR_EV_FINISHED, 0, 0, l->worker);
+            if (e) {
+                e->task = l->id;
+                e->id = l->id + out->index;
+                e->size = out->bytes;
+                e->ran = me->ran;
+                e->attempt = me->attempt;
+                e->outcome = MR_OK;
+                e->flags = MR_FINISHED_RESULT;
+                e->node = me->node;
+                e->vflags = out->bytes ? MR_VALUE_STORED : 0;
+            }
+            status = mr_sim_tell(s, e, err);
+        } else {
+            mr_ev_sealed *e = BEGIN(mr_ev_sealed, MR_EV_SEALED, 0, 0, l->worker);
+            if (e) {
+                e->task = l->id;
+                e->id = l->id + out->index;
+                e->size = out->bytes;
+                e->attempt = me->attempt;
+                e->index = out->index;
+                e->node = me->node;
+                e->flags = out->bytes ? MR_VALUE_STORED : 0;
+            }
+            status = mr_sim_tell(s, e, err);
+        }
+    }
+    if (l->state == MR_LIFE_OVER)
+        return status;
+    me->outcome = MR_OK;
+    s->procs[l->worker].task = 0;
+    return status ? status : end_task(s, task, err);
+}
+
+static mr_status start(mr_sim *s, uint32_t task, mr_err *err)
+{
+    mr_sim_life *l = &s->lives[task];
+    l->state = MR_LIFE_RUNNING;
+    l->since = s->now;
+    if (s->tasks[task].started == MR_UNKNOWN)
+        s->tasks[task].started = s->now;
+    s->procs[l->worker].task = task + 1;
+    mr_status status = tell_task(s, MR_EV_STARTED, task, l->worker, 0, true, err);
+    if (!status && mr_clock_push(&s->clock, (mr_moment){.at = s->now + l->left, .kind = MR_AT_FINISH, .a = task, .gen = l->gen}))
+        status = mr_err_set(err, MR_E_NOMEM, "out of memory");
+    return status;
+}
+
+static mr_status stop(mr_sim *s, uint32_t task, mr_err *err)
+{
+    mr_sim_life *l = &s->lives[task];
+    int64_t ran = s->now > l->since ? s->now - l->since : 0;
+    l->state = MR_LIFE_STOPPED;
+    l->gen++;
+    l->left -= ran;
+    s->tasks[task].ran += ran;
+    s->stats.stops++;
+    s->procs[l->worker].task = 0;
+    return tell_task(s, MR_EV_STOPPED, task, l->worker, ran, true, err);
+}
+
+/* b = 1: an interrupt, which a running task answers; else control has already closed the task. */
+static mr_status cancel(mr_sim *s, const mr_moment *m, mr_err *err)
+{
+    mr_sim_life *l = &s->lives[m->a];
+    if (l->state == MR_LIFE_OVER)
+        return MR_OK;
+    if (m->b && l->state == MR_LIFE_RUNNING) {
+        mr_ev_finished *e = BEGIN(mr_ev_finished, MR_EV_FINISHED, 0, 0, l->worker);
+        l->gen++;
+        if (e) {
+            e->task = l->id;
+            e->attempt = s->tasks[m->a].attempt;
+            e->outcome = MR_E_CANCELLED;
+            e->ran = s->tasks[m->a].ran += s->now - l->since;
+            e->node = s->tasks[m->a].node;
+        }
+        return mr_sim_tell(s, e, err);
+    }
+    return m->b ? MR_OK : end_task(s, m->a, err);
+}
+
+static mr_status gone(mr_sim *s, const mr_moment *m, mr_err *err)
+{
+    mr_sim_proc *p = &s->procs[m->a];
+    if (!p->alive)
+        return MR_OK;
+    p->alive = false;
+    if (p->task) {
+        mr_sim_life *l = &s->lives[p->task - 1];
+        l->gen++;
+        s->running -= l->state == MR_LIFE_RUNNING || l->state == MR_LIFE_SENT;
+        l->state = MR_LIFE_QUEUED;
+        p->task = 0;
+    }
+    bool died = m->kind == MR_AT_DIED;
+    return tell_worker(s, died ? MR_EV_WORKER_DIED : MR_EV_WORKER_RETIRED, m->a, died ? MR_DEATH_SIGNAL : MR_DEATH_NONE, err);
+}
+
+static mr_status arrive(mr_sim *s, uint32_t flight, mr_err *err)
+{
+    mr_sim_flight *f = &s->flights[flight];
+    mr_ev_place *e = BEGIN(mr_ev_place, MR_EV_ARRIVED, 0, 0, 0);
+    if (e) {
+        e->id = f->id;
+        e->size = f->bytes;
+        e->node = f->node;
+    }
+    f->next_free = s->free_flight;
+    s->free_flight = flight + 1;
+    s->flying--;
+    return mr_sim_tell(s, e, err);
+}
+
+static mr_status happen(mr_sim *s, const mr_moment *m, mr_err *err)
+{
+    switch (m->kind) {
+    case MR_AT_SUBMIT:
+        return submit(s, m->a, err);
+    case MR_AT_UP:
+        return s->procs[m->a].alive ? tell_worker(s, MR_EV_WORKER_UP, m->a, MR_DEATH_NONE, err) : MR_OK;
+    case MR_AT_RETIRED:
+    case MR_AT_DIED:
+        return gone(s, m, err);
+    case MR_AT_ARRIVED:
+        return arrive(s, m->a, err);
+    case MR_AT_CANCELLED:
+        return cancel(s, m, err);
+    default:
+        break;
+    }
+    mr_sim_life *l = &s->lives[m->a];
+    bool current = l->gen == m->gen;
+    switch (m->kind) {
+    case MR_AT_START:
+        return current && l->state == MR_LIFE_SENT ? start(s, m->a, err) : MR_OK;
+    case MR_AT_FINISH:
+        return current && l->state == MR_LIFE_RUNNING ? finish(s, m->a, err) : MR_OK;
+    case MR_AT_STOPPED:
+        return current && l->state == MR_LIFE_RUNNING ? stop(s, m->a, err) : MR_OK;
+    default: { /* MR_AT_REVOKED: taken back only if it has not started */
+        bool back = current && l->state == MR_LIFE_SENT;
+        if (back) {
+            l->gen++;
+            l->state = MR_LIFE_QUEUED;
+            s->running--;
+        }
+        return tell_task(s, MR_EV_REVOKED, m->a, m->b, 0, back, err);
+    }
+    }
+}
+
+/* ---- the run ---- */
+
+static mr_status stuck(const mr_sim *s, mr_status status, const char *what, mr_err *err)
+{
+    char names[300] = "";
+    size_t used = 0;
+    uint32_t shown = 0;
+    for (uint32_t t = 0; t < s->w->n_tasks && shown < 3; t++) {
+        if (s->lives[t].state == MR_LIFE_OVER)
+            continue;
+        static const char *const states[] = {"not submitted", "waiting or ready", "dispatched", "running", "stopped", "over"};
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s\"%.40s\" (%s)", shown ? ", " : "",
+                                 mr_workload_name(s->w, t), states[s->lives[t].state]);
+        shown++;
+    }
+    const char *why = mr_control_policy_error(s->control);
+    return mr_err_set(err, status, "the run can not go on at %.9f s: %s; %u of %u tasks are left: %s%s; policy %s%s%s",
+                      (double)s->now / 1e9, what, s->w->n_tasks - s->over, s->w->n_tasks, names,
+                      s->w->n_tasks - s->over > shown ? ", ..." : "", mr_control_policy_name(s->control), why ? ", ejected: " : "",
+                      why ? why : "");
+}
+
+/* Everything that happens at s->now, then the question, until nothing more happens at this instant. */
+static mr_status instant(mr_sim *s, mr_err *err)
+{
+    mr_status status = MR_OK;
+    s->stats.instants++;
+    for (uint32_t round = 0; !status; round++) {
+        const mr_moment *top;
+        if (round == ROUNDS_MAX)
+            return stuck(s, MR_E_DEADLOCK, "the same instant never ends", err);
+        while (!status && !s->conf.unfold && s->next_arrival < s->w->n_tasks &&
+               s->w->tasks[s->w->order[s->next_arrival]].arrival <= s->now)
+            status = submit(s, s->w->order[s->next_arrival++], err);
+        while (!status && (top = mr_clock_top(&s->clock)) && top->at <= s->now) {
+            mr_moment m = mr_clock_pop(&s->clock);
+            status = happen(s, &m, err);
+        }
+        if (s->wake != MR_UNKNOWN && s->wake <= s->now)
+            s->wake = MR_UNKNOWN;
+        if (!status)
+            status = mr_sim_tell(s, BEGIN(mr_ev_none, MR_EV_TIME, 0, 0, 0), err);
+        top = mr_clock_top(&s->clock);
+        if (!status && !(top && top->at <= s->now) && !(s->wake != MR_UNKNOWN && s->wake <= s->now))
+            break;
+    }
+    if (!status && s->conf.check)
+        status = mr_control_check(s->control, err);
+    return status;
+}
+
+mr_status mr_sim_run(mr_sim *s, mr_err *err)
+{
+    uint32_t idle = 0;
+    mr_status status = MR_OK;
+    for (uint32_t t = 0; s->conf.unfold && !status && t < s->w->n_tasks; t++) {
+        uint32_t task = s->w->order[t];
+        if (s->lives[task].parents == 0)
+            status = mr_clock_push(&s->clock, (mr_moment){.at = s->w->tasks[task].arrival, .kind = MR_AT_SUBMIT, .a = task});
+    }
+    while (!status && s->over < s->w->n_tasks) {
+        const mr_moment *top = mr_clock_top(&s->clock);
+        int64_t next = INT64_MAX;
+        if (!s->conf.unfold && s->next_arrival < s->w->n_tasks)
+            next = s->w->tasks[s->w->order[s->next_arrival]].arrival;
+        if (top && top->at < next)
+            next = top->at;
+        idle = next == INT64_MAX ? idle + 1 : 0;
+        if (s->wake != MR_UNKNOWN && s->wake < next)
+            next = s->wake;
+        if (next == INT64_MAX)
+            return stuck(s, MR_E_DEADLOCK, "nothing will ever happen again", err);
+        if (idle > WAKES_MAX)
+            return stuck(s, MR_E_DEADLOCK, "only timers go on", err);
+        if (s->conf.max_time != MR_UNKNOWN && next > s->conf.max_time)
+            return stuck(s, MR_E_TIMEOUT, "[sim] max_time is over", err);
+        s->now = next > s->now ? next : s->now;
+        status = instant(s, err);
+    }
+    return status;
+}
+
+mr_status mr_sim_policy(mr_sim *s, const char *name, const mr_sched_ops *ops, const mr_host *base, mr_err *err)
+{
+    mr_status status = mr_control_policy(s->control, name, ops, base, err);
+    return status ? status : mr_sim_tell(s, BEGIN(mr_ev_none, MR_EV_POLICY, 0, 0, 0), err);
+}

@@ -1,0 +1,73 @@
+/* sim.h: runs a workload in virtual time through the real control and a real policy.
+ *
+ * The engine alone knows how long a task will run; what a policy may see of it is decided at one gate (mr_sim_know).
+ * One thread per simulation; several may exist.  Deterministic: the same workload, platform, policy and configuration
+ * give the same schedule, bit for bit.
+ */
+#ifndef MR_ENGINE_SIM_SIM_H
+#define MR_ENGINE_SIM_SIM_H
+
+#include "control/control.h"
+#include "engine/sim/workload.h"
+
+typedef struct mr_sim mr_sim;
+
+/* What a policy may know of durations. */
+typedef enum mr_sim_know {
+    MR_SIM_NOTHING, /* no estimate at all */
+    MR_SIM_LEARNED, /* means of finished runs, by control's own code, as on real workers */
+    MR_SIM_STATED,  /* what the workload states in estimate_s */
+    MR_SIM_NOISY,   /* the truth times 1 + a normal error of deviation `sigma`, drawn per task from the run's seed */
+    MR_SIM_EXACT    /* the truth */
+} mr_sim_know;
+
+typedef struct mr_sim_conf {
+    mr_sim_know know;
+    double sigma;
+    bool unfold;      /* tasks are submitted when their parents have ended, not when they arrive */
+    bool check;       /* recount control's invariants at every instant: slow */
+    uint64_t seed;    /* of the noise and of the policy's random numbers, in separate streams */
+    int64_t dispatch; /* ns from a decision to the start of the task */
+    int64_t change;   /* ns that going on with a stopped task costs */
+    int64_t max_hold, min_slice;
+    int64_t max_time; /* virtual ns at which the run is given up (TIMEOUT); MR_UNKNOWN: never */
+} mr_sim_conf;
+
+typedef struct mr_sim_task {
+    int64_t submitted, ready, started, ended; /* ns; MR_UNKNOWN until then */
+    int64_t ran;                              /* ns on its slot, stops left out */
+    uint64_t bytes;                           /* of all inputs */
+    uint32_t node, slot;
+    uint32_t attempt;
+    int32_t outcome; /* mr_status */
+} mr_sim_task;
+
+typedef struct mr_sim_stats {
+    uint64_t instants, steps, transfers, moved_bytes, stops, refused;
+    int64_t held;     /* slot-ns */
+    uint64_t memory;  /* of control, at the end */
+    bool degraded;    /* the policy was ejected */
+} mr_sim_stats;
+
+void mr_sim_conf_init(mr_sim_conf *conf);
+/* `w` and `p` are borrowed until free.  Errors: NOMEM; CONFIG (mr_workload_horizon); UNSCHEDULABLE when
+ * some task fits on no node (named). */
+mr_status mr_sim_new(mr_sim **out, const mr_workload *w, const mr_platform *p, const mr_sim_conf *conf, mr_err *err) MR_CHECK_RESULT;
+void mr_sim_free(mr_sim *s);
+
+/* Before run; ops NULL: FIFO.  `base` must live until free.  Errors: those of the policy's open. */
+mr_status mr_sim_policy(mr_sim *s, const char *name, const mr_sched_ops *ops, const mr_host *base, mr_err *err) MR_CHECK_RESULT;
+/* Engine time, ns since the run began. */
+int64_t mr_sim_now(const mr_sim *s);
+
+/* To the end of the last task.  Errors: DEADLOCK when tasks are left and nothing will ever happen (which and why); TIMEOUT (max_time);
+ * what control refused is a bug of the simulator and said as such (INVAL, PROTOCOL). */
+mr_status mr_sim_run(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
+
+const mr_sim_task *mr_sim_tasks(const mr_sim *s); /* one per task of the workload */
+void mr_sim_stats_get(const mr_sim *s, mr_sim_stats *out);
+/* Why the policy was ejected; NULL: it was not. */
+const char *mr_sim_policy_error(const mr_sim *s);
+const char *mr_sim_policy_name(const mr_sim *s);
+
+#endif

@@ -1,0 +1,205 @@
+/* sim_actions.c: takes up control's actions: each becomes a moment on the clock.  Decides nothing.
+ * No lock: one simulation, one thread. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "engine/sim/sim_state.h"
+
+uint32_t mr_sim_task_of(const mr_sim *s, mr_id id)
+{
+    if (id == 0 || id >= s->next_id || !s->owner[id])
+        return MR_WL_NONE;
+    return s->w->objects[s->owner[id] - 1].task;
+}
+
+static mr_status at(mr_sim *s, int64_t when, uint32_t kind, uint32_t a, uint32_t b, uint32_t gen)
+{
+    return mr_clock_push(&s->clock, (mr_moment){.at = when, .kind = kind, .a = a, .b = b, .gen = gen});
+}
+
+static mr_sim_proc *proc(mr_sim *s, uint32_t worker)
+{
+    if (worker >= s->cap_procs) {
+        uint32_t cap = s->cap_procs ? s->cap_procs * 2 : 64;
+        while (cap <= worker)
+            cap *= 2;
+        mr_sim_proc *procs = realloc(s->procs, cap * sizeof *procs);
+        if (!procs)
+            return NULL;
+        memset(procs + s->cap_procs, 0, (cap - s->cap_procs) * sizeof *procs);
+        s->procs = procs;
+        s->cap_procs = cap;
+    }
+    return &s->procs[worker];
+}
+
+static mr_status dispatch(mr_sim *s, const mr_action *a, uint32_t task)
+{
+    mr_sim_life *l = &s->lives[task];
+    mr_sim_proc *p = proc(s, a->worker);
+    if (!p)
+        return MR_E_NOMEM;
+    if (!p->alive || l->state == MR_LIFE_RUNNING || l->state == MR_LIFE_OVER)
+        return MR_E_PROTOCOL;
+    mr_sim_task *t = &s->tasks[task];
+    s->running += l->state == MR_LIFE_QUEUED;
+    l->state = MR_LIFE_SENT;
+    l->worker = a->worker;
+    l->gen++;
+    l->left = mr_workload_duration(s->w, task, &s->p->nodes[p->node]);
+    t->attempt = a->attempt;
+    t->node = p->node;
+    t->slot = (uint32_t)a->value;
+    return at(s, s->now + s->conf.dispatch, MR_AT_START, task, 0, l->gen);
+}
+
+/* A process ends: what ran on it ends with it. */
+static mr_status leave(mr_sim *s, const mr_action *a)
+{
+    return at(s, s->now, a->kind == MR_ACT_KILL ? MR_AT_DIED : MR_AT_RETIRED, a->worker, 0, 0);
+}
+
+/* Links are ordered pairs of nodes; a serial one carries one copy after the other. */
+static mr_status transfer(mr_sim *s, const mr_action *a)
+{
+    if (a->id == 0 || a->id >= s->next_id || !s->owner[a->id] || a->node >= s->p->n_nodes || (uint64_t)a->value >= s->p->n_nodes)
+        return MR_E_PROTOCOL;
+    uint64_t bytes = s->w->objects[s->owner[a->id] - 1].bytes;
+    uint32_t f = s->free_flight;
+    if (f) {
+        s->free_flight = s->flights[f - 1].next_free;
+    } else {
+        if (s->n_flights == s->cap_flights) {
+            uint32_t cap = s->cap_flights ? s->cap_flights * 2 : 64;
+            mr_sim_flight *flights = realloc(s->flights, cap * sizeof *flights);
+            if (!flights)
+                return MR_E_NOMEM;
+            s->flights = flights;
+            s->cap_flights = cap;
+        }
+        f = ++s->n_flights;
+    }
+    s->flights[f - 1] = (mr_sim_flight){.id = a->id, .bytes = bytes, .node = a->node};
+    int64_t *busy = mr_table_put(&s->links, (uint64_t)a->value * s->p->n_nodes + a->node), start = s->now;
+    if (!busy)
+        return MR_E_NOMEM;
+    if (!s->p->parallel && *busy > start)
+        start = *busy;
+    *busy = start + (int64_t)((double)bytes / (double)s->p->bandwidth * 1e9 + 0.5);
+    s->flying++;
+    s->stats.transfers++;
+    s->stats.moved_bytes += bytes;
+    return at(s, *busy + s->p->latency, MR_AT_ARRIVED, f - 1, 0, 0);
+}
+
+static mr_status spawn(mr_sim *s, const mr_action *a)
+{
+    mr_sim_proc *p = proc(s, a->worker);
+    if (!p)
+        return MR_E_NOMEM;
+    if (p->alive || a->node >= s->p->n_nodes)
+        return MR_E_PROTOCOL;
+    *p = (mr_sim_proc){.node = a->node, .alive = true};
+    return at(s, s->now, MR_AT_UP, a->worker, 0, 0);
+}
+
+/* The end of a task that did not end by running: an error was made of its results, or it was cancelled. */
+static mr_status drop(mr_sim *s, uint32_t task)
+{
+    mr_sim_life *l = &s->lives[task];
+    if (l->state == MR_LIFE_OVER)
+        return MR_OK;
+    if (!l->wrong)
+        s->tasks[task].outcome = MR_E_CANCELLED;
+    l->gen++;
+    return at(s, s->now, MR_AT_CANCELLED, task, 0, l->gen);
+}
+
+static mr_status go_on(mr_sim *s, uint32_t task)
+{
+    mr_sim_life *l = &s->lives[task];
+    if (l->state != MR_LIFE_STOPPED)
+        return MR_E_PROTOCOL;
+    l->state = MR_LIFE_RUNNING;
+    l->since = s->now + s->conf.change;
+    l->gen++;
+    return at(s, l->since + l->left, MR_AT_FINISH, task, 0, l->gen);
+}
+
+static mr_status of_task(mr_sim *s, const mr_action *a)
+{
+    uint32_t task = mr_sim_task_of(s, a->id);
+    if (task == MR_WL_NONE)
+        return a->kind == MR_ACT_FAIL || a->kind == MR_ACT_ALIAS ? MR_OK : MR_E_PROTOCOL;
+    switch (a->kind) {
+    case MR_ACT_DISPATCH:
+        return dispatch(s, a, task);
+    case MR_ACT_REVOKE:
+        return at(s, s->now, MR_AT_REVOKED, task, a->worker, s->lives[task].gen);
+    case MR_ACT_INTERRUPT:
+        return at(s, s->now, MR_AT_CANCELLED, task, 1, s->lives[task].gen);
+    case MR_ACT_STOP:
+        return at(s, s->now, MR_AT_STOPPED, task, 0, s->lives[task].gen);
+    case MR_ACT_CONTINUE:
+        return go_on(s, task);
+    case MR_ACT_DROP:
+        return drop(s, task);
+    default: /* FAIL, ALIAS */
+        s->lives[task].wrong = 1;
+        s->tasks[task].outcome = a->kind == MR_ACT_FAIL ? a->fault.status : MR_E_TASK;
+        return MR_OK;
+    }
+}
+
+static mr_status act(mr_sim *s, const mr_action *a)
+{
+    switch (a->kind) {
+    case MR_ACT_DISPATCH:
+    case MR_ACT_REVOKE:
+    case MR_ACT_INTERRUPT:
+    case MR_ACT_STOP:
+    case MR_ACT_CONTINUE:
+    case MR_ACT_DROP:
+    case MR_ACT_FAIL:
+    case MR_ACT_ALIAS:
+        return of_task(s, a);
+    case MR_ACT_SPAWN:
+        return spawn(s, a);
+    case MR_ACT_RETIRE:
+    case MR_ACT_KILL:
+        return leave(s, a);
+    case MR_ACT_TRANSFER:
+        return transfer(s, a);
+    case MR_ACT_WAKE:
+        s->wake = a->value;
+        return MR_OK;
+    case MR_ACT_REPLY:
+        s->answer = (uint32_t)a->value;
+        return MR_OK;
+    case MR_ACT_REPORT:
+        s->stats.degraded = s->stats.degraded || a->flags == MR_REPORT_EJECTED;
+        return MR_OK;
+    case MR_ACT_EVICT: /* bytes have no place here to be dropped from, and no garbage */
+    case MR_ACT_FREE:
+    case MR_ACT_COLLECT:
+    case MR_ACT_DELIVER:
+        return MR_OK;
+    default: /* SPILL, RESTORE, THROTTLE, RESUME: nothing here is ever full or streamed */
+        return MR_E_PROTOCOL;
+    }
+}
+
+mr_status mr_sim_act(mr_sim *s, mr_err *err)
+{
+    for (size_t i = 0; i < s->actions.n; i++) {
+        const mr_action *a = &s->actions.v[i];
+        mr_status status = act(s, a);
+        if (status)
+            return mr_err_set(err, status, "simulator: action %u for id %llu, worker %u, node %u makes no sense at %.9f s (%s)",
+                              a->kind, (unsigned long long)a->id, a->worker, a->node, (double)s->now / 1e9,
+                              mr_status_text(status));
+    }
+    s->actions.n = 0;
+    return MR_OK;
+}

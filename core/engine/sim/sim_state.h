@@ -1,0 +1,83 @@
+/* sim_state.h: what sim.c (events in) and sim_actions.c (actions out) share.  Private to this folder. */
+#ifndef MR_ENGINE_SIM_SIM_STATE_H
+#define MR_ENGINE_SIM_SIM_STATE_H
+
+#include "base/rand.h"
+#include "base/table.h"
+#include "engine/sim/clock.h"
+#include "engine/sim/sim.h"
+
+/* Kinds of moments.  a, b: see each. */
+enum {
+    MR_AT_SUBMIT = 1, /* a: task */
+    MR_AT_UP,         /* a: worker */
+    MR_AT_RETIRED,    /* a: worker */
+    MR_AT_DIED,       /* a: worker */
+    MR_AT_START,      /* a: task, if gen still holds */
+    MR_AT_FINISH,     /* a: task, if gen still holds */
+    MR_AT_STOPPED,    /* a: task */
+    MR_AT_REVOKED,    /* a: task, b: worker */
+    MR_AT_CANCELLED,  /* a: task */
+    MR_AT_ARRIVED     /* a: index in mr_sim.flights */
+};
+
+enum { MR_LIFE_NEW, MR_LIFE_QUEUED, MR_LIFE_SENT, MR_LIFE_RUNNING, MR_LIFE_STOPPED, MR_LIFE_OVER };
+
+typedef struct mr_sim_life { /* what the engine alone knows of a task */
+    mr_id id;
+    int64_t left, since; /* ns to run; start of this stretch */
+    uint32_t worker, gen, parents; /* parents that have not ended */
+    uint8_t state, wrong;          /* MR_LIFE_; an error was made of its results */
+} mr_sim_life;
+
+typedef struct mr_sim_proc {
+    uint32_t node, task; /* task + 1; 0: none */
+    bool alive;
+} mr_sim_proc;
+
+typedef struct mr_sim_flight {
+    mr_id id;
+    uint64_t bytes;
+    uint32_t node, next_free;
+} mr_sim_flight;
+
+struct mr_sim {
+    const mr_workload *w;
+    const mr_platform *p;
+    mr_sim_conf conf;
+    mr_control *control;
+    mr_actions actions;
+    mr_clock clock;
+    int64_t now, wake;
+    uint32_t next_arrival, over, flying, running; /* running: sent, running or stopped tasks */
+    uint32_t *funcs;   /* by number of definition */
+    mr_id *outside;    /* by object; 0: not put yet, or a task's */
+    uint32_t *unread;  /* by object: readers that are not submitted yet */
+    uint32_t *owner;   /* by id: object + 1 */
+    mr_id next_id;
+    mr_sim_life *lives;
+    mr_sim_task *tasks;
+    mr_sim_proc *procs;
+    uint32_t cap_procs;
+    mr_sim_flight *flights;
+    uint32_t n_flights, cap_flights, free_flight; /* free_flight: index + 1 */
+    mr_table links; /* from * n_nodes + to -> int64_t: busy until */
+    mr_rand noise;
+    mr_sim_stats stats;
+    uint64_t *record; /* the event being told */
+    size_t record_words;
+    uint32_t answer;  /* to a DEFINE */
+};
+
+/* A zeroed record of `body` bytes with room for ids and payload, its header filled; good until the next one.  NULL: out
+ * of memory, which mr_sim_tell says. */
+void *mr_sim_begin(mr_sim *s, uint16_t kind, size_t body, uint32_t n_ids, uint32_t n_bytes, uint32_t from);
+#define BEGIN(type, kind, n_ids, n_bytes, from) ((type *)mr_sim_begin(s, (kind), sizeof(type), (n_ids), (n_bytes), (from)))
+/* Steps control with the record and takes up what it wants done. */
+mr_status mr_sim_tell(mr_sim *s, const void *record, mr_err *err) MR_CHECK_RESULT;
+/* Takes up everything control wants done.  Errors: NOMEM, PROTOCOL (an action that makes no sense). */
+mr_status mr_sim_act(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
+/* The task whose first output is `id`, MR_WL_NONE: none. */
+uint32_t mr_sim_task_of(const mr_sim *s, mr_id id);
+
+#endif

@@ -1,0 +1,115 @@
+/* workload.h: the tasks of a simulated run, what they read and write, and the machines they may bring along.
+ *
+ * A reader (workload_jsonl.c, workload_wf.c) adds tasks, outputs and inputs in file order, by name; mr_workload_link
+ * then turns names into numbers, checks them and fixes the order of submission.  From there on it is read-only.
+ *
+ * Objects: a task has one or more outputs; output 0 is its own result.  An input names a task (all that it declared),
+ * a file (of a task or from outside), or a task with bytes of its own (an edge of a graph with weights).
+ */
+#ifndef MR_ENGINE_SIM_WORKLOAD_H
+#define MR_ENGINE_SIM_WORKLOAD_H
+
+#include "base/intern.h"
+#include "control/record.h"
+#include "engine/sim/platform.h"
+
+enum { MR_WL_NONE = UINT32_MAX };
+
+typedef struct mr_wl_task {
+    uint32_t name, fn;             /* interned */
+    uint32_t def;                  /* number of its mr_define in mr_workload.defs */
+    uint32_t first_class;          /* in mr_workload.by_class, MR_WL_NONE: duration / speed */
+    int64_t arrival, duration, estimate; /* ns; estimate MR_UNKNOWN: none stated */
+    int32_t line;
+    uint32_t first_object, last_object, n_objects; /* its outputs, linked by mr_wl_object.next; index = position */
+    uint32_t marker;               /* its output of 0 bytes that "deps" wait for, MR_WL_NONE: none */
+    uint32_t first_input, n_inputs; /* in mr_workload.inputs, after link */
+    uint32_t first_child, n_children; /* in mr_workload.children: each once */
+    uint32_t n_parents;            /* each once */
+} mr_wl_task;
+
+typedef struct mr_wl_object {
+    uint32_t task;      /* that makes it; MR_WL_NONE: it comes from outside */
+    uint32_t index;     /* among the task's outputs */
+    uint32_t file;      /* interned name, 0: none */
+    uint32_t next;      /* of the same task */
+    uint32_t node;      /* of one from outside */
+    uint32_t consumers; /* tasks that read it */
+    uint64_t bytes;
+} mr_wl_object;
+
+typedef enum mr_wl_kind { MR_WL_DEP, MR_WL_ANY, MR_WL_TASK, MR_WL_FILE } mr_wl_kind;
+typedef struct mr_wl_raw { /* an input before link */
+    uint32_t task, name;
+    int32_t line;
+    uint8_t kind, sized; /* mr_wl_kind; `bytes` was given */
+    uint64_t bytes;
+} mr_wl_raw;
+
+/* What a task asks for; becomes one mr_define per distinct combination. */
+typedef struct mr_wl_shape {
+    mr_define def;          /* name, user, priority, limit, deadline are set by the reader */
+    mr_named needs[16];
+    uint32_t n_needs;
+    mr_label labels[16];
+    uint32_t n_labels;
+} mr_wl_shape;
+
+typedef struct mr_workload {
+    char *path;
+    mr_intern *names, *defs;
+    mr_wl_task *tasks;
+    uint32_t n_tasks, cap_tasks;
+    mr_wl_object *objects;
+    uint32_t n_objects, cap_objects;
+    mr_wl_raw *raws;
+    uint32_t n_raws, cap_raws;
+    uint32_t *inputs;   /* object numbers, task by task */
+    uint32_t *children; /* task numbers */
+    uint32_t *order;    /* all tasks in the order of submission when the whole graph is known: parents first */
+    int64_t *by_class;  /* platform.n_classes durations for each task that gives them by class */
+    uint32_t n_by_class, cap_by_class;
+    uint32_t *by_name;  /* interned name -> task number + 1 */
+    uint32_t *by_file;  /* interned name -> object number + 1 */
+    uint32_t cap_by_name, cap_by_file;
+    mr_platform platform; /* no nodes: the workload brings none */
+} mr_workload;
+
+typedef enum mr_wl_format { MR_WL_AUTO, MR_WL_JSONL, MR_WL_WFFORMAT } mr_wl_format;
+
+/* Reads, links and checks `path`.  AUTO looks at the content: one object with "workflow" is WfFormat.
+ * Errors: IO, CONFIG (file:line[:column]: field: what), NOMEM. */
+mr_status mr_workload_read(mr_workload **out, const char *path, mr_wl_format format, mr_err *err) MR_CHECK_RESULT;
+void mr_workload_free(mr_workload *w);
+
+/* Errors: CONFIG when all of it, one task after the other on the slowest nodes, would not fit into the clock (ns in 62
+ * bits: 146 years).  Everything below relies on it having been asked. */
+mr_status mr_workload_horizon(const mr_workload *w, const mr_platform *p, mr_err *err) MR_CHECK_RESULT;
+/* How long `task` runs on a node. */
+int64_t mr_workload_duration(const mr_workload *w, uint32_t task, const mr_platform_node *node);
+static inline const char *mr_workload_name(const mr_workload *w, uint32_t task)
+{
+    return mr_intern_text(w->names, w->tasks[task].name);
+}
+
+/* ---- for readers ---- */
+mr_status mr_workload_new(mr_workload **out, const char *path) MR_CHECK_RESULT;
+/* A new task; its number is n_tasks - 1.  Errors: CONFIG (the name is taken), NOMEM. */
+mr_status mr_workload_task(mr_workload *w, const char *name, const char *fn, int line, mr_err *err) MR_CHECK_RESULT;
+/* An output of the last task; file NULL: its unnamed result. */
+mr_status mr_workload_output(mr_workload *w, const char *file, uint64_t bytes, int line, mr_err *err) MR_CHECK_RESULT;
+mr_status mr_workload_input(mr_workload *w, mr_wl_kind kind, const char *name, bool sized, uint64_t bytes, int line,
+                            mr_err *err) MR_CHECK_RESULT;
+/* A file from outside, on `node`. */
+mr_status mr_workload_file(mr_workload *w, const char *file, uint64_t bytes, uint32_t node, int line, mr_err *err)
+    MR_CHECK_RESULT;
+/* The shape of the last task. */
+mr_status mr_workload_shape(mr_workload *w, mr_wl_shape *shape) MR_CHECK_RESULT;
+/* Room for the durations by class of the last task; the pointer is good until the next call. */
+mr_status mr_workload_classes(mr_workload *w, int64_t **out) MR_CHECK_RESULT;
+mr_status mr_workload_link(mr_workload *w, mr_err *err) MR_CHECK_RESULT;
+
+mr_status mr_workload_read_jsonl(mr_workload *w, char *text, size_t size, mr_err *err) MR_CHECK_RESULT;
+mr_status mr_workload_read_wf(mr_workload *w, const cJSON *root, mr_err *err) MR_CHECK_RESULT;
+
+#endif

@@ -1,0 +1,331 @@
+/* workload_jsonl.c: miniray's own workload form, one JSON object a line.
+ *
+ *     {"platform": {"nodes": [{"name": "a", "cpus": 4}], "bandwidth": 1e9}}               first line, optional
+ *     {"file": "block1", "bytes": 1000000, "node": "a"}                                   a file from outside
+ *     {"id": "map1", "fn": "map", "duration_s": 0.5, "inputs": ["block1"], "outputs": 2000}
+ *     {"id": "reduce", "duration_s": 1, "inputs": ["map1"], "deps": ["setup"]}
+ *
+ * Times are in seconds.  Empty lines and lines that start with '#' are skipped.  Knows the fields, not what becomes of
+ * them.  No state beyond the workload it fills. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "engine/sim/json.h"
+#include "engine/sim/workload.h"
+
+/* One line being read. */
+typedef struct line {
+    const char *id, *fn, *file, *node;
+    uint64_t bytes;
+    int64_t arrival, duration, estimate, deadline, limit;
+    const cJSON *duration_by_class, *inputs, *outputs, *deps, *platform;
+    const char *user;
+    double priority;
+    mr_wl_shape shape;
+} line;
+
+static mr_status need(const mr_json_at *at, const char *field, line *l, const char *name, double amount, double unit)
+{
+    if (l->shape.n_needs == sizeof l->shape.needs / sizeof *l->shape.needs)
+        return mr_json_fail(at, field, "more than %zu resources", sizeof l->shape.needs / sizeof *l->shape.needs);
+    if (strlen(name) >= sizeof l->shape.needs[0].name)
+        return mr_json_fail(at, field, "the name \"%.60s\" is too long", name);
+    mr_named *n = &l->shape.needs[l->shape.n_needs];
+    memset(n, 0, sizeof *n);
+    snprintf(n->name, sizeof n->name, "%s", name);
+    n->amount = (int64_t)(amount * unit + 0.5);
+    l->shape.n_needs += n->amount > 0;
+    return MR_OK;
+}
+
+static mr_status units(const mr_json_at *at, const char *field, const cJSON *v, line *l, const char *name)
+{
+    double x = 0;
+    mr_status status = mr_json_number(at, field, v, 0, 1e9, &x);
+    return status ? status : need(at, field, l, name, x, MR_RES_UNIT);
+}
+
+#define TEXT_FIELD(name, max)                                                                                          \
+    static mr_status read_##name(const mr_json_at *at, const char *field, const cJSON *v, void *into)                  \
+    {                                                                                                                  \
+        return mr_json_text(at, field, v, max, &((line *)into)->name);                                                 \
+    }
+#define TIME_FIELD(name)                                                                                               \
+    static mr_status read_##name(const mr_json_at *at, const char *field, const cJSON *v, void *into)                  \
+    {                                                                                                                  \
+        return mr_json_seconds(at, field, v, &((line *)into)->name);                                                   \
+    }
+#define JSON_FIELD(name)                                                                                               \
+    static mr_status read_##name(const mr_json_at *at, const char *field, const cJSON *v, void *into)                  \
+    {                                                                                                                  \
+        (void)at, (void)field;                                                                                         \
+        ((line *)into)->name = v;                                                                                      \
+        return MR_OK;                                                                                                  \
+    }
+TEXT_FIELD(id, 200)
+TEXT_FIELD(fn, 119)
+TEXT_FIELD(file, 400)
+TEXT_FIELD(node, 63)
+TEXT_FIELD(user, 39)
+TIME_FIELD(arrival)
+TIME_FIELD(estimate)
+TIME_FIELD(deadline)
+TIME_FIELD(limit)
+JSON_FIELD(inputs)
+JSON_FIELD(outputs)
+JSON_FIELD(deps)
+JSON_FIELD(platform)
+
+static mr_status read_duration(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    line *l = into;
+    l->duration = 0;
+    if (!cJSON_IsObject(v))
+        return mr_json_seconds(at, field, v, &l->duration);
+    l->duration_by_class = v;
+    return MR_OK;
+}
+
+static mr_status read_bytes(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return mr_json_count(at, field, v, &((line *)into)->bytes);
+}
+
+static mr_status read_priority(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return mr_json_number(at, field, v, -1e9, 1e9, &((line *)into)->priority);
+}
+
+static mr_status read_cpus(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return units(at, field, v, into, "CPU");
+}
+
+static mr_status read_gpus(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return units(at, field, v, into, "GPU");
+}
+
+static mr_status read_memory(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    uint64_t bytes = 0;
+    mr_status status = mr_json_count(at, field, v, &bytes);
+    return status ? status : need(at, field, into, "memory", (double)bytes, 1);
+}
+
+static mr_status read_resources(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    if (!cJSON_IsObject(v))
+        return mr_json_fail(at, field, "expected an object of names and amounts");
+    for (const cJSON *one = v->child; one; one = one->next) {
+        mr_status status = units(at, field, one, into, one->string);
+        if (status)
+            return status;
+    }
+    return MR_OK;
+}
+
+static mr_status read_labels(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    line *l = into;
+    if (!cJSON_IsObject(v))
+        return mr_json_fail(at, field, "expected an object of keys and values");
+    for (const cJSON *one = v->child; one; one = one->next) {
+        char number[32];
+        snprintf(number, sizeof number, "%.15g", one->valuedouble);
+        const char *text = cJSON_IsString(one) ? one->valuestring : cJSON_IsNumber(one) ? number : NULL;
+        mr_label *label = &l->shape.labels[l->shape.n_labels];
+        if (!text)
+            return mr_json_fail(at, field, "the value of \"%.40s\" is neither a text nor a number", one->string);
+        if (l->shape.n_labels == sizeof l->shape.labels / sizeof *l->shape.labels)
+            return mr_json_fail(at, field, "more than %u labels", l->shape.n_labels);
+        if (strlen(one->string) >= sizeof label->key || strlen(text) >= sizeof label->value)
+            return mr_json_fail(at, field, "\"%.40s\": a key or value has at most %zu bytes", one->string, sizeof label->key - 1);
+        memset(label, 0, sizeof *label);
+        memcpy(label->key, one->string, strlen(one->string));
+        memcpy(label->value, text, strlen(text));
+        l->shape.n_labels++;
+    }
+    return MR_OK;
+}
+
+static const mr_json_field task_fields[] = {
+    {"id", read_id},           {"fn", read_fn},           {"arrival_s", read_arrival},   {"duration_s", read_duration},
+    {"inputs", read_inputs},   {"outputs", read_outputs}, {"deps", read_deps},           {"cpus", read_cpus},
+    {"gpus", read_gpus},       {"memory", read_memory},   {"resources", read_resources}, {"user", read_user},
+    {"priority", read_priority}, {"estimate_s", read_estimate}, {"limit_s", read_limit}, {"deadline_s", read_deadline},
+    {"labels", read_labels},
+};
+static const mr_json_field file_fields[] = {{"file", read_file}, {"bytes", read_bytes}, {"node", read_node}};
+static const mr_json_field ref_fields[] = {{"id", read_id}, {"file", read_file}, {"bytes", read_bytes}};
+static const mr_json_field header_fields[] = {{"platform", read_platform}};
+#define FIELDS(table) (table), sizeof(table) / sizeof *(table)
+
+static mr_status add_inputs(const mr_json_at *at, mr_workload *w, const char *field, const cJSON *list, bool deps)
+{
+    if (!list)
+        return MR_OK;
+    if (!cJSON_IsArray(list))
+        return mr_json_fail(at, field, "expected a list");
+    for (const cJSON *v = list->child; v; v = v->next) {
+        mr_status status;
+        const char *name;
+        line ref = {0};
+        if (cJSON_IsObject(v) && !deps) {
+            status = mr_json_read(at, v, FIELDS(ref_fields), &ref);
+            if (!status && !ref.id == !ref.file)
+                status = mr_json_fail(at, field, "an input has either an \"id\" (a task) or a \"file\"");
+            bool sized = cJSON_HasObjectItem(v, "bytes");
+            if (!status)
+                status = mr_workload_input(w, ref.id ? MR_WL_TASK : MR_WL_FILE, ref.id ? ref.id : ref.file, sized, ref.bytes,
+                                           at->line, at->err);
+        } else {
+            status = mr_json_text(at, field, v, 400, &name);
+            if (!status)
+                status = mr_workload_input(w, deps ? MR_WL_DEP : MR_WL_ANY, name, false, 0, at->line, at->err);
+        }
+        if (status)
+            return status;
+    }
+    return MR_OK;
+}
+
+static mr_status add_outputs(const mr_json_at *at, mr_workload *w, const cJSON *v)
+{
+    uint64_t bytes = 0;
+    mr_status status = MR_OK;
+    if (v && !cJSON_IsArray(v)) {
+        status = mr_json_count(at, "outputs", v, &bytes);
+        return status ? status : mr_workload_output(w, NULL, bytes, at->line, at->err);
+    }
+    for (const cJSON *one = v ? v->child : NULL; !status && one; one = one->next) {
+        line out = {0};
+        status = mr_json_read(at, one, FIELDS(ref_fields), &out);
+        if (!status && (!out.file || out.id))
+            status = mr_json_fail(at, "outputs", "an output is a number of bytes or a list of {\"file\", \"bytes\"}");
+        if (!status)
+            status = mr_workload_output(w, out.file, out.bytes, at->line, at->err);
+    }
+    return status;
+}
+
+static mr_status add_durations(const mr_json_at *at, mr_workload *w, const cJSON *object)
+{
+    int64_t *by_class;
+    if (w->platform.n_classes == 0)
+        return mr_json_fail(at, "duration_s", "durations by class need a platform with classes in the first line");
+    if (mr_workload_classes(w, &by_class))
+        return mr_err_set(at->err, MR_E_NOMEM, "%s: out of memory", w->path);
+    for (uint32_t c = 0; c < w->platform.n_classes; c++) {
+        const cJSON *v = cJSON_GetObjectItemCaseSensitive(object, w->platform.classes[c]);
+        if (!v)
+            return mr_json_fail(at, "duration_s", "nothing is said for class \"%s\" of the platform", w->platform.classes[c]);
+        mr_status status = mr_json_seconds(at, "duration_s", v, &by_class[c]);
+        if (status)
+            return status;
+    }
+    for (const cJSON *v = object->child; v; v = v->next)
+        if (mr_platform_class(&w->platform, v->string) == MR_PLATFORM_CLASSES)
+            return mr_json_fail(at, "duration_s", "the platform has no class \"%s\"", v->string);
+    return MR_OK;
+}
+
+static mr_status add_task(const mr_json_at *at, mr_workload *w, const cJSON *json)
+{
+    line l = {.duration = MR_UNKNOWN, .estimate = MR_UNKNOWN, .deadline = MR_UNKNOWN, .limit = MR_UNKNOWN};
+    mr_status status = mr_json_read(at, json, FIELDS(task_fields), &l);
+    if (!status && (!l.id || l.duration == MR_UNKNOWN))
+        status = mr_json_fail(at, l.id ? "duration_s" : "id", "missing");
+    if (!status && !cJSON_HasObjectItem(json, "cpus"))
+        status = need(at, "cpus", &l, "CPU", 1, MR_RES_UNIT);
+    if (!status)
+        status = mr_workload_task(w, l.id, l.fn ? l.fn : l.id, at->line, at->err);
+    if (status)
+        return status;
+    mr_wl_task *t = &w->tasks[w->n_tasks - 1];
+    t->arrival = l.arrival;
+    t->duration = l.duration;
+    t->estimate = l.estimate;
+    mr_define *d = &l.shape.def;
+    d->kind = MR_FUNC_TASK;
+    d->n_returns = 1;
+    d->max_concurrency = 1;
+    d->max_pending = d->window = -1;
+    d->bundle = -1;
+    d->estimate = MR_UNKNOWN;
+    d->limit = l.limit;
+    d->deadline = l.deadline;
+    d->priority = (int32_t)l.priority;
+    snprintf(d->name, sizeof d->name, "%.119s", l.fn ? l.fn : l.id);
+    /* Costs by class belong to a function, so a task that has its own is a function of its own (of the same name). */
+    if (l.duration_by_class)
+        snprintf(d->entry, sizeof d->entry, "sim:%d", at->line);
+    else
+        snprintf(d->entry, sizeof d->entry, "sim");
+    snprintf(d->user, sizeof d->user, "%s", l.user ? l.user : "");
+    if (mr_workload_shape(w, &l.shape))
+        return mr_err_set(at->err, MR_E_NOMEM, "%s: out of memory", w->path);
+    if (l.duration_by_class)
+        status = add_durations(at, w, l.duration_by_class);
+    if (!status)
+        status = add_outputs(at, w, l.outputs);
+    if (!status)
+        status = add_inputs(at, w, "inputs", l.inputs, false);
+    return status ? status : add_inputs(at, w, "deps", l.deps, true);
+}
+
+static mr_status add_file(const mr_json_at *at, mr_workload *w, const cJSON *json)
+{
+    line l = {0};
+    mr_status status = mr_json_read(at, json, FIELDS(file_fields), &l);
+    uint32_t node = 0;
+    if (status)
+        return status;
+    while (l.node && node < w->platform.n_nodes && strcmp(w->platform.nodes[node].name, l.node) != 0)
+        node++;
+    if (l.node && node == w->platform.n_nodes)
+        return mr_json_fail(at, "node", "the platform has no node \"%s\"", l.node);
+    return mr_workload_file(w, l.file, l.bytes, node, at->line, at->err);
+}
+
+static mr_status add_line(const mr_json_at *at, mr_workload *w, const cJSON *json)
+{
+    if (cJSON_HasObjectItem(json, "platform")) {
+        line l = {0};
+        char where[512];
+        mr_status status = mr_json_read(at, json, FIELDS(header_fields), &l);
+        if (status)
+            return status;
+        if (w->n_tasks || w->n_objects || w->platform.n_nodes)
+            return mr_json_fail(at, "platform", "must be on the first line");
+        snprintf(where, sizeof where, "%.480s:%d: platform", at->path, at->line);
+        return mr_platform_read(&w->platform, l.platform, where, at->err);
+    }
+    if (cJSON_HasObjectItem(json, "file") && !cJSON_HasObjectItem(json, "id"))
+        return add_file(at, w, json);
+    return add_task(at, w, json);
+}
+
+mr_status mr_workload_read_jsonl(mr_workload *w, char *text, size_t size, mr_err *err)
+{
+    mr_json_at at = {w->path, 0, err};
+    for (char *p = text, *end = text + size; p < end;) {
+        char *stop = memchr(p, '\n', (size_t)(end - p));
+        size_t n = (size_t)((stop ? stop : end) - p);
+        at.line++;
+        size_t blank = strspn(p, " \t\r");
+        if (blank < n && p[blank] != '#') {
+            cJSON *json = NULL;
+            mr_status status = mr_json_parse(&at, p, n, &json);
+            if (!status)
+                status = add_line(&at, w, json);
+            cJSON_Delete(json);
+            if (status)
+                return status;
+        }
+        p += n + 1;
+    }
+    return MR_OK;
+}

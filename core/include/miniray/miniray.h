@@ -1,0 +1,348 @@
+/* miniray.h: the C API.  What drivers, workers and bindings use; the core behind it is not visible.
+ *
+ *     mr_session *s;  mr_err err;
+ *     mr_open_args args = MR_OPEN_ARGS_INIT;  args.config = "my.ini";
+ *     if (mr_open(&args, &s, &err)) ...
+ *     mr_func_def def = MR_FUNC_DEF_INIT;  def.name = def.entry = "square";
+ *     uint32_t square;  mr_define_func(s, &def, &square, &err);
+ *     mr_id r;  mr_submit(s, square, MR_NO_ID, &(mr_args){.data = &x, .len = sizeof x}, NULL, &r, &err);
+ *     mr_value v;  mr_get(s, &r, 1, -1, 0, &v, &err);  ...  mr_decref(s, v.id);  mr_decref(s, r);
+ *     mr_close(s);
+ *
+ * One session per process: a driver opens one, a worker process is attached to its node's.  The same calls work in
+ * both.  Thread: every call may be made by any thread at once unless it says otherwise.  No call runs user code.
+ *
+ * References.  The process counts, per object, how many references it has to it (mr_incref / mr_decref); an object lives
+ * while any process, task, or other object holds it.  Every id that a call gives out (submit, put, get's values, ...)
+ * carries one reference, the caller's to give back with mr_decref.  Values are views: their bytes are read-only and stay
+ * while the process has a reference to the object.
+ *
+ * Timeouts are in ns: negative waits for ever, 0 only looks.  A blocked call returns MR_E_INTERRUPTED when a signal
+ * handler ran in its thread; call it again to go on (a timeout then counts from the start again).
+ */
+#ifndef MINIRAY_MINIRAY_H
+#define MINIRAY_MINIRAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <miniray/plugin.h>
+#include <miniray/status.h>
+#include <miniray/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MR_API MR_EXPORT
+
+typedef struct mr_session mr_session;
+
+/* ------------------------------------------------------------------------------------------------ open and close -- */
+
+/* A setting by name, as in the INI file; overrides environment and file.  `where` names it in messages. */
+typedef struct mr_override {
+    const char *section, *key, *value, *where;
+} mr_override;
+
+typedef struct mr_open_args {
+    size_t size;             /* sizeof(mr_open_args) */
+    const char *config;      /* INI file; NULL: MINIRAY_CONFIG if set, else none */
+    const mr_override *overrides;
+    size_t n_overrides;
+    const char *home;        /* folder with bin/ (miniray-worker) and plugins/; NULL: found beside this library */
+    /* How Python workers are made: the command (NULL-ended argv) of the zygote, which the supervisor starts when the
+     * first Python function is submitted, or at once with `prestart`.  NULL: this session runs C tasks only. */
+    const char *const *zygote;
+    bool prestart;
+    const char *script_dir;  /* put first on the workers' sys.path; may be NULL */
+} mr_open_args;
+#define MR_OPEN_ARGS_INIT                                                                                              \
+    {                                                                                                                  \
+        .size = sizeof(mr_open_args)                                                                                   \
+    }
+
+/* Reads the config, loads both plugins, starts the engine (worker processes come when needed).
+ * Errors: CONFIG, NOTFOUND, ABI, PLUGIN, POLICY, IO, NOMEM, EXISTS (a session is open), FORKED; err says all. */
+MR_API mr_status mr_open(const mr_open_args *args, mr_session **out, mr_err *err) MR_CHECK_RESULT;
+/* Ends everything: pending calls of other threads return MR_E_CLOSED, all processes are gone and all memory is returned
+ * when it returns (at most [engine] grace).  Not from a callback; views become invalid.  NULL is fine. */
+MR_API void mr_close(mr_session *s);
+/* The open session of this process (driver or worker), or NULL; FORKED child of a driver: NULL. */
+MR_API mr_session *mr_current(void);
+MR_API bool mr_is_worker(const mr_session *s);
+/* Random 64-bit number of the session; part of every pickled reference, so that an old one is told. */
+MR_API uint64_t mr_session_id(const mr_session *s);
+
+/* --------------------------------------------------------------------------------------------------- functions -- */
+
+typedef enum mr_def_kind { MR_DEF_TASK = 0, MR_DEF_ACTOR = 1, MR_DEF_METHOD = 2 } mr_def_kind;
+enum { MR_DEF_C = 0, MR_DEF_PYTHON = 1 };
+enum { /* flags */
+    MR_DEF_ASYNC = 1,
+    MR_DEF_STREAMING = 2,
+    MR_DEF_DETACHED = 4,
+    MR_DEF_RETRY_ERRORS = 8,
+    MR_DEF_SOFT_NODE = 16,
+    MR_DEF_SYSTEM = 64
+};
+enum { MR_SCHEDULE_DEFAULT = 0, MR_SCHEDULE_SPREAD = 1, MR_SCHEDULE_NODE = 2 };
+
+/* An amount of a resource by name.  CPU, GPU and custom ones in 1/10000; "memory" in bytes. */
+typedef struct mr_need {
+    const char *name;
+    int64_t amount;
+} mr_need;
+typedef struct mr_pair {
+    const char *key, *value;
+} mr_pair;
+
+/* A remote function with its options.  Texts and arrays are borrowed for the call. */
+typedef struct mr_func_def {
+    size_t size;
+    mr_def_kind kind;
+    int lang;            /* MR_DEF_C, MR_DEF_PYTHON */
+    const char *name;    /* for people and policies; at most 119 bytes, cut */
+    const char *entry;   /* what the worker looks up: name of a C export, of a method; at most 63 bytes */
+    const char *user;    /* NULL: the job's */
+    mr_id code;          /* object with the encoded function or class; 0 for C */
+    int32_t n_returns;
+    const mr_need *needs; /* n_needs < 0: the default (task: 1 CPU; actor: 1 CPU to be placed, 0 while living) */
+    int32_t n_needs;
+    const mr_need *living; /* of an actor, while it lives; NULL with n_needs >= 0: the same as needs */
+    int32_t n_living;
+    const mr_pair *labels;
+    int32_t n_labels;
+    uint32_t flags, env;
+    int32_t max_retries, max_restarts, max_concurrency, max_pending, max_calls, priority, window;
+    int64_t estimate, limit, deadline; /* ns or MR_UNKNOWN */
+    int schedule;
+    uint64_t node;       /* of MR_SCHEDULE_NODE: number of the node */
+    mr_id group;
+    int32_t bundle;
+} mr_func_def;
+#define MR_FUNC_DEF_INIT                                                                                               \
+    {                                                                                                                  \
+        .size = sizeof(mr_func_def), .n_returns = 1, .n_needs = -1, .max_retries = 3, .max_concurrency = 1,            \
+        .max_pending = -1, .window = -1, .estimate = MR_UNKNOWN, .limit = MR_UNKNOWN, .deadline = MR_UNKNOWN,          \
+        .bundle = -1                                                                                                   \
+    }
+/* Its number, good for the whole session in every process.  Equal definitions may get different numbers.
+ * Errors: INVAL (what and why in err), UNSUPPORTED, NOMEM. */
+MR_API mr_status mr_define_func(mr_session *s, const mr_func_def *def, uint32_t *out, mr_err *err) MR_CHECK_RESULT;
+
+/* --------------------------------------------------------------------------------------------------- submitting -- */
+
+/* Encoded arguments.  `deps`: objects whose *values* the task is given (it starts when all are sealed); `refs`:
+ * references inside `data`, kept alive with the task.  All borrowed for the call. */
+typedef struct mr_args {
+    const void *data;
+    size_t len;
+    const mr_id *deps;
+    uint32_t n_deps;
+    const mr_id *refs;
+    uint32_t n_refs;
+    uint32_t n_returns; /* 0: the function's; else 1 + the number wanted, so that 1 means none */
+    int64_t estimate;   /* ns, for this task; 0 or MR_UNKNOWN: the function's */
+} mr_args;
+typedef struct mr_actor_name {
+    const char *name, *ns;
+    bool get_if_exists;
+} mr_actor_name;
+
+/* Queues a task, an actor creation (`name` may be given) or a call on `actor`; never waits, except for a name or
+ * max_pending.  `out`: id of the first result (n_returns consecutive ids, each with one reference for the caller); an
+ * actor's own id for a creation.  With n_returns 0, `out` is the task's id and carries no reference.
+ * Errors: UNSCHEDULABLE (names the nearest that fits), NAME_TAKEN, PENDING_CALLS, FREED, SESSION, NOMEM, TOOBIG, CLOSED. */
+MR_API mr_status mr_submit(mr_session *s, uint32_t func, mr_id actor, const mr_args *args, const mr_actor_name *name,
+                           mr_id *out, mr_err *err) MR_CHECK_RESULT;
+/* Between begin and end of the same thread, submissions are one event for the policy.  Driver only; nests. */
+MR_API void mr_batch_begin(mr_session *s);
+MR_API void mr_batch_end(mr_session *s);
+
+/* ------------------------------------------------------------------------------------------------------- values -- */
+
+/* What the bytes are.  The low byte is the kind; the rest is the kind's own. */
+enum {
+    MR_FORMAT_BYTES = 0,     /* plain bytes */
+    MR_FORMAT_FAULT = 1,     /* an error that miniray itself made: mr_fault_value, then its text with a NUL */
+    MR_FORMAT_TEXT_ERROR = 2, /* an error raised by a C task: text with a NUL */
+    MR_FORMAT_BINDING = 16   /* and up: a language binding's own */
+};
+typedef struct mr_fault_value { /* bytes of MR_FORMAT_FAULT; numbers as the core knew them, text after it */
+    int32_t status;             /* mr_status: CRASHED, OOM, CANCELLED, ACTOR_DIED, ... */
+    int32_t pid, how, code;     /* of the worker; how: 1 exit code, 2 signal, 3 out of memory, 4 not started */
+    uint32_t attempt, of, may_have_run, text_len;
+    mr_id task, cause;
+} mr_fault_value;
+
+typedef struct mr_value {
+    mr_id id;
+    mr_status status;  /* OK; PENDING is MR_E_TIMEOUT; LOST, FREED, ... */
+    bool error;        /* an error value: get should raise it */
+    uint32_t format;
+    const void *data;  /* at least 8-aligned, 64-aligned in a store; never NULL when status is OK */
+    uint64_t len;
+} mr_value;
+
+/* Copies `len` bytes into a new sealed object.  refs: references inside.  Errors: FULL, TOOBIG, NOMEM, CLOSED. */
+MR_API mr_status mr_put(mr_session *s, uint32_t format, const void *data, uint64_t len, const mr_id *refs,
+                        uint32_t n_refs, mr_id *out, mr_err *err) MR_CHECK_RESULT;
+/* The same in two steps, without the copy: create gives writable memory, seal makes it an object, abort drops it. */
+MR_API mr_status mr_create(mr_session *s, uint64_t len, mr_id *out, void **data, mr_err *err) MR_CHECK_RESULT;
+MR_API mr_status mr_seal(mr_session *s, mr_id id, uint32_t format, const mr_id *refs, uint32_t n_refs,
+                         mr_err *err) MR_CHECK_RESULT;
+MR_API void mr_abort(mr_session *s, mr_id id);
+/* A copy that is fast for large sizes (non-temporal stores where they help).  Any thread. */
+MR_API void mr_copy(void *to, const void *from, uint64_t len);
+
+enum { MR_GET_EARLY = 1 /* return as soon as one of them is an error, though others are pending */ };
+/* Waits until all n objects are sealed (or one is an error, with EARLY) and fills n values, each with a reference for
+ * those whose status is OK.  Returns OK, TIMEOUT, INTERRUPTED, CLOSED, DEADLOCK, SESSION; values are filled on OK and TIMEOUT. */
+MR_API mr_status mr_get(mr_session *s, const mr_id *ids, size_t n, int64_t timeout, uint32_t flags, mr_value *out,
+                        mr_err *err) MR_CHECK_RESULT;
+/* Waits until `need` of n are sealed; ready[i] says which were when it returned (may be more than need).
+ * Returns OK, TIMEOUT (ready is filled), INTERRUPTED, CLOSED, DEADLOCK. */
+MR_API mr_status mr_wait(mr_session *s, const mr_id *ids, size_t n, size_t need, int64_t timeout, bool *ready,
+                         mr_err *err) MR_CHECK_RESULT;
+/* `done(arg, id)` runs once when the object is sealed, on a thread of the core, with no lock held: it must be quick and
+ * must not call miniray (write an eventfd, set a flag).  Already sealed: it runs at once.  Errors: NOMEM, CLOSED. */
+MR_API mr_status mr_on_ready(mr_session *s, mr_id id, void (*done)(void *arg, mr_id id), void *arg) MR_CHECK_RESULT;
+
+/* Counts.  mr_decref never takes a lock that a miniray call holds, never blocks, and may run inside an allocator. */
+MR_API mr_status mr_incref(mr_session *s, mr_id id);
+MR_API void mr_decref(mr_session *s, mr_id id);
+/* Is the object sealed and its bytes to be had?  (Not: will it ever be.) */
+MR_API bool mr_contains(mr_session *s, mr_id id);
+/* Gives objects up now, whoever holds them; later gets raise FREED. */
+MR_API mr_status mr_free(mr_session *s, const mr_id *ids, size_t n);
+
+/* --------------------------------------------------------------------------------------------- cancel and actors -- */
+
+enum { MR_FORCE = 1, MR_RECURSIVE = 2, MR_NO_RESTART = 4 };
+MR_API mr_status mr_cancel(mr_session *s, mr_id id, uint32_t flags, mr_err *err) MR_CHECK_RESULT;
+MR_API mr_status mr_kill(mr_session *s, mr_id actor, uint32_t flags, mr_err *err) MR_CHECK_RESULT;
+/* Errors: NOTFOUND.  `func` is the number the actor was created with. */
+MR_API mr_status mr_find_actor(mr_session *s, const char *name, const char *ns, mr_id *actor, uint32_t *func,
+                               mr_err *err) MR_CHECK_RESULT;
+/* The object with the class of function `func`, and its name; for handles made by name.  Errors: NOTFOUND. */
+MR_API mr_status mr_func_code(mr_session *s, uint32_t func, mr_id *code, char name[120], mr_err *err) MR_CHECK_RESULT;
+
+/* ------------------------------------------------------------------------------------------------- looking around -- */
+
+/* One JSON text about: "nodes", "resources" {"total":{},"available":{}}, "tasks" (living and finished), "actors", "objects",
+ * "workers", "stats", "config".  The caller frees it with free(3).  Driver and worker.  Errors: NOTFOUND (what can be asked for), NOMEM. */
+MR_API mr_status mr_state(mr_session *s, const char *what, char **json, mr_err *err) MR_CHECK_RESULT;
+
+/* The next line that a worker printed (driver only), without its newline; worker < 0 and text NULL after close.
+ * Waits; one thread.  `*text` is good until the next call. */
+typedef struct mr_output {
+    int32_t pid;
+    bool is_stderr;
+    const char *name; /* "f" of the task, or the actor's class */
+    const char *text;
+    size_t len;
+} mr_output;
+MR_API mr_status mr_output_next(mr_session *s, int64_t timeout, mr_output *out) MR_CHECK_RESULT;
+
+/* ------------------------------------------------------------------------------------------ the side of a worker -- */
+
+/* Joins the session whose supervisor started this process (environment and descriptors as docs/design.md says). */
+MR_API mr_status mr_attach(mr_session **out, mr_err *err) MR_CHECK_RESULT;
+
+/* A task given to this worker.  Owned by the worker side until mr_call_finish. */
+typedef struct mr_call mr_call;
+enum { MR_CALL_TASK = 0, MR_CALL_ACTOR = 1, MR_CALL_METHOD = 2, MR_CALL_LEAVE = 3 /* no more: finish up and exit */,
+       MR_CALL_COLLECT = 4 /* collect garbage now */, MR_CALL_CANCEL = 5 /* stop the async or threaded call `task` */ };
+typedef struct mr_call_info {
+    int kind;
+    mr_id task, actor, code;
+    uint32_t func, attempt, n_returns, n_deps, n_refs, flags, max_concurrency; /* flags: MR_DEF_ of the function */
+    const char *name, *entry; /* good until finish */
+    const void *data;         /* encoded arguments, 8-aligned, good until finish */
+    size_t len;
+} mr_call_info;
+/* The next call, in order; waits.  One thread at a time.  Errors: TIMEOUT, INTERRUPTED, CLOSED (the node is gone). */
+MR_API mr_status mr_call_next(mr_session *s, int64_t timeout, mr_call **out) MR_CHECK_RESULT;
+/* A descriptor that is readable when mr_call_next(s, 0, ...) would give something: for event loops.  Made at first use. */
+MR_API int mr_call_fd(mr_session *s);
+MR_API void mr_call_describe(const mr_call *call, mr_call_info *out);
+/* Value of dependency i: no reference is added; the bytes stay until finish, or while the process has a reference. */
+MR_API mr_status mr_call_dep(mr_call *call, uint32_t i, mr_value *out) MR_CHECK_RESULT;
+/* Tells that user code begins.  E_CANCELLED: it was taken back or cancelled; finish it and go on. Cancelable by signal
+ * only if `main_thread`. */
+MR_API mr_status mr_call_start(mr_call *call, bool main_thread) MR_CHECK_RESULT;
+/* After user code has ended (main_thread calls): E_CANCELLED if a cancel struck; no signal comes after it returns. */
+MR_API mr_status mr_call_stop(mr_call *call) MR_CHECK_RESULT;
+/* Seals result i. */
+MR_API mr_status mr_call_return(mr_call *call, uint32_t i, uint32_t format, const void *data, uint64_t len,
+                                const mr_id *refs, uint32_t n_refs, mr_err *err) MR_CHECK_RESULT;
+/* The same in two steps without the copy. */
+MR_API mr_status mr_call_create(mr_call *call, uint32_t i, uint64_t len, void **data, mr_err *err) MR_CHECK_RESULT;
+MR_API mr_status mr_call_seal(mr_call *call, uint32_t i, uint32_t format, const mr_id *refs, uint32_t n_refs,
+                              mr_err *err) MR_CHECK_RESULT;
+/* The next item of a streaming task; waits while the stream is throttled. */
+MR_API mr_status mr_call_yield(mr_call *call, uint32_t format, const void *data, uint64_t len, const mr_id *refs,
+                               uint32_t n_refs, mr_err *err) MR_CHECK_RESULT;
+/* The attempt raised: this error value is for all results not yet sealed.  `retriable`: as the user's options say. */
+MR_API mr_status mr_call_error(mr_call *call, uint32_t format, const void *data, uint64_t len, const mr_id *refs,
+                               uint32_t n_refs, bool retriable, mr_err *err) MR_CHECK_RESULT;
+/* Ends the attempt and frees `call`.  outcome: OK, E_TASK (after mr_call_error), E_CANCELLED.  `leave`: exit_actor. */
+MR_API mr_status mr_call_finish(mr_call *call, mr_status outcome, bool leave) MR_CHECK_RESULT;
+/* The next item of stream `task` for its reader; waits.  Errors: END, TIMEOUT, INTERRUPTED. */
+MR_API mr_status mr_stream_next(mr_session *s, mr_id task, int64_t timeout, mr_id *item, mr_err *err) MR_CHECK_RESULT;
+/* Which task does the calling thread run?  Set by mr_call_start, for nested submits; 0: none.  Threads and event loops
+ * set it themselves for the calls they juggle. */
+MR_API void mr_set_current_task(mr_session *s, mr_id task);
+MR_API mr_id mr_current_task(mr_session *s);
+/* `hook` runs inside the signal handler when a cancel strikes the main thread's call: it must be async-signal-safe (an
+ * interpreter sets its own interrupt flag there).  NULL: none.  Set before mr_attach. */
+MR_API void mr_on_cancel_signal(void (*hook)(void));
+
+/* ------------------------------------------------------------------------------------------------- tasks in C -- */
+
+/* A C task lives in a shared library named in [engine] libraries, which every C worker loads.  It exports one function,
+ * `const mr_exports *mr_exports_entry(void)`. */
+typedef struct mr_task_ctx mr_task_ctx;
+typedef mr_status (*mr_task_fn)(mr_task_ctx *ctx);
+typedef struct mr_export {
+    const char *name;   /* "square"; of an actor: the class, "Counter"; of a method: "Counter.add" */
+    mr_task_fn run;     /* of a class: makes the state (mr_ctx_set_state) */
+} mr_export;
+typedef struct mr_exports {
+    uint32_t size, n; /* sizeof(mr_export), number of them */
+    const mr_export *v;
+} mr_exports;
+
+MR_API mr_session *mr_ctx_session(mr_task_ctx *ctx);
+/* The bytes given at submission, and dependency i. */
+MR_API const void *mr_ctx_data(mr_task_ctx *ctx, size_t *len);
+MR_API mr_status mr_ctx_dep(mr_task_ctx *ctx, uint32_t i, mr_value *out) MR_CHECK_RESULT;
+MR_API uint32_t mr_ctx_deps(mr_task_ctx *ctx);
+MR_API mr_status mr_ctx_return(mr_task_ctx *ctx, uint32_t i, const void *data, uint64_t len) MR_CHECK_RESULT;
+/* Ends the task with an error: `return mr_ctx_fail(ctx, "...")`. */
+MR_API mr_status mr_ctx_fail(mr_task_ctx *ctx, const char *fmt, ...) MR_PRINTF(2, 3);
+/* State of the actor that this call is on; `drop` frees it when the actor ends gracefully. */
+MR_API void mr_ctx_set_state(mr_task_ctx *ctx, void *state, void (*drop)(void *state));
+MR_API void *mr_ctx_state(mr_task_ctx *ctx);
+/* The call behind it, for results with references or in two steps: mr_call_return, mr_call_create, ... */
+MR_API mr_call *mr_ctx_call(mr_task_ctx *ctx);
+/* The next item of a task that is a stream. */
+MR_API mr_status mr_ctx_yield(mr_task_ctx *ctx, const void *data, uint64_t len) MR_CHECK_RESULT;
+/* Was it cancelled?  For loops that do not call miniray; `return MR_E_CANCELLED` then. */
+MR_API bool mr_ctx_cancelled(mr_task_ctx *ctx);
+
+/* The settings that mr_open would use, without opening: the file (NULL: MINIRAY_CONFIG if set, else none), environment and
+ * overrides, checked with the plugins they name.  JSON: {"settings": [{"section", "key", "value", "source": "default" |
+ * "file" | "environment" | "call", "file", "line"}], "keys": [{"section", "key", "type", "default", "help"}]}.
+ * The caller frees it with free(3).  Errors: as mr_open. */
+MR_API mr_status mr_config_json(const char *config, const mr_override *overrides, size_t n_overrides, char **json,
+                                mr_err *err) MR_CHECK_RESULT;
+
+MR_API const char *mr_strerror(mr_status status);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

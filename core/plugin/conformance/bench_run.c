@@ -1,0 +1,365 @@
+/* bench_run.c: time in the small world: applies the events of an instant, then asks the plugin in the order that
+ * sched.h promises, and checks each answer. */
+#include "plugin/conformance/bench_host.h"
+
+#include <string.h>
+
+#define MAX_HOLD (1000 * BENCH_MS) /* how long a policy may hold what could start while nothing runs */
+
+static const mr_sched_ops *ops(const mr_bench *b)
+{
+    return &b->loaded->ops.sched;
+}
+
+/* ---- an instant */
+
+static bool inputs_ready(const mr_bench *b, int i)
+{
+    for (int e = 0; e < b->n_edges; e++)
+        if (b->edge[e][1] == i && b->task[b->edge[e][0]].outcome == MR_OK && !b->task[b->edge[e][0]].over)
+            return false;
+    return true;
+}
+
+static void apply_events(mr_bench *b)
+{
+    for (int i = 0; i < b->n_tasks; i++) {
+        mr_bench_task *t = &b->task[i];
+        t->fresh = false;
+        if (t->view.state == MR_RUNNING_NOW && !t->over && t->end <= b->now)
+            mr_bench_finish(b, t, MR_OK);
+    }
+    for (int i = 0; i < b->n_events; i++) {
+        if (b->event[i].done || b->event[i].at > b->now)
+            continue;
+        b->event[i].done = true;
+        if (b->event[i].what == BENCH_CANCEL) {
+            mr_bench_task *t = &b->task[b->event[i].which];
+            if (t->submitted && !t->over)
+                mr_bench_finish(b, t, MR_E_CANCELLED);
+        } else if (b->event[i].what == BENCH_CRASH) {
+            int victim = mr_bench_task_of(b, b->slot[b->event[i].which].task);
+            if (victim >= 0)
+                mr_bench_retry_or_fail(b, &b->task[victim]);
+        }
+    }
+    for (int i = 0; i < b->n_tasks; i++) {
+        mr_bench_task *t = &b->task[i];
+        if (t->view.state == MR_RUNNING_NOW && t->stop_at <= b->now)
+            mr_bench_stop(b, t);
+        else if (t->view.state == MR_TRAVELLING && t->travel_end <= b->now)
+            mr_bench_begin(b, t);
+    }
+}
+
+static void submit(mr_bench *b)
+{
+    bool due[BENCH_TASKS] = {false};
+    for (int i = 0; i < b->n_tasks; i++) {
+        mr_bench_task *t = &b->task[i];
+        if (t->submitted || t->arrival > b->now)
+            continue;
+        due[i] = t->submitted = true;
+        t->view.submitted_at = b->now;
+        t->view.estimate = b->exact ? t->duration : MR_UNKNOWN;
+        for (int e = 0; e < b->n_edges; e++) {
+            b->task[b->edge[e][0]].view.n_succs += b->edge[e][1] == i;
+            t->view.n_preds += b->edge[e][1] == i;
+        }
+    }
+    for (int i = 0; i < b->n_tasks; i++)
+        if (due[i])
+            mr_bench_tell(b, MR_SUBMITTED, &b->task[i], -1, 0);
+    for (int i = 0; i < b->n_tasks; i++) {
+        mr_bench_task *t = &b->task[i];
+        if (!due[i] || !mr_bench_wants(b, MR_OP_PLAN))
+            continue;
+        mr_bench_put_at(b, t, ops(b)->plan(b->self, &t->view), "plan");
+        t->planned = t->queue != MR_NONE;
+    }
+    for (int i = 0; i < b->n_tasks; i++) { /* an argument failed before this task came */
+        for (int e = 0; due[i] && e < b->n_edges; e++) {
+            const mr_bench_task *pred = &b->task[b->edge[e][0]];
+            if (b->edge[e][1] == i && pred->over && pred->outcome && !b->task[i].over)
+                mr_bench_finish(b, &b->task[i], MR_E_TASK);
+        }
+    }
+}
+
+/* A planned task's inputs set out as soon as each is sealed. */
+static void send_planned(mr_bench *b)
+{
+    for (int i = 0; i < b->n_tasks; i++) {
+        mr_bench_task *t = &b->task[i];
+        if (t->planned && !t->over && t->view.state == MR_WAITING)
+            mr_bench_send_inputs(b, t, mr_bench_check_place(b, t, t->queue));
+    }
+}
+
+static mr_ref slot_that_freed(const mr_bench *b, int i)
+{
+    mr_ref from = MR_NONE;
+    int64_t last = -1;
+    for (int e = 0; e < b->n_edges; e++) {
+        const mr_bench_task *pred = &b->task[b->edge[e][0]];
+        if (b->edge[e][1] == i && pred->finished >= last && pred->slot >= 0) {
+            last = pred->finished;
+            from = b->slot[pred->slot].ref;
+        }
+    }
+    return from;
+}
+
+static void become_ready(mr_bench *b)
+{
+    bool now_ready[BENCH_TASKS] = {false};
+    for (int i = 0; i < b->n_tasks; i++) {
+        mr_bench_task *t = &b->task[i];
+        if (!t->submitted || t->over || t->view.state != MR_WAITING || !inputs_ready(b, i))
+            continue;
+        now_ready[i] = true;
+        t->view.from = slot_that_freed(b, i);
+        t->view.bytes = 0;
+        for (int e = 0; e < b->n_edges; e++)
+            if (b->edge[e][1] == i)
+                t->view.bytes += b->bytes[e];
+        mr_bench_enter_ready(b, t);
+    }
+    for (int i = 0; i < b->n_tasks; i++)
+        if (now_ready[i])
+            mr_bench_tell(b, MR_BECAME_READY, &b->task[i], -1, 0);
+    for (int i = 0; i < b->n_tasks; i++) {
+        mr_bench_task *t = &b->task[i];
+        if (!now_ready[i])
+            continue;
+        t->offered = b->now;
+        if (!t->planned && mr_bench_wants(b, MR_OP_PLACE))
+            mr_bench_put_at(b, t, ops(b)->place(b->self, &t->view), "place");
+        else if (!t->planned)
+            t->queue = MR_NONE;
+        if (t->queue != MR_NONE)
+            mr_bench_send_inputs(b, t, mr_bench_check_place(b, t, t->queue));
+        mr_bench_ask_rank(b, t);
+    }
+}
+
+static mr_ref best_for(mr_bench *b, int slot)
+{
+    const mr_sched_host *h = &b->host;
+    mr_ref w = b->slot[slot].ref, t = h->first(h, w, w, false);
+    if (!t)
+        t = h->first(h, b->slot[slot].node, w, false);
+    return t ? t : h->first(h, MR_NONE, w, false);
+}
+
+static bool any_ready(const mr_bench *b)
+{
+    for (int i = 0; i < b->n_tasks; i++)
+        if (b->task[i].queued)
+            return true;
+    return false;
+}
+
+static void rerank(mr_bench *b)
+{
+    while (b->rerank_all) {
+        b->rerank_all = false;
+        for (int i = 0; i < b->n_tasks; i++)
+            if (b->task[i].queued)
+                mr_bench_ask_rank(b, &b->task[i]);
+    }
+}
+
+static void sweep(mr_bench *b)
+{
+    for (bool again = true; again;) {
+        again = false;
+        for (int i = 0; i < b->n_slots && any_ready(b); i++) {
+            if (b->slot[i].task)
+                continue;
+            mr_ref answer;
+            rerank(b);
+            if (mr_bench_wants(b, MR_OP_PICK))
+                answer = ops(b)->pick(b->self, &b->slot[i]);
+            else
+                answer = best_for(b, i);
+            if (answer == MR_STOP)
+                return;
+            int t = mr_bench_task_of(b, answer);
+            if (answer == MR_NONE)
+                continue;
+            if (t < 0 || !mr_bench_can(b, &b->task[t], i)) {
+                mr_bench_wrong(b, "pick", NULL, answer);
+                continue;
+            }
+            mr_bench_dispatch(b, &b->task[t], i);
+            again = true;
+        }
+    }
+}
+
+static bool startable(const mr_bench *b, const mr_bench_task *t)
+{
+    for (int i = 0; i < b->n_slots; i++)
+        if (mr_bench_can(b, t, i))
+            return true;
+    return false;
+}
+
+/* The best by rank of those that wait, could not be started, and were not asked for yet. */
+static mr_bench_task *next_loser(mr_bench *b, const bool *asked)
+{
+    mr_bench_task *best = NULL;
+    for (int i = 0; i < b->n_tasks; i++) {
+        mr_bench_task *t = &b->task[i];
+        if (!t->queued || asked[i] || b->now < t->offered || startable(b, t))
+            continue;
+        if (t->view.state == MR_STOPPED_NOW && t->fresh)
+            continue;
+        if (!best || t->view.rank < best->view.rank)
+            best = t;
+    }
+    return best;
+}
+
+static void ask_preempt(mr_bench *b)
+{
+    bool asked[BENCH_TASKS] = {false};
+    mr_bench_task *t;
+    while ((t = next_loser(b, asked)) && mr_bench_wants(b, MR_OP_PREEMPT)) {
+        asked[t - b->task] = true;
+        mr_ref answer = ops(b)->preempt(b->self, &t->view), r = MR_NONE;
+        if (answer == MR_NONE)
+            continue;
+        while ((r = mr_bench_next(b, MR_RUNNING, t->view.ref, r)) && r != answer)
+            ;
+        if (!r) {
+            mr_bench_wrong(b, "preempt", t, answer);
+            continue;
+        }
+        mr_bench_task *victim = &b->task[mr_bench_task_of(b, r)];
+        int slot = victim->slot;
+        b->preempted++;
+        mr_bench_stop(b, victim);
+        mr_bench_dispatch(b, t, slot);
+        sweep(b);
+    }
+}
+
+static int64_t next_time(const mr_bench *b)
+{
+    int64_t at = BENCH_NEVER;
+#define EARLIER(x) (at = (x) > b->now && (x) < at ? (x) : at)
+    bool live = false;
+    for (int i = 0; i < b->n_tasks; i++) {
+        const mr_bench_task *t = &b->task[i];
+        live = live || !t->over;
+        if (!t->submitted)
+            EARLIER(t->arrival);
+        else if (t->over)
+            continue;
+        else if (t->queued)
+            EARLIER(t->offered);
+        else if (t->view.state == MR_TRAVELLING)
+            EARLIER(t->travel_end);
+        else if (t->view.state == MR_RUNNING_NOW)
+            EARLIER(t->end < t->stop_at ? t->end : t->stop_at);
+    }
+    for (int i = 0; live && i < b->n_events; i++)
+        if (!b->event[i].done)
+            EARLIER(b->event[i].at);
+    if (live && b->wake_at != BENCH_NEVER)
+        EARLIER(b->wake_at > b->now ? b->wake_at : b->now + 1);
+#undef EARLIER
+    return live ? at : BENCH_NEVER;
+}
+
+/* True while the policy keeps back what could start although nothing runs or travels. */
+static bool holds(const mr_bench *b)
+{
+    bool some = false;
+    for (int i = 0; i < b->n_tasks; i++) {
+        const mr_bench_task *t = &b->task[i];
+        if (!t->over && (t->view.state == MR_RUNNING_NOW || t->view.state == MR_TRAVELLING))
+            return false;
+        some = some || (t->queued && startable(b, t));
+    }
+    return some;
+}
+
+static void retell(mr_bench *b)
+{
+    mr_bench_close(b);
+    if (mr_bench_open(b)) {
+        snprintf(b->failure, sizeof b->failure, "a second open failed: %.900s", b->open_error);
+        return;
+    }
+    b->wake_at = BENCH_NEVER;
+    for (int i = 0; i < b->n_tasks; i++)
+        if (b->task[i].submitted && !b->task[i].over)
+            mr_bench_tell(b, MR_SUBMITTED, &b->task[i], -1, 0);
+    for (int i = 0; i < b->n_tasks; i++) {
+        mr_bench_task *t = &b->task[i];
+        if (!t->submitted || t->over || t->view.state == MR_RUNNING_NOW || t->view.state == MR_TRAVELLING ||
+            t->view.state == MR_STOPPED_NOW)
+            continue;
+        t->planned = false;
+        t->queue = MR_NONE;
+        if (!mr_bench_wants(b, MR_OP_PLAN))
+            continue;
+        mr_bench_put_at(b, t, ops(b)->plan(b->self, &t->view), "plan");
+        t->planned = t->queue != MR_NONE;
+    }
+    for (int i = 0; i < b->n_tasks; i++)
+        if (b->task[i].queued)
+            mr_bench_tell(b, MR_BECAME_READY, &b->task[i], -1, 0);
+    for (int i = 0; i < b->n_tasks; i++)
+        if (!b->task[i].over && b->task[i].view.state == MR_RUNNING_NOW)
+            mr_bench_tell(b, MR_STARTED, &b->task[i], b->task[i].slot, 0);
+    for (int i = 0; i < b->n_tasks; i++) {
+        mr_bench_task *t = &b->task[i];
+        if (!t->queued)
+            continue;
+        if (!t->planned && t->view.state != MR_STOPPED_NOW && mr_bench_wants(b, MR_OP_PLACE))
+            mr_bench_put_at(b, t, ops(b)->place(b->self, &t->view), "place");
+        mr_bench_ask_rank(b, t);
+    }
+}
+
+bool mr_bench_run(mr_bench *b)
+{
+    int64_t held_since = -1;
+    if (mr_bench_open(b))
+        return false;
+    for (b->now = 0; b->now != BENCH_NEVER && !b->failure[0]; b->now = next_time(b)) {
+        bool woken = b->wake_at <= b->now;
+        apply_events(b);
+        submit(b);
+        send_planned(b);
+        become_ready(b);
+        for (int i = 0; i < b->n_events; i++) {
+            if (b->event[i].what == BENCH_REOPEN && b->event[i].at == b->now)
+                retell(b);
+        }
+        if (woken) {
+            b->wake_at = BENCH_NEVER;
+            mr_bench_tell(b, MR_WOKEN, NULL, -1, 0);
+        }
+        sweep(b);
+        ask_preempt(b);
+        rerank(b);
+        if (!holds(b)) {
+            held_since = -1;
+        } else {
+            held_since = held_since < 0 ? b->now : held_since;
+            int64_t next = next_time(b);
+            if (next == BENCH_NEVER || next - held_since > MAX_HOLD) {
+                b->stalls++;
+                snprintf(b->failure, sizeof b->failure, "holds what could start while nothing runs, at %lld ns",
+                         (long long)b->now);
+            }
+        }
+    }
+    mr_bench_close(b);
+    return !b->failure[0] && b->wrong == 0;
+}

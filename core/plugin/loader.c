@@ -1,0 +1,257 @@
+/* loader.c: owns the search path and the dlopen handles.
+ *
+ * It does not know what the ops do, and gives no instance: whoever asked opens one, with a table from host.c.  A plugin
+ * that was asked for and does not load is an error for the caller, never a reason to look further.  Start-up only: no
+ * lock.
+ */
+#define _GNU_SOURCE
+#include "plugin/loader.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "plugin/handshake.h"
+
+#ifndef MINIRAY_PLUGIN_DIR
+#define MINIRAY_PLUGIN_DIR "/usr/local/lib/miniray/plugins"
+#endif
+
+enum { MAX_FOLDERS = 32, MAX_FILES = 256 };
+
+/* The folders of the search path, in order; `text` is what they point into. */
+typedef struct folders {
+    char *text[2];
+    const char *at[MAX_FOLDERS];
+    size_t n;
+} folders;
+
+static void add_folder(folders *f, const char *folder)
+{
+    if (!folder || !folder[0] || f->n == MAX_FOLDERS)
+        return;
+    for (size_t i = 0; i < f->n; i++)
+        if (strcmp(f->at[i], folder) == 0)
+            return;
+    f->at[f->n++] = folder;
+}
+
+/* An empty element is skipped: in a shell's PATH it would mean the current folder, which nobody asked for. */
+static mr_status add_list(folders *f, int which, const char *list)
+{
+    char *rest;
+    if (!list || !list[0])
+        return MR_OK;
+    f->text[which] = strdup(list);
+    if (!f->text[which])
+        return MR_E_NOMEM;
+    for (char *one = strtok_r(f->text[which], ":", &rest); one; one = strtok_r(NULL, ":", &rest))
+        add_folder(f, one);
+    return MR_OK;
+}
+
+static mr_status folders_init(folders *f, const mr_config *c, const char *own)
+{
+    *f = (folders){0};
+    if (add_list(f, 0, getenv("MINIRAY_PLUGIN_PATH")) || (c && add_list(f, 1, mr_config_text(c, "plugins", "path")))) {
+        free(f->text[0]);
+        return MR_E_NOMEM;
+    }
+    add_folder(f, own);
+    add_folder(f, MINIRAY_PLUGIN_DIR);
+    return MR_OK;
+}
+
+static void folders_fini(folders *f)
+{
+    free(f->text[0]);
+    free(f->text[1]);
+}
+
+static int is_so(const struct dirent *e)
+{
+    size_t n = strlen(e->d_name);
+    return n > 3 && strcmp(e->d_name + n - 3, ".so") == 0;
+}
+
+/* -- one file --------------------------------------------------------------------------------------------------- */
+
+static mr_status open_file(mr_loaded *l, uint32_t kind, mr_err *err)
+{
+    mr_plugin_entry_fn entry;
+    mr_status status = mr_handshake_file(l->path, err);
+    if (status)
+        return status;
+    dlerror();
+    l->handle = dlopen(l->path, RTLD_NOW | RTLD_LOCAL);
+    if (!l->handle) {
+        const char *why = dlerror();
+        bool named = why && strncmp(why, l->path, strlen(l->path)) == 0;
+        return mr_err_set(err, MR_E_PLUGIN, "%s%s%s", named ? "" : l->path, named ? "" : ": ",
+                          why ? why : "can not be loaded");
+    }
+    /* POSIX gives functions as object pointers here; copying the bytes avoids a cast that ISO C forbids. */
+    void *symbol = dlsym(l->handle, MR_PLUGIN_SYMBOL);
+    if (!symbol)
+        return mr_err_set(err, MR_E_ABI,
+                          "%s: has no symbol %s, so it is no miniray plugin; define one with MR_PLUGIN "
+                          "(miniray/plugin.h)",
+                          l->path, MR_PLUGIN_SYMBOL);
+    memcpy(&entry, &symbol, sizeof(entry));
+    l->plugin = entry();
+    return mr_handshake_table(l->plugin, l->path, kind, l, err);
+}
+
+static mr_status load_file(mr_loaded **out, const char *path, uint32_t kind, mr_err *err)
+{
+    mr_status status;
+    mr_loaded *l = calloc(1, sizeof(*l));
+    if (!l)
+        return mr_err_set(err, MR_E_NOMEM, "%s: no memory to load it", path);
+    l->path = realpath(path, NULL);
+    if (!l->path)
+        status = mr_err_set(err, errno == ENOENT ? MR_E_NOTFOUND : MR_E_PLUGIN, "%s: %s", path,
+                            errno == ENOENT ? "no such file" : strerror(errno));
+    else
+        status = open_file(l, kind, err);
+    if (status) {
+        mr_plugin_unload(l);
+        return status;
+    }
+    *out = l;
+    return MR_OK;
+}
+
+void mr_plugin_unload(mr_loaded *l)
+{
+    if (!l)
+        return;
+    if (l->handle)
+        dlclose(l->handle);
+    free(l->path);
+    free(l);
+}
+
+/* -- by name ---------------------------------------------------------------------------------------------------- */
+
+static bool find_in(const char *folder, const char *name, char *path, size_t size)
+{
+    for (int lib = 0; lib < 2; lib++) {
+        int n = snprintf(path, size, "%s/%s%s.so", folder, lib ? "lib" : "", name);
+        if (n > 0 && (size_t)n < size && access(path, F_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Every name that could have been given, to find the one that was meant. */
+static size_t known_names(const folders *f, char *(*out)[MAX_FILES])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        DIR *dir = opendir(f->at[i]);
+        struct dirent *e;
+        while (dir && n < MAX_FILES && (e = readdir(dir))) {
+            const char *start = strncmp(e->d_name, "lib", 3) == 0 ? e->d_name + 3 : e->d_name;
+            if (is_so(e) && ((*out)[n] = strndup(start, strlen(start) - 3)))
+                n++;
+        }
+        if (dir)
+            closedir(dir);
+    }
+    return n;
+}
+
+static mr_status not_found(const folders *f, const char *name, mr_err *err)
+{
+    char *names[MAX_FILES], where[640] = "";
+    size_t n = known_names(f, &names), used = 0;
+    const char *near = mr_nearest(name, (const char *const *)names, n);
+    for (size_t i = 0; i < f->n && used < sizeof(where); i++)
+        used += (size_t)snprintf(where + used, sizeof(where) - used, "%s%s%s", i ? ", " : "", f->at[i],
+                                 access(f->at[i], F_OK) ? " (no such folder)" : "");
+    mr_status status =
+        mr_err_set(err, MR_E_NOTFOUND,
+                   "no plugin \"%s\"%s%s%s; looked for %s.so and lib%s.so in %s; to add a folder, set "
+                   "MINIRAY_PLUGIN_PATH or [plugins] path",
+                   name, near ? ", did you mean \"" : "", near ? near : "", near ? "\"" : "", name, name, where);
+    for (size_t i = 0; i < n; i++)
+        free(names[i]);
+    return status;
+}
+
+mr_status mr_plugin_load(mr_loaded **out, const char *name, mr_plugin_kind kind, const mr_config *c, const char *own,
+                         mr_err *err)
+{
+    char path[PATH_MAX];
+    folders f;
+    mr_status status;
+    size_t i = 0;
+    if (!name || !name[0])
+        return mr_err_set(err, MR_E_INVAL, "the name of a %s plugin is empty", mr_plugin_kind_name(kind));
+    if (strchr(name, '/'))
+        return load_file(out, name, kind, err);
+    if (folders_init(&f, c, own))
+        return mr_err_set(err, MR_E_NOMEM, "no memory to look for plugin \"%s\"", name);
+    while (i < f.n && !find_in(f.at[i], name, path, sizeof(path)))
+        i++;
+    status = i < f.n ? load_file(out, path, kind, err) : not_found(&f, name, err);
+    folders_fini(&f);
+    return status;
+}
+
+static size_t paths_in(const char *folder, char ***out, size_t n)
+{
+    struct dirent **files = NULL;
+    int found = scandir(folder, &files, is_so, alphasort);
+    for (int i = 0; i < found; i++) {
+        char **grown = realloc(*out, (n + 1) * sizeof(**out));
+        if (grown) {
+            *out = grown;
+            if (asprintf(&grown[n], "%s/%s", folder, files[i]->d_name) >= 0)
+                n++;
+        }
+        free(files[i]);
+    }
+    free(files);
+    return n;
+}
+
+size_t mr_plugin_paths(const mr_config *c, const char *own, char ***out)
+{
+    folders f;
+    size_t n = 0;
+    *out = NULL;
+    if (folders_init(&f, c, own))
+        return 0;
+    for (size_t i = 0; i < f.n; i++)
+        n = paths_in(f.at[i], out, n);
+    folders_fini(&f);
+    return n;
+}
+
+int mr_plugin_each(const mr_config *c, const char *own,
+                   int (*each)(void *arg, const char *path, const mr_loaded *loaded, const mr_err *err), void *arg)
+{
+    char **paths;
+    int answer = 0;
+    size_t n = mr_plugin_paths(c, own, &paths);
+    for (size_t i = 0; i < n; i++) {
+        mr_loaded *l = NULL;
+        mr_err err = {0};
+        if (!answer) {
+            bool good = load_file(&l, paths[i], 0, &err) == MR_OK;
+            answer = each(arg, paths[i], good ? l : NULL, &err);
+            mr_plugin_unload(good ? l : NULL);
+        }
+        free(paths[i]);
+    }
+    free(paths);
+    return answer;
+}

@@ -1,0 +1,56 @@
+/* loader.h: finds, opens and checks plugins.  The one place that knows .so files.
+ *
+ * Thread: start-up only; a loaded plugin is read-only afterwards.
+ */
+#ifndef MR_PLUGIN_LOADER_H
+#define MR_PLUGIN_LOADER_H
+
+#include <miniray/plugin.h>
+#include <miniray/sched.h>
+#include <miniray/store.h>
+
+#include "base/config.h"
+
+typedef struct mr_loaded {
+    const mr_plugin *plugin; /* static data of the .so */
+    void *handle;            /* of dlopen */
+    char *path;              /* real path of the file */
+    union {                  /* the op table: copied, zero-filled past the plugin's ops_size */
+        mr_store_ops store;
+        mr_sched_ops sched;
+    } ops;
+} mr_loaded;
+
+/* `name` is a plugin name ("sched-fifo") or a path (has a '/').  A name is looked for as NAME.so and libNAME.so in, in
+ * order: MINIRAY_PLUGIN_PATH (':'-separated), [plugins] path, the folder `own` (the package's), MINIRAY_PLUGIN_DIR
+ * (compiled in). Errors: NOTFOUND (says where it looked), ABI (no symbol, magic, major, minor, wrong kind, a missing
+ * mandatory op; both values and a hint), PLUGIN (dlopen's text; a file or folder that another user can write; a broken
+ * key table), INVAL (no name), NOMEM. Never falls back.  `kind` 0 takes either kind; `c` may be NULL (no [plugins]
+ * path). */
+mr_status mr_plugin_load(mr_loaded **out, const char *name, mr_plugin_kind kind, const mr_config *c, const char *own,
+                         mr_err *err) MR_CHECK_RESULT;
+/* Closes the .so; no instance of it may be open. */
+void mr_plugin_unload(mr_loaded *l);
+
+/* Calls `each` for every plugin file on the search path, loadable or not (then loaded is NULL and err says why).  Stops
+ * at the first non-zero answer and returns it. */
+int mr_plugin_each(const mr_config *c, const char *own,
+                   int (*each)(void *arg, const char *path, const mr_loaded *loaded, const mr_err *err), void *arg);
+
+/* The paths of the same files, not opened: an array of n texts; the caller frees each and the array.  0: none (NULL).
+ */
+size_t mr_plugin_paths(const mr_config *c, const char *own, char ***out);
+
+/* A host table for one instance of a plugin: its config section, its counted memory, its log prefix, its first failure.
+ * `now` gives engine time (NULL: always 0).  `c` NULL: the declared defaults.  The host owns nothing of the plugin;
+ * free it after the instance's close: it then warns of memory that the instance did not give back. */
+typedef struct mr_host_box mr_host_box;
+mr_status mr_host_new(mr_host_box **out, const mr_plugin *p, const mr_config *c, int64_t (*now)(void *arg),
+                      void *arg) MR_CHECK_RESULT;
+void mr_host_free(mr_host_box *b);
+const mr_host *mr_host_table(mr_host_box *b);
+/* The text of the first fail(), or NULL. */
+const char *mr_host_failure(const mr_host_box *b);
+uint64_t mr_host_bytes(const mr_host_box *b); /* allocated and not freed */
+
+#endif

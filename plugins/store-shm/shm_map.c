@@ -1,0 +1,273 @@
+/* shm_map.c: owns the memfd, its two descriptors and this process' two maps; makes pages present and gives them back.
+ *
+ * It does not know which bytes are whose.  Making pages present never changes a byte that a page already holds, so it
+ * may run beside writers of other objects on the same pages.  No lock; `credit` is atomic.
+ */
+#define _GNU_SOURCE
+#include "shm_map.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shm_headroom.h"
+
+/* Newer than some headers; the numbers are the kernel's ABI. */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+enum {
+    COLLAPSE_FROM = SHM_HUGE / 4, /* a huge page is worth it from here; it takes at most four times what was asked */
+    LOOK_AGAIN = 64 << 20,        /* fresh bytes between two looks at the headroom */
+    MARGIN = 16 << 20             /* what is left to everybody else */
+};
+
+static mr_status fail(mr_err *err, mr_status status, const char *name, const char *what)
+{
+    snprintf(err->text, sizeof(err->text), "%s: %s: %s", name, what, strerror(errno));
+    return err->status = status;
+}
+
+/* A map whose address is a multiple of SHM_HUGE, as huge pages need. */
+static char *map_aligned(int fd, uint64_t size, int prot)
+{
+    char *room, *at;
+    room = mmap(NULL, size + SHM_HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED)
+        return NULL;
+    at = room + (-(uintptr_t)room & (SHM_HUGE - 1));
+    if (mmap(at, size, prot, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0) == MAP_FAILED) {
+        int why = errno;
+        munmap(room, size + SHM_HUGE);
+        errno = why;
+        return NULL;
+    }
+    if (at > room)
+        munmap(room, (size_t)(at - room));
+    munmap(at + size, SHM_HUGE - (size_t)(at - room));
+    return at;
+}
+
+static mr_status map_both(shm_map *m, int fd_rw, int fd_ro, const char *name, mr_err *err)
+{
+    m->rw = map_aligned(fd_rw, m->size, PROT_READ | PROT_WRITE);
+    m->ro = m->rw ? map_aligned(fd_ro, m->size, PROT_READ) : NULL;
+    if (m->ro)
+        return MR_OK;
+    snprintf(err->text, sizeof(err->text), "%s: can not map %llu bytes of shared memory: %s", name,
+             (unsigned long long)m->size, strerror(errno));
+    return err->status = errno == ENOMEM ? MR_E_NOMEM : MR_E_IO;
+}
+
+static int make_file(void)
+{
+    int fd = memfd_create("miniray-store", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+        fd = memfd_create("miniray-store", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    return fd;
+}
+
+mr_status shm_map_new(shm_map *m, uint64_t capacity, const char *name, mr_err *err)
+{
+    char path[64];
+    struct rlimit most;
+    mr_status status;
+    *m = (shm_map){.fd_rw = -1, .fd_ro = -1, .page = (uint64_t)sysconf(_SC_PAGESIZE)};
+    m->size = (capacity + SHM_HUGE - 1) & ~(uint64_t)(SHM_HUGE - 1);
+    if (m->size < capacity || m->size > INT64_MAX / 2) {
+        errno = EFBIG;
+        return fail(err, MR_E_CONFIG, name, "capacity");
+    }
+    /* Growing past this limit would not fail: it would kill the process with SIGXFSZ. */
+    if (!getrlimit(RLIMIT_FSIZE, &most) && most.rlim_cur != RLIM_INFINITY && most.rlim_cur < m->size) {
+        snprintf(err->text, sizeof(err->text),
+                 "%s: a capacity of %llu bytes is over this process' file size limit of %llu "
+                 "(ulimit -f)",
+                 name, (unsigned long long)m->size, (unsigned long long)most.rlim_cur);
+        return err->status = MR_E_CONFIG;
+    }
+    m->fd_rw = make_file();
+    if (m->fd_rw < 0)
+        return fail(err, MR_E_IO, name, "memfd_create");
+    if (ftruncate(m->fd_rw, (off_t)m->size)) {
+        status = fail(err, MR_E_IO, name, "can not size the shared memory");
+        goto fail;
+    }
+    /* Not FUTURE_WRITE: under it no memory can be given back, and no new process can create objects. */
+    if (fcntl(m->fd_rw, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
+        status = fail(err, MR_E_IO, name, "can not seal the size of the shared memory");
+        goto fail;
+    }
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", m->fd_rw);
+    m->fd_ro = open(path, O_RDONLY | O_CLOEXEC);
+    if (m->fd_ro < 0) {
+        status = fail(err, MR_E_IO, name, "can not reopen the shared memory read-only through /proc (is it mounted?)");
+        goto fail;
+    }
+    status = map_both(m, m->fd_rw, m->fd_ro, name, err);
+    if (status)
+        goto fail;
+    return MR_OK;
+fail:
+    shm_map_fini(m);
+    return status;
+}
+
+mr_status shm_map_join(shm_map *m, const mr_share *share, const char *name, mr_err *err)
+{
+    struct stat st;
+    int mode = fcntl(share->fd_ro, F_GETFL);
+    mr_status status;
+    *m = (shm_map){.fd_rw = -1, .fd_ro = -1, .size = share->size, .page = (uint64_t)sysconf(_SC_PAGESIZE)};
+    if (mode < 0 || fstat(share->fd_rw, &st))
+        return fail(err, MR_E_IO, name, "the descriptors to attach with are not open here");
+    if ((mode & O_ACCMODE) != O_RDONLY || (uint64_t)st.st_size != share->size || share->size % SHM_HUGE) {
+        errno = EINVAL;
+        return fail(err, MR_E_IO, name, "the descriptors to attach with are not those of a store");
+    }
+    status = map_both(m, share->fd_rw, share->fd_ro, name, err);
+    if (status)
+        shm_map_fini(m);
+    return status;
+}
+
+void shm_map_fini(shm_map *m)
+{
+    if (m->ro)
+        munmap(m->ro, m->size);
+    if (m->rw)
+        munmap(m->rw, m->size);
+    if (m->fd_ro >= 0)
+        close(m->fd_ro);
+    if (m->fd_rw >= 0)
+        close(m->fd_rw);
+    *m = (shm_map){.fd_rw = -1, .fd_ro = -1};
+}
+
+/* -- making pages present --------------------------------------------------------------------------------------- */
+
+/* Bytes of [low, high), page-aligned, that have no memory yet; all of them if the kernel does not say. */
+static uint64_t fresh_bytes(const shm_map *m, uint64_t low, uint64_t high)
+{
+    unsigned char present[4096];
+    uint64_t fresh = 0;
+    while (low < high) {
+        uint64_t pages = (high - low) / m->page;
+        pages = pages < sizeof(present) ? pages : sizeof(present);
+        if (mincore(m->rw + low, pages * m->page, present))
+            return fresh + (high - low);
+        for (uint64_t i = 0; i < pages; i++)
+            fresh += present[i] & 1 ? 0 : m->page;
+        low += pages * m->page;
+    }
+    return fresh;
+}
+
+/* Claims `fresh` bytes of headroom.  It is read again after every LOOK_AGAIN bytes, or a quarter of it if that is less,
+ * so the nearer the limit, the more often. */
+static mr_status claim(shm_map *m, uint64_t fresh)
+{
+    uint64_t room, credit;
+    if (!fresh || atomic_fetch_sub(&m->credit, (int64_t)fresh) >= (int64_t)fresh)
+        return MR_OK;
+    room = shm_headroom("");
+    room = room > MARGIN ? room - MARGIN : 0;
+    if (room < fresh) {
+        atomic_store(&m->credit, 0);
+        return MR_E_NOMEM;
+    }
+    credit = (room - fresh) / 4;
+    atomic_store(&m->credit, credit < LOOK_AGAIN ? (int64_t)credit : LOOK_AGAIN);
+    return MR_OK;
+}
+
+/* For kernels before 5.14: one byte per page of our own range [at, at + len), which nobody else writes. */
+static void touch(shm_map *m, uint64_t at, uint64_t len)
+{
+    for (uint64_t i = at; i < at + len; i = (i | (m->page - 1)) + 1) {
+        volatile char *byte = m->rw + i;
+        *byte = *byte;
+    }
+}
+
+static mr_status small_pages(shm_map *m, uint64_t low, uint64_t high, uint64_t at, uint64_t len)
+{
+    if (madvise(m->rw + low, high - low, MADV_POPULATE_WRITE) == 0)
+        return MR_OK;
+    if (errno == EINVAL) {
+        touch(m, at, len);
+        return MR_OK;
+    }
+    return errno == EIO ? MR_E_IO : MR_E_NOMEM; /* EFAULT: it would have been SIGBUS */
+}
+
+/* One huge page under the window, if the kernel gives it: any refusal only means small pages. */
+static void huge_page(shm_map *m, uint64_t window)
+{
+    /* An extent without any page can not be collapsed. */
+    if (madvise(m->rw + window, m->page, MADV_POPULATE_WRITE) == 0)
+        (void)madvise(m->rw + window, SHM_HUGE, MADV_COLLAPSE);
+}
+
+mr_status shm_map_populate(shm_map *m, uint64_t at, uint64_t len)
+{
+    uint64_t low, high, fresh;
+    mr_status status;
+    if (at > m->size || len > m->size - at)
+        return MR_E_INVAL;
+    if (!len)
+        return MR_OK;
+    low = at & ~(m->page - 1);
+    high = (at + len + m->page - 1) & ~(m->page - 1);
+    fresh = fresh_bytes(m, low, high);
+    status = claim(m, fresh);
+    if (status)
+        return status;
+    for (uint64_t window = low & ~(uint64_t)(SHM_HUGE - 1); fresh && window < high; window += SHM_HUGE) {
+        uint64_t from = window > low ? window : low, to = window + SHM_HUGE < high ? window + SHM_HUGE : high;
+        if (to - from >= COLLAPSE_FROM && fresh_bytes(m, from, to))
+            huge_page(m, window);
+    }
+    return small_pages(m, low, high, at, len);
+}
+
+/* -- giving them back ------------------------------------------------------------------------------------------- */
+
+uint64_t shm_map_resident(const shm_map *m)
+{
+    struct stat st;
+    return fstat(m->fd_rw, &st) ? 0 : (uint64_t)st.st_blocks * 512;
+}
+
+uint64_t shm_map_punch(shm_map *m, uint64_t at, uint64_t len, uint64_t most)
+{
+    uint64_t low = (at + SHM_HUGE - 1) & ~(uint64_t)(SHM_HUGE - 1), high = (at + len) & ~(uint64_t)(SHM_HUGE - 1);
+    uint64_t before, after;
+    if (low >= high)
+        return 0;
+    before = after = shm_map_resident(m);
+    while (low < high && after + most > before) {
+        /* The arena is sparse and may be huge: holes are stepped over in one call. */
+        off_t data = lseek(m->fd_rw, (off_t)low, SEEK_DATA);
+        if (data < 0 || (uint64_t)data >= high)
+            break;
+        low = (uint64_t)data & ~(uint64_t)(SHM_HUGE - 1);
+        if (fallocate(m->fd_rw, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)low, SHM_HUGE))
+            break;
+        after = shm_map_resident(m);
+        low += SHM_HUGE;
+    }
+    return before > after ? before - after : 0;
+}

@@ -1,0 +1,20 @@
+#!/bin/bash
+# Runs bench/ with the package in build/venv.  Ray comes from PyPI into an environment of its own; where it cannot be had
+# (no network, no wheel for this Python) the others are still compared.  Arguments are handed on to bench/run.py.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+ray=build/ray-venv
+if ! "$ray/bin/python" -c 'import ray' 2>/dev/null; then
+    echo "installing Ray into $ray (once)"
+    rm -rf "$ray"
+    build/venv/bin/python -m venv "$ray"
+    "$ray/bin/python" -m pip install --quiet --disable-pip-version-check ray numpy ||
+        echo "Ray could not be installed: it is left out of the comparison" >&2
+fi
+build/venv/bin/python -c 'import numpy' 2>/dev/null ||
+    build/venv/bin/python -m pip install --quiet --disable-pip-version-check numpy
+arguments=()
+if "$ray/bin/python" -c 'import ray' 2>/dev/null; then
+    arguments+=(--ray "$ray/bin/python")
+fi
+exec build/venv/bin/python bench/run.py --json build/bench.json "${arguments[@]}" "$@"

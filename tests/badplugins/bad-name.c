@@ -1,0 +1,13 @@
+/* A name that can not be part of a section or a file name. */
+#include "bad.h"
+
+BAD_STORE_OPS;
+static const mr_plugin plugin = {.magic = MR_PLUGIN_MAGIC,
+                                 .abi_major = MR_ABI_MAJOR,
+                                 .abi_minor = MR_ABI_MINOR,
+                                 .kind = MR_KIND_STORE,
+                                 .ops_size = sizeof(ops),
+                                 .name = "Bad Name!",
+                                 .summary = "a plugin that is wrong",
+                                 .ops = &ops};
+BAD_ENTRY

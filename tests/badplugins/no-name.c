@@ -1,0 +1,13 @@
+/* Has no name. */
+#include "bad.h"
+
+BAD_STORE_OPS;
+static const mr_plugin plugin = {.magic = MR_PLUGIN_MAGIC,
+                                 .abi_major = MR_ABI_MAJOR,
+                                 .abi_minor = MR_ABI_MINOR,
+                                 .kind = MR_KIND_STORE,
+                                 .ops_size = sizeof(ops),
+                                 .name = NULL,
+                                 .summary = "a plugin that is wrong",
+                                 .ops = &ops};
+BAD_ENTRY

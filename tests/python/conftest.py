@@ -1,0 +1,91 @@
+"""Shared by the Python tests: sessions, and a check that no test leaves anything behind."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import miniray
+
+
+def processes_of(driver: int) -> "list[int]":
+    """All processes whose environment says that they belong to a session of process `driver`."""
+    mark = f":{driver}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == driver:
+            continue
+        try:
+            environ = (entry / "environ").read_bytes().split(b"\0")
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state != "Z" and any(e.startswith(b"MINIRAY_SESSION=") and e.endswith(mark) for e in environ):
+            found.append(int(entry.name))
+    return found
+
+
+def descriptors() -> "dict[int, str]":
+    out = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            out[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            pass
+    return out
+
+
+def leftovers() -> "set[str]":
+    """Files that sessions could have left."""
+    places = [Path("/dev/shm"), Path(os.environ.get("TMPDIR", "/tmp")), Path(os.environ.get("XDG_RUNTIME_DIR", "/nowhere"))]
+    return {str(p) for place in places if place.is_dir() for p in place.glob("miniray-session*")}
+
+
+def children() -> "list[str]":
+    return sum((Path(t, "children").read_text().split() for t in map(str, Path("/proc/self/task").iterdir())), [])
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request):
+    """Fails a test that leaves a process, descriptor, memfd, thread or file."""
+    before_fds, before_files = descriptors(), leftovers()
+    before_threads, before_kids = set(threading.enumerate()), set(children())
+    yield
+    if miniray.is_initialized():
+        miniray.shutdown()
+        pytest.fail("the test left its session open")
+    deadline = time.monotonic() + 2
+    while processes_of(os.getpid()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert processes_of(os.getpid()) == [], "processes are left"
+    assert set(children()) - before_kids == set(), "child processes are left"
+    threads = [t for t in set(threading.enumerate()) - before_threads if t.name.startswith("miniray")]
+    assert threads == [], "threads are left"
+    fds = {fd: what for fd, what in descriptors().items() if fd not in before_fds and "/proc/" not in what}
+    assert fds == {}, "descriptors are left"
+    memfds = [what for what in Path("/proc/self/maps").read_text().splitlines() if "memfd:miniray" in what]
+    assert memfds == [], "shared memory is left"
+    assert leftovers() - before_files == set(), "files are left"
+
+
+@pytest.fixture
+def ray():
+    """A session with two CPUs."""
+    miniray.init(num_workers=2)
+    yield miniray
+    miniray.shutdown()
+
+
+@pytest.fixture
+def until():
+    """Waits until a condition holds; fails after 20 s."""
+    def wait_for(condition, what="the condition"):
+        deadline = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} did not come true"
+            time.sleep(0.005)
+    return wait_for

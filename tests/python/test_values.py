@@ -1,0 +1,206 @@
+"""What goes into the store comes out: types, identity, references inside, arrays without a copy."""
+
+import datetime
+import decimal
+import gc
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import miniray
+
+
+class Point:
+    def __init__(self, x):
+        self.x = x
+
+    def __eq__(self, other):
+        return type(other) is Point and other.x == self.x
+
+
+PLAIN = [
+    None, True, False, 0, -1, 2**63 - 1, -2**63, 2**63, 10**40, 1.5, float("inf"), "", "text", "h\u00e9llo \U0001f600", "\ud800", b"",
+    b"hello", b"x" * 100_000, "y" * 200_000, (), (1, "a", None), [], [1, [2, [3]]], {}, {"a": {"b": [1, 2]}}, {1: 2, (1, 2): 3},
+    list(range(5000)), set([1, 2]), frozenset("ab"), 1 + 2j, range(5), bytearray(b"abc"), datetime.date(2020, 1, 2),
+    decimal.Decimal("1.10"), Point(3), [Point(1), Point(2)], int, len, ...,
+]
+
+
+@pytest.fixture(scope="module")
+def session():
+    miniray.init(num_workers=1)
+    yield miniray
+    miniray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """One session for the module; the check of conftest runs in all others."""
+    yield
+
+
+@pytest.mark.parametrize("value", PLAIN, ids=lambda v: repr(v)[:30])
+def test_put_and_get(session, value):
+    got = session.get(session.put(value))
+    assert got == value and type(got) is type(value)
+
+
+def test_the_same_list_stays_the_same_list(session):
+    inner = [1]
+    first, second = session.get(session.put([inner, inner]))
+    assert first is second
+    shared = ([],)
+    a, b = session.get(session.put([shared, shared]))
+    assert a[0] is b[0]
+
+
+def test_a_cycle(session):
+    loop = [1]
+    loop.append(loop)
+    got = session.get(session.put(loop))
+    assert got[0] == 1 and got[1] is got
+
+
+json_like = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
+                         lambda c: st.lists(c) | st.tuples(c, c) | st.dictionaries(st.text() | st.integers(), c), max_leaves=20)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=json_like)
+def test_any_plain_value(session, value):
+    got = session.get(session.put(value))
+    assert got == value and repr(got) == repr(value)
+
+
+ARRAYS = [
+    np.arange(10), np.zeros((3, 4), "f4", order="F"), np.ones((300, 200)), np.array(5), np.zeros((0, 3)), np.arange(10)[::2],
+    np.arange(12).reshape(3, 4).T, np.array([True, False]), np.arange(4, dtype="f2"), np.arange(4) * 1j, np.arange(4, dtype=">i4"),
+    np.array(["a", "bc"]), np.array([1, 2], "M8[s]"), np.array([1, 2], "m8[ms]"), np.zeros(3, [("a", "i4"), ("b", "f8")]),
+]
+
+
+@pytest.mark.parametrize("array", ARRAYS, ids=lambda a: f"{a.dtype}-{a.shape}")
+def test_arrays_are_equal_and_read_only(session, array):
+    got = session.get(session.put(array))
+    assert got.dtype == array.dtype and got.shape == array.shape and (got == array).all()
+    if array.size:
+        with pytest.raises(ValueError):
+            got[...] = array
+
+
+def test_object_arrays_and_views_in_containers(session):
+    array = np.array([1, None, "x"], object)
+    assert (session.get(session.put(array)) == array).all()
+    got = session.get(session.put({"a": np.arange(1000), "b": [np.arange(3)]}))
+    assert got["a"].sum() == 499500 and not got["a"].flags.writeable and not got["b"][0].flags.writeable
+
+
+def test_a_large_array_is_a_view_of_the_store(session):
+    ref = session.put(np.arange(1_000_000))
+    first, second = session.get(ref), session.get(ref)
+    assert first.__array_interface__["data"][0] == second.__array_interface__["data"][0]
+    assert first.__array_interface__["data"][0] % 64 == 0
+
+
+def test_a_view_keeps_its_object(session):
+    array = session.get(session.put(np.arange(1_000_000)))
+    gc.collect()
+    others = [session.put(np.zeros(1_000_000)) for _ in range(4)]
+    assert array[0] == 0 and array[-1] == 999_999 and array.sum() == 499_999_500_000
+    del others
+
+
+def test_references_in_containers_are_kept(session):
+    inner = session.put("inner")
+    outer = session.put({"ref": [inner]})
+    del inner
+    gc.collect()
+    assert session.get(session.get(outer)["ref"][0]) == "inner"
+
+
+def test_reference_identity(session):
+    ref = session.put(1)
+    again = session.get(session.put([ref]))[0]
+    assert ref == again and hash(ref) == hash(again) and len({ref, again}) == 1
+    assert ref != session.put(1) and ref != 1
+    assert len(ref.binary()) == 28 and ref.binary().hex() == ref.hex() and ref.hex() in repr(ref)
+
+
+def test_a_reference_from_bytes_is_weak(session):
+    ref = session.put("here")
+    weak = session.ObjectRef(ref.binary())
+    assert session.get(weak) == "here"
+    del ref
+    gc.collect()
+    with pytest.raises(session.exceptions.ObjectLostError):
+        session.get(weak, timeout=5)
+    with pytest.raises(ValueError, match="28 bytes"):
+        session.ObjectRef(b"short")
+
+
+def test_a_reference_pickled_by_hand_stays(session):
+    import copy
+    import pickle
+
+    ref = session.put("kept")
+    assert copy.copy(ref) is ref and copy.deepcopy([ref])[0] is ref
+    miniray._pickle._warned = False
+    with pytest.warns(RuntimeWarning, match="pickled by hand"):
+        data = pickle.dumps(ref)
+    del ref
+    gc.collect()
+    assert session.get(pickle.loads(data)) == "kept"
+
+
+def test_contains_and_free(session):
+    ref = session.put(b"hello")
+    assert session.get(ref) == b"hello" and session.contains(ref)
+    session.free([ref])
+    assert not session.contains(ref)
+    with pytest.raises(session.exceptions.ObjectFreedError):
+        session.get(ref, timeout=5)
+
+
+def test_what_cannot_be_put(session):
+    import threading
+
+    with pytest.raises(TypeError, match="Could not serialize"):
+        session.put(threading.Lock())
+    with pytest.raises(TypeError, match="not allowed"):
+        session.put(session.put(1))
+    with pytest.raises(session.exceptions.ObjectStoreFullError):
+        session.put(np.zeros(1 << 50, "u1") if False else _huge())
+
+
+def _huge():
+    class Huge:
+        """Pretends: a buffer that is larger than any store (the pages are never touched)."""
+        def __reduce__(self):
+            return bytes, ()
+    import mmap
+    return np.frombuffer(mmap.mmap(-1, 1 << 42, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000), "u1")
+
+
+@pytest.mark.parametrize("bad", [1, "x", None, (1,), {1}])
+def test_get_of_something_else(session, bad):
+    with pytest.raises(ValueError, match="Invalid type of object refs"):
+        session.get(bad)
+    with pytest.raises(ValueError, match="Invalid type of object ref"):
+        session.get([bad])
+
+
+def test_get_of_nothing(session):
+    assert session.get([]) == []
+
+
+@pytest.mark.parametrize("timeout", [-1, -0.5, float("nan")])
+def test_bad_timeouts(session, timeout):
+    if timeout == -1:
+        assert session.get(session.put(1), timeout=timeout) == 1
+    else:
+        with pytest.raises(ValueError, match="timeout"):
+            session.get(session.put(1), timeout=timeout)
+    with pytest.raises(TypeError):
+        session.get(session.put(1), timeout="soon")

@@ -1,0 +1,188 @@
+/* tasks_process.c: the C tasks that the tests of the process engine run. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <miniray/miniray.h>
+
+static int64_t arg(mr_task_ctx *ctx)
+{
+    size_t len;
+    const void *data = mr_ctx_data(ctx, &len);
+    int64_t x = 0;
+    memcpy(&x, data, len < sizeof(x) ? len : sizeof(x));
+    return x;
+}
+
+static mr_status give(mr_task_ctx *ctx, int64_t x)
+{
+    return mr_ctx_return(ctx, 0, &x, sizeof(x));
+}
+
+static mr_status square(mr_task_ctx *ctx)
+{
+    int64_t x = arg(ctx);
+    return give(ctx, x * x);
+}
+
+static mr_status sum(mr_task_ctx *ctx)
+{
+    int64_t total = 0;
+    for (uint32_t i = 0; i < mr_ctx_deps(ctx); i++) {
+        mr_value v;
+        int64_t x;
+        mr_status status = mr_ctx_dep(ctx, i, &v);
+        if (status)
+            return status;
+        memcpy(&x, v.data, sizeof(x));
+        total += x;
+    }
+    return give(ctx, total);
+}
+
+/* `x` bytes, the i-th of which is i * 7. */
+static mr_status make(mr_task_ctx *ctx)
+{
+    size_t len = (size_t)arg(ctx);
+    unsigned char *bytes = malloc(len ? len : 1);
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = (unsigned char)(i * 7);
+    mr_status status = mr_ctx_return(ctx, 0, bytes, len);
+    free(bytes);
+    return status;
+}
+
+/* How many of dependency 0's bytes are as `make` makes them. */
+static mr_status check(mr_task_ctx *ctx)
+{
+    mr_value v;
+    int64_t right = 0;
+    mr_status status = mr_ctx_dep(ctx, 0, &v);
+    if (status)
+        return status;
+    for (uint64_t i = 0; i < v.len; i++)
+        right += ((const unsigned char *)v.data)[i] == (unsigned char)(i * 7);
+    return give(ctx, right);
+}
+
+static mr_status die(mr_task_ctx *ctx)
+{
+    kill(getpid(), (int)arg(ctx));
+    return MR_OK;
+}
+
+static mr_status leave(mr_task_ctx *ctx)
+{
+    _exit((int)arg(ctx));
+}
+
+static mr_status fail(mr_task_ctx *ctx)
+{
+    return mr_ctx_fail(ctx, "number %lld is bad", (long long)arg(ctx));
+}
+
+static mr_status nap(mr_task_ctx *ctx)
+{
+    int64_t ns = arg(ctx);
+    struct timespec t = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    nanosleep(&t, NULL);
+    return give(ctx, getpid());
+}
+
+static mr_status who(mr_task_ctx *ctx)
+{
+    return give(ctx, getpid());
+}
+
+static mr_status say(mr_task_ctx *ctx)
+{
+    printf("said %lld\n", (long long)arg(ctx));
+    fflush(stdout);
+    fprintf(stderr, "warned\n");
+    return give(ctx, 0);
+}
+
+/* Leaves a process of its own session behind, and gives its pid. */
+static mr_status daemonize(mr_task_ctx *ctx)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        setsid();
+        for (;;)
+            pause();
+    }
+    return give(ctx, pid);
+}
+
+/* fib by nested tasks. */
+static mr_status fib(mr_task_ctx *ctx)
+{
+    mr_session *s = mr_ctx_session(ctx);
+    int64_t x = arg(ctx), total = 0;
+    mr_err err;
+    if (x < 2)
+        return give(ctx, x);
+    mr_func_def def = MR_FUNC_DEF_INIT;
+    uint32_t func;
+    def.name = def.entry = "fib";
+    mr_status status = mr_define_func(s, &def, &func, &err);
+    if (status)
+        return mr_ctx_fail(ctx, "%s", err.text);
+    mr_id ids[2];
+    for (int i = 0; i < 2; i++) {
+        int64_t less = x - 1 - i;
+        status = mr_submit(s, func, 0, &(mr_args){.data = &less, .len = sizeof(less)}, NULL, &ids[i], &err);
+        if (status)
+            return mr_ctx_fail(ctx, "submit: %s", err.text);
+    }
+    mr_value values[2];
+    status = mr_get(s, ids, 2, -1, 0, values, &err);
+    if (status)
+        return mr_ctx_fail(ctx, "get: %s", err.text);
+    for (int i = 0; i < 2; i++) {
+        int64_t part;
+        memcpy(&part, values[i].data, sizeof(part));
+        total += part;
+        mr_decref(s, ids[i]);
+        mr_decref(s, values[i].id);
+    }
+    return give(ctx, total);
+}
+
+static mr_status counter(mr_task_ctx *ctx)
+{
+    int64_t *state = malloc(sizeof(*state));
+    *state = arg(ctx);
+    mr_ctx_set_state(ctx, state, free);
+    return MR_OK;
+}
+
+static mr_status counter_add(mr_task_ctx *ctx)
+{
+    int64_t *state = mr_ctx_state(ctx);
+    *state += arg(ctx);
+    return give(ctx, *state);
+}
+
+static mr_status counter_die(mr_task_ctx *ctx)
+{
+    (void)ctx;
+    _exit(3);
+}
+
+const mr_exports *mr_exports_entry(void);
+__attribute__((visibility("default"))) const mr_exports *mr_exports_entry(void)
+{
+    static const mr_export table[] = {
+        {"square", square},   {"sum", sum},           {"make", make},
+        {"check", check},     {"die", die},           {"leave", leave},
+        {"fail", fail},       {"nap", nap},           {"who", who},
+        {"say", say},         {"daemonize", daemonize}, {"fib", fib},
+        {"Counter", counter}, {"Counter.add", counter_add}, {"Counter.die", counter_die},
+    };
+    static const mr_exports exports = {sizeof(mr_export), sizeof(table) / sizeof(table[0]), table};
+    return &exports;
+}
