@@ -63,10 +63,20 @@ foreach(folder unit fault sim)
         list(FILTER helpers INCLUDE REGEX "\\.c$")
         miniray_test_program(${name} ${source} ${helpers})
         miniray_test(${name} ${folder} ${name})
-        if(name MATCHES "process|client|api|ring|worker")
+        if(name MATCHES "process|client|api|ring|bell|worker")
             set_tests_properties(${name} PROPERTIES LABELS "${folder};process")
         endif()
     endforeach()
+endforeach()
+
+# tests/unit/tasks_X.c: a library of C tasks, which the workers of a test load; it lies beside the test programs.
+file(GLOB sources CONFIGURE_DEPENDS "${test_root}/unit/tasks_*.c")
+foreach(source IN LISTS sources)
+    cmake_path(GET source STEM name)
+    add_library(${name} MODULE ${source})
+    set_target_properties(${name} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+    target_include_directories(${name} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/core/include")
+    target_link_libraries(${name} PRIVATE miniray_flags m)
 endforeach()
 
 # Broken plugins: one module per file, for the loader's and the checker's tests.

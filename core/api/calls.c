@@ -5,6 +5,7 @@
 #include "client/calls.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/session.h"
 
@@ -61,8 +62,10 @@ mr_status mr_call_stop(mr_call *call)
 static void settle(void)
 {
     mr_session *s = mr_current();
-    if (s)
-        mr_refs_settle(s->refs);
+    if (enter_worker(s))
+        return;
+    mr_refs_settle(s->refs);
+    mr_session_leave(s);
 }
 
 mr_status mr_call_return(mr_call *call, uint32_t i, uint32_t format, const void *data, uint64_t len, const mr_id *refs,
@@ -92,12 +95,30 @@ mr_status mr_call_yield(mr_call *call, uint32_t format, const void *data, uint64
     return mr_calls_yield(call, &v, err);
 }
 
+static void give_up(mr_session *s, const mr_id *refs, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        mr_refs_sub(s->refs, refs[i]);
+}
+
 mr_status mr_call_error(mr_call *call, uint32_t format, const void *data, uint64_t len, const mr_id *refs, uint32_t n_refs,
                         bool retriable, mr_err *err)
 {
     mr_content v = {.format = format, .data = data, .len = len, .refs = refs, .n_refs = n_refs};
-    settle();
-    return mr_calls_error(call, &v, retriable, err);
+    mr_session *s = mr_current();
+    mr_status st = enter_worker(s);
+    if (st)
+        return mr_err_set(err, st, "%s", mr_status_text(st));
+    /* It travels with FINISHED only; until then we hold what it refers to, so that no drop comes before. */
+    st = mr_refs_add(s->refs, refs, n_refs);
+    mr_refs_settle(s->refs);
+    if (!st)
+        st = mr_calls_error(call, &v, retriable, err);
+    uint32_t kept;
+    if (n_refs && !mr_calls_kept_refs(call, &kept))
+        give_up(s, refs, n_refs);
+    mr_session_leave(s);
+    return st;
 }
 
 typedef struct kept {
@@ -132,7 +153,15 @@ mr_status mr_call_finish(mr_call *call, mr_status outcome, bool leave)
         return st; /* closed meanwhile: the port has freed the call */
     mr_refs_flush(s->refs, true);
     keep_deps(s, call);
+    uint32_t n;
+    const mr_id *refs = mr_calls_kept_refs(call, &n);
+    mr_id *copy = n ? malloc(n * sizeof(*copy)) : NULL;
+    if (copy)
+        memcpy(copy, refs, n * sizeof(*copy));
     st = mr_calls_finish(call, outcome, leave);
+    if (copy)
+        give_up(s, copy, n);
+    free(copy);
     mr_session_leave(s);
     return st;
 }

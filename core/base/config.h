@@ -36,7 +36,8 @@ void mr_config_free(mr_config *c);
 /* Reads `path` over the defaults.  Errors: IO (missing, unreadable), CONFIG. */
 mr_status mr_config_read(mr_config *c, const char *path, mr_err *err) MR_CHECK_RESULT;
 /* Applies every MINIRAY_SECTION_KEY of `environ`-like `env` (NULL-ended).  An unknown one is an error (did you mean),
- * except the few that are not settings: MINIRAY_PLUGIN_PATH, MINIRAY_SESSION, MINIRAY_CONFIG, MINIRAY_WORKER. */
+ * except the few that are not settings: MINIRAY_PLUGIN_PATH, MINIRAY_SESSION, MINIRAY_CONFIG, MINIRAY_WORKER,
+ * MINIRAY_BIN. */
 mr_status mr_config_env(mr_config *c, char *const *env, mr_err *err) MR_CHECK_RESULT;
 /* A call argument; `where` names it in messages ("init(num_cpus=)", "--workers"). */
 mr_status mr_config_set(mr_config *c, const char *section, const char *key, const char *value, const char *where,

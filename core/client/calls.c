@@ -234,6 +234,12 @@ void mr_calls_describe(const mr_call *c, mr_call_info *out)
     out->len = o->args_len;
 }
 
+const mr_id *mr_calls_kept_refs(const mr_call *c, uint32_t *n)
+{
+    *n = c->last ? c->last->h.n_ids : 0;
+    return *n ? (const mr_id *)(c->last + 1) : NULL;
+}
+
 bool mr_calls_cancelled(const mr_call *c)
 {
     return c->order && c->main && atomic_load(&c->port->link->slot) == (c->order->seq << 2 | MR_SLOT_CANCEL);

@@ -33,6 +33,8 @@ mr_status mr_calls_seal(mr_call *c, uint32_t i, uint32_t format, const mr_id *re
                         mr_err *err) MR_CHECK_RESULT;
 mr_status mr_calls_yield(mr_call *c, const mr_content *v, mr_err *err) MR_CHECK_RESULT;
 mr_status mr_calls_error(mr_call *c, const mr_content *v, bool retriable, mr_err *err) MR_CHECK_RESULT;
+/* References in what will travel with FINISHED. */
+const mr_id *mr_calls_kept_refs(const mr_call *c, uint32_t *n);
 bool mr_calls_cancelled(const mr_call *c);
 /* Results that were neither returned nor replaced by an error. */
 uint32_t mr_calls_missing(const mr_call *c);

@@ -272,7 +272,7 @@ void mr_inbox_unlock(mr_ring_port *p)
 
 static bool inbox_closing(const mr_ring_port *p)
 {
-    return atomic_load_explicit(&p->page->closing, memory_order_acquire);
+    return atomic_load_explicit(&p->page->closing, memory_order_acquire) || atomic_load(&p->stopped);
 }
 
 static uint64_t inbox_tail(const mr_ring_port *p)
@@ -365,7 +365,7 @@ mr_status mr_inbox_wait(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool in
             mr_inbox_look(p);
         if (w->done)
             break;
-        if (p->stopped || p->broken || inbox_closing(p)) {
+        if (p->broken || inbox_closing(p)) {
             st = MR_E_CLOSED;
             break;
         }
@@ -392,7 +392,7 @@ mr_status mr_inbox_wait(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool in
 void mr_inbox_stop(mr_ring_port *p)
 {
     pthread_mutex_lock(&p->in_lock);
-    p->stopped = true;
+    atomic_store(&p->stopped, true);
     for (mr_waiter *w = p->waiters; w; w = w->next)
         mr_bell_ring_always(&w->bell, -1);
     mr_bell_ring_always(&p->link->bell, -1);
@@ -415,7 +415,7 @@ mr_status mr_inbox_watch(mr_ring_port *p)
 {
     mr_status st = MR_OK;
     pthread_mutex_lock(&p->in_lock);
-    if (!p->watching && !p->stopped) {
+    if (!p->watching && !atomic_load(&p->stopped)) {
         sigset_t all, old;
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &old); /* inherited: no signal is ever delivered to it */

@@ -106,7 +106,8 @@ static mr_status seal_result(mr_call *c, uint32_t i, const mr_content *v, uint32
     if (st)
         return st;
     c->sealed[i / 64] |= UINT64_C(1) << (i % 64);
-    return --c->left > 0 ? send_last(c) : MR_OK;
+    /* References in it must be known before this process drops its own, which it does before FINISHED. */
+    return --c->left > 0 || v->n_refs ? send_last(c) : MR_OK;
 }
 
 static mr_status check_index(const mr_call *c, uint32_t i, mr_err *err)
@@ -188,7 +189,7 @@ mr_status mr_calls_error(mr_call *c, const mr_content *v, bool retriable, mr_err
     mr_id id = c->task;
     uint32_t vflags = MR_VALUE_ERROR, node = 0;
     c->retriable = retriable;
-    if (c->left == 0)
+    if (c->left == 0 && !(c->func->def->flags & MR_FUNC_STREAMING)) /* the handle of a stream carries its error */
         return st ? mr_err_set(err, st, "%s: %s", c->func->def->name, mr_status_text(st)) : MR_OK;
     /* Its bytes lie under the first result that is missing. */
     for (uint32_t i = 0; is_sealed(c, i); i++)

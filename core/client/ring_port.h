@@ -113,7 +113,8 @@ typedef struct mr_ring_port {
 
     pthread_mutex_t in_lock; /* all that follows */
     mr_ring_end in;
-    bool broken, stopped;
+    bool broken;
+    _Atomic bool stopped;
     mr_waiter *waiters, *leader;
     uint32_t last_token;
     mr_calls queue;      /* given to this worker and not taken by mr_call_next */

@@ -134,6 +134,8 @@ void mr_object_fail(mr_control *c, object *o, const mr_fault *f)
     x->id = o->id;
     x->status = f->status;
     x->fault = *f;
+    if (!settled(o))
+        o->size = 0; /* it may have been stated */
     o->vflags = MR_VALUE_ERROR;
     if (f->status == MR_E_CANCELLED)
         o->flags |= O_CANCEL;

@@ -98,11 +98,14 @@ typedef struct dep {
 struct task {
     mr_task v; /* what a policy sees; first */
     task *qa, *qb;
-    queue *q;
+    union {
+        queue *q;    /* of W_READY */
+        mr_id cause; /* of W_FAILING: the object whose error it repeats; 0: its actor's fault */
+    };
     mr_link owned; /* of its owner process */
     mr_link run;   /* node->running: holds something there */
     mr_id *ids;    /* n_deps arguments, n_refs references, then n_deps `dep`s; one block */
-    mr_id parent, actor, cause;
+    mr_id parent, actor;
     uint32_t func, shape, n_deps, n_refs;
     uint32_t waiting;              /* arguments not sealed */
     uint32_t n_returns, unsealed;  /* results */

@@ -21,6 +21,8 @@ struct mr_host_box {
     int64_t (*now)(void *arg);
     void *now_arg;
     char section[80];
+    void (*on_fail)(void *arg, const char *text);
+    void *on_fail_arg;
     atomic_uint_least64_t bytes;
     atomic_int failed; /* FAIL_* */
     char failure[512];
@@ -155,6 +157,8 @@ static void host_fail(const mr_host *h, const char *fmt, ...)
     vsnprintf(b->failure, sizeof(b->failure), fmt, args);
     va_end(args);
     atomic_store(&b->failed, FAIL_KEPT);
+    if (b->on_fail)
+        b->on_fail(b->on_fail_arg, b->failure);
 }
 
 /* Config keeps a plugin's section under its short name: [store.shm] and [store.store-shm] are one. */
@@ -206,6 +210,12 @@ void mr_host_free(mr_host_box *b)
 const mr_host *mr_host_table(mr_host_box *b)
 {
     return &b->host;
+}
+
+void mr_host_on_fail(mr_host_box *b, void (*fn)(void *arg, const char *text), void *arg)
+{
+    b->on_fail = fn;
+    b->on_fail_arg = arg;
 }
 
 const char *mr_host_failure(const mr_host_box *b)

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* memfd_create */
 #include "helper_node.h"
 
 #include <check.h>

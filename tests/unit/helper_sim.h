@@ -13,10 +13,10 @@ mr_status helper_sim_text(mr_workload **out, const char *text, mr_err *err);
 mr_workload *helper_sim_file(const char *name);
 
 typedef struct helper_run {
-    int64_t end;          /* last end, ns */
+    int64_t end; /* last end, ns */
     uint64_t digest;
     mr_sim_stats stats;
-    mr_sim_task *tasks;   /* owned */
+    mr_sim_task *tasks; /* owned */
     mr_status status;
     mr_err err;
     char policy_error[400];

@@ -1,4 +1,5 @@
-/* test_sim.c: whole simulations through the real control: known schedules, determinism, the gate, transfers, bad ends. */
+/* test_sim.c: whole simulations through the real control: known schedules, determinism, the gate, transfers, bad ends.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +42,10 @@ static int64_t end_of(const mr_workload *w, const mr_sched_ops *ops, const mr_si
 static const struct {
     const char *file;
     int64_t list, fifo; /* seconds; fifo: by entry into ready, where the fourth anomaly does not show */
-} graham[] = {{"graham.jsonl", 12, 12}, {"graham-machines.jsonl", 15, 15}, {"graham-shorter.jsonl", 13, 13}, {"graham-fewer.jsonl", 16, 13}};
+} graham[] = {{"graham.jsonl", 12, 12},
+              {"graham-machines.jsonl", 15, 15},
+              {"graham-shorter.jsonl", 13, 13},
+              {"graham-fewer.jsonl", 16, 13}};
 
 START_TEST(graham_anomalies)
 {
@@ -111,7 +115,8 @@ END_TEST
 
 START_TEST(speed_and_resources)
 {
-    mr_workload *w = text("{\"platform\": {\"nodes\": [{\"name\": \"slow\", \"cpus\": 2}, {\"name\": \"fast\", \"cpus\": 2, \"speed\": 2, \"gpus\": 1}]}}\n"
+    mr_workload *w = text("{\"platform\": {\"nodes\": [{\"name\": \"slow\", \"cpus\": 2}, {\"name\": \"fast\", "
+                          "\"cpus\": 2, \"speed\": 2, \"gpus\": 1}]}}\n"
                           "{\"id\": \"g1\", \"duration_s\": 4, \"gpus\": 1}\n"
                           "{\"id\": \"g2\", \"duration_s\": 4, \"gpus\": 1}\n"
                           "{\"id\": \"wide\", \"duration_s\": 1, \"cpus\": 2}\n");
@@ -201,8 +206,8 @@ static const char fast_text[] = "{\"platform\": {\"nodes\": [{\"cpus\": 1}, {\"c
 
 static const struct {
     mr_sim_know know;
-    bool same;      /* the policy sees the same, however long the tasks really are */
-    int64_t first;  /* estimate of the first task */
+    bool same;     /* the policy sees the same, however long the tasks really are */
+    int64_t first; /* estimate of the first task */
 } gate[] = {{MR_SIM_NOTHING, true, MR_UNKNOWN},
             {MR_SIM_LEARNED, true, MR_UNKNOWN},
             {MR_SIM_STATED, true, 5 * S},
@@ -295,10 +300,12 @@ END_TEST
 
 START_TEST(the_clock_holds_146_years)
 {
-    mr_workload *w = text("{\"platform\": {\"nodes\": [{\"speed\": 0.001}]}}\n{\"id\": \"a\", \"duration_s\": 31536000}\n");
+    mr_workload *w =
+        text("{\"platform\": {\"nodes\": [{\"speed\": 0.001}]}}\n{\"id\": \"a\", \"duration_s\": 31536000}\n");
     helper_run r = helper_sim_run(w, NULL, NULL);
     ck_assert_int_eq(r.status, MR_E_CONFIG);
-    ck_assert_str_eq(r.err.text, "w.jsonl: all tasks and copies one after the other take 1e+03 years; the clock holds 146");
+    ck_assert_str_eq(r.err.text,
+                     "w.jsonl: all tasks and copies one after the other take 1e+03 years; the clock holds 146");
     mr_workload_free(w);
 }
 END_TEST
@@ -341,7 +348,8 @@ END_TEST
 START_TEST(zero_durations_end)
 {
     mr_workload *w = text("{\"platform\": {\"nodes\": [{\"cpus\": 1}]}}\n{\"id\": \"a\", \"duration_s\": 0}\n"
-                          "{\"id\": \"b\", \"duration_s\": 0, \"deps\": [\"a\"]}\n{\"id\": \"c\", \"duration_s\": 0, \"cpus\": 0, \"deps\": [\"b\"]}\n");
+                          "{\"id\": \"b\", \"duration_s\": 0, \"deps\": [\"a\"]}\n{\"id\": \"c\", \"duration_s\": 0, "
+                          "\"cpus\": 0, \"deps\": [\"b\"]}\n");
     ck_assert_int_eq(end_of(w, NULL, NULL), 0);
     mr_workload_free(w);
 }

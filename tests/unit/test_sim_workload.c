@@ -13,7 +13,8 @@ static const struct {
 } bad[] = {
     {"", "w.jsonl: there is no task in this workload"},
     {"# nothing but a comment\n\n", "w.jsonl: there is no task in this workload"},
-    {OK("a") "{\"id\": \"b\", \"duration_s\": }\n", "w.jsonl:2:27: this is not JSON: unexpected '}', or it ends too early"},
+    {OK("a") "{\"id\": \"b\", \"duration_s\": }\n",
+     "w.jsonl:2:27: this is not JSON: unexpected '}', or it ends too early"},
     {"{\"id\": \"a\", \"duration_s\": 1", "w.jsonl:1:27: this is not JSON: unexpected '1', or it ends too early"},
     {OK("a") "[1, 2]\n", "w.jsonl:2: expected an object, got a list"},
     {"{\"id\": \"a\"}\n", "w.jsonl:1: duration_s: missing"},
@@ -27,7 +28,8 @@ static const struct {
     {OK("a") OK("b") OK("a"), "w.jsonl:3: id: the task \"a\" is already there (line 1)"},
     {"{\"id\": \"a\", \"duration_s\": 1, \"memory\": 1.5}\n", "w.jsonl:1: memory: 1.5 is not a whole number"},
     {"{\"id\": \"a\", \"duration_s\": 1, \"inputs\": [\"x\"]}\n",
-     "w.jsonl:1: inputs: \"x\" is neither a task nor a file of this workload; a file from outside is {\"file\": \"x\", \"bytes\": N}"},
+     "w.jsonl:1: inputs: \"x\" is neither a task nor a file of this workload; a file from outside is {\"file\": \"x\", "
+     "\"bytes\": N}"},
     {"{\"id\": \"a\", \"duration_s\": 1, \"inputs\": [{\"file\": \"x\"}]}\n",
      "w.jsonl:1: inputs: \"x\" is not a file of this workload; a file from outside is {\"file\": \"x\", \"bytes\": N}"},
     {"{\"id\": \"a\", \"duration_s\": 1, \"inputs\": [{\"bytes\": 3}]}\n",
@@ -41,21 +43,26 @@ static const struct {
     {"{\"file\": \"f\", \"bytes\": 1, \"node\": \"n9\"}\n" OK("a"), "w.jsonl:1: node: the platform has no node \"n9\""},
     {OK("a") "{\"platform\": {\"nodes\": [{}]}}\n", "w.jsonl:2: platform: must be on the first line"},
     {"{\"platform\": {\"nodes\": []}}\n" OK("a"), "w.jsonl:1: platform: nodes: expected a list of at least one node"},
-    {"{\"platform\": {\"nodes\": [{\"cpu\": 4}]}}\n" OK("a"), "w.jsonl:1: platform: cpu: unknown field, did you mean \"cpus\"?"},
+    {"{\"platform\": {\"nodes\": [{\"cpu\": 4}]}}\n" OK("a"),
+     "w.jsonl:1: platform: cpu: unknown field, did you mean \"cpus\"?"},
     {"{\"platform\": {\"nodes\": [{\"count\": 0}]}}\n" OK("a"), "w.jsonl:1: platform: count: must be from 1 to 65535"},
     {"{\"platform\": {\"nodes\": [{}], \"links\": \"fast\"}}\n" OK("a"),
      "w.jsonl:1: platform: links: must be \"serial\" or \"parallel\", got \"fast\""},
-    {"{\"platform\": {\"nodes\": [{\"class\": \"a\"}, {\"class\": \"b\"}]}}\n{\"id\": \"t\", \"duration_s\": {\"a\": 1}}\n",
+    {"{\"platform\": {\"nodes\": [{\"class\": \"a\"}, {\"class\": \"b\"}]}}\n{\"id\": \"t\", \"duration_s\": {\"a\": "
+     "1}}\n",
      "w.jsonl:2: duration_s: nothing is said for class \"b\" of the platform"},
     {"{\"platform\": {\"nodes\": [{\"class\": \"a\"}]}}\n{\"id\": \"t\", \"duration_s\": {\"a\": 1, \"c\": 2}}\n",
      "w.jsonl:2: duration_s: the platform has no class \"c\""},
     {"{\"id\": \"t\", \"duration_s\": {\"a\": 1}}\n",
      "w.jsonl:1: duration_s: durations by class need a platform with classes in the first line"},
-    {OK("x") "{\"id\": \"a\", \"duration_s\": 1, \"deps\": [\"c\"]}\n{\"id\": \"b\", \"duration_s\": 1, \"deps\": [\"a\"]}\n"
+    {OK("x") "{\"id\": \"a\", \"duration_s\": 1, \"deps\": [\"c\"]}\n{\"id\": \"b\", \"duration_s\": 1, \"deps\": "
+             "[\"a\"]}\n"
              "{\"id\": \"c\", \"duration_s\": 1, \"deps\": [\"b\"]}\n",
      "w.jsonl:2: inputs: the tasks wait for each other in a cycle: a -> b -> c -> a"},
-    {"{\"workflow\": {}}", "w.jsonl: workflow: expected WfFormat 1.4 or newer: specification.tasks and execution.tasks"},
-    {"{\"schemaVersion\": \"1.5\", \"workflow\": {\"specification\": {\"tasks\": [{\"id\": \"a\"}]}, \"execution\": {\"tasks\": []}}}",
+    {"{\"workflow\": {}}",
+     "w.jsonl: workflow: expected WfFormat 1.4 or newer: specification.tasks and execution.tasks"},
+    {"{\"schemaVersion\": \"1.5\", \"workflow\": {\"specification\": {\"tasks\": [{\"id\": \"a\"}]}, \"execution\": "
+     "{\"tasks\": []}}}",
      "w.jsonl: execution.tasks: there is no \"runtimeInSeconds\" for the task \"a\""},
 };
 
@@ -84,10 +91,12 @@ START_TEST(parents_come_first)
     mr_workload *w = NULL;
     mr_err err = {0};
     /* c is written before its parents and would arrive before one of them */
-    mr_status status = helper_sim_text(&w, "{\"id\": \"c\", \"duration_s\": 1, \"inputs\": [\"a\", \"b\"]}\n"
-                                           "{\"id\": \"a\", \"duration_s\": 1, \"outputs\": 10}\n"
-                                           "{\"id\": \"b\", \"duration_s\": 1, \"arrival_s\": 5, \"outputs\": 20}\n"
-                                           "{\"id\": \"d\", \"duration_s\": 1, \"arrival_s\": 2}\n", &err);
+    mr_status status = helper_sim_text(&w,
+                                       "{\"id\": \"c\", \"duration_s\": 1, \"inputs\": [\"a\", \"b\"]}\n"
+                                       "{\"id\": \"a\", \"duration_s\": 1, \"outputs\": 10}\n"
+                                       "{\"id\": \"b\", \"duration_s\": 1, \"arrival_s\": 5, \"outputs\": 20}\n"
+                                       "{\"id\": \"d\", \"duration_s\": 1, \"arrival_s\": 2}\n",
+                                       &err);
     ck_assert_msg(status == MR_OK, "%s", err.text);
     ck_assert_uint_eq(w->n_tasks, 4);
     static const char *const order[] = {"a", "d", "b", "c"};
@@ -103,13 +112,16 @@ START_TEST(outputs_and_inputs)
 {
     mr_workload *w = NULL;
     mr_err err = {0};
-    mr_status status = helper_sim_text(&w,
-                                       "{\"file\": \"in\", \"bytes\": 7}\n"
-                                       "{\"id\": \"a\", \"duration_s\": 1, \"inputs\": [\"in\"], \"outputs\": [{\"file\": \"x\", \"bytes\": 1}, {\"file\": \"y\", \"bytes\": 2}]}\n"
-                                       "{\"id\": \"all\", \"duration_s\": 1, \"inputs\": [\"a\"]}\n"
-                                       "{\"id\": \"one\", \"duration_s\": 1, \"inputs\": [\"y\"], \"deps\": [\"a\"]}\n"
-                                       "{\"id\": \"edge\", \"duration_s\": 1, \"inputs\": [{\"id\": \"a\", \"bytes\": 50}]}\n"
-                                       "{\"id\": \"dep\", \"duration_s\": 1, \"deps\": [\"a\"]}\n", &err);
+    mr_status status =
+        helper_sim_text(&w,
+                        "{\"file\": \"in\", \"bytes\": 7}\n"
+                        "{\"id\": \"a\", \"duration_s\": 1, \"inputs\": [\"in\"], \"outputs\": [{\"file\": \"x\", "
+                        "\"bytes\": 1}, {\"file\": \"y\", \"bytes\": 2}]}\n"
+                        "{\"id\": \"all\", \"duration_s\": 1, \"inputs\": [\"a\"]}\n"
+                        "{\"id\": \"one\", \"duration_s\": 1, \"inputs\": [\"y\"], \"deps\": [\"a\"]}\n"
+                        "{\"id\": \"edge\", \"duration_s\": 1, \"inputs\": [{\"id\": \"a\", \"bytes\": 50}]}\n"
+                        "{\"id\": \"dep\", \"duration_s\": 1, \"deps\": [\"a\"]}\n",
+                        &err);
     ck_assert_msg(status == MR_OK, "%s", err.text);
     ck_assert_uint_eq(w->tasks[0].n_inputs, 1);
     ck_assert_uint_eq(w->tasks[0].n_children, 4);
@@ -130,10 +142,13 @@ START_TEST(reads_wfformat)
     mr_status status = helper_sim_text(
         &w,
         "{\"name\": \"w\", \"schemaVersion\": \"1.5\", \"workflow\": {\"specification\": {\"tasks\": [\n"
-        "{\"name\": \"p\", \"id\": \"p_1\", \"parents\": [], \"children\": [\"q_2\"], \"inputFiles\": [\"in\"], \"outputFiles\": [\"mid\"]},\n"
-        "{\"name\": \"q\", \"id\": \"q_2\", \"parents\": [\"p_1\"], \"children\": [], \"inputFiles\": [\"mid\"], \"outputFiles\": []}],\n"
+        "{\"name\": \"p\", \"id\": \"p_1\", \"parents\": [], \"children\": [\"q_2\"], \"inputFiles\": [\"in\"], "
+        "\"outputFiles\": [\"mid\"]},\n"
+        "{\"name\": \"q\", \"id\": \"q_2\", \"parents\": [\"p_1\"], \"children\": [], \"inputFiles\": [\"mid\"], "
+        "\"outputFiles\": []}],\n"
         "\"files\": [{\"id\": \"in\", \"sizeInBytes\": 100}, {\"id\": \"mid\", \"sizeInBytes\": 200}]},\n"
-        "\"execution\": {\"tasks\": [{\"id\": \"p_1\", \"runtimeInSeconds\": 1.5, \"command\": {\"program\": \"/bin/prog\"}},\n"
+        "\"execution\": {\"tasks\": [{\"id\": \"p_1\", \"runtimeInSeconds\": 1.5, \"command\": {\"program\": "
+        "\"/bin/prog\"}},\n"
         "{\"id\": \"q_2\", \"runtimeInSeconds\": 2, \"coreCount\": 2}],\n"
         "\"machines\": [{\"nodeName\": \"m\", \"cpu\": {\"coreCount\": 8}}]}}}\n",
         &err);

@@ -78,6 +78,8 @@ static int serve(mr_session *s)
         mr_call *c;
         mr_call_info info;
         mr_status st = mr_call_next(s, -1, &c);
+        if (st == MR_E_INTERRUPTED) /* a cancel that came too late */
+            continue;
         if (st)
             return st == MR_E_CLOSED ? 3 : 4;
         mr_call_describe(c, &info);
@@ -101,23 +103,18 @@ static int serve_hooked(mr_session *s)
     return serve(s);
 }
 
+/* STARTED may come before it, if the task was there before the one ahead of it was looked back at. */
 static const mr_ev_finished *finished(mr_id task, mr_status outcome)
-{
-    const mr_ev_finished *f = node_take(&node, MR_EV_FINISHED);
-    ck_assert_uint_eq(f->task, task);
-    ck_assert_int_eq(f->outcome, outcome);
-    return f;
-}
-
-/* The same; whether it was announced first depends on how fast the two are. */
-static void finished_soon(mr_id task)
 {
     const mr_record *r;
     do
         r = node_take_any(&node);
     while (r->kind == MR_EV_STARTED);
     ck_assert_uint_eq(r->kind, MR_EV_FINISHED);
-    ck_assert_uint_eq(((const mr_ev_finished *)(const void *)r)->task, task);
+    const mr_ev_finished *f = (const void *)r;
+    ck_assert_uint_eq(f->task, task);
+    ck_assert_int_eq(f->outcome, outcome);
+    return f;
 }
 
 static void leave(int status)
@@ -162,11 +159,13 @@ START_TEST(test_two_results)
     ck_assert_uint_eq(e->id, 101);
     ck_assert_uint_eq(e->index, 1);
     ck_assert_uint_eq(e->h.n_ids, 0);
-    const mr_ev_finished *f = finished(100, MR_OK);
-    ck_assert_uint_eq(f->id, 100);
-    ck_assert_uint_eq(f->h.n_ids, 1);
-    ck_assert_uint_eq(mr_record_ids(f, sizeof(*f))[0], 42);
-    ck_assert_mem_eq(mr_record_bytes(f, sizeof(*f)), "a", 1);
+    /* One with references does not wait for FINISHED: this process's own holds on them may end before that. */
+    e = node_take(&node, MR_EV_SEALED);
+    ck_assert_uint_eq(e->id, 100);
+    ck_assert_uint_eq(e->h.n_ids, 1);
+    ck_assert_uint_eq(mr_record_ids(e, sizeof(*e))[0], 42);
+    ck_assert_mem_eq(mr_record_bytes(e, sizeof(*e)), "a", 1);
+    ck_assert_uint_eq(finished(100, MR_OK)->flags, 0);
     leave(0);
 }
 END_TEST
@@ -440,7 +439,7 @@ START_TEST(test_call_fd)
         for (uint32_t k = 0; k < 4; k++)
             node_dispatch(&node, 100 + i + k, 1, 1, "", 0);
         for (uint32_t k = 0; k < 4; k++)
-            finished_soon(100 + i + k);
+            finished(100 + i + k, MR_OK);
     }
     ck_assert_int_eq(node_join(&node), 0);
 }

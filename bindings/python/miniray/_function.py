@@ -142,7 +142,18 @@ class ObjectRefGenerator:
             if item is not None:
                 return item
             self._ended = True
+            if self._failed():
+                return self._task  # its value is the error, which get() raises
         raise StopIteration
+
+    def _failed(self) -> bool:
+        from .exceptions import ObjectLostError
+
+        try:
+            _core.get(self._task)
+        except Exception as why:
+            return type(why) is not ObjectLostError  # a stream that ended well has no value of its own
+        return False
 
     def __aiter__(self) -> "ObjectRefGenerator":
         return self

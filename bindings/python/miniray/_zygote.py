@@ -1,4 +1,4 @@
-"""``python -m miniray._zygote``: a Python with nothing but miniray and cloudpickle in it, that forks workers on request.
+"""The zygote: a Python with nothing but miniray and cloudpickle in it, that forks workers on request.
 
 It speaks with the supervisor over one socket (core/engine/process/zygote.h).  It has one thread and no numpy: a fork
 takes about a millisecond, and the child shares nearly all its memory.
@@ -151,12 +151,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--namespace", default="")
     parser.add_argument("--path", default="")
-    parser.add_argument("--package", default="")
     args = parser.parse_args()
-    if sys.path and sys.path[0] in ("", os.getcwd()):
-        del sys.path[0]  # "-m" puts the current folder there
     if args.path:
-        sys.path.insert(0, args.path)
+        sys.path[:] = list(dict.fromkeys(args.path.split(os.pathsep) + [p for p in sys.path if p]))
     sys.argv = [""]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

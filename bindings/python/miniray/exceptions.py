@@ -277,6 +277,26 @@ _FAULTS: "dict[int, type]" = {
 }
 
 
+_looking = False
+
+
+def _constructor_error(actor: int) -> Optional[RayTaskError]:
+    """What the constructor of an actor raised, if it did: the value of the actor's own id."""
+    global _looking
+    if _looking or not actor or not _core.session_number():
+        return None
+    _looking = True
+    try:
+        _core.get(_core.ObjectRef(_core.session_number().to_bytes(8, "big") + actor.to_bytes(8, "big") + bytes(12)), timeout=0)
+    except RayTaskError as why:
+        return why
+    except Exception:
+        pass
+    finally:
+        _looking = False
+    return None
+
+
 def _from_status(status: int, text: str, fault: Optional[tuple]) -> BaseException:
     """The exception for a status of the core; `fault` = numbers of an error value that the core made."""
     if status == _core.E_TASK:  # a task written in C
@@ -294,7 +314,12 @@ def _from_status(status: int, text: str, fault: Optional[tuple]) -> BaseExceptio
     if issubclass(kind, RayActorError):
         if fault is None:
             return kind(text)
-        return kind(text, actor_id=_hex(fault[7]), may_have_run=bool(fault[5]))
+        made = kind(text, actor_id=_hex(fault[7]), may_have_run=bool(fault[5]))
+        broken = _constructor_error(fault[7]) if kind is ActorDiedError else None
+        if broken is not None:
+            made.args = (f"The actor died because of an error raised in its creation task, {broken}",)
+            made.__cause__ = broken
+        return made
     if kind is TaskCancelledError:
         return TaskCancelledError(text, task_id=_hex(fault[6]) if fault else None)
     return kind(text)

@@ -247,12 +247,22 @@ static const act_fn act_table[MR_ACT_COUNT] = {
     [MR_ACT_WAKE] = act_wake,         [MR_ACT_REPORT] = act_report,
 };
 
+static bool act_makes_value(const mr_action *a)
+{
+    return a->kind == MR_ACT_FAIL || a->kind == MR_ACT_ALIAS;
+}
+
+/* Values first: an error whose own reference is gone may be freed by the same step that repeats it elsewhere. */
 void mr_actions_run(mr_nodes *n)
 {
+    for (size_t i = 0; i < n->actions.n; i++)
+        if (act_makes_value(&n->actions.v[i]))
+            act_table[n->actions.v[i].kind](n, &n->actions.v[i]);
     for (size_t i = 0; i < n->actions.n; i++) {
         const mr_action *a = &n->actions.v[i];
         MR_BUG_ON(a->kind >= MR_ACT_COUNT || !act_table[a->kind]);
-        act_table[a->kind](n, a);
+        if (!act_makes_value(a))
+            act_table[a->kind](n, a);
     }
     n->actions.n = 0;
 }

@@ -301,7 +301,7 @@ static mr_status drive_lead(mr_nodes *n, mr_waiter *w, int64_t deadline)
         }
         int why = 0;
         if (!w->done && !n->closing && !drive_try_spin(n, w)) {
-            uint32_t armed = mr_bell_arm(bell, MR_BELL_FUTEX);
+            uint32_t armed = mr_bell_arm(bell, w->lazy ? MR_BELL_LAZY : MR_BELL_FUTEX);
             if (!w->done && !n->closing && !mr_drive_pending(n))
                 why = drive_sleep(n, bell, armed, deadline);
             mr_bell_awake(bell);

@@ -61,11 +61,25 @@ static void event_unseal(mr_nodes *n, const carried *v)
                mr_status_text(status));
 }
 
-/* After an accepted event: control says whether the object now has this value. */
+/* Does an action of this step repeat the value of `id` under another id? */
+static bool event_repeated(const mr_nodes *n, mr_id id)
+{
+    for (size_t i = 0; i < n->actions.n; i++)
+        if (n->actions.v[i].kind == MR_ACT_ALIAS && n->actions.v[i].id2 == id)
+            return true;
+    return false;
+}
+
+static bool event_has_value(const mr_nodes *n, mr_id id)
+{
+    mr_object_state state = mr_control_object(n->control, id).state;
+    return state == MR_OBJ_SEALED || state == MR_OBJ_ERROR;
+}
+
+/* After an accepted event: control says whether the object now has this value, or others that repeat it do. */
 static void event_keep(mr_nodes *n, const mr_record *r, const carried *v)
 {
-    mr_object_state state = mr_control_object(n->control, v->id).state;
-    bool wanted = (state == MR_OBJ_SEALED || state == MR_OBJ_ERROR) && !mr_table_at(&n->values, v->id);
+    bool wanted = (event_has_value(n, v->id) || event_repeated(n, v->id)) && !mr_table_at(&n->values, v->id);
     mr_status status = MR_OK;
     if (!wanted)
         event_unseal(n, v);
@@ -115,6 +129,8 @@ mr_status mr_drive_step(mr_nodes *n, const mr_record *r)
         event_keep(n, r, &value);
     if (n->actions.n)
         mr_actions_run(n);
+    if (has_value && !status && !event_has_value(n, value.id))
+        mr_value_free(n, value.id); /* kept for the actions alone, if at all */
     return status;
 }
 

@@ -227,7 +227,7 @@ static int kid_fork_c(mr_sup *s, mr_kid *k, const int theirs[2])
         dup2(theirs[1], 2);
         snprintf(text, sizeof(text), "%u:%u:%u", k->worker, k->link, k->node);
         setenv("MINIRAY_WORKER", text, 1);
-        execv("/proc/self/exe", argv);
+        execv(s->exe, argv);
         int failed = errno;
         ssize_t n = write(tell[1], &failed, sizeof(failed));
         _exit(n > 0 ? 127 : 126);

@@ -44,6 +44,7 @@ typedef struct mr_sup {
     bool wants_out, ending;
     int64_t end_at;
     uint64_t oom_kills;
+    char exe[4096];     /* this executable: a C worker is the same one */
     struct rlimit files; /* as it was: for the children */
 } mr_sup;
 

@@ -236,6 +236,12 @@ out:
     return status;
 }
 
+/* From inside an op, so under the node's lock: control ejects the policy when the op has returned. */
+static void policy_failed(void *nodes, const char *why)
+{
+    mr_control_policy_fail(((mr_nodes *)nodes)->control, why);
+}
+
 /* ------------------------------------------------------------------------------------------------------- control -- */
 
 static mr_status nodes_control(mr_nodes *n, mr_err *err)
@@ -264,6 +270,8 @@ static mr_status nodes_control(mr_nodes *n, mr_err *err)
     }
     if (!status)
         status = mr_host_new(&n->sched_host, n->sched_plugin->plugin, c, nodes_now, n);
+    if (!status)
+        mr_host_on_fail(n->sched_host, policy_failed, n);
     if (!status)
         status = mr_control_policy(n->control, n->sched_plugin->plugin->name, &n->sched_plugin->ops.sched,
                                    mr_host_table(n->sched_host), err);

@@ -137,6 +137,7 @@ typedef struct mr_waiter {
     uint32_t token;
     _Atomic bool done; /* set under the lock; a spinning leader looks without it */
     bool leads;
+    bool lazy;            /* it waits for many: need not be rung for each */
     mr_status status;
     uint64_t value;
     char *text;           /* of a failed request; taken by the waiter */
@@ -382,6 +383,9 @@ void mr_progress_stop(mr_nodes *n); /* no lock */
 void mr_progress_timer(mr_nodes *n); /* sets the timer to the earlier of wake_at and poll_at, if it is set later */
 void mr_progress_poll(mr_nodes *n, int64_t ns); /* looks again in `ns` */
 void mr_progress_watch(mr_nodes *n); /* a new supervisor socket */
+
+/* sweep.c */
+void mr_sweep_escaped(void); /* no lock */
 
 /* state.c */
 char *mr_state_json(mr_nodes *n, const char *what, mr_status *status, mr_err *err);

@@ -9,7 +9,7 @@
 #include "engine/engine.h"
 #include "engine/process/node.h"
 
-enum { FULL_LOOK_NS = 10000000 };
+enum { FULL_LOOK_NS = 10000000, LAZY_FROM = 8 };
 static const int64_t PORT_FULL_WAIT_NS = INT64_C(2000000000);
 
 static mr_nodes *port_nodes(mr_port *p)
@@ -130,9 +130,9 @@ static mr_record *wait_record(const mr_id *ids, size_t count, size_t need, uint3
 }
 
 /* Registers the wait with control and sleeps. */
-static mr_status wait_blocked(mr_nodes *n, mr_record *record, int64_t deadline, mr_err *err)
+static mr_status wait_blocked(mr_nodes *n, mr_record *record, bool lazy, int64_t deadline, mr_err *err)
 {
-    mr_waiter w = {0};
+    mr_waiter w = {.lazy = lazy};
     mr_drive_add(n, &w);
     record->token = w.token;
     mr_status status = mr_drive_step(n, record);
@@ -174,7 +174,7 @@ static mr_status port_wait(mr_port *p, const mr_id *ids, size_t count, size_t ne
         status = MR_E_TIMEOUT;
     } else if (!enough) {
         mr_record *record = wait_record(ids, count, need, flags & MR_WAIT_EARLY);
-        status = record ? wait_blocked(n, record, deadline, err) : MR_E_NOMEM;
+        status = record ? wait_blocked(n, record, need - ready >= LAZY_FROM, deadline, err) : MR_E_NOMEM;
         free(record);
     }
     if (settled)

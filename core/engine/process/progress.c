@@ -180,6 +180,7 @@ static void *progress_main(void *arg)
 {
     mr_nodes *n = arg;
     bool go_on = true;
+    mr_sweep_escaped();
     while (go_on) {
         struct epoll_event events[8];
         int count = epoll_wait(n->epoll_fd, events, 8, -1);

@@ -317,6 +317,21 @@ void mr_spawn_lost(mr_nodes *n)
     }
 }
 
+static bool spawn_ended(int pidfd, int64_t ns)
+{
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+    int64_t until = mr_drive_monotonic() + ns;
+    int ready = pidfd < 0; /* then only waitid can tell */
+    while (!ready) {
+        int64_t left = (until - mr_drive_monotonic()) / 1000000;
+        ready = poll(&p, 1, left > 0 ? (int)left : 0);
+        if (!ready || (ready < 0 && errno != EINTR))
+            return false;
+        ready = ready > 0;
+    }
+    return true;
+}
+
 void mr_spawn_end(mr_nodes *n)
 {
     pthread_mutex_lock(&n->lock);
@@ -324,22 +339,18 @@ void mr_spawn_end(mr_nodes *n)
     mr_sup_msg m = {.kind = MR_SUP_END, .arg = grace};
     bool running = n->sup_pid > 0;
     int pidfd = n->sup_pidfd;
+    int32_t pid = n->sup_pid;
     if (running && n->sup_fd >= 0)
         mr_spawn_order(n, &m);
     pthread_mutex_unlock(&n->lock);
     if (!running)
         return;
-    if (pidfd >= 0) {
-        struct pollfd p = {.fd = pidfd, .events = POLLIN};
-        int64_t until = mr_drive_monotonic() + grace + INT64_C(2000000000);
-        int ready = 0;
-        do
-            ready = poll(&p, 1, (int)((until - mr_drive_monotonic()) / 1000000));
-        while (ready < 0 && errno == EINTR);
-        if (ready <= 0) {
-            mr_log(MR_LOG_ERROR, "engine", "the supervisor (pid %d) does not end: it is killed", n->sup_pid);
-            syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-        }
+    if (!spawn_ended(pidfd, grace + INT64_C(2000000000))) {
+        mr_log(MR_LOG_ERROR, "engine", "the supervisor (pid %d) does not end: it is killed", pid);
+        syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+        spawn_ended(pidfd, grace);
     }
+    pthread_mutex_lock(&n->lock); /* the progress thread may be looking at it */
     spawn_reap(n);
+    pthread_mutex_unlock(&n->lock);
 }

@@ -179,6 +179,8 @@ static bool sup_setup(mr_sup *s, int argc, char **argv)
     if (s->chld < 0 || s->epoll < 0)
         return false;
     s->oom_kills = mr_kid_oom_count();
+    if (readlink("/proc/self/exe", s->exe, sizeof(s->exe) - 1) < 0)
+        return false;
     return !mr_sup_watch(s, s->sock, MR_SUP_TAG_SOCK) && !mr_sup_watch(s, s->driver, MR_SUP_TAG_DRIVER) &&
            !mr_sup_watch(s, s->chld, MR_SUP_TAG_CHLD);
 }

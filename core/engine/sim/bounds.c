@@ -1,5 +1,5 @@
-/* bounds.c: what every schedule of a workload must obey, computed without looking at how one is made, and the check that
- * a schedule does.  Knows nothing of control.  No state. */
+/* bounds.c: what every schedule of a workload must obey, computed without looking at how one is made, and the check
+ * that a schedule does.  Knows nothing of control.  No state. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,8 +96,10 @@ static int by_time(const void *a, const void *b)
     return x->amount < y->amount ? -1 : x->amount > y->amount;
 }
 
-/* Sweeps the starts and ends on each node; only for schedules without stops, whose tasks hold what they need throughout. */
-static mr_status verify_pool(const mr_workload *w, const mr_platform *p, const mr_sim_task *tasks, const char *resource, mr_err *err)
+/* Sweeps the starts and ends on each node; only for schedules without stops, whose tasks hold what they need
+ * throughout. */
+static mr_status verify_pool(const mr_workload *w, const mr_platform *p, const mr_sim_task *tasks, const char *resource,
+                             mr_err *err)
 {
     change *v = malloc((2 * (size_t)w->n_tasks + 1) * sizeof *v);
     size_t n = 0;
@@ -116,8 +118,9 @@ static mr_status verify_pool(const mr_workload *w, const mr_platform *p, const m
     for (size_t i = 0; !status && i < n; i++) {
         used = (i > 0 && v[i].node == v[i - 1].node ? used : 0) + v[i].amount;
         if (used > mr_platform_amount(&p->nodes[v[i].node], resource))
-            status = mr_err_set(err, MR_E_INVAL, "the schedule uses more %s than node %s has when \"%s\" starts at %.9f s", resource,
-                                p->nodes[v[i].node].name, mr_workload_name(w, v[i].task), (double)v[i].at / 1e9);
+            status =
+                mr_err_set(err, MR_E_INVAL, "the schedule uses more %s than node %s has when \"%s\" starts at %.9f s",
+                           resource, p->nodes[v[i].node].name, mr_workload_name(w, v[i].task), (double)v[i].at / 1e9);
     }
     free(v);
     return status;
@@ -141,12 +144,13 @@ mr_status mr_report_verify(const mr_workload *w, const mr_platform *p, const mr_
         for (uint32_t i = 0; i < me->n_inputs; i++) {
             uint32_t parent = w->objects[w->inputs[me->first_input + i]].task;
             if (parent != MR_WL_NONE && tasks[t].started != MR_UNKNOWN && tasks[t].started < tasks[parent].ended)
-                return mr_err_set(err, MR_E_INVAL, "\"%s\" started before its parent \"%s\" ended", mr_workload_name(w, t),
-                                  mr_workload_name(w, parent));
+                return mr_err_set(err, MR_E_INVAL, "\"%s\" started before its parent \"%s\" ended",
+                                  mr_workload_name(w, t), mr_workload_name(w, parent));
         }
     }
     if (whole && (end < b.critical_path || end < b.area))
-        return mr_err_set(err, MR_E_INVAL, "the last task ended at %.9f s, below a lower bound (critical path %.9f s, area %.9f s)",
+        return mr_err_set(err, MR_E_INVAL,
+                          "the last task ended at %.9f s, below a lower bound (critical path %.9f s, area %.9f s)",
                           (double)end / 1e9, (double)b.critical_path / 1e9, (double)b.area / 1e9);
     static const char *const pools[] = {"CPU", "GPU", "memory"};
     mr_status status = MR_OK;

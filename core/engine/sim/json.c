@@ -21,7 +21,8 @@ mr_status mr_json_fail(const mr_json_at *at, const char *field, const char *fmt,
     char line[24] = "";
     if (at->line > 0)
         snprintf(line, sizeof line, ":%d", at->line);
-    return mr_err_set(at->err, MR_E_CONFIG, "%s%s: %s%s%s", at->path, line, field ? field : "", field ? ": " : "", what);
+    return mr_err_set(at->err, MR_E_CONFIG, "%s%s: %s%s%s", at->path, line, field ? field : "", field ? ": " : "",
+                      what);
 }
 
 static const char *kind_of(const cJSON *v)
@@ -61,7 +62,8 @@ mr_status mr_json_read(const mr_json_at *at, const cJSON *object, const mr_json_
     return MR_OK;
 }
 
-mr_status mr_json_number(const mr_json_at *at, const char *field, const cJSON *value, double min, double max, double *out)
+mr_status mr_json_number(const mr_json_at *at, const char *field, const cJSON *value, double min, double max,
+                         double *out)
 {
     if (!cJSON_IsNumber(value))
         return mr_json_fail(at, field, "expected a number, got %s", kind_of(value));
@@ -126,10 +128,10 @@ mr_status mr_json_parse(const mr_json_at *at, const char *text, size_t size, cJS
         line += *p == '\n';
     }
     if (end && end < text + size && *end >= ' ' && *end < 127)
-        return mr_err_set(at->err, MR_E_CONFIG, "%s:%d:%d: this is not JSON: unexpected '%c'%s", at->path, line, column, *end,
-                          end + 1 == text + size ? ", or it ends too early" : "");
-    return mr_err_set(at->err, MR_E_CONFIG, "%s:%d:%d: this is not JSON: it ends too early or holds a stray byte", at->path,
-                      line, column);
+        return mr_err_set(at->err, MR_E_CONFIG, "%s:%d:%d: this is not JSON: unexpected '%c'%s", at->path, line, column,
+                          *end, end + 1 == text + size ? ", or it ends too early" : "");
+    return mr_err_set(at->err, MR_E_CONFIG, "%s:%d:%d: this is not JSON: it ends too early or holds a stray byte",
+                      at->path, line, column);
 }
 
 mr_status mr_json_load(const char *path, char **out, size_t *size, mr_err *err)

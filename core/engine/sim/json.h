@@ -14,7 +14,7 @@
 /* Where a value stands, for messages. */
 typedef struct mr_json_at {
     const char *path;
-    int line;      /* 0: the file as a whole */
+    int line; /* 0: the file as a whole */
     mr_err *err;
 } mr_json_at;
 
@@ -28,8 +28,8 @@ typedef struct mr_json_field {
 mr_status mr_json_fail(const mr_json_at *at, const char *field, const char *fmt, ...) MR_PRINTF(3, 4);
 
 /* Reads every member of `object` by the table (at most 63 fields). */
-mr_status mr_json_read(const mr_json_at *at, const cJSON *object, const mr_json_field *fields, size_t n, void *into)
-    MR_CHECK_RESULT;
+mr_status mr_json_read(const mr_json_at *at, const cJSON *object, const mr_json_field *fields, size_t n,
+                       void *into) MR_CHECK_RESULT;
 
 /* A finite number in [min, max]. */
 mr_status mr_json_number(const mr_json_at *at, const char *field, const cJSON *value, double min, double max,
@@ -39,11 +39,11 @@ mr_status mr_json_count(const mr_json_at *at, const char *field, const cJSON *va
 /* Seconds >= 0, at most 100 years, to ns. */
 mr_status mr_json_seconds(const mr_json_at *at, const char *field, const cJSON *value, int64_t *out) MR_CHECK_RESULT;
 /* A text of 1 .. max bytes; *out is borrowed from `value`. */
-mr_status mr_json_text(const mr_json_at *at, const char *field, const cJSON *value, size_t max, const char **out)
-    MR_CHECK_RESULT;
+mr_status mr_json_text(const mr_json_at *at, const char *field, const cJSON *value, size_t max,
+                       const char **out) MR_CHECK_RESULT;
 
-/* Parses `size` bytes of `text` (which ends with a NUL).  The caller deletes *out.  Errors: CONFIG with line and column,
- * counted from `at->line` for the first line (1 if 0). */
+/* Parses `size` bytes of `text` (which ends with a NUL).  The caller deletes *out.  Errors: CONFIG with line and
+ * column, counted from `at->line` for the first line (1 if 0). */
 mr_status mr_json_parse(const mr_json_at *at, const char *text, size_t size, cJSON **out) MR_CHECK_RESULT;
 
 /* The whole file, NUL-ended; the caller frees it.  Errors: IO, NOMEM. */

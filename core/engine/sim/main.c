@@ -42,7 +42,8 @@ static const char usage[] =
     "  --check                recounts all of control's invariants at every instant\n"
     "  --quiet                prints nothing but errors\n";
 
-static mr_status set(mr_config *c, const char *section, const char *key, const char *value, const char *where, mr_err *err)
+static mr_status set(mr_config *c, const char *section, const char *key, const char *value, const char *where,
+                     mr_err *err)
 {
     return mr_config_set(c, section, key, value, where, err);
 }
@@ -90,22 +91,55 @@ static mr_status read_options(int argc, char **argv, mr_config *c, options *o, m
     optind = 1;
     while (!status && (letter = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         switch (letter) {
-        case 'w': o->workload = optarg; break;
-        case 'f': o->format = optarg; break;
-        case 't': o->trace = optarg; break;
-        case 'j': o->json = optarg; break;
-        case 'P': o->own = optarg; break;
-        case 'C': o->check = true; break;
-        case 'q': o->quiet = true; break;
-        case 's': status = set(c, "sched", "plugin", optarg, "--sched", err); break;
-        case 'p': status = set(c, "sched", "policy", optarg, "--policy", err); break;
-        case 'k': status = set(c, "sched", "know", optarg, "--know", err); break;
-        case 'r': status = set(c, "sched", "reveal", optarg, "--reveal", err); break;
-        case 'x': status = set(c, "sched", "seed", optarg, "--seed", err); break;
-        case 'S': status = set_any(c, optarg, err); break;
-        case 'n': o->nodes = true; status = set(c, "sim", "nodes", optarg, "--nodes", err); break;
-        case 'm': o->cpus = true; status = set(c, "node", "cpus", optarg, "--cpus", err); break;
-        default: break;
+        case 'w':
+            o->workload = optarg;
+            break;
+        case 'f':
+            o->format = optarg;
+            break;
+        case 't':
+            o->trace = optarg;
+            break;
+        case 'j':
+            o->json = optarg;
+            break;
+        case 'P':
+            o->own = optarg;
+            break;
+        case 'C':
+            o->check = true;
+            break;
+        case 'q':
+            o->quiet = true;
+            break;
+        case 's':
+            status = set(c, "sched", "plugin", optarg, "--sched", err);
+            break;
+        case 'p':
+            status = set(c, "sched", "policy", optarg, "--policy", err);
+            break;
+        case 'k':
+            status = set(c, "sched", "know", optarg, "--know", err);
+            break;
+        case 'r':
+            status = set(c, "sched", "reveal", optarg, "--reveal", err);
+            break;
+        case 'x':
+            status = set(c, "sched", "seed", optarg, "--seed", err);
+            break;
+        case 'S':
+            status = set_any(c, optarg, err);
+            break;
+        case 'n':
+            o->nodes = true;
+            status = set(c, "sim", "nodes", optarg, "--nodes", err);
+            break;
+        case 'm':
+            o->cpus = true;
+            status = set(c, "node", "cpus", optarg, "--cpus", err);
+            break;
+        default:
+            break;
         }
     }
     if (!status && !o->workload)
@@ -135,9 +169,12 @@ static mr_status choose_platform(const mr_config *c, mr_workload *w, mr_err *err
         own.latency = p->latency;
         own.parallel = p->parallel;
         if (w->n_by_class)
-            return mr_err_set(err, MR_E_CONFIG, "%s: durations are given by class of node, so --nodes and --cpus can not replace its platform",
-                              w->path);
-        status = mr_platform_uniform(&own, (uint32_t)mr_config_int(c, "sim", "nodes"), cpus ? mr_config_double(c, "node", "cpus") : 4, err);
+            return mr_err_set(
+                err, MR_E_CONFIG,
+                "%s: durations are given by class of node, so --nodes and --cpus can not replace its platform",
+                w->path);
+        status = mr_platform_uniform(&own, (uint32_t)mr_config_int(c, "sim", "nodes"),
+                                     cpus ? mr_config_double(c, "node", "cpus") : 4, err);
         mr_platform_fini(p);
         *p = own;
     }
@@ -152,9 +189,9 @@ static void configure(const mr_config *c, const options *o, mr_sim_conf *conf)
 {
     const char *know = mr_config_text(c, "sched", "know");
     mr_sim_conf_init(conf);
-    conf->know = strcmp(know, "nothing") == 0  ? MR_SIM_NOTHING
-                 : strcmp(know, "stated") == 0 ? MR_SIM_STATED
-                 : strcmp(know, "exact") == 0  ? MR_SIM_EXACT
+    conf->know = strcmp(know, "nothing") == 0      ? MR_SIM_NOTHING
+                 : strcmp(know, "stated") == 0     ? MR_SIM_STATED
+                 : strcmp(know, "exact") == 0      ? MR_SIM_EXACT
                  : strncmp(know, "noisy:", 6) == 0 ? MR_SIM_NOISY
                                                    : MR_SIM_LEARNED;
     if (conf->know == MR_SIM_NOISY)
@@ -174,6 +211,11 @@ static int64_t host_now(void *sim)
     return mr_sim_now(sim);
 }
 
+static void host_failed(void *sim, const char *why)
+{
+    mr_sim_policy_fail(sim, why);
+}
+
 /* The name a report shows: of a Lua policy its file, without folder and ending. */
 static void policy_name(const mr_config *c, const mr_plugin *plugin, char *out, size_t n)
 {
@@ -184,7 +226,8 @@ static void policy_name(const mr_config *c, const mr_plugin *plugin, char *out, 
         *dot = '\0';
 }
 
-static int write_results(const options *o, const mr_workload *w, const mr_sim *s, const mr_sim_conf *conf, const char *know, mr_err *err)
+static int write_results(const options *o, const mr_workload *w, const mr_sim *s, const mr_sim_conf *conf,
+                         const char *know, mr_err *err)
 {
     mr_sim_report r;
     mr_status status = mr_report_verify(w, &w->platform, s, err);
@@ -211,13 +254,15 @@ static int write_results(const options *o, const mr_workload *w, const mr_sim *s
         fprintf(stderr, "miniray-sim: the policy %s was ejected, the run went on as FIFO: %s\n", r.policy, r.ejected);
     if (!o->quiet && !(o->json && strcmp(o->json, "-") == 0)) {
         printf("policy        %s%s\n", r.policy, r.ejected ? " (ejected: degraded to FIFO)" : "");
-        printf("tasks         %u on %u nodes, knows %s, graph revealed %s, seed %llu\n", r.tasks, w->platform.n_nodes, r.know,
-               r.unfold ? "as it unfolds" : "whole", (unsigned long long)r.seed);
-        printf("makespan      %.6f s (lower bounds: critical path %.6f s, area %.6f s; gap %.1f%%)\n", (double)r.makespan / 1e9,
-               (double)(r.bounds.critical_path - r.begin) / 1e9, (double)(r.bounds.area - r.begin) / 1e9, r.gap * 100);
+        printf("tasks         %u on %u nodes, knows %s, graph revealed %s, seed %llu\n", r.tasks, w->platform.n_nodes,
+               r.know, r.unfold ? "as it unfolds" : "whole", (unsigned long long)r.seed);
+        printf("makespan      %.6f s (lower bounds: critical path %.6f s, area %.6f s; gap %.1f%%)\n",
+               (double)r.makespan / 1e9, (double)(r.bounds.critical_path - r.begin) / 1e9,
+               (double)(r.bounds.area - r.begin) / 1e9, r.gap * 100);
         printf("flow time     mean %.6f s, p50 %.6f s, p99 %.6f s\n", r.flow_mean, r.flow_p50, r.flow_p99);
         printf("utilisation   %.1f%%\n", r.utilisation * 100);
-        printf("moved         %llu bytes in %llu copies\n", (unsigned long long)r.stats.moved_bytes, (unsigned long long)r.stats.transfers);
+        printf("moved         %llu bytes in %llu copies\n", (unsigned long long)r.stats.moved_bytes,
+               (unsigned long long)r.stats.transfers);
         printf("held          %.6f slot-seconds\n", (double)r.stats.held / 1e9);
         printf("digest        %016llx\n", (unsigned long long)r.digest);
     }
@@ -263,8 +308,9 @@ static int run(mr_config *c, const options *o, mr_err *err)
         mr_err_set(err, MR_E_NOMEM, "out of memory");
         goto end;
     }
+    mr_host_on_fail(host, host_failed, s);
     if (mr_sim_policy(s, name, &plugin->ops.sched, mr_host_table(host), err))
-        goto end;
+        goto end; /* the plugin's, or its policy file's, own refusal */
     mr_status status = mr_sim_run(s, err);
     if (status) {
         code = status == MR_E_DEADLOCK || status == MR_E_TIMEOUT ? EXIT_STUCK : EXIT_OURS;

@@ -61,7 +61,8 @@ static mr_status add_amount(const mr_json_at *at, const char *field, draft *d, c
     return MR_OK;
 }
 
-static mr_status read_units(const mr_json_at *at, const char *field, const cJSON *v, draft *d, const char *name, double unit)
+static mr_status read_units(const mr_json_at *at, const char *field, const cJSON *v, draft *d, const char *name,
+                            double unit)
 {
     double x = 0;
     mr_status status = mr_json_number(at, field, v, 0, 1e12, &x);
@@ -125,7 +126,7 @@ static mr_status read_node_count(const mr_json_at *at, const char *field, const 
 }
 
 static const mr_json_field node_fields[] = {
-    {"name", read_name},     {"count", read_node_count},      {"cpus", read_cpus},   {"gpus", read_gpus},
+    {"name", read_name},     {"count", read_node_count},    {"cpus", read_cpus},   {"gpus", read_gpus},
     {"memory", read_memory}, {"resources", read_resources}, {"speed", read_speed}, {"class", read_class},
 };
 

@@ -16,8 +16,8 @@ enum { MR_PLATFORM_NODES = 65535, MR_PLATFORM_CLASSES = 64 };
 
 typedef struct mr_platform_node {
     char name[64];
-    uint32_t cls;      /* index in mr_platform.classes */
-    double speed;      /* a duration of 1 s takes 1 / speed s here, unless it is given by class */
+    uint32_t cls; /* index in mr_platform.classes */
+    double speed; /* a duration of 1 s takes 1 / speed s here, unless it is given by class */
     uint32_t n_amounts;
     mr_named *amounts; /* owned; nodes made by one "count" have their own copies */
 } mr_platform_node;

@@ -41,7 +41,8 @@ static void hash_text(XXH64_state_t *h, const char *text)
     XXH64_update(h, text, n);
 }
 
-static mr_status digest_of(const mr_workload *w, const mr_sim *s, const mr_sim_conf *conf, const char *know, uint64_t *out)
+static mr_status digest_of(const mr_workload *w, const mr_sim *s, const mr_sim_conf *conf, const char *know,
+                           uint64_t *out)
 {
     XXH64_state_t *h = XXH64_createState();
     const mr_sim_task *tasks = mr_sim_tasks(s);
@@ -75,12 +76,17 @@ static double seconds(int64_t ns)
     return (double)ns / 1e9;
 }
 
-mr_status mr_report_make(const mr_workload *w, const mr_platform *p, const mr_sim *s, const mr_sim_conf *conf, const char *know,
-                         mr_sim_report *out, mr_err *err)
+mr_status mr_report_make(const mr_workload *w, const mr_platform *p, const mr_sim *s, const mr_sim_conf *conf,
+                         const char *know, mr_sim_report *out, mr_err *err)
 {
     const mr_sim_task *tasks = mr_sim_tasks(s);
-    mr_sim_report r = {.policy = mr_sim_policy_name(s), .know = know, .ejected = mr_sim_policy_error(s), .unfold = conf->unfold,
-                       .seed = conf->seed, .tasks = w->n_tasks, .begin = INT64_MAX};
+    mr_sim_report r = {.policy = mr_sim_policy_name(s),
+                       .know = know,
+                       .ejected = mr_sim_policy_error(s),
+                       .unfold = conf->unfold,
+                       .seed = conf->seed,
+                       .tasks = w->n_tasks,
+                       .begin = INT64_MAX};
     double *flow = malloc((w->n_tasks + 1) * sizeof *flow), used = 0, have = 0;
     size_t n = 0;
     if (!flow || digest_of(w, s, conf, know, &r.digest)) {
@@ -208,7 +214,9 @@ mr_status mr_report_trace(const mr_workload *w, const mr_platform *p, const mr_s
         put_text(f, mr_intern_text(w->names, w->tasks[t].fn));
         fputs(",\"node\":", f);
         put_text(f, me->started == MR_UNKNOWN ? "" : p->nodes[me->node].name);
-        fprintf(f, ",\"slot\":%u,\"submitted\":%lld,\"ready\":%lld,\"started\":%lld,\"ended\":%lld,\"outcome\":\"%s\",\"bytes\":%llu}\n",
+        fprintf(f,
+                ",\"slot\":%u,\"submitted\":%lld,\"ready\":%lld,\"started\":%lld,\"ended\":%lld,\"outcome\":\"%s\","
+                "\"bytes\":%llu}\n",
                 me->slot, (long long)me->submitted, (long long)me->ready, (long long)me->started, (long long)me->ended,
                 me->outcome == MR_OK ? "ok" : mr_status_name(me->outcome), (unsigned long long)me->bytes);
     }

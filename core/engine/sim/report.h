@@ -18,11 +18,11 @@ typedef struct mr_sim_report {
     bool unfold;
     uint64_t seed;
     uint32_t tasks, failed;
-    int64_t begin, end, makespan; /* first arrival, last end */
+    int64_t begin, end, makespan;                                             /* first arrival, last end */
     double flow_mean, flow_p50, flow_p99, wait_mean, wait_max, slowdown_mean; /* seconds; ratio */
-    double utilisation;           /* CPU time used / CPU time there was during the makespan */
+    double utilisation; /* CPU time used / CPU time there was during the makespan */
     mr_report_bounds bounds;
-    double gap;                   /* makespan / best bound - 1 */
+    double gap; /* makespan / best bound - 1 */
     uint64_t digest;
     mr_sim_stats stats;
 } mr_sim_report;
@@ -31,12 +31,13 @@ void mr_report_bounds_get(const mr_workload *w, const mr_platform *p, mr_report_
 /* Errors: INVAL when the schedule breaks a bound, a dependency or a pool (the first one, in words); NOMEM. */
 mr_status mr_report_verify(const mr_workload *w, const mr_platform *p, const mr_sim *s, mr_err *err) MR_CHECK_RESULT;
 /* Texts are borrowed from `s` and `know`.  Errors: NOMEM. */
-mr_status mr_report_make(const mr_workload *w, const mr_platform *p, const mr_sim *s, const mr_sim_conf *conf, const char *know,
-                         mr_sim_report *out, mr_err *err) MR_CHECK_RESULT;
+mr_status mr_report_make(const mr_workload *w, const mr_platform *p, const mr_sim *s, const mr_sim_conf *conf,
+                         const char *know, mr_sim_report *out, mr_err *err) MR_CHECK_RESULT;
 /* One JSON object; the caller frees the text.  NULL: out of memory. */
 char *mr_report_json(const mr_workload *w, const mr_platform *p, const mr_sim_report *r, const mr_sim_conf *conf);
-/* One line per task, in the order of the file: {task, fn, node, slot, submitted, ready, started, ended, outcome, bytes}, ns.
- * Errors: IO. */
-mr_status mr_report_trace(const mr_workload *w, const mr_platform *p, const mr_sim *s, const char *path, mr_err *err) MR_CHECK_RESULT;
+/* One line per task, in the order of the file: {task, fn, node, slot, submitted, ready, started, ended, outcome,
+ * bytes}, ns. Errors: IO. */
+mr_status mr_report_trace(const mr_workload *w, const mr_platform *p, const mr_sim *s, const char *path,
+                          mr_err *err) MR_CHECK_RESULT;
 
 #endif

@@ -29,7 +29,12 @@ const char *mr_sim_policy_error(const mr_sim *s)
 
 const char *mr_sim_policy_name(const mr_sim *s)
 {
-    return mr_control_policy_name(s->control);
+    return s->policy;
+}
+
+void mr_sim_policy_fail(mr_sim *s, const char *why)
+{
+    mr_control_policy_fail(s->control, why);
 }
 
 void mr_sim_stats_get(const mr_sim *s, mr_sim_stats *out)
@@ -63,7 +68,6 @@ void *mr_sim_begin(mr_sim *s, uint16_t kind, size_t body, uint32_t n_ids, uint32
                                           .n_bytes = n_bytes};
     return s->record;
 }
-
 
 mr_status mr_sim_tell(mr_sim *s, const void *record, mr_err *err)
 {
@@ -256,7 +260,8 @@ static mr_status end_task(mr_sim *s, uint32_t task, mr_err *err)
         if (!s->conf.unfold)
             s->tasks[child].ready = s->tasks[child].submitted == MR_UNKNOWN ? MR_UNKNOWN : s->now;
         else
-            status = mr_clock_push(&s->clock, (mr_moment){.at = arrival > s->now ? arrival : s->now, .kind = MR_AT_SUBMIT, .a = child});
+            status = mr_clock_push(
+                &s->clock, (mr_moment){.at = arrival > s->now ? arrival : s->now, .kind = MR_AT_SUBMIT, .a = child});
     }
     for (uint32_t o = t->first_object; !status && o != MR_WL_NONE; o = s->w->objects[o].next)
         if (s->w->objects[o].consumers == 0)
@@ -318,7 +323,8 @@ static mr_status start(mr_sim *s, uint32_t task, mr_err *err)
         s->tasks[task].started = s->now;
     s->procs[l->worker].task = task + 1;
     mr_status status = tell_task(s, MR_EV_STARTED, task, l->worker, 0, true, err);
-    if (!status && mr_clock_push(&s->clock, (mr_moment){.at = s->now + l->left, .kind = MR_AT_FINISH, .a = task, .gen = l->gen}))
+    if (!status &&
+        mr_clock_push(&s->clock, (mr_moment){.at = s->now + l->left, .kind = MR_AT_FINISH, .a = task, .gen = l->gen}))
         status = mr_err_set(err, MR_E_NOMEM, "out of memory");
     return status;
 }
@@ -371,7 +377,8 @@ static mr_status gone(mr_sim *s, const mr_moment *m, mr_err *err)
         p->task = 0;
     }
     bool died = m->kind == MR_AT_DIED;
-    return tell_worker(s, died ? MR_EV_WORKER_DIED : MR_EV_WORKER_RETIRED, m->a, died ? MR_DEATH_SIGNAL : MR_DEATH_NONE, err);
+    return tell_worker(s, died ? MR_EV_WORKER_DIED : MR_EV_WORKER_RETIRED, m->a, died ? MR_DEATH_SIGNAL : MR_DEATH_NONE,
+                       err);
 }
 
 static mr_status arrive(mr_sim *s, uint32_t flight, mr_err *err)
@@ -437,7 +444,8 @@ static mr_status stuck(const mr_sim *s, mr_status status, const char *what, mr_e
     for (uint32_t t = 0; t < s->w->n_tasks && shown < 3; t++) {
         if (s->lives[t].state == MR_LIFE_OVER)
             continue;
-        static const char *const states[] = {"not submitted", "waiting or ready", "dispatched", "running", "stopped", "over"};
+        static const char *const states[] = {"not submitted", "waiting or ready", "dispatched",
+                                             "running",       "stopped",          "over"};
         used += (size_t)snprintf(names + used, sizeof names - used, "%s\"%.40s\" (%s)", shown ? ", " : "",
                                  mr_workload_name(s->w, t), states[s->lives[t].state]);
         shown++;
@@ -445,7 +453,7 @@ static mr_status stuck(const mr_sim *s, mr_status status, const char *what, mr_e
     const char *why = mr_control_policy_error(s->control);
     return mr_err_set(err, status, "the run can not go on at %.9f s: %s; %u of %u tasks are left: %s%s; policy %s%s%s",
                       (double)s->now / 1e9, what, s->w->n_tasks - s->over, s->w->n_tasks, names,
-                      s->w->n_tasks - s->over > shown ? ", ..." : "", mr_control_policy_name(s->control), why ? ", ejected: " : "",
+                      s->w->n_tasks - s->over > shown ? ", ..." : "", s->policy, why ? ", ejected: " : "",
                       why ? why : "");
 }
 
@@ -485,7 +493,8 @@ mr_status mr_sim_run(mr_sim *s, mr_err *err)
     for (uint32_t t = 0; s->conf.unfold && !status && t < s->w->n_tasks; t++) {
         uint32_t task = s->w->order[t];
         if (s->lives[task].parents == 0)
-            status = mr_clock_push(&s->clock, (mr_moment){.at = s->w->tasks[task].arrival, .kind = MR_AT_SUBMIT, .a = task});
+            status =
+                mr_clock_push(&s->clock, (mr_moment){.at = s->w->tasks[task].arrival, .kind = MR_AT_SUBMIT, .a = task});
     }
     while (!status && s->over < s->w->n_tasks) {
         const mr_moment *top = mr_clock_top(&s->clock);
@@ -511,6 +520,7 @@ mr_status mr_sim_run(mr_sim *s, mr_err *err)
 
 mr_status mr_sim_policy(mr_sim *s, const char *name, const mr_sched_ops *ops, const mr_host *base, mr_err *err)
 {
+    snprintf(s->policy, sizeof s->policy, "%s", name);
     mr_status status = mr_control_policy(s->control, name, ops, base, err);
     return status ? status : mr_sim_tell(s, BEGIN(mr_ev_none, MR_EV_POLICY, 0, 0, 0), err);
 }

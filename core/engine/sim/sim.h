@@ -44,24 +44,28 @@ typedef struct mr_sim_task {
 
 typedef struct mr_sim_stats {
     uint64_t instants, steps, transfers, moved_bytes, stops, refused;
-    int64_t held;     /* slot-ns */
-    uint64_t memory;  /* of control, at the end */
-    bool degraded;    /* the policy was ejected */
+    int64_t held;    /* slot-ns */
+    uint64_t memory; /* of control, at the end */
+    bool degraded;   /* the policy was ejected */
 } mr_sim_stats;
 
 void mr_sim_conf_init(mr_sim_conf *conf);
 /* `w` and `p` are borrowed until free.  Errors: NOMEM; CONFIG (mr_workload_horizon); UNSCHEDULABLE when
  * some task fits on no node (named). */
-mr_status mr_sim_new(mr_sim **out, const mr_workload *w, const mr_platform *p, const mr_sim_conf *conf, mr_err *err) MR_CHECK_RESULT;
+mr_status mr_sim_new(mr_sim **out, const mr_workload *w, const mr_platform *p, const mr_sim_conf *conf,
+                     mr_err *err) MR_CHECK_RESULT;
 void mr_sim_free(mr_sim *s);
 
 /* Before run; ops NULL: FIFO.  `base` must live until free.  Errors: those of the policy's open. */
-mr_status mr_sim_policy(mr_sim *s, const char *name, const mr_sched_ops *ops, const mr_host *base, mr_err *err) MR_CHECK_RESULT;
+mr_status mr_sim_policy(mr_sim *s, const char *name, const mr_sched_ops *ops, const mr_host *base,
+                        mr_err *err) MR_CHECK_RESULT;
+/* The policy's host was told that it can not go on: it is ejected before the next question. */
+void mr_sim_policy_fail(mr_sim *s, const char *why);
 /* Engine time, ns since the run began. */
 int64_t mr_sim_now(const mr_sim *s);
 
-/* To the end of the last task.  Errors: DEADLOCK when tasks are left and nothing will ever happen (which and why); TIMEOUT (max_time);
- * what control refused is a bug of the simulator and said as such (INVAL, PROTOCOL). */
+/* To the end of the last task.  Errors: DEADLOCK when tasks are left and nothing will ever happen (which and why);
+ * TIMEOUT (max_time); what control refused is a bug of the simulator and said as such (INVAL, PROTOCOL). */
 mr_status mr_sim_run(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
 
 const mr_sim_task *mr_sim_tasks(const mr_sim *s); /* one per task of the workload */

@@ -63,7 +63,8 @@ static mr_status leave(mr_sim *s, const mr_action *a)
 /* Links are ordered pairs of nodes; a serial one carries one copy after the other. */
 static mr_status transfer(mr_sim *s, const mr_action *a)
 {
-    if (a->id == 0 || a->id >= s->next_id || !s->owner[a->id] || a->node >= s->p->n_nodes || (uint64_t)a->value >= s->p->n_nodes)
+    if (a->id == 0 || a->id >= s->next_id || !s->owner[a->id] || a->node >= s->p->n_nodes ||
+        (uint64_t)a->value >= s->p->n_nodes)
         return MR_E_PROTOCOL;
     uint64_t bytes = s->w->objects[s->owner[a->id] - 1].bytes;
     uint32_t f = s->free_flight;
@@ -196,9 +197,9 @@ mr_status mr_sim_act(mr_sim *s, mr_err *err)
         const mr_action *a = &s->actions.v[i];
         mr_status status = act(s, a);
         if (status)
-            return mr_err_set(err, status, "simulator: action %u for id %llu, worker %u, node %u makes no sense at %.9f s (%s)",
-                              a->kind, (unsigned long long)a->id, a->worker, a->node, (double)s->now / 1e9,
-                              mr_status_text(status));
+            return mr_err_set(
+                err, status, "simulator: action %u for id %llu, worker %u, node %u makes no sense at %.9f s (%s)",
+                a->kind, (unsigned long long)a->id, a->worker, a->node, (double)s->now / 1e9, mr_status_text(status));
     }
     s->actions.n = 0;
     return MR_OK;

@@ -1,5 +1,6 @@
-/* sim_new.c: builds a simulation: refuses what can never run, tells control its nodes and functions, and takes all of it
- * down again.  No lock: one simulation, one thread. */
+/* sim_new.c: builds a simulation: refuses what can never run, tells control its nodes and functions, and takes all of
+ * it down again.  No lock: one simulation, one thread. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,9 +83,10 @@ static mr_status check_fits(const mr_workload *w, const mr_platform *p, mr_err *
         }
         double unit = strcmp(lack.name, "memory") == 0 ? 1 : MR_RES_UNIT;
         if (!fits[d])
-            status = mr_err_set(err, MR_E_UNSCHEDULABLE, "%s:%d: the task \"%s\" needs %g %s and no node has that much: the largest has %g",
-                                w->path, w->tasks[t].line, mr_workload_name(w, t), (double)lack.amount / unit, lack.name,
-                                (double)most / unit);
+            status = mr_err_set(err, MR_E_UNSCHEDULABLE,
+                                "%s:%d: the task \"%s\" needs %g %s and no node has that much: the largest has %g",
+                                w->path, w->tasks[t].line, mr_workload_name(w, t), (double)lack.amount / unit,
+                                lack.name, (double)most / unit);
     }
     free(fits);
     return status;
@@ -126,6 +128,7 @@ mr_status mr_sim_new(mr_sim **out, const mr_workload *w, const mr_platform *p, c
     s->p = p;
     s->conf = *conf;
     s->wake = MR_UNKNOWN;
+    snprintf(s->policy, sizeof s->policy, "fifo");
     s->next_id = 1;
     mr_clock_init(&s->clock);
     mr_table_init(&s->links, sizeof(int64_t));
@@ -141,7 +144,9 @@ mr_status mr_sim_new(mr_sim **out, const mr_workload *w, const mr_platform *p, c
     cc.idle_worker = MR_UNKNOWN;
     cc.bandwidth = p->bandwidth;
     cc.latency = p->latency;
-    cc.know = conf->know == MR_SIM_NOTHING ? MR_KNOW_NOTHING : conf->know == MR_SIM_LEARNED ? MR_KNOW_LEARNED : MR_KNOW_STATED;
+    cc.know = conf->know == MR_SIM_NOTHING   ? MR_KNOW_NOTHING
+              : conf->know == MR_SIM_LEARNED ? MR_KNOW_LEARNED
+                                             : MR_KNOW_STATED;
     if (allocate(s) || mr_control_new(&cc, &s->control)) {
         status = mr_err_set(err, MR_E_NOMEM, "out of memory for %u tasks", w->n_tasks);
         goto fail;

@@ -25,7 +25,7 @@ enum { MR_LIFE_NEW, MR_LIFE_QUEUED, MR_LIFE_SENT, MR_LIFE_RUNNING, MR_LIFE_STOPP
 
 typedef struct mr_sim_life { /* what the engine alone knows of a task */
     mr_id id;
-    int64_t left, since; /* ns to run; start of this stretch */
+    int64_t left, since;           /* ns to run; start of this stretch */
     uint32_t worker, gen, parents; /* parents that have not ended */
     uint8_t state, wrong;          /* MR_LIFE_; an error was made of its results */
 } mr_sim_life;
@@ -46,14 +46,15 @@ struct mr_sim {
     const mr_platform *p;
     mr_sim_conf conf;
     mr_control *control;
+    char policy[64]; /* as it was called, also after it was ejected */
     mr_actions actions;
     mr_clock clock;
     int64_t now, wake;
     uint32_t next_arrival, over, flying, running; /* running: sent, running or stopped tasks */
-    uint32_t *funcs;   /* by number of definition */
-    mr_id *outside;    /* by object; 0: not put yet, or a task's */
-    uint32_t *unread;  /* by object: readers that are not submitted yet */
-    uint32_t *owner;   /* by id: object + 1 */
+    uint32_t *funcs;                              /* by number of definition */
+    mr_id *outside;                               /* by object; 0: not put yet, or a task's */
+    uint32_t *unread;                             /* by object: readers that are not submitted yet */
+    uint32_t *owner;                              /* by id: object + 1 */
     mr_id next_id;
     mr_sim_life *lives;
     mr_sim_task *tasks;
@@ -61,18 +62,19 @@ struct mr_sim {
     uint32_t cap_procs;
     mr_sim_flight *flights;
     uint32_t n_flights, cap_flights, free_flight; /* free_flight: index + 1 */
-    mr_table links; /* from * n_nodes + to -> int64_t: busy until */
+    mr_table links;                               /* from * n_nodes + to -> int64_t: busy until */
     mr_rand noise;
     mr_sim_stats stats;
     uint64_t *record; /* the event being told */
     size_t record_words;
-    uint32_t answer;  /* to a DEFINE */
+    uint32_t answer; /* to a DEFINE */
 };
 
 /* A zeroed record of `body` bytes with room for ids and payload, its header filled; good until the next one.  NULL: out
  * of memory, which mr_sim_tell says. */
 void *mr_sim_begin(mr_sim *s, uint16_t kind, size_t body, uint32_t n_ids, uint32_t n_bytes, uint32_t from);
-#define BEGIN(type, kind, n_ids, n_bytes, from) ((type *)mr_sim_begin(s, (kind), sizeof(type), (n_ids), (n_bytes), (from)))
+#define BEGIN(type, kind, n_ids, n_bytes, from)                                                                        \
+    ((type *)mr_sim_begin(s, (kind), sizeof(type), (n_ids), (n_bytes), (from)))
 /* Steps control with the record and takes up what it wants done. */
 mr_status mr_sim_tell(mr_sim *s, const void *record, mr_err *err) MR_CHECK_RESULT;
 /* Takes up everything control wants done.  Errors: NOMEM, PROTOCOL (an action that makes no sense). */

@@ -70,7 +70,8 @@ static mr_status put_name(mr_workload *w, const char *text, uint32_t *out)
 mr_status mr_workload_task(mr_workload *w, const char *name, const char *fn, int line, mr_err *err)
 {
     uint32_t number, func;
-    if (put_name(w, name, &number) || put_name(w, fn, &func) || !grow(&w->tasks, w->n_tasks, &w->cap_tasks, sizeof *w->tasks) ||
+    if (put_name(w, name, &number) || put_name(w, fn, &func) ||
+        !grow(&w->tasks, w->n_tasks, &w->cap_tasks, sizeof *w->tasks) ||
         !grow(&w->by_name, number, &w->cap_by_name, sizeof *w->by_name))
         return mr_err_set(err, MR_E_NOMEM, "%s: out of memory", w->path);
     mr_json_at at = {w->path, line, err};
@@ -109,7 +110,8 @@ static mr_status add_object(mr_workload *w, uint32_t task, uint32_t file, uint64
     return MR_OK;
 }
 
-static mr_status add_file(mr_workload *w, uint32_t task, const char *file, uint64_t bytes, int line, mr_err *err, uint32_t *out)
+static mr_status add_file(mr_workload *w, uint32_t task, const char *file, uint64_t bytes, int line, mr_err *err,
+                          uint32_t *out)
 {
     uint32_t name, object;
     mr_json_at at = {w->path, line, err};
@@ -133,7 +135,8 @@ mr_status mr_workload_output(mr_workload *w, const char *file, uint64_t bytes, i
     uint32_t object;
     if (file)
         return add_file(w, w->n_tasks - 1, file, bytes, line, err, NULL);
-    return add_object(w, w->n_tasks - 1, 0, bytes, &object) ? mr_err_set(err, MR_E_NOMEM, "%s: out of memory", w->path) : MR_OK;
+    return add_object(w, w->n_tasks - 1, 0, bytes, &object) ? mr_err_set(err, MR_E_NOMEM, "%s: out of memory", w->path)
+                                                            : MR_OK;
 }
 
 mr_status mr_workload_file(mr_workload *w, const char *file, uint64_t bytes, uint32_t node, int line, mr_err *err)
@@ -145,7 +148,8 @@ mr_status mr_workload_file(mr_workload *w, const char *file, uint64_t bytes, uin
     return status;
 }
 
-mr_status mr_workload_input(mr_workload *w, mr_wl_kind kind, const char *name, bool sized, uint64_t bytes, int line, mr_err *err)
+mr_status mr_workload_input(mr_workload *w, mr_wl_kind kind, const char *name, bool sized, uint64_t bytes, int line,
+                            mr_err *err)
 {
     uint32_t number;
     if (put_name(w, name, &number) || !grow(&w->raws, w->n_raws, &w->cap_raws, sizeof *w->raws))
@@ -210,7 +214,8 @@ mr_status mr_workload_horizon(const mr_workload *w, const mr_platform *p, mr_err
     if (sum < 4.6e18)
         return MR_OK;
     mr_json_at at = {w->path, 0, err};
-    return mr_json_fail(&at, NULL, "all tasks and copies one after the other take %.3g years; the clock holds 146", sum / 3.15e16);
+    return mr_json_fail(&at, NULL, "all tasks and copies one after the other take %.3g years; the clock holds 146",
+                        sum / 3.15e16);
 }
 
 /* ---- link ---- */
@@ -254,8 +259,8 @@ static mr_status resolve(mr_workload *w, mr_wl_raw *r, mr_err *err, uint32_t *fi
         status = add_file(w, MR_WL_NONE, name, r->bytes, r->line, err, first);
     } else if (r->kind == MR_WL_FILE || r->kind == MR_WL_ANY) {
         return mr_json_fail(&at, field,
-                            "\"%s\" is %s of this workload; a file from outside is {\"file\": \"%s\", \"bytes\": N}", name,
-                            r->kind == MR_WL_ANY ? "neither a task nor a file" : "not a file", name);
+                            "\"%s\" is %s of this workload; a file from outside is {\"file\": \"%s\", \"bytes\": N}",
+                            name, r->kind == MR_WL_ANY ? "neither a task nor a file" : "not a file", name);
     } else {
         return mr_json_fail(&at, field, "there is no task \"%s\"", name);
     }

@@ -16,16 +16,16 @@
 enum { MR_WL_NONE = UINT32_MAX };
 
 typedef struct mr_wl_task {
-    uint32_t name, fn;             /* interned */
-    uint32_t def;                  /* number of its mr_define in mr_workload.defs */
-    uint32_t first_class;          /* in mr_workload.by_class, MR_WL_NONE: duration / speed */
+    uint32_t name, fn;                   /* interned */
+    uint32_t def;                        /* number of its mr_define in mr_workload.defs */
+    uint32_t first_class;                /* in mr_workload.by_class, MR_WL_NONE: duration / speed */
     int64_t arrival, duration, estimate; /* ns; estimate MR_UNKNOWN: none stated */
     int32_t line;
     uint32_t first_object, last_object, n_objects; /* its outputs, linked by mr_wl_object.next; index = position */
-    uint32_t marker;               /* its output of 0 bytes that "deps" wait for, MR_WL_NONE: none */
-    uint32_t first_input, n_inputs; /* in mr_workload.inputs, after link */
-    uint32_t first_child, n_children; /* in mr_workload.children: each once */
-    uint32_t n_parents;            /* each once */
+    uint32_t marker;                               /* its output of 0 bytes that "deps" wait for, MR_WL_NONE: none */
+    uint32_t first_input, n_inputs;                /* in mr_workload.inputs, after link */
+    uint32_t first_child, n_children;              /* in mr_workload.children: each once */
+    uint32_t n_parents;                            /* each once */
 } mr_wl_task;
 
 typedef struct mr_wl_object {
@@ -48,7 +48,7 @@ typedef struct mr_wl_raw { /* an input before link */
 
 /* What a task asks for; becomes one mr_define per distinct combination. */
 typedef struct mr_wl_shape {
-    mr_define def;          /* name, user, priority, limit, deadline are set by the reader */
+    mr_define def; /* name, user, priority, limit, deadline are set by the reader */
     mr_named needs[16];
     uint32_t n_needs;
     mr_label labels[16];
@@ -69,8 +69,8 @@ typedef struct mr_workload {
     uint32_t *order;    /* all tasks in the order of submission when the whole graph is known: parents first */
     int64_t *by_class;  /* platform.n_classes durations for each task that gives them by class */
     uint32_t n_by_class, cap_by_class;
-    uint32_t *by_name;  /* interned name -> task number + 1 */
-    uint32_t *by_file;  /* interned name -> object number + 1 */
+    uint32_t *by_name; /* interned name -> task number + 1 */
+    uint32_t *by_file; /* interned name -> object number + 1 */
     uint32_t cap_by_name, cap_by_file;
     mr_platform platform; /* no nodes: the workload brings none */
 } mr_workload;
@@ -101,8 +101,8 @@ mr_status mr_workload_output(mr_workload *w, const char *file, uint64_t bytes, i
 mr_status mr_workload_input(mr_workload *w, mr_wl_kind kind, const char *name, bool sized, uint64_t bytes, int line,
                             mr_err *err) MR_CHECK_RESULT;
 /* A file from outside, on `node`. */
-mr_status mr_workload_file(mr_workload *w, const char *file, uint64_t bytes, uint32_t node, int line, mr_err *err)
-    MR_CHECK_RESULT;
+mr_status mr_workload_file(mr_workload *w, const char *file, uint64_t bytes, uint32_t node, int line,
+                           mr_err *err) MR_CHECK_RESULT;
 /* The shape of the last task. */
 mr_status mr_workload_shape(mr_workload *w, mr_wl_shape *shape) MR_CHECK_RESULT;
 /* Room for the durations by class of the last task; the pointer is good until the next call. */

@@ -142,7 +142,8 @@ static mr_status read_labels(const mr_json_at *at, const char *field, const cJSO
         if (l->shape.n_labels == sizeof l->shape.labels / sizeof *l->shape.labels)
             return mr_json_fail(at, field, "more than %u labels", l->shape.n_labels);
         if (strlen(one->string) >= sizeof label->key || strlen(text) >= sizeof label->value)
-            return mr_json_fail(at, field, "\"%.40s\": a key or value has at most %zu bytes", one->string, sizeof label->key - 1);
+            return mr_json_fail(at, field, "\"%.40s\": a key or value has at most %zu bytes", one->string,
+                                sizeof label->key - 1);
         memset(label, 0, sizeof *label);
         memcpy(label->key, one->string, strlen(one->string));
         memcpy(label->value, text, strlen(text));
@@ -152,10 +153,22 @@ static mr_status read_labels(const mr_json_at *at, const char *field, const cJSO
 }
 
 static const mr_json_field task_fields[] = {
-    {"id", read_id},           {"fn", read_fn},           {"arrival_s", read_arrival},   {"duration_s", read_duration},
-    {"inputs", read_inputs},   {"outputs", read_outputs}, {"deps", read_deps},           {"cpus", read_cpus},
-    {"gpus", read_gpus},       {"memory", read_memory},   {"resources", read_resources}, {"user", read_user},
-    {"priority", read_priority}, {"estimate_s", read_estimate}, {"limit_s", read_limit}, {"deadline_s", read_deadline},
+    {"id", read_id},
+    {"fn", read_fn},
+    {"arrival_s", read_arrival},
+    {"duration_s", read_duration},
+    {"inputs", read_inputs},
+    {"outputs", read_outputs},
+    {"deps", read_deps},
+    {"cpus", read_cpus},
+    {"gpus", read_gpus},
+    {"memory", read_memory},
+    {"resources", read_resources},
+    {"user", read_user},
+    {"priority", read_priority},
+    {"estimate_s", read_estimate},
+    {"limit_s", read_limit},
+    {"deadline_s", read_deadline},
     {"labels", read_labels},
 };
 static const mr_json_field file_fields[] = {{"file", read_file}, {"bytes", read_bytes}, {"node", read_node}};
@@ -179,8 +192,8 @@ static mr_status add_inputs(const mr_json_at *at, mr_workload *w, const char *fi
                 status = mr_json_fail(at, field, "an input has either an \"id\" (a task) or a \"file\"");
             bool sized = cJSON_HasObjectItem(v, "bytes");
             if (!status)
-                status = mr_workload_input(w, ref.id ? MR_WL_TASK : MR_WL_FILE, ref.id ? ref.id : ref.file, sized, ref.bytes,
-                                           at->line, at->err);
+                status = mr_workload_input(w, ref.id ? MR_WL_TASK : MR_WL_FILE, ref.id ? ref.id : ref.file, sized,
+                                           ref.bytes, at->line, at->err);
         } else {
             status = mr_json_text(at, field, v, 400, &name);
             if (!status)
@@ -221,7 +234,8 @@ static mr_status add_durations(const mr_json_at *at, mr_workload *w, const cJSON
     for (uint32_t c = 0; c < w->platform.n_classes; c++) {
         const cJSON *v = cJSON_GetObjectItemCaseSensitive(object, w->platform.classes[c]);
         if (!v)
-            return mr_json_fail(at, "duration_s", "nothing is said for class \"%s\" of the platform", w->platform.classes[c]);
+            return mr_json_fail(at, "duration_s", "nothing is said for class \"%s\" of the platform",
+                                w->platform.classes[c]);
         mr_status status = mr_json_seconds(at, "duration_s", v, &by_class[c]);
         if (status)
             return status;

@@ -96,7 +96,8 @@ static mr_status add_machines(mr_workload *w, const cJSON *machines, mr_err *err
         const cJSON *cores = get(m, "cpu", "coreCount");
         mr_platform one;
         mr_platform_init(&one);
-        cJSON *json = cJSON_CreateObject(), *nodes = cJSON_AddArrayToObject(json, "nodes"), *node = cJSON_CreateObject();
+        cJSON *json = cJSON_CreateObject(), *nodes = cJSON_AddArrayToObject(json, "nodes"),
+              *node = cJSON_CreateObject();
         cJSON_AddItemToArray(nodes, node);
         const char *name = text(m, "nodeName");
         char safe[48];
@@ -122,7 +123,8 @@ static mr_status add_files(mr_workload *w, const table *files, const cJSON *list
             return fail(w, err, output ? "outputFiles" : "inputFiles", "an entry is not a file's id");
         const cJSON *size = get(find(files, name), "sizeInBytes", NULL);
         uint64_t bytes = cJSON_IsNumber(size) && size->valuedouble > 0 ? (uint64_t)size->valuedouble : 0;
-        status = output ? mr_workload_output(w, name, bytes, 0, err) : mr_workload_input(w, MR_WL_FILE, name, true, bytes, 0, err);
+        status = output ? mr_workload_output(w, name, bytes, 0, err)
+                        : mr_workload_input(w, MR_WL_FILE, name, true, bytes, 0, err);
     }
     return status;
 }
@@ -133,7 +135,8 @@ static mr_status add_task(mr_workload *w, const table *files, const table *runs,
     char fn[120];
     if (!id || !*id)
         return fail(w, err, "specification.tasks", "an entry has no \"id\"");
-    const cJSON *run = find(runs, id), *seconds = get(run, "runtimeInSeconds", NULL), *cores = get(run, "coreCount", NULL);
+    const cJSON *run = find(runs, id), *seconds = get(run, "runtimeInSeconds", NULL),
+                *cores = get(run, "coreCount", NULL);
     mr_json_at at = {w->path, 0, err};
     if (!run || !cJSON_IsNumber(seconds))
         return mr_json_fail(&at, "execution.tasks", "there is no \"runtimeInSeconds\" for the task \"%s\"", id);

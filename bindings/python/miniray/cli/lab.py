@@ -16,6 +16,14 @@ def _fail(error: Exception) -> None:
     raise SystemExit(getattr(error, "status", GIVEN))
 
 
+def _console() -> Any:
+    """The screen; into a file or a pipe a table is as wide as it needs to be."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=120)
+
+
 def _settings(pairs: tuple[str, ...]) -> dict[str, str]:
     out = {}
     for pair in pairs:
@@ -61,8 +69,6 @@ def lab() -> None:
 @click.option("--trace", "trace_", type=click.Path(dir_okay=False), help="Writes one JSON line per task.")
 def run(workload: str, policy: str, seed: int, trace_: str | None, html: str | None, json_: str | None, **how: Any) -> None:
     """One simulation of one workload under one policy."""
-    from rich.console import Console
-
     from miniray.lab import simulate, table, workload as workloads, write_report, write_trace
 
     try:
@@ -72,7 +78,8 @@ def run(workload: str, policy: str, seed: int, trace_: str | None, html: str | N
     except (RuntimeError, ValueError, TypeError, OSError) as error:
         _fail(error)
     if json_ != "-":
-        Console().print(table([result]))
+        _console().print(table([result]))
+        click.echo(f"digest {result.summary['digest']}")
     if trace_:
         write_trace(trace_, result.tasks)
     if json_:
@@ -107,7 +114,6 @@ def compare(workload: str, policies: str, stores: str | None, seeds: int, engine
 
     names = [name.strip() for name in policies.split(",") if name.strip()]
     places = [name.strip() for name in (stores or "").split(",") if name.strip()] or [None]
-    console = Console()
     try:
         with Progress(console=Console(stderr=True), transient=True) as progress:
             bar = progress.add_task("runs", total=len(names) * len(places) * seeds)
@@ -116,7 +122,10 @@ def compare(workload: str, policies: str, stores: str | None, seeds: int, engine
     except (RuntimeError, ValueError, TypeError, OSError) as error:
         _fail(error)
     if json_ != "-":
-        console.print(table(runs))
+        _console().print(table(runs))
+        if seeds == 1 and engine == "sim":
+            for one in runs:
+                click.echo(f"digest {one.summary['digest']}  {one.name}")
     if json_:
         with click.open_file(json_, "w", encoding="utf-8") as file:
             json.dump({"rows": summarise(runs), "runs": [{**r.summary, "policy": r.policy, "store": r.store, "seed": r.seed} for r in runs]},

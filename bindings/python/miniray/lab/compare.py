@@ -133,23 +133,26 @@ def summarise(runs: Sequence[traces.Run]) -> list[dict[str, Any]]:
 
 
 def table(runs: Sequence[traces.Run], title: str | None = None) -> Any:
-    """A rich.table.Table of `summarise`; the best makespan and flow of runs that were not degraded stand out."""
+    """A rich.table.Table of `summarise`; the best makespan and flow of runs that were not degraded stand out.  "busy" is
+    the utilisation, "bound" how far the makespan is above the best lower bound."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from .report import amount, seconds
 
     rows = summarise(runs)
     fit = [r for r in rows if not r["degraded"]]
-    stores, several = any(r["store"] for r in rows), any(r["runs"] > 1 for r in rows)
-    out = Table(title=title, title_justify="left")
-    out.add_column("policy", style="bold")
+    stores = any(r["store"] for r in rows)
+    out = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    moved, bounded = any(r.get("bytes_moved") for r in rows), any(r["gap"] is not None for r in rows)
+    out.add_column("policy", style="bold", no_wrap=True)
     if stores:
-        out.add_column("store")
-    for name in ("makespan", "mean flow", "p99 flow", "utilisation", "moved", "over bound"):
-        out.add_column(name, justify="right")
-    out.add_column("ejected")
-    if not several and any(r["digest"] for r in rows):
-        out.add_column("digest", style="dim")
+        out.add_column("store", no_wrap=True)
+    heads = ["makespan", "mean flow", "p99 flow", "busy", *(["moved"] if moved else []), *(["bound"] if bounded else [])]
+    for head in heads:
+        out.add_column(head, justify="right", no_wrap=True)
+    if any(r["degraded"] for r in rows):
+        out.add_column("ejected", no_wrap=True)
 
     def best(metric: str, row: dict[str, Any], text: str) -> str:
         values = [r[metric] for r in fit if metric in r]
@@ -163,11 +166,12 @@ def table(runs: Sequence[traces.Run], title: str | None = None) -> Any:
         if stores:
             cells.append(row["store"] or "default")
         cells += [best("makespan_s", row, makespan), best("flow_mean_s", row, seconds(row.get("flow_mean_s", 0))),
-                  best("flow_p99_s", row, seconds(row.get("flow_p99_s", 0))), f"{row.get('utilisation', 0) * 100:.1f}%",
-                  amount(row["bytes_moved"]) if "bytes_moved" in row else "–",
-                  f"{row['gap'] * 100:+.1f}%" if row["gap"] is not None else "–",
-                  f"[red]{row['degraded']} of {row['runs']}[/red]" if row["degraded"] else "no"]
-        if not several and any(r["digest"] for r in rows):
-            cells.append(row["digest"] or "")
+                  best("flow_p99_s", row, seconds(row.get("flow_p99_s", 0))), f"{row.get('utilisation', 0) * 100:.1f}%"]
+        if moved:
+            cells.append(amount(row["bytes_moved"]) if "bytes_moved" in row else "–")
+        if bounded:
+            cells.append(f"{row['gap'] * 100:+.1f}%" if row["gap"] is not None else "–")
+        if any(r["degraded"] for r in rows):
+            cells.append(f"[red]{row['degraded']} of {row['runs']}[/red]" if row["degraded"] else "no")
         out.add_row(*cells)
     return out

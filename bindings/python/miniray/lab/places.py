@@ -6,12 +6,12 @@ import os
 import shutil
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parent.parent
+_PACKAGE = Path(os.path.abspath(__file__)).parent.parent
 
 
 def _source_tree() -> Path | None:
     """The repository this package lies in, if it was not installed."""
-    for folder in _PACKAGE.parents:
+    for folder in _PACKAGE.resolve().parents:
         if (folder / "CMakeLists.txt").is_file() and (folder / "core" / "engine").is_dir():
             return folder
     return None
@@ -52,7 +52,11 @@ def policies() -> list[Path]:
     tree = _source_tree()
     if tree:
         folders.append(tree / "config" / "policies")
-    folders += [base / "share" / "miniray" / "policies" for base in (program().resolve().parent.parent, program().resolve().parent.parent.parent)]
+    try:
+        base = program().resolve().parent.parent
+        folders += [prefix / "share" / "miniray" / "policies" for prefix in (base, base.parent)]
+    except FileNotFoundError:
+        pass  # the simulator is not needed to find a policy
     return [f for f in folders if f.is_dir()]
 
 

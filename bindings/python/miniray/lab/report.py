@@ -168,6 +168,7 @@ def _blocks(lane: list[dict[str, Any]], scale: float) -> list[tuple[float, float
 
 def _gantt(run: traces.Run, span: float, colours: dict[str, int], label: str) -> str:
     rows = _rows(run.tasks)
+    seat = "worker" if run.engine == "process" else "slot"
     plot = WIDTH - LEFT - RIGHT
     scale = plot / (span * 1e9) if span > 0 else 0.0
     parts: list[str] = []
@@ -179,7 +180,7 @@ def _gantt(run: traces.Run, span: float, colours: dict[str, int], label: str) ->
             positions.append((y, node))
         height = max(ROW, 9 * len(lanes))
         parts.append(f'<rect class="lane" x="{LEFT}" y="{y}" width="{plot}" height="{height}" rx="2"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{y + height / 2 + 4:.1f}" text-anchor="end">slot {slot}</text>')
+        parts.append(f'<text x="{LEFT - 8}" y="{y + height / 2 + 4:.1f}" text-anchor="end">{seat} {slot}</text>')
         each = height / len(lanes)
         for k, lane in enumerate(lanes):
             for x, width, fn, title, failed in _blocks(lane, scale):
@@ -293,7 +294,7 @@ def write_report(path: str | os.PathLike[str], runs: Sequence[traces.Run], title
             f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
             f'<p class="sub">{html.escape(subtitle)}</p><section class="card">{_table(shown, summaries)}</section>'
             f'<div class="legend">{legend}</div>{"".join(cards)}'
-            f'<footer>One row is one slot; all pictures share one time axis; the dashed line is the end of the run. Best values are green.</footer>'
+            f'<footer>One row is one slot of a node, or one worker process; all pictures share one time axis; the dashed line is the end of the run. Best values are green.</footer>'
             f'<div id="tip"></div><script>{SCRIPT}</script></body></html>\n')
     path = os.path.abspath(os.fspath(path))
     with open(path, "w", encoding="utf-8") as file:

@@ -41,19 +41,22 @@ class Run:
 
 
 def normalise(tasks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Fills what is missing, and moves the clock so that the first submission is at 0."""
+    """Fills what is missing, and moves the clock so that the first submission is at 0.
+
+    Also takes what `miniray.timeline()` gives: there a task has a ``name``, a ``worker`` and times that end in ``_at``."""
     out = []
     for i, task in enumerate(tasks):
+        node, outcome = task.get("node", ""), str(task.get("outcome") or "ok")
         row = {
             "task": str(task.get("task", i)),
-            "fn": str(task.get("fn") or "task"),
-            "node": str(task.get("node") or ""),
-            "slot": int(task.get("slot", 0)),
-            "outcome": str(task.get("outcome", "ok")),
+            "fn": str(task.get("fn") or task.get("name") or "task"),
+            "node": f"node{node}" if isinstance(node, int) else str(node or ""),
+            "slot": int(task.get("slot", task.get("worker", 0)) or 0),
+            "outcome": "ok" if outcome.upper() == "OK" else outcome,
             "bytes": int(task.get("bytes", 0)),
         }
         for key in TIMES:
-            value = task.get(key, -1)
+            value = task.get(key, task.get(f"{key}_at", -1))
             row[key] = -1 if value is None else int(value)
         out.append(row)
     zero = min((row["submitted"] for row in out if row["submitted"] >= 0), default=0)

@@ -8,6 +8,7 @@ here follows from its arguments and its seed alone.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import random
@@ -75,9 +76,10 @@ def forkjoin(rng: random.Random, stages: int = 3, width: int = 16, duration: flo
 
 
 def mapreduce(rng: random.Random, maps: int = 32, reduces: int = 4, duration: float = 0.2, cv: float = 0.8,
-              block: int = 64_000_000, nodes: int = 0, shuffle: int = 1_000_000) -> list[Line]:
-    """``maps`` tasks over blocks (spread over ``nodes`` nodes if given), all read by each of ``reduces`` tasks."""
-    lines: list[Line] = []
+              block: int = 64_000_000, nodes: int = 0, cpus: float = 2, shuffle: int = 1_000_000) -> list[Line]:
+    """``maps`` tasks over blocks, all read by each of ``reduces`` tasks.  With ``nodes`` the workload brings so many nodes
+    of ``cpus`` CPUs, and the blocks lie on them at random."""
+    lines: list[Line] = [platform(int(nodes), cpus)] if nodes else []
     for i in range(int(maps)):
         where = {"node": f"node{rng.randrange(int(nodes))}"} if nodes else {}
         lines.append({"file": f"block{i}", "bytes": int(block), **where})
@@ -152,6 +154,10 @@ def generate(kind: str, seed: int = 0, **options: Any) -> list[Line]:
         make = GENERATORS[kind]
     except KeyError:
         raise ValueError(f"unknown kind of workload {kind!r}; known: {', '.join(sorted(GENERATORS))}") from None
+    known = list(inspect.signature(make).parameters)[1:]
+    for option in options:
+        if option not in known:
+            raise ValueError(f"{kind} has no option {option!r}; it has {', '.join(known)}")
     return make(random.Random(f"{kind}/{seed}"), **options)
 
 

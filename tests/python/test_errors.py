@@ -1,0 +1,172 @@
+"""How a task's exception arrives."""
+
+import os
+import sys
+
+import pytest
+
+import miniray
+from miniray.exceptions import RayError, RayTaskError
+
+
+class WithState(Exception):
+    def __init__(self, code, text):
+        super().__init__(f"{code}: {text}")
+        self.code = code
+
+    def __reduce__(self):
+        return WithState, (self.code, "again")
+
+
+class Unpicklable(Exception):
+    def __init__(self, a, b):
+        super().__init__("two arguments")
+
+
+class Final(Exception):
+    def __init_subclass__(cls, **kwargs):
+        raise TypeError("final")
+
+
+@miniray.remote
+def throw(what):
+    def inner():
+        if what == "value":
+            raise ValueError("bad value", 7)
+        if what == "state":
+            raise WithState(42, "x")
+        if what == "unpicklable":
+            raise Unpicklable(1, 2)
+        if what == "final":
+            raise Final("sealed")
+        if what == "cause":
+            raise KeyError("outer") from ValueError("inner")
+        if what == "os":
+            open("/no/such/file")
+        if what == "unicode":
+            b"\xff".decode()
+        if what == "exit":
+            sys.exit(3)
+        if what == "interrupt":
+            raise KeyboardInterrupt
+        if what == "stop":
+            raise StopIteration("done")
+        if what == "recursion":
+            return inner()
+        if what == "local":
+            class Local(Exception):
+                pass
+            raise Local("made in the task")
+        if what == "str":
+            class BadStr(Exception):
+                def __str__(self):
+                    raise RuntimeError("no text")
+            raise BadStr()
+        if what == "lock":
+            import threading
+            raise ValueError(threading.Lock())
+    inner()
+
+
+def caught(ray, what):
+    with pytest.raises(BaseException) as info:
+        ray.get(throw.remote(what), timeout=30)
+    return info.value
+
+
+def test_the_users_class_and_arguments(ray):
+    error = caught(ray, "value")
+    assert isinstance(error, ValueError) and isinstance(error, RayTaskError) and isinstance(error, RayError)
+    assert error.args == ("bad value", 7) and type(error).__name__ == "RayTaskError(ValueError)"
+    assert isinstance(error.cause, ValueError) and error.__cause__ is error.cause and error.function_name == "throw"
+    assert "ValueError" in str(error) and "bad value" in str(error) and "in inner" in str(error)
+    assert "miniray/_worker" not in str(error) and "pid=" in str(error)
+
+
+def test_state_and_fields(ray):
+    error = caught(ray, "state")
+    assert isinstance(error, WithState) and error.code == 42
+    error = caught(ray, "os")
+    assert isinstance(error, FileNotFoundError) and error.errno == 2 and error.filename == "/no/such/file"
+    error = caught(ray, "unicode")
+    assert isinstance(error, UnicodeDecodeError) and error.reason == "invalid start byte"
+    assert isinstance(caught(ray, "stop"), StopIteration)
+
+
+@pytest.mark.parametrize("what, name", [("unpicklable", "Unpicklable"), ("final", "Final"), ("local", "Local"), ("str", "BadStr"),
+                                        ("lock", "ValueError")])
+def test_an_exception_that_cannot_travel_still_arrives(ray, what, name):
+    error = caught(ray, what)
+    assert isinstance(error, RayTaskError) and error.cause_class == name and name in str(error)
+
+
+def test_causes(ray):
+    error = caught(ray, "cause")
+    assert isinstance(error, KeyError) and isinstance(error.cause.__cause__, ValueError) and "inner" in str(error)
+
+
+def test_ends_of_processes(ray):
+    error = caught(ray, "exit")
+    assert type(error) is miniray.exceptions.WorkerCrashedError and "sys.exit(3)" in str(error)
+    assert type(caught(ray, "interrupt")) is miniray.exceptions.TaskCancelledError
+    assert isinstance(caught(ray, "recursion"), RecursionError)
+
+
+def test_errors_pass_through_tasks(ray):
+    @ray.remote
+    def outer():
+        miniray.get(throw.remote("value"))
+
+    @ray.remote
+    def needs(x):
+        return x
+
+    with pytest.raises(ValueError) as info:
+        ray.get(outer.remote())
+    assert info.value.args == ("bad value", 7) and "in inner" in str(info.value) and "in outer" in str(info.value)
+    with pytest.raises(ValueError, match="bad value"):
+        ray.get(needs.remote(throw.remote("value")))
+
+
+def test_errors_pickle(ray):
+    import pickle
+
+    again = pickle.loads(pickle.dumps(caught(ray, "value")))
+    assert isinstance(again, ValueError) and isinstance(again, RayTaskError) and again.args == ("bad value", 7)
+
+
+def test_exception_groups(ray):
+    if sys.version_info < (3, 11):
+        pytest.skip("exception groups came with 3.11")
+
+    @ray.remote
+    def group():
+        raise ExceptionGroup("several", [ValueError(1), TypeError(2)])  # noqa: F821
+
+    with pytest.raises(ExceptionGroup) as info:  # noqa: F821
+        ray.get(group.remote())
+    assert [type(e) for e in info.value.exceptions] == [ValueError, TypeError]
+
+
+def test_a_module_that_the_worker_lacks(ray, tmp_path, monkeypatch):
+    (tmp_path / "only_here.py").write_text("def f():\n    return 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import only_here
+
+    with pytest.raises(RuntimeError, match="failed to import on the worker.*only_here"):
+        ray.get(ray.remote(only_here.f).remote(), timeout=30)
+
+
+def test_a_crash_says_how(ray):
+    @ray.remote(max_retries=0)
+    def crash(how):
+        if how == "exit":
+            os._exit(9)
+        import signal
+
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(miniray.exceptions.WorkerCrashedError, match="9"):
+        ray.get(crash.remote("exit"), timeout=30)
+    with pytest.raises(miniray.exceptions.WorkerCrashedError, match="signal 9"):
+        ray.get(crash.remote("kill"), timeout=30)

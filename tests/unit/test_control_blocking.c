@@ -1,0 +1,447 @@
+/* test_control_blocking.c: blocked tasks and the CPU they lend, deadlocks, prefetched records, streams, several nodes. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "helper_control.h"
+
+static world w;
+
+static void open_world(const char *node, int64_t prefetch)
+{
+    memset(&w, 0, sizeof w);
+    mr_control_conf_init(&w.conf);
+    w.conf.prefetch = prefetch;
+    world_new(&w, node);
+}
+
+static void teardown(void)
+{
+    world_free(&w);
+}
+
+static mr_id child_of(mr_id parent, uint32_t f)
+{
+    w.client = world_worker(&w, parent);
+    w.parent = parent;
+    mr_id t = world_run(&w, f);
+    w.client = 0;
+    w.parent = 0;
+    return t;
+}
+
+static uint32_t blocks_on(mr_id task, mr_id on)
+{
+    return world_block(&w, world_worker(&w, task), task, 1, MR_WAIT_LEND, (mr_id[]){on, 0});
+}
+
+START_TEST(nested_to_depth_1000_on_one_cpu)
+{
+    enum { DEPTH = 300 }; /* with every step checked; the cap on processes is out of the way */
+    open_world("CPU=1", 0);
+    uint32_t f = world_func(&w, "f", NULL);
+    mr_id t[DEPTH];
+    t[0] = world_run(&w, f);
+    world_time(&w, 1);
+    for (int i = 1; i < DEPTH; i++) {
+        t[i] = child_of(t[i - 1], f);
+        blocks_on(t[i - 1], t[i]);
+        world_time(&w, 1);
+        ck_assert_msg(world_worker(&w, t[i]) != 0, "child %d does not run", i);
+    }
+    for (int i = DEPTH - 1; i >= 0; i--) {
+        ck_assert_int_eq(world_finish(&w, t[i]), MR_OK);
+        world_time(&w, 1);
+    }
+    ck_assert_int_eq(world_free_cpu(&w, 0), MR_RES_UNIT);
+    ck_assert_uint_eq(world_stats(&w).tasks, 0);
+}
+END_TEST
+
+START_TEST(a_lent_cpu_is_for_descendants_first)
+{
+    open_world("CPU=1", 0);
+    uint32_t f = world_func(&w, "f", NULL);
+    mr_id p = world_run(&w, f), other = world_run(&w, f), next = world_run(&w, f);
+    world_time(&w, 1);
+    mr_id kid = child_of(p, f);
+    blocks_on(p, kid);
+    world_time(&w, 1000);
+    ck_assert(world_worker(&w, kid) && !world_worker(&w, other));
+    world_finish(&w, kid);
+    world_time(&w, 1000);
+    ck_assert(!world_worker(&w, other)); /* p goes on at once */
+    ck_assert_int_eq(world_free_cpu(&w, 0), 0);
+    mr_id again = child_of(p, world_func(&w, "g", "CPU=1"));
+    (void)again;
+    blocks_on(p, next);
+    world_cancel(&w, again, 0);
+    world_time(&w, 1000);
+    ck_assert(!world_worker(&w, other));
+    world_time(&w, 1000000);
+    ck_assert(world_worker(&w, other)); /* the delay is over: one other may */
+    mr_action x;
+    ck_assert(world_took(&w, MR_ACT_WAKE, 0, &x));
+}
+END_TEST
+
+START_TEST(twenty_at_a_barrier)
+{
+    open_world("CPU=1", 0);
+    uint32_t f = world_func(&w, "f", NULL);
+    mr_id gate = world_run(&w, world_func(&w, "gate", "CPU=1")), t[20];
+    world_time(&w, 1);
+    mr_id never = child_of(gate, world_func(&w, "never", ""));
+    (void)never;
+    for (int i = 0; i < 20; i++)
+        t[i] = world_run(&w, f);
+    blocks_on(gate, t[19]);
+    int64_t start = w.now;
+    for (int i = 0; i < 20; i++) {
+        for (int k = 0; !world_worker(&w, t[i]) && k < 400; k++)
+            world_time(&w, 1000000);
+        ck_assert_msg(world_worker(&w, t[i]) != 0, "task %d never got in", i);
+        if (i < 19)
+            blocks_on(t[i], t[19]);
+    }
+    ck_assert_int_lt(w.now - start, INT64_C(4000000000));
+}
+END_TEST
+
+START_TEST(free_goes_below_zero_and_comes_back)
+{
+    open_world("CPU=1 memory=100", 0);
+    uint32_t f = world_func(&w, "f", "CPU=1 memory=40");
+    mr_id p = world_run(&w, f);
+    world_time(&w, 1);
+    mr_id kid = child_of(p, f);
+    uint32_t token = blocks_on(p, kid);
+    world_time(&w, 1);
+    ck_assert(world_worker(&w, kid));
+    mr_node_info n;
+    mr_control_node(w.c, 0, &n);
+    ck_assert_int_eq(n.free[MR_RES_MEMORY], 20); /* memory is not lent */
+    world_unblock(&w, world_worker(&w, p), token);
+    ck_assert_int_eq(world_free_cpu(&w, 0), -MR_RES_UNIT);
+    world_finish(&w, p);
+    ck_assert_int_eq(world_free_cpu(&w, 0), 0);
+    world_finish(&w, kid);
+    ck_assert_int_eq(world_free_cpu(&w, 0), MR_RES_UNIT);
+}
+END_TEST
+
+START_TEST(a_circle_is_told)
+{
+    open_world("CPU=4", 0);
+    uint32_t f = world_func(&w, "f", NULL), g = world_func(&w, "g", NULL);
+    mr_id a = world_run(&w, f), b = world_run(&w, g), d = world_submit(&w, g, (mr_id[]){a, 0});
+    world_time(&w, 1);
+    blocks_on(b, d); /* d waits for a */
+    ck_assert(!world_sees(&w, MR_ACT_DELIVER, 0));
+    blocks_on(a, b);
+    mr_action x;
+    ck_assert(world_took(&w, MR_ACT_DELIVER, 0, &x));
+    ck_assert_int_eq(x.status, MR_E_DEADLOCK);
+    ck_assert_uint_eq(x.client, world_worker(&w, a));
+    ck_assert(strstr(mr_control_why(w.c), "f (") && strstr(mr_control_why(w.c), "g ("));
+    world_finish_as(&w, a, MR_E_TASK, MR_FINISHED_RESULT, 1);
+    ck_assert(world_took(&w, MR_ACT_DELIVER, 0, &x));
+    ck_assert_int_eq(x.status, MR_OK);
+}
+END_TEST
+
+START_TEST(an_actor_that_waits_for_itself)
+{
+    open_world("CPU=2", 0);
+    mr_id a = world_run(&w, world_define(&w, (spec){.name = "A", .kind = MR_FUNC_ACTOR}));
+    uint32_t m = world_define(&w, (spec){.name = "A.m", .kind = MR_FUNC_METHOD});
+    world_time(&w, 1);
+    world_finish_as(&w, a, MR_OK, 0, 1);
+    mr_id c1 = world_call(&w, (call){.func = m, .actor = a, .n_returns = 1});
+    w.client = world_worker(&w, c1);
+    w.parent = c1;
+    mr_id c2 = world_call(&w, (call){.func = m, .actor = a, .n_returns = 1});
+    world_block(&w, w.client, c1, 1, 0, (mr_id[]){c2, 0});
+    mr_action x;
+    ck_assert(world_took(&w, MR_ACT_DELIVER, 0, &x));
+    ck_assert_int_eq(x.status, MR_E_DEADLOCK);
+}
+END_TEST
+
+START_TEST(all_blocked_and_no_process_left)
+{
+    memset(&w, 0, sizeof w);
+    mr_control_conf_init(&w.conf);
+    w.conf.max_workers = 2;
+    world_new(&w, "CPU=2");
+    uint32_t f = world_func(&w, "f", NULL);
+    mr_id a = world_run(&w, f), b = world_run(&w, f);
+    world_time(&w, 1);
+    mr_id x = child_of(a, f), y = child_of(b, f);
+    blocks_on(a, x);
+    blocks_on(b, y);
+    world_time(&w, 1);
+    mr_action act;
+    ck_assert(world_took(&w, MR_ACT_DELIVER, 0, &act));
+    ck_assert_int_eq(act.status, MR_E_DEADLOCK);
+    world_finish_as(&w, b, MR_E_TASK, MR_FINISHED_RESULT, 1);
+    world_time(&w, 1);
+    ck_assert(world_worker(&w, x) || world_worker(&w, y));
+}
+END_TEST
+
+/* ------------------------------------------------------------------------------------------------------- prefetch -- */
+
+START_TEST(records_are_held_ahead)
+{
+    open_world("CPU=1", 10000);
+    uint32_t f = world_func(&w, "f", NULL);
+    mr_id t[12];
+    for (int i = 0; i < 12; i++)
+        t[i] = world_run(&w, f);
+    world_time(&w, 1);
+    ck_assert_uint_eq(world_count(&w, MR_ACT_DISPATCH), 1); /* nothing is known of it yet */
+    world_finish_as(&w, t[0], MR_OK, MR_FINISHED_RESULT, 2000);
+    world_time(&w, 1);
+    ck_assert_uint_eq(world_count(&w, MR_ACT_DISPATCH), 1 + 1 + 5); /* 5 × 2 µs */
+    ck_assert_int_eq(world_free_cpu(&w, 0), 0);
+    for (int i = 1; i < 12; i++) {
+        ck_assert_int_eq(world_finish_as(&w, t[i], MR_OK, MR_FINISHED_RESULT, 2000), MR_OK);
+        world_time(&w, 1);
+    }
+    ck_assert_int_eq(world_free_cpu(&w, 0), MR_RES_UNIT);
+    for (int i = 0; i < 12; i++)
+        world_drop(&w, t[i]);
+    world_nothing_left(&w);
+}
+END_TEST
+
+START_TEST(records_come_back)
+{
+    open_world("CPU=1", 10000);
+    uint32_t f = world_define(&w, (spec){.name = "f", .retries = 1});
+    mr_id t[6];
+    mr_action x;
+    for (int i = 0; i < 6; i++)
+        t[i] = world_run(&w, f);
+    world_time(&w, 1);
+    world_finish_as(&w, t[0], MR_OK, MR_FINISHED_RESULT, 2000);
+    world_time(&w, 1);
+    mr_id kid = child_of(t[1], f);
+    blocks_on(t[1], kid);
+    ck_assert_uint_eq(world_count(&w, MR_ACT_REVOKE), 4);
+    world_time(&w, 1);
+    for (int i = 5; i >= 2; i--)
+        world_revoked(&w, t[i], true);
+    world_time(&w, 1);
+    ck_assert(world_worker(&w, kid));
+    world_finish_as(&w, kid, MR_OK, MR_FINISHED_RESULT, 2000);
+    world_forget(&w);
+    world_time(&w, 1);
+    world_finish_as(&w, t[1], MR_OK, MR_FINISHED_RESULT, 2000);
+    world_time(&w, 1);
+    ck_assert(world_took(&w, MR_ACT_DISPATCH, 0, &x));
+    ck_assert_uint_eq(x.id, t[2]); /* kept its place */
+    ck_assert_uint_eq(x.attempt, 1);
+    /* A death blames only what ran. */
+    world_forget(&w);
+    world_die(&w, world_worker(&w, t[2]), MR_DEATH_SIGNAL, 9);
+    world_time(&w, 1);
+    ck_assert(world_took(&w, MR_ACT_DISPATCH, t[3], &x));
+    ck_assert_uint_eq(x.attempt, 1);
+}
+END_TEST
+
+START_TEST(a_slow_task_keeps_nobody_waiting)
+{
+    open_world("CPU=1", 10000);
+    uint32_t f = world_func(&w, "f", NULL);
+    mr_id t[3];
+    for (int i = 0; i < 3; i++)
+        t[i] = world_run(&w, f);
+    world_time(&w, 1);
+    world_finish_as(&w, t[0], MR_OK, MR_FINISHED_RESULT, 2000);
+    world_time(&w, 1);
+    ck_assert(world_sees(&w, MR_ACT_DISPATCH, t[2]));
+    world_time(&w, 2000000);
+    ck_assert(world_took(&w, MR_ACT_REVOKE, t[2], NULL));
+    world_revoked(&w, t[2], false); /* the worker was faster */
+    world_finish_as(&w, t[1], MR_OK, MR_FINISHED_RESULT, 2000);
+    ck_assert_int_eq(world_finish_as(&w, t[2], MR_OK, MR_FINISHED_RESULT, 2000), MR_OK);
+}
+END_TEST
+
+/* -------------------------------------------------------------------------------------------------------- streams -- */
+
+static mr_status reads(mr_id stream, uint32_t token)
+{
+    mr_ev_id e = {.h = {.kind = MR_EV_READ, .token = token}, .id = stream};
+    return world_step(&w, &e);
+}
+
+START_TEST(items_come_one_by_one)
+{
+    open_world("CPU=1", 0);
+    uint32_t f = world_define(&w, (spec){.name = "gen", .flags = MR_FUNC_STREAMING, .window = 2, .retries = 1});
+    mr_id s = world_run(&w, f);
+    mr_action x;
+    world_time(&w, 1);
+    ck_assert_int_eq(reads(s, 5), MR_OK);
+    ck_assert(!world_sees(&w, MR_ACT_REPLY, 0));
+    ck_assert_int_eq(world_yield(&w, s, 0, 9000), MR_OK);
+    ck_assert(world_took(&w, MR_ACT_REPLY, 0, &x));
+    ck_assert_uint_eq(x.token, 5);
+    ck_assert_int_eq(x.value, 9000);
+    world_yield(&w, s, 1, 9001);
+    ck_assert(!world_sees(&w, MR_ACT_THROTTLE, s));
+    world_yield(&w, s, 2, 9002);
+    ck_assert(world_took(&w, MR_ACT_THROTTLE, s, NULL));
+    reads(s, 6);
+    ck_assert(world_took(&w, MR_ACT_RESUME, s, NULL));
+    world_die(&w, world_worker(&w, s), MR_DEATH_EXIT, 1);
+    world_time(&w, 1);
+    ck_assert_int_eq(world_yield(&w, s, 0, 9010), MR_E_EXISTS); /* the first attempt was there first */
+    ck_assert_int_eq(world_yield(&w, s, 3, 9013), MR_OK);
+    world_finish_as(&w, s, MR_OK, 0, 1);
+    ck_assert_int_eq(world_state(&w, s), MR_OBJ_SEALED);
+    world_forget(&w);
+    reads(s, 7);
+    reads(s, 8);
+    ck_assert_int_eq(reads(s, 9), MR_E_END);
+    ck_assert_uint_eq(world_count(&w, MR_ACT_REPLY), 3);
+    for (mr_id i = 9000; i < 9003; i++)
+        world_drop(&w, i);
+    world_drop(&w, 9013);
+    world_drop(&w, s);
+    world_nothing_left(&w);
+}
+END_TEST
+
+START_TEST(a_dropped_stream_frees_its_items)
+{
+    open_world("CPU=1", 0);
+    mr_id s = world_run(&w, world_define(&w, (spec){.name = "gen", .flags = MR_FUNC_STREAMING, .window = 1}));
+    world_time(&w, 1);
+    world_yield(&w, s, 0, 9000);
+    ck_assert(world_took(&w, MR_ACT_THROTTLE, s, NULL));
+    uint32_t token = world_block(&w, 0, 0, 1, 0, (mr_id[]){s, 0});
+    mr_action x;
+    ck_assert(world_took(&w, MR_ACT_DELIVER, 0, &x));
+    ck_assert_uint_eq(x.token, token);
+    world_drop(&w, s);
+    ck_assert(world_took(&w, MR_ACT_RESUME, s, NULL));
+    ck_assert(world_took(&w, MR_ACT_FREE, 9000, NULL));
+    world_yield(&w, s, 1, 9001);
+    ck_assert(world_took(&w, MR_ACT_FREE, 9001, NULL));
+    world_finish_as(&w, s, MR_OK, 0, 1);
+    world_nothing_left(&w);
+}
+END_TEST
+
+/* ---------------------------------------------------------------------------------------------------------- nodes -- */
+
+START_TEST(inputs_travel)
+{
+    open_world("CPU=1", 0);
+    world_node(&w, "CPU=1 wheel=1");
+    uint32_t g = world_func(&w, "g", "CPU=1 wheel=1");
+    mr_id x = world_put(&w, 1000, 0, NULL), inlined = world_put(&w, 0, 0, NULL);
+    mr_id t = world_submit(&w, g, (mr_id[]){x, inlined, x, 0});
+    mr_action a;
+    world_time(&w, 1);
+    ck_assert(world_took(&w, MR_ACT_TRANSFER, x, &a));
+    ck_assert_uint_eq(a.node, 1);
+    ck_assert_int_eq(a.value, 0);
+    ck_assert(!world_sees(&w, MR_ACT_TRANSFER, 0) && !world_sees(&w, MR_ACT_DISPATCH, t));
+    ck_assert_uint_eq(world_stats(&w).moved_bytes, 1000);
+    world_arrived(&w, x, 1);
+    ck_assert(world_sees(&w, MR_ACT_DISPATCH, t));
+    ck_assert_uint_eq(mr_control_object(w.c, x).nodes, 3);
+}
+END_TEST
+
+START_TEST(spread_goes_round)
+{
+    open_world("CPU=4", 0);
+    world_node(&w, "CPU=4");
+    world_node(&w, "CPU=4");
+    uint32_t f = world_define(&w, (spec){.name = "f", .strategy = MR_STRATEGY_SPREAD});
+    for (int i = 0; i < 6; i++)
+        world_run(&w, f);
+    world_time(&w, 1);
+    for (uint32_t i = 0; i < 3; i++)
+        ck_assert_int_eq(world_free_cpu(&w, i), 2 * MR_RES_UNIT);
+}
+END_TEST
+
+START_TEST(affinity)
+{
+    open_world("CPU=1", 0);
+    world_node(&w, "CPU=1");
+    uint32_t hard = world_define(&w, (spec){.name = "f", .strategy = MR_STRATEGY_NODE, .node = MR_REF_NODE | 2});
+    uint32_t soft = world_define(
+        &w, (spec){.name = "f", .strategy = MR_STRATEGY_NODE, .node = MR_REF_NODE | 2, .flags = MR_FUNC_SOFT_NODE});
+    mr_id a = world_run(&w, hard), b = world_run(&w, hard), d = world_run(&w, soft);
+    world_time(&w, 1);
+    mr_action x;
+    ck_assert(world_took(&w, MR_ACT_DISPATCH, a, &x));
+    ck_assert_uint_eq(x.node, 1);
+    ck_assert(!world_sees(&w, MR_ACT_DISPATCH, b));
+    ck_assert(world_took(&w, MR_ACT_DISPATCH, d, &x));
+    ck_assert_uint_eq(x.node, 0);
+}
+END_TEST
+
+START_TEST(a_node_goes)
+{
+    open_world("CPU=1", 0);
+    world_node(&w, "CPU=1");
+    uint32_t f = world_define(&w, (spec){.name = "f", .retries = 1});
+    mr_id a = world_run(&w, f), b = world_run(&w, f), x = world_put(&w, 100, 1, NULL);
+    world_time(&w, 1);
+    world_remove_node(&w, 1);
+    ck_assert_int_eq(world_state(&w, x), MR_OBJ_LOST);
+    ck_assert(world_sees(&w, MR_ACT_FAIL, x));
+    world_finish(&w, a);
+    world_time(&w, 1);
+    ck_assert_int_eq(world_finish(&w, b), MR_OK);
+    world_drop(&w, a);
+    world_drop(&w, b);
+    world_drop(&w, x);
+    world_nothing_left(&w);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("control: blocking, prefetch, streams, nodes");
+    TCase *t = tcase_create("all");
+    tcase_add_checked_fixture(t, NULL, teardown);
+    tcase_add_test(t, nested_to_depth_1000_on_one_cpu);
+    tcase_add_test(t, a_lent_cpu_is_for_descendants_first);
+    tcase_add_test(t, twenty_at_a_barrier);
+    tcase_add_test(t, free_goes_below_zero_and_comes_back);
+    tcase_add_test(t, a_circle_is_told);
+    tcase_add_test(t, an_actor_that_waits_for_itself);
+    tcase_add_test(t, all_blocked_and_no_process_left);
+    tcase_add_test(t, records_are_held_ahead);
+    tcase_add_test(t, records_come_back);
+    tcase_add_test(t, a_slow_task_keeps_nobody_waiting);
+    tcase_add_test(t, items_come_one_by_one);
+    tcase_add_test(t, a_dropped_stream_frees_its_items);
+    tcase_add_test(t, inputs_travel);
+    tcase_add_test(t, spread_goes_round);
+    tcase_add_test(t, affinity);
+    tcase_add_test(t, a_node_goes);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *r = srunner_create(suite());
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

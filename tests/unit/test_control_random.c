@@ -1,0 +1,348 @@
+/* test_control_random.c: 1,000 seeded histories of submissions, deaths, cancels, retries, blocks, drops and lost nodes.
+ *
+ * After every step control recounts itself (mr_control_check); here is checked what only the outside can see: each
+ * result ends exactly once, each history comes to an end, and then nothing is left.
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rand.h"
+#include "helper_control.h"
+
+enum { STEPS = 120, MOST = 4096, BASE = 1000, FUNCS = 9 };
+
+typedef struct history {
+    world w;
+    mr_rand r;
+    uint32_t f[FUNCS], method, node_count;
+    uint8_t ended[MOST], result[MOST]; /* by id - BASE */
+    mr_id held[MOST];
+    uint32_t n_held;
+    struct {
+        uint32_t client, token;
+        mr_id task;
+    } waits[256];
+    uint32_t n_waits;
+    mr_id actors[64];
+    uint32_t n_actors;
+    bool ending;
+} history;
+
+static uint64_t below(history *h, uint64_t n)
+{
+    return mr_rand_below(&h->r, n);
+}
+
+static bool one_in(history *h, uint64_t n)
+{
+    return below(h, n) == 0;
+}
+
+static void ends(history *h, mr_id id)
+{
+    ck_assert_msg(id >= BASE && id < BASE + MOST, "id %llu", (unsigned long long)id);
+    ck_assert_msg(h->result[id - BASE], "%llu ended and is no result", (unsigned long long)id);
+    ck_assert_msg(!h->ended[id - BASE], "%llu ended twice", (unsigned long long)id);
+    h->ended[id - BASE] = 1;
+}
+
+/* Takes note of what ended; answers what asks for an answer, now or later. */
+static void answer(history *h)
+{
+    world *w = &h->w;
+    for (size_t i = 0; i < w->n_seen;) {
+        mr_action a = w->seen[i];
+        if ((a.kind == MR_ACT_SPAWN || a.kind == MR_ACT_RETIRE || a.kind == MR_ACT_REVOKE || a.kind == MR_ACT_TRANSFER ||
+             a.kind == MR_ACT_KILL) &&
+            !h->ending && one_in(h, 2)) {
+            i++;
+            continue;
+        }
+        memmove(&w->seen[i], &w->seen[i + 1], (--w->n_seen - i) * sizeof *w->seen);
+        mr_worker_info info;
+        if (a.kind == MR_ACT_FAIL && a.fault.status != MR_E_LOST)
+            ends(h, a.id);
+        else if (a.kind == MR_ACT_ALIAS)
+            ends(h, a.id);
+        else if (a.kind == MR_ACT_SPAWN && one_in(h, 12))
+            world_die(w, a.worker, MR_DEATH_SPAWN, 2);
+        else if (a.kind == MR_ACT_SPAWN)
+            world_up(w, a.worker);
+        else if (a.kind == MR_ACT_RETIRE && mr_control_worker(w->c, a.worker, &info))
+            world_retired(w, a.worker);
+        else if (a.kind == MR_ACT_KILL && mr_control_worker(w->c, a.worker, &info))
+            world_die(w, a.worker, MR_DEATH_SIGNAL, 9);
+        else if (a.kind == MR_ACT_REVOKE)
+            world_revoked(w, a.id, !one_in(h, 4));
+        else if (a.kind == MR_ACT_TRANSFER)
+            world_arrived(w, a.id, a.node);
+        else if (a.kind == MR_ACT_DELIVER)
+            for (uint32_t k = 0; k < h->n_waits; k++)
+                if (h->waits[k].token == a.token)
+                    h->waits[k] = h->waits[--h->n_waits];
+    }
+}
+
+static bool some_task(history *h, bool running, mr_task_info *out)
+{
+    uint64_t at = 0;
+    uint32_t n = 0;
+    mr_task_info t;
+    while (mr_control_task_next(h->w.c, &at, &t)) {
+        bool fits = t.state != MR_OVER && (!running || (t.state == MR_RUNNING_NOW && t.worker && !t.blocked));
+        if (fits && one_in(h, ++n))
+            *out = t;
+    }
+    return n > 0;
+}
+
+static void submit(history *h)
+{
+    world *w = &h->w;
+    mr_task_info by;
+    mr_id ids[4];
+    call k = {.func = h->f[below(h, FUNCS)], .n_returns = (uint32_t)below(h, 3) + 1, .ids = ids};
+    const mr_define *d = mr_control_func(w->c, k.func);
+    if (w->next_id > BASE + MOST - 100)
+        return;
+    if (h->n_actors && one_in(h, 3)) {
+        k.func = h->method;
+        k.actor = h->actors[below(h, h->n_actors)];
+    } else if (d->kind == MR_FUNC_ACTOR || (d->flags & MR_FUNC_STREAMING)) {
+        k.n_returns = 1;
+    }
+    if (one_in(h, 3) && some_task(h, true, &by)) {
+        w->client = by.worker;
+        w->parent = by.task;
+    }
+    for (uint32_t i = below(h, 4); i && h->n_held; i--) {
+        ids[k.n_deps + k.n_refs] = h->held[below(h, h->n_held)];
+        if (k.n_refs || one_in(h, 4))
+            k.n_refs++;
+        else
+            k.n_deps++;
+    }
+    mr_id first = w->next_id;
+    for (uint32_t i = 0; i < k.n_returns; i++)
+        h->result[first + i - BASE] = 1;
+    mr_id id = world_call(w, k);
+    if (!id) {
+        memset(h->result + (first - BASE), 0, k.n_returns);
+        if (k.actor)
+            ck_assert(w->last == MR_E_ACTOR_DIED || w->last == MR_E_FREED || w->last == MR_E_NOTFOUND ||
+                      w->last == MR_E_PENDING_CALLS);
+    }
+    for (uint32_t i = 0; id && i < k.n_returns && !w->client; i++)
+        h->held[h->n_held++] = id + i;
+    if (id && mr_control_func(w->c, k.func)->kind == MR_FUNC_ACTOR && h->n_actors < 64)
+        h->actors[h->n_actors++] = id;
+    w->client = 0;
+    w->parent = 0;
+}
+
+static void finish(history *h)
+{
+    mr_task_info t;
+    mr_spec s;
+    uint8_t pending[8];
+    if (!some_task(h, true, &t) || mr_control_spec(h->w.c, t.task, &s))
+        return;
+    const mr_define *d = mr_control_func(h->w.c, t.func);
+    bool plain = d->kind != MR_FUNC_ACTOR && !(d->flags & MR_FUNC_STREAMING);
+    uint32_t flags = MR_FINISHED_RESULT | (one_in(h, 2) ? MR_FINISHED_RETRIABLE : 0);
+    mr_status outcome = one_in(h, 5) ? MR_E_TASK : one_in(h, 20) ? MR_E_CANCELLED : MR_OK;
+    if (d->kind == MR_FUNC_METHOD && one_in(h, 40))
+        flags |= MR_FINISHED_EXIT;
+    for (uint32_t i = 0; plain && i < s.n_returns && outcome == MR_OK && i + 1 < s.n_returns; i++)
+        if (mr_control_object(h->w.c, t.task + i + 1).state == MR_OBJ_PENDING) {
+            ends(h, t.task + i + 1);
+            world_seal(&h->w, t.task, i + 1, below(h, 2) * 1000, t.node, NULL);
+        }
+    for (uint32_t i = 0; i < s.n_returns && i < 8; i++)
+        pending[i] = mr_control_object(h->w.c, t.task + i).state == MR_OBJ_PENDING;
+    if (!plain && outcome == MR_OK)
+        flags &= ~(uint32_t)MR_FINISHED_RESULT;
+    world_finish_as(&h->w, t.task, outcome, flags, 1000 + (int64_t)below(h, 3000));
+    /* The first is what the message carried, or the end of a stream or constructor; others are told by actions. */
+    if (pending[0] && (outcome == MR_OK || outcome == MR_E_TASK || outcome == MR_E_CANCELLED) &&
+        mr_control_object(h->w.c, t.task).state != MR_OBJ_PENDING && !world_sees(&h->w, MR_ACT_FAIL, t.task) &&
+        !world_sees(&h->w, MR_ACT_ALIAS, t.task))
+        ends(h, t.task);
+}
+
+static void kill_worker(history *h)
+{
+    uint32_t n = 0, pick = 0;
+    for (uint32_t x = 0; (x = mr_control_worker_next(h->w.c, x));)
+        if (one_in(h, ++n))
+            pick = x;
+    if (pick)
+        world_die(&h->w, pick, one_in(h, 3) ? MR_DEATH_OOM : MR_DEATH_SIGNAL, 9);
+}
+
+static void block(history *h)
+{
+    mr_task_info t;
+    mr_id ids[3] = {0};
+    if (h->n_waits == 256 || !h->n_held || !some_task(h, true, &t))
+        return;
+    for (uint32_t i = 0; i < 2; i++)
+        ids[i] = h->held[below(h, h->n_held)];
+    bool call = t.actor != 0;
+    uint32_t token = world_block(&h->w, t.worker, t.task, 1 + (uint32_t)below(h, 2),
+                                 (call ? 0 : MR_WAIT_LEND) | (uint32_t)below(h, 2), ids);
+    h->waits[h->n_waits].client = t.worker;
+    h->waits[h->n_waits].task = t.task;
+    h->waits[h->n_waits++].token = token;
+}
+
+static void unblock(history *h, uint32_t i)
+{
+    mr_worker_info info;
+    uint32_t client = h->waits[i].client, token = h->waits[i].token;
+    h->waits[i] = h->waits[--h->n_waits];
+    if (mr_control_worker(h->w.c, client, &info))
+        world_unblock(&h->w, client, token);
+}
+
+static void drop(history *h)
+{
+    if (!h->n_held)
+        return;
+    uint32_t i = (uint32_t)below(h, h->n_held);
+    mr_id id = h->held[i];
+    h->held[i] = h->held[--h->n_held];
+    for (uint32_t k = 0; k < h->n_actors; k++)
+        if (h->actors[k] == id)
+            h->actors[k] = h->actors[--h->n_actors];
+    world_drop(&h->w, id);
+}
+
+static void act(history *h)
+{
+    world *w = &h->w;
+    mr_task_info t;
+    uint64_t dice = below(h, 100);
+    if (dice < 35) {
+        submit(h);
+    } else if (dice < 60) {
+        finish(h);
+    } else if (dice < 66) {
+        kill_worker(h);
+    } else if (dice < 71 && some_task(h, false, &t)) {
+        world_cancel(w, t.task, (uint32_t)below(h, t.actor ? 2 : 4) & (t.actor ? 2u : 3u));
+    } else if (dice < 77) {
+        block(h);
+    } else if (dice < 80 && h->n_waits) {
+        unblock(h, (uint32_t)below(h, h->n_waits));
+    } else if (dice < 88) {
+        drop(h);
+    } else if (dice < 90) {
+        h->held[h->n_held++] = world_put(w, below(h, 2) * 5000, 0, h->n_held ? (mr_id[]){h->held[0], 0} : NULL);
+    } else if (dice < 91 && h->n_actors) {
+        world_kill(w, h->actors[below(h, h->n_actors)], (uint32_t)below(h, 2) * MR_KILL_NO_RESTART);
+    } else if (dice == 91 && h->node_count < 4 && one_in(h, 3)) {
+        world_node(w, "CPU=1 memory=100");
+        h->node_count++;
+    } else if (dice == 92 && h->node_count > 1 && one_in(h, 3)) {
+        mr_node_info n;
+        uint32_t i = 1 + (uint32_t)below(h, h->node_count - 1);
+        if (mr_control_node(w->c, i, &n) && n.alive)
+            world_remove_node(w, i);
+    } else {
+        world_time(w, (int64_t)below(h, 3000000));
+    }
+}
+
+static void start(history *h, uint64_t seed)
+{
+    world *w = &h->w;
+    memset(h, 0, sizeof *h);
+    mr_rand_seed(&h->r, seed, 1);
+    mr_control_conf_init(&w->conf);
+    w->conf.prefetch = below(h, 2) * 20000;
+    w->conf.max_workers = 2 + (uint32_t)below(h, 8);
+    w->conf.idle_worker = one_in(h, 2) ? 5000000 : MR_UNKNOWN;
+    w->hold_births = true;
+    world_new(w, "CPU=2 memory=200 GPU=1");
+    w->hold_births = true;
+    h->node_count = 1;
+    h->f[0] = world_func(w, "f", NULL);
+    h->f[1] = world_define(w, (spec){.name = "g", .retries = 2});
+    h->f[2] = world_define(w, (spec){.name = "wide", .needs = "CPU=2 memory=50", .retries = -1});
+    h->f[3] = world_func(w, "none", "");
+    h->f[4] = world_define(w, (spec){.name = "gpu", .needs = "CPU=0.5 GPU=0.5", .retries = 1});
+    h->f[5] = world_define(w, (spec){.name = "gen", .flags = MR_FUNC_STREAMING, .window = 2});
+    h->f[6] = world_define(w, (spec){.name = "A", .kind = MR_FUNC_ACTOR, .restarts = 1});
+    h->f[7] = world_define(w, (spec){.name = "B", .kind = MR_FUNC_ACTOR, .flags = MR_FUNC_ASYNC, .concurrency = 3,
+                                     .living = "memory=20"});
+    h->f[8] = world_define(w, (spec){.name = "h", .env = 3, .retries = 1, .strategy = MR_STRATEGY_SPREAD});
+    h->method = world_define(w, (spec){.name = "m", .kind = MR_FUNC_METHOD, .retries = 1});
+}
+
+/* Everybody comes to an end: what runs is finished, what waits is released, references go. */
+static void end(history *h)
+{
+    world *w = &h->w;
+    h->ending = true;
+    for (int round = 0; round < 3000 && world_stats(w).tasks; round++) {
+        answer(h);
+        while (h->n_waits)
+            unblock(h, 0);
+        finish(h);
+        world_time(w, 2000000);
+        if (round > 200 && h->n_held)
+            drop(h);
+    }
+    for (int round = 0; round < 20000 && (h->n_held || world_stats(w).actors || world_stats(w).tasks); round++) {
+        drop(h);
+        finish(h);
+        answer(h);
+        world_time(w, 2000000);
+    }
+    answer(h);
+    for (uint32_t x; (x = mr_control_worker_next(w->c, 0));)
+        world_die(w, x, MR_DEATH_EXIT, 0);
+    answer(h);
+    world_time(w, 1);
+    answer(h);
+    world_nothing_left(w);
+    for (uint32_t i = 0; i < MOST; i++)
+        ck_assert_msg(h->ended[i] == h->result[i], "result %u never ended", i + BASE);
+}
+
+static void run(uint64_t seed)
+{
+    history *h = malloc(sizeof *h);
+    start(h, seed);
+    for (int i = 0; i < STEPS; i++) {
+        act(h);
+        answer(h);
+    }
+    end(h);
+    world_free(&h->w);
+    free(h);
+}
+
+START_TEST(histories)
+{
+    const char *only = getenv("MINIRAY_TEST_SEED");
+    for (uint64_t i = 0; i < 100; i++)
+        run(only ? strtoull(only, NULL, 10) : (uint64_t)_i * 100 + i);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("control: random histories");
+    TCase *t = tcase_create("histories");
+    tcase_set_timeout(t, 60);
+    tcase_add_loop_test(t, histories, 0, 10);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,521 @@
+/* test_process_faults.c: deaths, of workers, supervisor and driver; nonsense in a ring; many threads; nothing left behind. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "client/link.h"
+#include "helper_process.h"
+
+static mr_fault_value fault_of(mr_session *s, mr_id id, char text[1024])
+{
+    mr_fault_value f;
+    mr_value v = process_value(s, id);
+    ck_assert(v.error);
+    ck_assert_uint_eq(v.format, MR_FORMAT_FAULT);
+    memcpy(&f, v.data, sizeof(f));
+    snprintf(text, 1024, "%s", (const char *)v.data + sizeof(f));
+    mr_decref(s, v.id);
+    mr_decref(s, id);
+    return f;
+}
+
+static uint32_t no_retries(mr_session *s, const char *name)
+{
+    mr_func_def def = MR_FUNC_DEF_INIT;
+    def.max_retries = 0;
+    return process_define(s, &def, name);
+}
+
+START_TEST(the_cause_of_death_is_told)
+{
+    mr_session *s = process_open("store-shm", NULL);
+    char text[1024];
+    mr_fault_value f = fault_of(s, process_submit(s, no_retries(s, "die"), SIGKILL, 0), text);
+    ck_assert_int_eq(f.status, MR_E_CRASHED);
+    ck_assert_int_eq(f.how, 2);
+    ck_assert_int_eq(f.code, SIGKILL);
+    ck_assert_int_gt(f.pid, 0);
+    ck_assert_msg(strstr(text, "signal 9") && strstr(text, "die"), "%s", text);
+    f = fault_of(s, process_submit(s, no_retries(s, "leave"), 7, 0), text);
+    ck_assert_int_eq(f.how, 1);
+    ck_assert_int_eq(f.code, 7);
+    /* Retried: each attempt dies, the last is told. */
+    mr_func_def def = MR_FUNC_DEF_INIT;
+    def.max_retries = 2;
+    f = fault_of(s, process_submit(s, process_define(s, &def, "leave"), 9, 0), text);
+    ck_assert_uint_eq(f.attempt, 3);
+    ck_assert_uint_eq(f.of, 3);
+    ck_assert_int_eq(process_number(s, process_submit(s, process_func(s, "square"), 5, 0)), 25);
+    mr_close(s);
+}
+END_TEST
+
+START_TEST(a_killed_worker_is_replaced)
+{
+    mr_session *s = process_open("store-shm", NULL);
+    uint32_t who = process_func(s, "who"), nap = process_func(s, "nap");
+    for (int i = 0; i < 10; i++) {
+        mr_id napping = process_submit(s, nap, 50000000, 0);
+        int64_t pid = process_number(s, process_submit(s, who, 0, 0));
+        kill((pid_t)pid, SIGKILL);
+        ck_assert_int_gt(process_number(s, napping), 0);
+    }
+    mr_close(s);
+}
+END_TEST
+
+START_TEST(an_actor_that_dies)
+{
+    mr_session *s = process_open("store-shm", NULL);
+    mr_func_def class = MR_FUNC_DEF_INIT, method = MR_FUNC_DEF_INIT;
+    class.kind = MR_DEF_ACTOR;
+    method.kind = MR_DEF_METHOD;
+    method.max_retries = 0;
+    uint32_t counter = process_define(s, &class, "Counter"), die = process_define(s, &method, "Counter.die");
+    mr_err err = {0};
+    mr_id actor, call;
+    int64_t x = 0;
+    char text[1024];
+    ck_assert_int_eq(mr_submit(s, counter, 0, &(mr_args){.data = &x, .len = 8}, NULL, &actor, &err), MR_OK);
+    ck_assert_int_eq(mr_submit(s, die, actor, &(mr_args){.data = &x, .len = 8}, NULL, &call, &err), MR_OK);
+    mr_fault_value f = fault_of(s, call, text);
+    ck_assert_int_eq(f.status, MR_E_ACTOR_DIED);
+    ck_assert_int_eq(f.code, 3);
+    mr_decref(s, actor);
+    mr_close(s);
+}
+END_TEST
+
+START_TEST(descriptors_and_processes_are_given_back)
+{
+    int before = process_fds();
+    for (int i = 0; i < 3; i++) {
+        mr_session *s = process_open(i & 1 ? "store-mem" : "store-shm", NULL);
+        process_number(s, process_submit(s, process_func(s, "square"), 5, 0));
+        ck_assert_int_gt(process_children(getpid()), 0);
+        mr_close(s);
+        ck_assert_int_eq(process_children(getpid()), 0);
+        ck_assert_int_eq(process_fds(), before);
+    }
+}
+END_TEST
+
+START_TEST(close_with_work_pending)
+{
+    mr_session *s = process_open("store-shm", NULL);
+    uint32_t nap = process_func(s, "nap");
+    for (int i = 0; i < 50; i++)
+        process_submit(s, nap, SECONDS(100), 0);
+    usleep(20000);
+    mr_close(s);
+    ck_assert_int_eq(process_children(getpid()), 0);
+}
+END_TEST
+
+typedef struct crowd {
+    mr_session *s;
+    uint32_t func;
+    int64_t base;
+    _Atomic int *right;
+} crowd;
+
+static void *crowd_main(void *arg)
+{
+    crowd *c = arg;
+    for (int64_t i = 0; i < 200; i++) {
+        int64_t x = c->base + i, got = 0;
+        mr_err err;
+        mr_id id;
+        mr_value v;
+        if (mr_submit(c->s, c->func, 0, &(mr_args){.data = &x, .len = 8}, NULL, &id, &err) ||
+            mr_get(c->s, &id, 1, SECONDS(20), 0, &v, &err))
+            return NULL;
+        memcpy(&got, v.data, sizeof(got));
+        mr_decref(c->s, v.id);
+        mr_decref(c->s, id);
+        if (got != x * x)
+            return NULL;
+    }
+    atomic_fetch_add(c->right, 1);
+    return NULL;
+}
+
+START_TEST(ten_threads_in_get)
+{
+    mr_session *s = process_open("store-shm", NULL);
+    uint32_t square = process_func(s, "square");
+    pthread_t threads[10];
+    crowd c[10];
+    _Atomic int right = 0;
+    for (int i = 0; i < 10; i++) {
+        c[i] = (crowd){s, square, i * 1000, &right};
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, crowd_main, &c[i]), 0);
+    }
+    for (int i = 0; i < 10; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_int_eq(right, 10);
+    mr_close(s);
+}
+END_TEST
+
+static void *waits_for_ever(void *arg)
+{
+    crowd *c = arg;
+    mr_err err;
+    mr_value v;
+    mr_id id = (mr_id)c->base;
+    if (mr_get(c->s, &id, 1, -1, 0, &v, &err) == MR_E_CLOSED)
+        atomic_fetch_add(c->right, 1);
+    return NULL;
+}
+
+START_TEST(close_ends_the_waits_of_others)
+{
+    mr_session *s = process_open("store-shm", NULL);
+    uint32_t nap = process_func(s, "nap");
+    pthread_t threads[5];
+    crowd c[5];
+    _Atomic int closed = 0;
+    for (int i = 0; i < 5; i++) {
+        c[i] = (crowd){s, nap, (int64_t)process_submit(s, nap, SECONDS(100), 0), &closed};
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, waits_for_ever, &c[i]), 0);
+    }
+    usleep(30000);
+    mr_close(s);
+    for (int i = 0; i < 5; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_int_eq(closed, 5);
+}
+END_TEST
+
+static void rang(void *arg, mr_id id)
+{
+    uint64_t one = id != 0;
+    ssize_t n = write(*(int *)arg, &one, sizeof(one));
+    (void)n;
+}
+
+START_TEST(ready_is_told_while_nobody_waits)
+{
+    mr_session *s = process_open("store-shm", NULL);
+    int ends[2];
+    uint64_t word;
+    ck_assert_int_eq(pipe(ends), 0);
+    mr_id id = process_submit(s, process_func(s, "nap"), 20000000, 0);
+    ck_assert_int_eq(mr_on_ready(s, id, rang, &ends[1]), MR_OK);
+    ck_assert_int_eq(read(ends[0], &word, sizeof(word)), sizeof(word));
+    ck_assert(mr_contains(s, id));
+    process_number(s, id);
+    mr_close(s);
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
+START_TEST(a_timeout_and_a_look)
+{
+    mr_session *s = process_open("store-shm", NULL);
+    mr_err err;
+    mr_value v;
+    mr_id id = process_submit(s, process_func(s, "nap"), 300000000, 0);
+    ck_assert_int_eq(mr_get(s, &id, 1, 0, 0, &v, &err), MR_E_TIMEOUT);
+    ck_assert_int_eq(mr_get(s, &id, 1, 10000000, 0, &v, &err), MR_E_TIMEOUT);
+    ck_assert_int_gt(process_number(s, id), 0);
+    mr_close(s);
+}
+END_TEST
+
+/* The driver as a process of its own: what it tells through `tell`, then how it ends. */
+static void drive_and_end(int tell, int how)
+{
+    mr_session *s = process_open("store-shm", NULL);
+    int64_t pids[2] = {process_number(s, process_submit(s, process_func(s, "daemonize"), 0, 0)),
+                       process_number(s, process_submit(s, process_func(s, "who"), 0, 0))};
+    process_submit(s, process_func(s, "nap"), SECONDS(100), 0);
+    usleep(20000);
+    if (write(tell, pids, sizeof(pids)) != sizeof(pids))
+        _exit(2);
+    if (how == 0)
+        _exit(0); /* without mr_close */
+    for (;;)
+        pause();
+}
+
+START_TEST(a_driver_that_is_gone_leaves_nothing)
+{
+    int ends[2];
+    int64_t pids[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    pid_t driver = fork();
+    if (driver == 0)
+        drive_and_end(ends[1], _i);
+    ck_assert_int_eq(read(ends[0], pids, sizeof(pids)), sizeof(pids));
+    if (_i == 1)
+        kill(driver, SIGKILL);
+    ck_assert_int_eq(waitpid(driver, NULL, 0), driver);
+    ck_assert(process_gone((int)pids[0]));
+    ck_assert(process_gone((int)pids[1]));
+}
+END_TEST
+
+static int child_of(int parent)
+{
+    char path[64];
+    int pid = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", parent, parent);
+    FILE *f = fopen(path, "re");
+    if (f && fscanf(f, "%d", &pid) != 1)
+        pid = 0;
+    if (f)
+        fclose(f);
+    return pid;
+}
+
+static int supervisor_pid(void)
+{
+    return child_of(getpid());
+}
+
+START_TEST(a_killed_supervisor)
+{
+    mr_session *s = process_open("store-shm", NULL);
+    uint32_t who = process_func(s, "who"), nap = process_func(s, "nap");
+    int64_t pid = process_number(s, process_submit(s, who, 0, 0));
+    mr_id napping = process_submit(s, nap, 100000000, 0);
+    int supervisor = supervisor_pid();
+    ck_assert_int_gt(supervisor, 0);
+    kill(supervisor, SIGKILL);
+    ck_assert(process_gone((int)pid));
+    /* Its workers died with it; the task is retried on a new one. */
+    ck_assert_int_gt(process_number(s, napping), 0);
+    ck_assert_int_gt(process_number(s, process_submit(s, who, 0, 0)), 0);
+    mr_close(s);
+    ck_assert_int_eq(process_children(getpid()), 0);
+}
+END_TEST
+
+/* Driver and supervisor killed at once: what a task started in a session of its own escapes, until the next session. */
+START_TEST(the_next_session_sweeps)
+{
+    int ends[2];
+    int64_t pids[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    pid_t driver = fork();
+    if (driver == 0)
+        drive_and_end(ends[1], 1);
+    ck_assert_int_eq(read(ends[0], pids, sizeof(pids)), sizeof(pids));
+    int supervisor = child_of(driver);
+    ck_assert_int_gt(supervisor, 0);
+    kill(supervisor, SIGSTOP); /* so that it can not do its work in between */
+    kill(driver, SIGKILL);
+    kill(supervisor, SIGKILL);
+    ck_assert_int_eq(waitpid(driver, NULL, 0), driver);
+    ck_assert(process_gone((int)pids[1]));
+    ck_assert_int_eq(kill((pid_t)pids[0], 0), 0);
+    mr_session *s = process_open("store-shm", NULL);
+    ck_assert(process_gone((int)pids[0]));
+    mr_close(s);
+}
+END_TEST
+
+static int voluntary_switches(int pid)
+{
+    char path[600], line[256];
+    int total = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task", pid);
+    DIR *d = opendir(path);
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        int n;
+        snprintf(path, sizeof(path), "/proc/%d/task/%s/status", pid, e->d_name);
+        FILE *f = e->d_name[0] == '.' ? NULL : fopen(path, "re");
+        while (f && fgets(line, sizeof(line), f))
+            if (sscanf(line, "voluntary_ctxt_switches: %d", &n) == 1)
+                total += n;
+        if (f)
+            fclose(f);
+    }
+    if (d)
+        closedir(d);
+    return total;
+}
+
+START_TEST(an_idle_session_sleeps)
+{
+    mr_session *s = process_open("store-shm", NULL);
+    uint32_t square = process_func(s, "square"), who = process_func(s, "who");
+    for (int64_t i = 0; i < 100; i++)
+        process_number(s, process_submit(s, square, i, 0));
+    int pids[3] = {getpid(), supervisor_pid(), (int)process_number(s, process_submit(s, who, 0, 0))}, before[3];
+    usleep(300000);
+    for (int i = 0; i < 3; i++)
+        before[i] = voluntary_switches(pids[i]);
+    usleep(500000);
+    /* The sleep itself is one in this process. */
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_le(voluntary_switches(pids[i]) - before[i], i == 0);
+    mr_close(s);
+}
+END_TEST
+
+/* The shared links, through the descriptor that the driver itself has. */
+static mr_links *map_links(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    mr_links *links = NULL;
+    for (struct dirent *e; d && !links && (e = readdir(d)) != NULL;) {
+        char path[300], target[300] = "";
+        snprintf(path, sizeof(path), "/proc/self/fd/%s", e->d_name);
+        if (readlink(path, target, sizeof(target) - 1) > 0 && strstr(target, "miniray-links"))
+            links = mmap(NULL, sizeof(*links), PROT_READ | PROT_WRITE, MAP_SHARED, atoi(e->d_name), 0);
+    }
+    if (d)
+        closedir(d);
+    return links;
+}
+
+/* What a worker gone mad might write: each kind of nonsense costs that worker, and only that. */
+START_TEST(nonsense_in_a_ring)
+{
+    mr_session *s = process_open("store-shm", NULL);
+    uint32_t who = process_func(s, "who");
+    int64_t pid = process_number(s, process_submit(s, who, 0, 0));
+    mr_links *links = map_links();
+    ck_assert_ptr_nonnull(links);
+    mr_link *link = &links->link[0];
+    uint64_t tail = atomic_load(&link->out.tail);
+    char *at = link->out_data + tail % MR_RING_BYTES;
+    memset(at, 0, 64);
+    mr_record *r = (mr_record *)(void *)at;
+    *r = (mr_record){.size = 64, .kind = MR_EV_REFS, .version = MR_RECORD_VERSION};
+    switch (_i) {
+    case 0:
+        r->size = 12345;
+        break;
+    case 1:
+        r->kind = 77;
+        break;
+    case 2:
+        r->version = 9;
+        break;
+    case 3:
+        r->n_ids = 0xffffffff;
+        break;
+    case 4:
+        r->kind = MR_EV_NODE_REMOVED;
+        break;
+    case 5:
+        r->kind = 650;
+        break;
+    case 6:
+        tail += 1 << 20;
+        break;
+    default: {
+        mr_ev_put *put = (mr_ev_put *)(void *)r;
+        r->kind = MR_EV_PUT;
+        put->id = 0x123456;
+        put->flags = MR_VALUE_STORED;
+        put->size = 1000;
+    }
+    }
+    atomic_store(&link->out.tail, tail + 64);
+    atomic_fetch_or(&links->page.dirty[0], 1);
+    ck_assert_int_gt(process_number(s, process_submit(s, process_func(s, "nap"), 1000000, 0)), 0);
+    ck_assert(process_gone((int)pid));
+    ck_assert_int_gt(process_number(s, process_submit(s, who, 0, 0)), 0);
+    munmap(links, sizeof(*links));
+    mr_close(s);
+}
+END_TEST
+
+START_TEST(a_forked_child_is_told)
+{
+    mr_session *s = process_open("store-shm", NULL);
+    uint32_t square = process_func(s, "square");
+    process_number(s, process_submit(s, square, 5, 0));
+    pid_t child = fork();
+    if (child == 0) {
+        mr_err err;
+        mr_id id;
+        int64_t x = 1;
+        mr_status status = mr_submit(s, square, 0, &(mr_args){.data = &x, .len = 8}, NULL, &id, &err);
+        _exit(mr_current() == NULL && status == MR_E_FORKED ? 0 : 1);
+    }
+    int how;
+    ck_assert_int_eq(waitpid(child, &how, 0), child);
+    ck_assert(WIFEXITED(how) && WEXITSTATUS(how) == 0);
+    ck_assert_int_eq(process_number(s, process_submit(s, square, 6, 0)), 36);
+    mr_close(s);
+}
+END_TEST
+
+START_TEST(a_queued_task_is_cancelled)
+{
+    mr_session *s = process_open("store-shm", NULL);
+    uint32_t nap = process_func(s, "nap");
+    mr_err err = {0};
+    char text[1024];
+    mr_id busy[2], queued;
+    for (int i = 0; i < 2; i++)
+        busy[i] = process_submit(s, nap, 200000000, 0);
+    queued = process_submit(s, nap, 1000, 0);
+    ck_assert_int_eq(mr_cancel(s, queued, 0, &err), MR_OK);
+    ck_assert_int_eq(fault_of(s, queued, text).status, MR_E_CANCELLED);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_gt(process_number(s, busy[i]), 0);
+    mr_close(s);
+}
+END_TEST
+
+START_TEST(a_running_task_is_killed_by_force)
+{
+    mr_session *s = process_open("store-shm", NULL);
+    mr_id id = process_submit(s, process_func(s, "nap"), SECONDS(100), 0);
+    mr_err err = {0};
+    char text[1024];
+    usleep(50000);
+    ck_assert_int_eq(mr_cancel(s, id, MR_FORCE, &err), MR_OK);
+    mr_fault_value f = fault_of(s, id, text);
+    ck_assert_int_eq(f.status, MR_E_CANCELLED);
+    ck_assert_int_gt(process_number(s, process_submit(s, process_func(s, "who"), 0, 0)), 0);
+    mr_close(s);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("process faults");
+    TCase *c = tcase_create("faults");
+    tcase_set_timeout(c, 30);
+    tcase_add_test(c, the_cause_of_death_is_told);
+    tcase_add_test(c, a_killed_worker_is_replaced);
+    tcase_add_test(c, an_actor_that_dies);
+    tcase_add_test(c, descriptors_and_processes_are_given_back);
+    tcase_add_test(c, close_with_work_pending);
+    tcase_add_test(c, ten_threads_in_get);
+    tcase_add_test(c, close_ends_the_waits_of_others);
+    tcase_add_test(c, ready_is_told_while_nobody_waits);
+    tcase_add_test(c, a_timeout_and_a_look);
+    tcase_add_loop_test(c, a_driver_that_is_gone_leaves_nothing, 0, 2);
+    tcase_add_test(c, a_killed_supervisor);
+    tcase_add_test(c, the_next_session_sweeps);
+    tcase_add_test(c, an_idle_session_sleeps);
+    tcase_add_loop_test(c, nonsense_in_a_ring, 0, 8);
+    tcase_add_test(c, a_forked_child_is_told);
+    tcase_add_test(c, a_queued_task_is_cancelled);
+    tcase_add_test(c, a_running_task_is_killed_by_force);
+    suite_add_tcase(suite, c);
+    SRunner *r = srunner_create(suite);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
