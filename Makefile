@@ -2,7 +2,7 @@
 .PHONY: demo test bench lint soak fuzz build install-deps clean
 
 demo: build          ## install what is missing, build, run the main job
-	build/venv/bin/miniray demo
+	build/venv/bin/miniray demo --html build/demo.html
 
 test:                ## the same, then every test
 	scripts/test.sh

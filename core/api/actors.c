@@ -85,3 +85,21 @@ mr_status mr_output_next(mr_session *s, int64_t timeout, mr_output *out)
     mr_session_leave(s);
     return st;
 }
+
+void mr_finish(mr_session *s)
+{
+    if (mr_session_enter(s, NULL))
+        return;
+    if (!s->worker)
+        mr_engine_finish(s->port);
+    mr_session_leave(s);
+}
+
+void mr_keep_views(mr_session *s)
+{
+    if (mr_session_enter(s, NULL))
+        return;
+    if (!s->worker)
+        mr_engine_keep_views(s->port);
+    mr_session_leave(s);
+}

@@ -236,6 +236,8 @@ bool mr_contains(mr_session *s, mr_id id)
     mr_value v;
     if (mr_session_enter(s, NULL))
         return false;
+    /* What was given up is gone first: a look must not bring it back. */
+    mr_refs_flush(s->refs, true);
     mr_status st = get(s, &id, 1, 0, 0, &v, NULL);
     bool there = !st && v.status == MR_OK;
     if (there)

@@ -16,6 +16,11 @@ mr_status mr_engine_open(mr_config *take_config, const mr_open_args *args, mr_po
 /* The next line that a worker printed; see mr_output_next. */
 mr_status mr_engine_output(mr_port *p, int64_t timeout, mr_output *out) MR_CHECK_RESULT;
 
+/* Ends all processes, and the queue of lines after the last one; other calls return CLOSED from here on. */
+void mr_engine_finish(mr_port *p);
+/* Close will leave the memory of all values mapped. */
+void mr_engine_keep_views(mr_port *p);
+
 /* Is this a forked child of a driver?  Then its session is dead: every op of its port returns FORKED. */
 bool mr_engine_forked(void);
 

@@ -64,7 +64,7 @@ def test_blocks(path: Path, folder: Path) -> None:
             done = miniray(folder, "config", "check", block["arg"])
             assert done.returncode == 0, done.stdout + done.stderr
         elif block["lang"] == "lua":
-            done = miniray(folder, "lab", "compare", "--policies", f"fifo,{block['arg']}", "--out", "lua.html")
+            done = miniray(folder, "lab", "compare", "--workload", "gen:poisson,tasks=40", "--policies", f"fifo,{block['arg']}")
             assert done.returncode == 0, done.stdout + done.stderr
         elif block["lang"] == "sh":
             for line in text.splitlines():

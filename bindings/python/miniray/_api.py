@@ -94,6 +94,15 @@ def available_resources() -> Dict[str, float]:
     return {name: amount for name, amount in _session.state("resources")["available"].items() if amount}
 
 
+def _row(task: Dict[str, Any]) -> Dict[str, Any]:
+    """One task of the core's table as timeline() tells it."""
+    row = {"task": task["task"], "fn": task["name"], "node": task["node"], "slot": task.get("slot", task["worker"]),
+           "outcome": task["outcome"] or task["state"], "bytes": task.get("bytes", 0), "attempt": task["attempt"]}
+    for point in ("submitted", "ready", "started", "ended"):
+        row[point] = task[point + "_at"]
+    return row
+
+
 def timeline(filename: Optional[str] = None) -> Optional[List[Dict[str, Any]]]:
     """What ran where and when: a list of dicts {task, fn, node, slot, submitted, ready, started, ended, outcome, bytes}.
 
@@ -101,7 +110,7 @@ def timeline(filename: Optional[str] = None) -> Optional[List[Dict[str, Any]]]:
     of Chrome trace events (chrome://tracing, Perfetto) and returns None.
     """
     _session.ensure()
-    tasks = _session.state("tasks")
+    tasks = [_row(task) for task in _session.state("tasks")]
     if filename is None:
         return tasks
     import json

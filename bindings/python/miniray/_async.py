@@ -46,6 +46,7 @@ def _stop() -> None:
     _stopping = True
     _core.ready_wake()
     thread.join()
+    _core.ready_close()
     _thread = None
     _stopping = False
     with _lock:

@@ -226,8 +226,9 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
         for clean in list(_cleanup):
             clean()
         _context = None
-        _core.close()
+        _core.finish()
         _stop_output()
+        _core.close()
 
 
 def _print_lines() -> None:

@@ -11,6 +11,16 @@ typedef struct mrpy_buffer {
     PyObject *owner;
 } mrpy_buffer;
 
+static Py_ssize_t views; /* buffers that hold a reference of the open session; with the GIL held */
+
+Py_ssize_t mrpy_buffer_views(bool forget)
+{
+    Py_ssize_t n = views;
+    if (forget)
+        views = 0;
+    return n;
+}
+
 PyObject *mrpy_buffer_new(mrpy_state *st, const void *data, uint64_t len, mr_id id, PyObject *owner)
 {
     mrpy_buffer *b = (mrpy_buffer *)st->buffer_type->tp_alloc(st->buffer_type, 0);
@@ -22,6 +32,7 @@ PyObject *mrpy_buffer_new(mrpy_state *st, const void *data, uint64_t len, mr_id 
     if (id && mrpy_session && mr_incref(mrpy_session, id) == MR_OK) {
         b->id = id;
         b->session = mrpy_session_no;
+        views++;
     }
     return (PyObject *)b;
 }
@@ -30,22 +41,18 @@ static void buffer_dealloc(PyObject *o)
 {
     mrpy_buffer *b = (mrpy_buffer *)o;
     PyTypeObject *type = Py_TYPE(o);
-    if (b->id && mrpy_session && b->session == mrpy_session_no)
+    if (b->id && mrpy_session && b->session == mrpy_session_no) {
+        views--;
         mr_decref(mrpy_session, b->id);
+    }
     Py_XDECREF(b->owner);
     type->tp_free(o);
     Py_DECREF(type);
 }
 
-/* Memory of a session that has ended is gone: refuse new views rather than hand out a wild pointer. */
 static int buffer_get(PyObject *o, Py_buffer *view, int flags)
 {
     mrpy_buffer *b = (mrpy_buffer *)o;
-    if (b->id && (!mrpy_session || b->session != mrpy_session_no)) {
-        PyErr_SetString(PyExc_BufferError, "this view belongs to a miniray session that has ended");
-        view->obj = NULL;
-        return -1;
-    }
     return PyBuffer_FillInfo(view, o, (void *)(uintptr_t)b->data, b->len, 1, flags);
 }
 

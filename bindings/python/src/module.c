@@ -9,15 +9,16 @@
 
 mr_session *mrpy_session;
 uint64_t mrpy_session_no;
+static mr_session *ending; /* between finish and close */
 static bool forked;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static struct PyModuleDef module_def;
 
 static void in_child(void)
 {
-    if (mrpy_session)
+    if (mrpy_session || ending)
         forked = true;
-    mrpy_session = NULL;
+    mrpy_session = ending = NULL;
 }
 
 static void watch_forks(void)
@@ -130,17 +131,32 @@ static PyObject *core_open(PyObject *module, PyObject *a)
     return PyLong_FromUnsignedLongLong(mrpy_session_no);
 }
 
-/* Takes the word away first: references that die meanwhile, in any thread, must not touch the closing session. */
-static PyObject *core_close(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+/* finish(): ends all processes; output_next() goes on to the last line.  The word is taken away first: references that
+ * die from here on, in any thread, must not touch the session. */
+static PyObject *core_finish(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
     mr_session *s = mrpy_session;
+    if (!s)
+        Py_RETURN_NONE;
+    if (mrpy_buffer_views(true))
+        mr_keep_views(s);
     mrpy_session = NULL;
     mrpy_session_no = 0;
-    if (s) {
-        Py_BEGIN_ALLOW_THREADS;
-        mr_close(s);
-        Py_END_ALLOW_THREADS;
-    }
+    ending = s;
+    Py_BEGIN_ALLOW_THREADS;
+    mr_finish(s);
+    Py_END_ALLOW_THREADS;
+    Py_RETURN_NONE;
+}
+
+/* close(): after finish() */
+static PyObject *core_close(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    mr_session *s = ending;
+    ending = NULL;
+    Py_BEGIN_ALLOW_THREADS;
+    mr_close(s);
+    Py_END_ALLOW_THREADS;
     Py_RETURN_NONE;
 }
 
@@ -162,7 +178,7 @@ static PyObject *is_forked(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unus
 /* output_next() -> (pid, is_stderr, name, text) or None at the end */
 static PyObject *output_next(PyObject *module, PyObject *Py_UNUSED(unused))
 {
-    mr_session *s = mrpy_session;
+    mr_session *s = mrpy_session ? mrpy_session : ending;
     mr_output out = {.pid = -1};
     mr_status status;
     if (!s)
@@ -244,6 +260,7 @@ static PyObject *config_json(PyObject *module, PyObject *a)
 
 static PyMethodDef module_methods[] = {
     {"open", core_open, METH_VARARGS, NULL},
+    {"finish", core_finish, METH_NOARGS, NULL},
     {"close", core_close, METH_NOARGS, NULL},
     {"session_number", session_number, METH_NOARGS, "Number of the open session, 0: none."},
     {"is_worker", is_worker, METH_NOARGS, NULL},

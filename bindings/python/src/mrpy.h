@@ -88,6 +88,9 @@ extern PyType_Spec mrpy_buffer_spec;
 /* Read-only bytes that keep `owner` (a Python object) or, with id, one more reference of the process. */
 PyObject *mrpy_buffer_new(mrpy_state *st, const void *data, uint64_t len, mr_id id, PyObject *owner);
 
+/* How many of them hold something of the open session (their memory must outlive it); forget: it has ended. */
+Py_ssize_t mrpy_buffer_views(bool forget);
+
 /* ---- encode.c, plan.c ---- */
 typedef struct mrpy_ids {
     mr_id *v;

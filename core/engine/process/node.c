@@ -443,13 +443,15 @@ void mr_nodes_free(mr_nodes *n)
     if (n->sched_host)
         mr_host_free(n->sched_host);
     mr_carry_fini(n);
-    mr_values_fini(n);
+    if (!n->keep_views)
+        mr_values_fini(n);
     mr_table_fini(&n->by_worker);
-    for (uint32_t i = 0; i < MR_NODES_MAX; i++)
+    for (uint32_t i = 0; i < MR_NODES_MAX && !n->keep_views; i++)
         place_close(&n->node[i].store);
-    place_close(&n->carrier);
+    if (!n->keep_views)
+        place_close(&n->carrier);
     mr_loaded *plugins[] = {n->store_plugin, n->carrier_plugin, n->sched_plugin};
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = n->keep_views ? 2 : 0; i < 3; i++)
         if (plugins[i])
             mr_plugin_unload(plugins[i]);
     mr_output_fini(n);

@@ -265,6 +265,7 @@ struct mr_nodes {
     uint32_t line_readers;
     struct mr_partial *partials;
     bool lines_closed;
+    bool keep_views;      /* the driver has views of values that outlive the session: their memory is not given back */
     char *scratch;        /* MR_RING_BYTES: a record out of a ring, private */
 };
 

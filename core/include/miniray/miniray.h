@@ -69,6 +69,12 @@ MR_API mr_status mr_open(const mr_open_args *args, mr_session **out, mr_err *err
 /* Ends everything: pending calls of other threads return MR_E_CLOSED, all processes are gone and all memory is returned
  * when it returns (at most [engine] grace).  Not from a callback; views become invalid.  NULL is fine. */
 MR_API void mr_close(mr_session *s);
+/* The first half of it, for a driver that shows what workers print: all processes end and other calls return MR_E_CLOSED,
+ * but mr_output_next goes on to the last line; mr_close must follow. */
+MR_API void mr_finish(mr_session *s);
+/* mr_close will leave the memory of values mapped for the rest of this process, because views of some are still in use
+ * (a language binding cannot take them back). */
+MR_API void mr_keep_views(mr_session *s);
 /* The open session of this process (driver or worker), or NULL; FORKED child of a driver: NULL. */
 MR_API mr_session *mr_current(void);
 MR_API bool mr_is_worker(const mr_session *s);

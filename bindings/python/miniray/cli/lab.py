@@ -106,7 +106,8 @@ def compare(workload: str, policies: str, stores: str | None, seeds: int, engine
             arguments: tuple[str, ...], html: str | None, json_: str | None, **how: Any) -> None:
     """One workload, or one driver script, under several policies (and stores).
 
-    ARGUMENTS are given to a driver script."""
+    ARGUMENTS are given to a driver script.  The report goes to miniray-compare.html unless --html names another file
+    ('' for none)."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -131,6 +132,8 @@ def compare(workload: str, policies: str, stores: str | None, seeds: int, engine
             json.dump({"rows": summarise(runs), "runs": [{**r.summary, "policy": r.policy, "store": r.store, "seed": r.seed} for r in runs]},
                       file, indent=2)
             file.write("\n")
+    if html is None:
+        html = "miniray-compare.html"
     if html:
         shown = [r for r in runs if not r.seed]
         click.echo(f"report: {write_report(html, shown, subtitle=f'{workload} on the {engine} engine')}")

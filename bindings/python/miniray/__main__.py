@@ -1,0 +1,5 @@
+"""`python -m miniray` is the command `miniray`."""
+
+from miniray.cli import main
+
+main()

@@ -1,0 +1,59 @@
+/* finish.c: the first half of a driver's end, for those who show what workers print: all processes end, all they printed
+ * becomes lines, and only then is the queue of lines closed.  Owns nothing.  Lock: the node list's, taken inside.
+ */
+#include <time.h>
+
+#include "engine/engine.h"
+#include "engine/process/node.h"
+
+enum { LAST_WORDS_MS = 2000 };
+
+static void finish_wake_all(mr_nodes *n)
+{
+    if (n->closing)
+        return;
+    n->closing = true;
+    atomic_store(&n->links->page.closing, 1);
+    for (mr_waiter *w = n->waiters.next, *next; w != &n->waiters; w = next) {
+        next = w->next;
+        mr_drive_wake(n, w, MR_E_CLOSED);
+    }
+}
+
+/* The progress thread reads the supervisor's socket to its end, and closes it then. */
+static void finish_wait_for_last_words(mr_nodes *n)
+{
+    for (int ms = 0; ms < LAST_WORDS_MS; ms++) {
+        pthread_mutex_lock(&n->lock);
+        bool over = n->sup_fd < 0 || !n->has_progress;
+        pthread_mutex_unlock(&n->lock);
+        if (over)
+            return;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+}
+
+void mr_engine_finish(mr_port *port)
+{
+    mr_nodes *n = (mr_nodes *)(void *)port;
+    if (atomic_load_explicit(&mr_nodes_forked, memory_order_relaxed))
+        return;
+    pthread_mutex_lock(&n->lock);
+    finish_wake_all(n);
+    mr_drive_unlock(n);
+    mr_spawn_end(n);
+    finish_wait_for_last_words(n);
+    pthread_mutex_lock(&n->lock);
+    while (n->partials)
+        mr_output_gone(n, n->partials->worker, n->partials->pid);
+    pthread_mutex_unlock(&n->lock);
+    pthread_mutex_lock(&n->line_lock);
+    n->lines_closed = true;
+    pthread_cond_broadcast(&n->line_cond);
+    pthread_mutex_unlock(&n->line_lock);
+}
+
+void mr_engine_keep_views(mr_port *port)
+{
+    ((mr_nodes *)(void *)port)->keep_views = true;
+}
