@@ -170,12 +170,12 @@ void mr_actor_call(mr_control *c, actor *a, task *t)
     else if (a->ordered)
         t->flags |= T_ORDERED;
     caller *k = t->flags & T_ORDERED ? caller_of(a, t->owner) : NULL;
-    if (k && (t->waiting || k->held.n)) {
-        c->n_waiting--;
+    c->n_waiting--;
+    if (t->waiting || (k && k->held.n)) {
         t->where = W_HELD;
-        mr_tlist_push(&k->held, t);
-    } else if (!t->waiting) {
-        c->n_waiting--;
+        t->caller = k;
+        mr_tlist_push(k ? &k->held : &a->loose, t);
+    } else {
         to_ready(c, a, t, t->flags & T_SYSTEM);
         mr_actor_pump(c, a);
     }
@@ -190,11 +190,11 @@ static void release_held(mr_control *c, actor *a, caller *k)
 void mr_actor_call_ready(mr_control *c, task *t)
 {
     actor *a = actor_at(c, t->actor);
-    if (t->where == W_HELD) {
-        release_held(c, a, caller_of(a, t->owner));
-    } else if (t->where == W_WAITING) {
-        c->n_waiting--;
-        to_ready(c, a, t, false);
+    if (t->flags & T_ORDERED) {
+        release_held(c, a, t->caller);
+    } else {
+        mr_tlist_remove(&a->loose, t);
+        to_ready(c, a, t, t->flags & T_SYSTEM);
     }
     mr_actor_pump(c, a);
 }
@@ -211,10 +211,13 @@ void mr_actor_call_out(mr_control *c, task *t)
     actor *a = actor_at(c, t->actor);
     if (!a)
         return;
-    if (t->where == W_HELD) {
-        caller *k = caller_of(a, t->owner);
+    if (t->where == W_HELD && (t->flags & T_ORDERED)) {
+        caller *k = t->caller;
         mr_tlist_remove(&k->held, t);
-        release_held(c, a, k);
+        if (a->state != MR_ACTOR_DEAD)
+            release_held(c, a, k);
+    } else if (t->where == W_HELD) {
+        mr_tlist_remove(&a->loose, t);
     } else if (t->where == W_CALL) {
         mr_tlist_remove(&a->ready, t);
     } else if (t->where == W_FLIGHT) {
@@ -319,10 +322,9 @@ void mr_actor_die(mr_control *c, actor *a, const mr_fault *f)
     mr_list_remove(&a->named);
     fail_calls(c, &a->flight);
     fail_calls(c, &a->ready);
+    fail_calls(c, &a->loose);
     for (caller *k = a->callers; k; k = k->next)
-        while (k->held.tail)
-            mr_task_fail_later(c, k->held.tail);
-    /* Calls of unordered actors that wait for arguments are in no list: they fail when those are sealed. */
+        fail_calls(c, &k->held);
     a->pending = 0;
     task *t = a->creation;
     a->creation = NULL;

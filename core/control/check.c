@@ -212,9 +212,12 @@ static void count_holders(mr_control *c, mr_table *held)
         for (uint32_t i = 0; i < p->holds.room; i++)
             count(held, p->holds.v[i]);
     at = 0;
-    for (const task *t; (t = mr_table_next(&c->tasks, &at, &id));)
+    for (const task *t; (t = mr_table_next(&c->tasks, &at, &id));) {
+        if (t->actor && t->where != W_OVER)
+            count(held, t->actor);
         for (uint32_t i = 0; !(t->flags & T_KEPT) && i < t->n_deps + t->n_refs; i++)
             count(held, t->ids[i]);
+    }
     at = 0;
     for (const stream *s; (s = mr_table_next(&c->streams, &at, &id));)
         for (uint32_t i = 0; i < s->n; i++)
@@ -286,16 +289,13 @@ static mr_status check_actors(mr_control *c, mr_err *err)
     uint32_t living = 0;
     uint64_t at = 0, id;
     for (const actor *a; (a = mr_table_next(&c->actors, &at, &id));) {
-        uint32_t pending = a->ready.n + a->flight.n, calls = 0;
+        uint32_t pending = a->loose.n + a->ready.n + a->flight.n;
         living += a->state != MR_ACTOR_DEAD;
         for (const caller *k = a->callers; k; k = k->next)
             pending += k->held.n;
-        uint64_t in = 0, call;
-        for (const task *t; mr_table_count(&c->tasks) < 2000 && (t = mr_table_next(&c->tasks, &in, &call));)
-            calls += t->actor == a->id && t->where == W_WAITING;
-        if (a->state != MR_ACTOR_DEAD && mr_table_count(&c->tasks) < 2000 && a->pending != pending + calls)
-            BROKEN("actor %llx: %u calls pending, %u counted", (ull)a->id, a->pending, pending + calls);
-        if (a->state == MR_ACTOR_DEAD && (a->ready.n || a->flight.n))
+        if (a->state != MR_ACTOR_DEAD && a->pending != pending)
+            BROKEN("actor %llx: %u calls pending, %u counted", (ull)a->id, a->pending, pending);
+        if (a->state == MR_ACTOR_DEAD && pending)
             BROKEN("actor %llx is dead and has calls", (ull)a->id);
         if (a->in_flight + a->system_flight != a->flight.n)
             BROKEN("actor %llx: %u calls in flight, %u counted", (ull)a->id, a->in_flight + a->system_flight, a->flight.n);

@@ -106,7 +106,7 @@ static void look_task(mr_control *c, search *s, const task *t)
         break;
     case W_HELD:
         look_deps(c, s, t);
-        if (t->qa)
+        if ((t->flags & T_ORDERED) && t->qa)
             look_at(s, t->qa->v.ref);
         else if (!t->waiting)
             s->lives = true;

@@ -98,7 +98,8 @@ static void settle(mr_control *c, object *o, mr_object_state state)
         mr_deps_settle(c, o);
     if (o->waits)
         mr_wait_settle(c, o);
-    if (!(o->flags & O_ACTOR))
+    const actor *a = o->flags & O_ACTOR ? actor_at(c, o->id) : NULL;
+    if (!a || a->state == MR_ACTOR_DEAD) /* a living actor's handle stays without holders */
         mr_object_free_later(c, o);
 }
 

@@ -55,14 +55,14 @@ typedef struct place {
 /* -------------------------------------------------------------------------------------------------------- tasks -- */
 
 typedef enum where {
-    W_WAITING,  /* an argument is not sealed (in no list; calls of ordered actors: W_HELD) */
+    W_WAITING,  /* an argument is not sealed; in no list */
     W_FRESH,    /* ready since this instant, not yet ranked: c->fresh */
     W_READY,    /* in queue t->q */
     W_TRAVEL,   /* has slot and resources, inputs on the way: node->travel */
     W_PROCESS,  /* has slot and resources, no process yet: kind->waiting */
     W_AHEAD,    /* record in a busy worker's ring, holds nothing: proc->ahead */
     W_RUN,      /* proc->task */
-    W_HELD,     /* call behind an earlier one of its caller: caller->held */
+    W_HELD,     /* call behind an earlier one of its caller: caller->held; or whose arguments are not sealed: actor->loose */
     W_CALL,     /* call that may be sent: actor->ready */
     W_FLIGHT,   /* call sent to the actor: actor->flight */
     W_LIVING,   /* creation of a living actor: keeps `living` */
@@ -100,6 +100,7 @@ struct task {
     task *qa, *qb;
     union {
         queue *q;    /* of W_READY */
+        struct caller *caller; /* of W_HELD, ordered: whose list it is in, also when its owner is gone */
         mr_id cause; /* of W_FAILING: the object whose error it repeats; 0: its actor's fault */
     };
     mr_link owned; /* of its owner process */
@@ -304,7 +305,7 @@ struct actor {
     uint32_t func, worker, restarts, pending, owner;
     uint32_t in_flight, system_flight;
     caller *callers;
-    tlist ready, flight;
+    tlist loose, ready, flight; /* loose: unordered calls that wait for arguments */
     mr_fault fault;
     char *name; /* "ns\0name\0", one block, NULL: none */
     const char *short_name;

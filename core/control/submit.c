@@ -148,6 +148,8 @@ static void hold(mr_control *c, task *t)
         if (t->flags & T_STREAM)
             o->flags |= O_STREAM;
     }
+    if (t->actor)
+        object_at(c, t->actor)->holders++;
     proc *owner = proc_at(c, t->owner);
     if (owner)
         mr_list_push_back(&owner->owned, &t->owned);
@@ -193,11 +195,11 @@ mr_status mr_task_submit(mr_control *c, const mr_record *r)
         mr_policy_note(c, MR_SUBMITTED, t, MR_OK, 0);
     task *parent = e->parent ? task_live(c, e->parent) : NULL;
     c->cause_slot = parent && mr_ref_is_slot(parent->v.on) ? (uint32_t)parent->v.on : 0;
-    if (a)
-        mr_actor_call(c, a, t);
     if (wrong)
         mr_task_fail_by(c, t, wrong);
-    else if (!t->waiting && t->where == W_WAITING)
+    else if (a)
+        mr_actor_call(c, a, t);
+    else if (!t->waiting)
         mr_task_ready(c, t);
     return MR_OK;
 }

@@ -76,8 +76,6 @@ void mr_task_detach(mr_control *c, task *t)
     case W_WAITING:
         c->n_waiting--;
         mr_deps_unlink(c, t);
-        if (t->actor)
-            mr_actor_call_out(c, t);
         break;
     case W_FRESH:
         mr_tlist_remove(&c->fresh, t);
@@ -189,6 +187,8 @@ void mr_task_over(mr_control *c, task *t, mr_status outcome)
     else
         c->failed++;
     mr_task_release_args(c, t);
+    if (t->actor)
+        mr_object_unhold(c, object_at(c, t->actor));
     mr_list_remove(&t->owned);
     if (c->conf.history)
         mr_history_add(c, t);
@@ -476,10 +476,19 @@ mr_status mr_task_finished(mr_control *c, const mr_record *r)
     if (e->outcome == MR_OK)
         mr_func_learn(c, f, c->shapes[t->shape], ran);
     mr_policy_note(c, MR_DONE, t, e->outcome, ran);
+    /* A record held ahead may be done before the one before it was heard of: the process goes on with that one. */
+    bool ahead = t->where == W_AHEAD;
     if (may_retry(c, t, e)) {
         mr_task_detach(c, t);
-        mr_proc_next(c, p);
+        if (!ahead)
+            mr_proc_next(c, p);
         mr_task_again(c, t);
+        return MR_OK;
+    }
+    if (t->v.kind == MR_ACTOR && actor_at(c, t->v.ref)->state == MR_ACTOR_DEAD) { /* killed while it was made */
+        mr_fault fault = actor_at(c, t->v.ref)->fault;
+        mr_task_detach(c, t);
+        end(c, t, &fault, 0);
         return MR_OK;
     }
     seal_outcome(c, t, e, (mr_status)e->outcome);
@@ -489,7 +498,10 @@ mr_status mr_task_finished(mr_control *c, const mr_record *r)
     }
     mr_task_detach(c, t);
     p->calls++;
-    mr_proc_next(c, p);
+    if (ahead)
+        mr_proc_room(c, p);
+    else
+        mr_proc_next(c, p);
     if (t->v.kind == MR_ACTOR) {
         mr_fault fault = mr_task_fault(c, t, MR_E_ACTOR_DIED);
         end(c, t, &fault, t->v.ref);

@@ -243,6 +243,7 @@ void mr_proc_kill(mr_control *c, proc *p)
         return;
     leave_idle(p);
     p->killing = true;
+    mr_list_remove(&p->room); /* it is given nothing more, and its task may end before it does */
     mr_action *x = mr_control_act(c, MR_ACT_KILL);
     x->worker = p->number;
     x->node = p->node;

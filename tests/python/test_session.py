@@ -225,15 +225,18 @@ def test_batch(ray):
     assert ray.get(refs) == [1] * 10
 
 
-def test_arrays_outlive_the_session():
-    import numpy as np
-
-    miniray.init(num_workers=1)
-    big = miniray.get(miniray.put(np.arange(1_000_000)))
-    small = miniray.get(miniray.put(np.arange(10)))
-    miniray.shutdown()
-    assert small.sum() == 45
-    assert big.sum() == 499_999_500_000
+@pytest.mark.parametrize("store", ["store-mem", "store-shm"])
+def test_arrays_outlive_the_session(store):
+    result = python(f"""
+        import numpy as np, miniray as ray
+        for _ in range(3):
+            ray.init(num_workers=1, store={store!r})
+            big = ray.get(ray.put(np.arange(1_000_000)))
+            small = ray.get(ray.put(np.arange(10)))
+            ray.shutdown()
+            print(small.sum(), big.sum(), big[5:8])
+    """)
+    assert result.stdout == "45 499999500000 [5 6 7]\n" * 3, result.stderr
 
 
 def test_a_store_that_is_too_small():

@@ -472,6 +472,11 @@ void world_nothing_left(world *w)
 {
     mr_control_stats s = world_stats(w);
     ck_assert_uint_eq(s.tasks, 0);
+    for (mr_id i = 1; s.objects && i < w->next_id; i++) {
+        mr_object_info o = mr_control_object(w->c, i);
+        ck_assert_msg(o.state == MR_OBJ_NONE, "object %llu is left: state %d, %u holders, of task %llu", (unsigned long long)i,
+                      o.state, o.holders, (unsigned long long)o.task);
+    }
     ck_assert_uint_eq(s.objects, 0);
     ck_assert_uint_eq(s.object_bytes, 0);
     for (uint32_t i = 0; i < mr_control_nodes(w->c); i++) {

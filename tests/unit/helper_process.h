@@ -5,7 +5,7 @@
 #include <check.h>
 #include <miniray/miniray.h>
 
-#define SECONDS(n) ((int64_t)(n) * 1000000000)
+#define SECONDS(n) ((int64_t)(n)*1000000000)
 
 /* `extra`: further settings, ended by one whose section is NULL; may be NULL. */
 mr_session *process_open(const char *store, const mr_override *extra);

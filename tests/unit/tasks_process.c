@@ -177,11 +177,21 @@ const mr_exports *mr_exports_entry(void);
 __attribute__((visibility("default"))) const mr_exports *mr_exports_entry(void)
 {
     static const mr_export table[] = {
-        {"square", square},   {"sum", sum},           {"make", make},
-        {"check", check},     {"die", die},           {"leave", leave},
-        {"fail", fail},       {"nap", nap},           {"who", who},
-        {"say", say},         {"daemonize", daemonize}, {"fib", fib},
-        {"Counter", counter}, {"Counter.add", counter_add}, {"Counter.die", counter_die},
+        {"square", square},
+        {"sum", sum},
+        {"make", make},
+        {"check", check},
+        {"die", die},
+        {"leave", leave},
+        {"fail", fail},
+        {"nap", nap},
+        {"who", who},
+        {"say", say},
+        {"daemonize", daemonize},
+        {"fib", fib},
+        {"Counter", counter},
+        {"Counter.add", counter_add},
+        {"Counter.die", counter_die},
     };
     static const mr_exports exports = {sizeof(mr_export), sizeof(table) / sizeof(table[0]), table};
     return &exports;

@@ -1,4 +1,5 @@
-/* test_process_faults.c: deaths, of workers, supervisor and driver; nonsense in a ring; many threads; nothing left behind. */
+/* test_process_faults.c: deaths, of workers, supervisor and driver; nonsense in a ring; many threads; nothing left
+ * behind. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -178,7 +178,8 @@ END_TEST
 
 START_TEST(state_is_told)
 {
-    static const char *const what[] = {"nodes", "resources", "tasks", "actors", "objects", "workers", "stats", "config"};
+    static const char *const what[] = {"nodes",   "resources", "tasks", "actors",
+                                       "objects", "workers",   "stats", "config"};
     mr_session *s = process_open(stores[_i], NULL);
     mr_err err = {0};
     process_number(s, process_submit(s, process_func(s, "square"), 3, 0));

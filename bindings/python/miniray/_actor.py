@@ -117,6 +117,7 @@ class ActorMethod(_core.Submitter):
 
     def options(self, **options: Any) -> "ActorMethod":
         """The same method with other options (num_returns, name, max_task_retries, retry_exceptions)."""
+        assert self._actor_ref is not None
         return ActorMethod(self._info, self._name, self._actor_ref, {**self._options, **_options.check(options, "actor methods")})
 
     def __reduce__(self):
@@ -186,6 +187,7 @@ class ActorClass:
 
     def __init__(self, cls: Optional[type], options: Dict[str, Any], info: Optional[ClassInfo] = None):
         if info is None:
+            assert cls is not None
             if issubclass(cls, BaseException) or any(isinstance(base, ActorClass) for base in cls.__mro__):
                 raise TypeError(f"{cls.__name__} cannot be an actor")
             info = _describe_class(cls, options.get("max_task_retries", 0))

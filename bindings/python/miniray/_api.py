@@ -85,13 +85,13 @@ def nodes() -> List[Dict[str, Any]]:
 def cluster_resources() -> Dict[str, float]:
     """All resources of all nodes: {"CPU": 2.0, ...}; memory in bytes."""
     _session.ensure()
-    return dict(_session.state("resources")["total"])
+    return {name: float(amount) for name, amount in _session.state("resources")["total"].items()}
 
 
 def available_resources() -> Dict[str, float]:
     """What of them is free at this instant."""
     _session.ensure()
-    return {name: amount for name, amount in _session.state("resources")["available"].items() if amount}
+    return {name: float(amount) for name, amount in _session.state("resources")["available"].items() if amount}
 
 
 def _row(task: Dict[str, Any]) -> Dict[str, Any]:

@@ -63,7 +63,7 @@ class _Serving:
             return
         coroutine = self.follow(call, made)
         if self.eager:
-            task = asyncio.Task(coroutine, loop=self.loop, eager_start=True)
+            task = asyncio.Task(coroutine, loop=self.loop, eager_start=True)  # type: ignore[call-arg]
             if task.done():
                 return
         else:

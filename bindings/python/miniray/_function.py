@@ -50,7 +50,7 @@ class RemoteFunction(_core.Submitter):
     def __init__(self, function: Optional[Callable], options: Dict[str, Any], described: Any = None, name: str = ""):
         self._function = function
         self._options = options
-        self._code = None
+        self._code: Any = None
         self._name = name or qualified(function)
         if function is not None:
             described = _signature.describe(function)
@@ -119,7 +119,7 @@ def _attached(name, options, described, n_returns, code, number, session) -> Rem
     f._code = code
     f._number = number
     f._number_session = session
-    f.__name__ = name.rpartition(".")[2]
+    f.__dict__["__name__"] = name.rpartition(".")[2]
     return f
 
 

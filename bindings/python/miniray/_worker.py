@@ -195,13 +195,13 @@ def _run(call: "_core.Call") -> None:
         else:
             call.run(function, None)
     elif kind == _core.CALL_METHOD:
-        function = _methods.get(call.func)
-        if function is None:
-            function = _methods[call.func] = method_of(call.entry)
+        method = _methods.get(call.func)
+        if method is None:
+            method = _methods[call.func] = method_of(call.entry)
         if call.flags & _core.DEF_STREAMING:
-            _stream(call, function, _session._instance)
+            _stream(call, method, _session._instance)
         else:
-            call.run(function, _session._instance)
+            call.run(method, _session._instance)
     elif kind == _core.CALL_ACTOR:
         _create(call)
     elif kind == _core.CALL_COLLECT:

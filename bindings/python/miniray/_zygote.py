@@ -69,7 +69,7 @@ def _in_child(zygote: int, worker: int, link: int, node: int, fds: List[int]) ->
             os.close(fd)
         os.environ["MINIRAY_WORKER"] = f"{worker}:{link}:{node}"
         for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(line_buffering=True)
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         random.seed()
         faulthandler.enable()
         threading.main_thread()

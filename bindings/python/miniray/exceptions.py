@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import types
-from typing import Any, Optional
+from typing import Any, Optional, Type
 
 from . import _core
 
@@ -247,7 +247,7 @@ def _hex(number: int) -> Optional[str]:
     return f"{number:016x}" if number else None
 
 
-_FAULTS: "dict[int, type]" = {
+_FAULTS: "dict[int, Type[BaseException]]" = {
     _core.E_TIMEOUT: GetTimeoutError,
     _core.E_CANCELLED: TaskCancelledError,
     _core.E_FULL: ObjectStoreFullError,

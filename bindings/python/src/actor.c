@@ -1,7 +1,7 @@
 /* actor.c: finding, cancelling and killing; and references that tell when they are ready.
  *
- * Ready notes: mr_on_ready calls back on a thread of the core, where no Python may run.  It pushes the note's number on a
- * stack (one mutex, held for a few instructions) and writes an eventfd; a Python thread reads both.
+ * Ready notes: mr_on_ready calls back on a thread of the core, where no Python may run.  It pushes the note's number on
+ * a stack (one mutex, held for a few instructions) and writes an eventfd; a Python thread reads both.
  */
 #include "mrpy.h"
 

@@ -1,5 +1,5 @@
-/* buffer.c: a read-only stretch of memory as a Python object.  Arrays and memoryviews decoded without a copy have one as
- * their base: it keeps the object that the bytes belong to.
+/* buffer.c: a read-only stretch of memory as a Python object.  Arrays and memoryviews decoded without a copy have one
+ * as their base: it keeps the object that the bytes belong to.
  */
 #include "mrpy.h"
 

@@ -1,6 +1,6 @@
 /* decode.c: bytes -> Python values.  The bytes come from other processes of the same user, so lengths are checked and a
- * bad one is an exception, never a wild read.  Decoding may run user code (pickle) and re-enter miniray: nothing is held
- * across it but the references that the caller has.
+ * bad one is an exception, never a wild read.  Decoding may run user code (pickle) and re-enter miniray: nothing is
+ * held across it but the references that the caller has.
  */
 #include "mrpy.h"
 
@@ -274,7 +274,8 @@ PyObject *mrpy_decode(mrpy_state *st, uint32_t format, const void *data, uint64_
     case MRPY_FORMAT_ARRAY:
         return array(st, data, len, id, owner);
     default:
-        PyErr_Format(PyExc_ValueError, "a value of format %u was made by another language or version of miniray", format);
+        PyErr_Format(PyExc_ValueError, "a value of format %u was made by another language or version of miniray",
+                     format);
         return NULL;
     }
 }
@@ -282,8 +283,12 @@ PyObject *mrpy_decode(mrpy_state *st, uint32_t format, const void *data, uint64_
 int mrpy_decode_args(mrpy_state *st, mr_call *call, const mr_call_info *info, PyObject ***out, Py_ssize_t *n_pos,
                      PyObject **kwnames)
 {
-    cursor c = {.st = st, .at = info->data, .start = info->data, .end = (const char *)info->data + info->len,
-                .call = call, .n_deps = info->n_deps};
+    cursor c = {.st = st,
+                .at = info->data,
+                .start = info->data,
+                .end = (const char *)info->data + info->len,
+                .call = call,
+                .n_deps = info->n_deps};
     uint32_t n[2];
     if (!take(&c, n, sizeof(n)))
         return -1;

@@ -94,9 +94,9 @@ static int fill(mrpy_state *st, PyObject *dict, defining *d)
     mr_func_def *f = &d->def;
     int64_t kind = f->kind, flags = 0, env = 0, schedule = f->schedule, node = 0;
     PyObject *code = look(dict, "code");
-    if (number(dict, "kind", &kind) || number(dict, "flags", &flags) || number(dict, "env", &env) || number(dict, "schedule", &schedule) ||
-        number(dict, "node", &node) || text(dict, "name", &f->name) || text(dict, "entry", &f->entry) ||
-        text(dict, "user", &f->user) || number32(dict, "n_returns", &f->n_returns) ||
+    if (number(dict, "kind", &kind) || number(dict, "flags", &flags) || number(dict, "env", &env) ||
+        number(dict, "schedule", &schedule) || number(dict, "node", &node) || text(dict, "name", &f->name) ||
+        text(dict, "entry", &f->entry) || text(dict, "user", &f->user) || number32(dict, "n_returns", &f->n_returns) ||
         number32(dict, "max_retries", &f->max_retries) || number32(dict, "max_restarts", &f->max_restarts) ||
         number32(dict, "max_concurrency", &f->max_concurrency) || number32(dict, "max_pending", &f->max_pending) ||
         number32(dict, "max_calls", &f->max_calls) || number32(dict, "priority", &f->priority) ||

@@ -1,8 +1,8 @@
 /* encode.c: Python values -> bytes, the fast part.
  *
  * Owns the growing buffers (one kept per thread) and the walk over plain values by exact type.  What the walk refuses
- * goes through plan.c (arrays, pickle).  Lists and dicts that can be reached twice are refused, because only pickle keeps
- * "the same list" the same.  No lock: a buffer belongs to the thread that took it.
+ * goes through plan.c (arrays, pickle).  Lists and dicts that can be reached twice are refused, because only pickle
+ * keeps "the same list" the same.  No lock: a buffer belongs to the thread that took it.
  */
 #include "mrpy.h"
 

@@ -39,10 +39,10 @@ static PyObject *raise_fault(mrpy_state *st, const mr_value *v)
     uint64_t room = v->len - sizeof(f), len = f.text_len < room ? f.text_len : room;
     const char *text = (const char *)v->data + sizeof(f);
     len = strnlen(text, len);
-    return set_exception(PyObject_CallFunction(
-        st->from_status, "is#(iiiIIIKKK)", (int)f.status, text, (Py_ssize_t)len, (int)f.pid, (int)f.how, (int)f.code,
-        f.attempt, f.of, f.may_have_run, (unsigned long long)f.task, (unsigned long long)f.cause,
-        (unsigned long long)v->id));
+    return set_exception(PyObject_CallFunction(st->from_status, "is#(iiiIIIKKK)", (int)f.status, text, (Py_ssize_t)len,
+                                               (int)f.pid, (int)f.how, (int)f.code, f.attempt, f.of, f.may_have_run,
+                                               (unsigned long long)f.task, (unsigned long long)f.cause,
+                                               (unsigned long long)v->id));
 }
 
 PyObject *mrpy_raise_value(mrpy_state *st, const mr_value *v)

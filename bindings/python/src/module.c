@@ -1,7 +1,8 @@
 /* module.c: the module itself, the session word, opening and closing.
  *
- * mrpy_session is the one process-wide thing: signals, forks and deallocation have no module at hand.  It is changed with
- * the GIL held.  A forked child has none: dropping references there is silent, everything else says why it cannot work.
+ * mrpy_session is the one process-wide thing: signals, forks and deallocation have no module at hand.  It is changed
+ * with the GIL held.  A forked child has none: dropping references there is silent, everything else says why it cannot
+ * work.
  */
 #include "mrpy.h"
 
@@ -192,9 +193,10 @@ static PyObject *output_next(PyObject *module, PyObject *Py_UNUSED(unused))
         Py_RETURN_NONE;
     if (status != MR_OK)
         return mrpy_raise(mrpy_state_of(module), status, NULL);
-    return Py_BuildValue("(iONN)", (int)out.pid, out.is_stderr ? Py_True : Py_False,
-                         PyUnicode_DecodeUTF8(out.name ? out.name : "", (Py_ssize_t)strlen(out.name ? out.name : ""), "replace"),
-                         PyUnicode_DecodeUTF8(out.text, (Py_ssize_t)out.len, "backslashreplace"));
+    return Py_BuildValue(
+        "(iONN)", (int)out.pid, out.is_stderr ? Py_True : Py_False,
+        PyUnicode_DecodeUTF8(out.name ? out.name : "", (Py_ssize_t)strlen(out.name ? out.name : ""), "replace"),
+        PyUnicode_DecodeUTF8(out.text, (Py_ssize_t)out.len, "backslashreplace"));
 }
 
 /* encoding() -> bool: is a value being encoded for miniray in this thread? */
@@ -245,7 +247,8 @@ static PyObject *config_json(PyObject *module, PyObject *a)
     mr_err err = {.status = MR_OK};
     if (!none)
         return NULL;
-    bool bad = !PyArg_ParseTuple(a, "zO!", &o.args.config, &PyList_Type, &overrides) || opening_init(&o, overrides, none);
+    bool bad =
+        !PyArg_ParseTuple(a, "zO!", &o.args.config, &PyList_Type, &overrides) || opening_init(&o, overrides, none);
     mr_status status = bad ? MR_OK : mr_config_json(o.args.config, o.args.overrides, o.args.n_overrides, &json, &err);
     opening_fini(&o);
     Py_DECREF(none);
@@ -306,12 +309,23 @@ static int add_numbers(PyObject *module)
 #define MRPY_STATUS(name, code, text) {#name, code},
         MR_STATUS_MAP(MRPY_STATUS)
 #undef MRPY_STATUS
-        {"DEF_TASK", MR_DEF_TASK}, {"DEF_ACTOR", MR_DEF_ACTOR}, {"DEF_METHOD", MR_DEF_METHOD},
-        {"DEF_ASYNC", MR_DEF_ASYNC}, {"DEF_STREAMING", MR_DEF_STREAMING}, {"DEF_DETACHED", MR_DEF_DETACHED},
-        {"DEF_RETRY_ERRORS", MR_DEF_RETRY_ERRORS}, {"DEF_SOFT_NODE", MR_DEF_SOFT_NODE}, {"DEF_SYSTEM", MR_DEF_SYSTEM},
-        {"CALL_TASK", MR_CALL_TASK}, {"CALL_ACTOR", MR_CALL_ACTOR}, {"CALL_METHOD", MR_CALL_METHOD},
-        {"CALL_LEAVE", MR_CALL_LEAVE}, {"CALL_COLLECT", MR_CALL_COLLECT}, {"CALL_CANCEL", MR_CALL_CANCEL},
-        {"SCHEDULE_DEFAULT", MR_SCHEDULE_DEFAULT}, {"SCHEDULE_SPREAD", MR_SCHEDULE_SPREAD},
+            {"DEF_TASK", MR_DEF_TASK},
+        {"DEF_ACTOR", MR_DEF_ACTOR},
+        {"DEF_METHOD", MR_DEF_METHOD},
+        {"DEF_ASYNC", MR_DEF_ASYNC},
+        {"DEF_STREAMING", MR_DEF_STREAMING},
+        {"DEF_DETACHED", MR_DEF_DETACHED},
+        {"DEF_RETRY_ERRORS", MR_DEF_RETRY_ERRORS},
+        {"DEF_SOFT_NODE", MR_DEF_SOFT_NODE},
+        {"DEF_SYSTEM", MR_DEF_SYSTEM},
+        {"CALL_TASK", MR_CALL_TASK},
+        {"CALL_ACTOR", MR_CALL_ACTOR},
+        {"CALL_METHOD", MR_CALL_METHOD},
+        {"CALL_LEAVE", MR_CALL_LEAVE},
+        {"CALL_COLLECT", MR_CALL_COLLECT},
+        {"CALL_CANCEL", MR_CALL_CANCEL},
+        {"SCHEDULE_DEFAULT", MR_SCHEDULE_DEFAULT},
+        {"SCHEDULE_SPREAD", MR_SCHEDULE_SPREAD},
         {"SCHEDULE_NODE", MR_SCHEDULE_NODE},
     };
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
@@ -385,14 +399,9 @@ static PyModuleDef_Slot module_slots[] = {
     {0, NULL},
 };
 static struct PyModuleDef module_def = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "miniray._core",
-    .m_doc = "The C part of miniray.",
-    .m_size = sizeof(mrpy_state),
-    .m_methods = module_methods,
-    .m_slots = module_slots,
-    .m_traverse = module_traverse,
-    .m_clear = module_clear,
+    PyModuleDef_HEAD_INIT,         .m_name = "miniray._core",   .m_doc = "The C part of miniray.",
+    .m_size = sizeof(mrpy_state),  .m_methods = module_methods, .m_slots = module_slots,
+    .m_traverse = module_traverse, .m_clear = module_clear,
 };
 
 PyMODINIT_FUNC PyInit__core(void);

@@ -23,17 +23,17 @@ enum {
 
 /* Python functions that C calls; set by _core.set_hooks. */
 #define MRPY_HOOK_MAP(X)                                                                                               \
-    X(auto_init)    /* () : opens the default session, or raises */                                                    \
-    X(dumps)        /* obj -> (bytes, [PickleBuffer.raw()]) */                                                         \
-    X(loads)        /* (bytes-like, buffers=) -> obj */                                                                \
-    X(from_status)  /* (status, text, fault tuple or None) -> exception */                                             \
-    X(from_error)   /* (tuple) -> exception; the value of MRPY_FORMAT_ERROR */                                         \
-    X(escaped)      /* (hex) : a reference was pickled outside of a call */                                            \
-    X(future)       /* (ref) -> concurrent.futures.Future */                                                           \
-    X(await_ref)    /* (ref) -> iterator for await */                                                                  \
-    X(make_stream)  /* (task id) -> generator of references */                                                         \
-    X(task_raised)  /* (call, exception) : a task or method raised */                                                  \
-    X(spread)       /* (call, value) -> tuple of n_returns values */
+    X(auto_init)   /* () : opens the default session, or raises */                                                     \
+    X(dumps)       /* obj -> (bytes, [PickleBuffer.raw()]) */                                                          \
+    X(loads)       /* (bytes-like, buffers=) -> obj */                                                                 \
+    X(from_status) /* (status, text, fault tuple or None) -> exception */                                              \
+    X(from_error)  /* (tuple) -> exception; the value of MRPY_FORMAT_ERROR */                                          \
+    X(escaped)     /* (hex) : a reference was pickled outside of a call */                                             \
+    X(future)      /* (ref) -> concurrent.futures.Future */                                                            \
+    X(await_ref)   /* (ref) -> iterator for await */                                                                   \
+    X(make_stream) /* (task id) -> generator of references */                                                          \
+    X(task_raised) /* (call, exception) : a task or method raised */                                                   \
+    X(spread)      /* (call, value) -> tuple of n_returns values */
 
 typedef struct mrpy_state {
     PyTypeObject *ref_type, *buffer_type, *submitter_type, *call_type;
@@ -136,7 +136,8 @@ mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o);
 /* ---- decode.c ---- */
 /* The Python value of some bytes; views keep `id` or `owner`.  With neither, views are copied. */
 PyObject *mrpy_decode(mrpy_state *st, uint32_t format, const void *data, uint64_t len, mr_id id, PyObject *owner);
-/* Decodes the arguments of a call into a fresh array of *n_all values, the last ones named by *kwnames (may be NULL). */
+/* Decodes the arguments of a call into a fresh array of *n_all values, the last ones named by *kwnames (may be NULL).
+ */
 int mrpy_decode_args(mrpy_state *st, mr_call *call, const mr_call_info *info, PyObject ***out, Py_ssize_t *n_pos,
                      PyObject **kwnames);
 

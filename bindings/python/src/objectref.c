@@ -1,8 +1,8 @@
 /* objectref.c: ObjectRef, one reference of this process to an object.
  *
- * Dropping one is a single mr_decref: no lock, no message, since the collector may run it anywhere.  Pickling one inside
- * an encoding notes it there (the message that carries the bytes carries the id); outside of one nobody counts the copy,
- * so the object is kept until the session ends.
+ * Dropping one is a single mr_decref: no lock, no message, since the collector may run it anywhere.  Pickling one
+ * inside an encoding notes it there (the message that carries the bytes carries the id); outside of one nobody counts
+ * the copy, so the object is kept until the session ends.
  */
 #include "mrpy.h"
 

@@ -100,9 +100,10 @@ static PyObject *raise_timeout(mrpy_state *st, size_t n, PyObject *timeout)
 {
     mr_err err = {.status = MR_E_TIMEOUT};
     char *text = NULL;
-    PyObject *message = PyUnicode_FromFormat(
-        "Get timed out: some object(s) not ready. get() of %zu object(s) had %S s; what they wait for: miniray.timeline() or "
-        "`wait` with a longer timeout.", n, timeout);
+    PyObject *message = PyUnicode_FromFormat("Get timed out: some object(s) not ready. get() of %zu object(s) had %S "
+                                             "s; what they wait for: miniray.timeline() or "
+                                             "`wait` with a longer timeout.",
+                                             n, timeout);
     if (message && (text = (char *)(uintptr_t)PyUnicode_AsUTF8(message)) != NULL)
         PyOS_snprintf(err.text, sizeof(err.text), "%s", text);
     Py_XDECREF(message);
@@ -120,7 +121,8 @@ static PyObject *get_all(mrpy_state *st, PyObject *refs, PyObject *timeout, bool
     if (!s || left == -2 || getting_init(&g, n))
         return NULL;
     for (size_t i = 0; i < n; i++) {
-        g.ids[i] = mrpy_ref_id(st, list ? PyList_GET_ITEM(refs, i) : refs, list ? "an item of get()'s list" : "get()'s argument");
+        g.ids[i] = mrpy_ref_id(st, list ? PyList_GET_ITEM(refs, i) : refs,
+                               list ? "an item of get()'s list" : "get()'s argument");
         if (!g.ids[i])
             goto done;
     }
@@ -162,20 +164,23 @@ static PyObject *core_get(PyObject *module, PyObject *const *args, Py_ssize_t n,
         timeout = args[n + i];
     }
     if (n != 1) {
-        PyErr_Format(PyExc_TypeError, "get() takes one ObjectRef or one list of them, %zd were given; timeout= is by keyword", n);
+        PyErr_Format(PyExc_TypeError,
+                     "get() takes one ObjectRef or one list of them, %zd were given; timeout= is by keyword", n);
         return NULL;
     }
     if (Py_TYPE(args[0]) == st->ref_type)
         return get_all(st, args[0], timeout, false);
     if (!PyList_Check(args[0])) {
         PyErr_Format(PyExc_ValueError,
-                     "Invalid type of object refs, %R, is given. 'object_refs' must either be an ObjectRef or a list of ObjectRefs.",
+                     "Invalid type of object refs, %R, is given. 'object_refs' must either be an ObjectRef or a list "
+                     "of ObjectRefs.",
                      (PyObject *)Py_TYPE(args[0]));
         return NULL;
     }
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(args[0]); i++)
         if (Py_TYPE(PyList_GET_ITEM(args[0], i)) != st->ref_type) {
-            PyErr_Format(PyExc_ValueError, "Invalid type of object ref, %R, is given. Item %zd of the list must be an ObjectRef.",
+            PyErr_Format(PyExc_ValueError,
+                         "Invalid type of object ref, %R, is given. Item %zd of the list must be an ObjectRef.",
                          (PyObject *)Py_TYPE(PyList_GET_ITEM(args[0], i)), i);
             return NULL;
         }
@@ -192,7 +197,8 @@ static PyObject *core_put(PyObject *module, PyObject *value)
     if (!s)
         return NULL;
     if (Py_TYPE(value) == st->ref_type) {
-        PyErr_SetString(PyExc_TypeError, "Calling 'put' on an ObjectRef is not allowed. (put([ref]) stores the reference itself)");
+        PyErr_SetString(PyExc_TypeError,
+                        "Calling 'put' on an ObjectRef is not allowed. (put([ref]) stores the reference itself)");
         return NULL;
     }
     mr_id id = mrpy_put(st, s, value);

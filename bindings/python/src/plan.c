@@ -92,8 +92,8 @@ static int plan_view(PyObject *o, PyObject *text, mrpy_plan *p)
         PyMem_Free(view);
         return -1;
     }
-    mrpy_array_head head = {.ndim = (uint32_t)view->ndim, .fortran = f_order, .bytes = (uint64_t)view->len,
-                            .offset = align_up(head_len)};
+    mrpy_array_head head = {
+        .ndim = (uint32_t)view->ndim, .fortran = f_order, .bytes = (uint64_t)view->len, .offset = align_up(head_len)};
     strncpy(head.dtype, PyUnicode_AsUTF8(text), sizeof(head.dtype) - 1);
     memcpy(e->data, &head, sizeof(head));
     for (int i = 0; i < view->ndim; i++) {

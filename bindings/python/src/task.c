@@ -8,7 +8,7 @@
 
 typedef struct mrpy_submitter {
     PyObject_HEAD mrpy_state *st;
-    PyObject *actor;        /* ObjectRef of a method's actor, or NULL */
+    PyObject *actor;            /* ObjectRef of a method's actor, or NULL */
     unsigned long long session; /* that `func` is good for; 0: none */
     unsigned int func;
     int n_returns;          /* -1: a stream */
@@ -65,7 +65,11 @@ static PyObject *submit(mrpy_state *st, mr_session *s, const mrpy_request *r, Py
         e->own.n = 0;
     }
     if (!bad) {
-        mr_args a = {.data = e->data, .len = e->len, .deps = e->deps.v, .n_deps = e->deps.n, .refs = e->refs.v,
+        mr_args a = {.data = e->data,
+                     .len = e->len,
+                     .deps = e->deps.v,
+                     .n_deps = e->deps.n,
+                     .refs = e->refs.v,
                      .n_refs = e->refs.n};
         if (r->waits || r->name) {
             Py_BEGIN_ALLOW_THREADS;

@@ -165,7 +165,8 @@ static int send_results(mrpy_call *self, PyObject *result)
     return 0;
 }
 
-/* run(function, self_or_None) -> True when it ran to its end, False if it raised or was cancelled.  The call is finished. */
+/* run(function, self_or_None) -> True when it ran to its end, False if it raised or was cancelled.  The call is
+ * finished. */
 static PyObject *call_run(PyObject *o, PyObject *const *args, Py_ssize_t n)
 {
     mrpy_call *self = (mrpy_call *)o;
@@ -344,10 +345,8 @@ static PyMemberDef call_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 static PyGetSetDef call_getset[] = {
-    {"name", call_name, NULL, NULL, NULL},
-    {"entry", call_entry, NULL, NULL, NULL},
-    {"code", call_code, NULL, NULL, NULL},
-    {"done", call_done, NULL, NULL, NULL},
+    {"name", call_name, NULL, NULL, NULL}, {"entry", call_entry, NULL, NULL, NULL},
+    {"code", call_code, NULL, NULL, NULL}, {"done", call_done, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 static PyType_Slot call_slots[] = {

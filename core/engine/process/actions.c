@@ -196,7 +196,8 @@ static void act_collect(mr_nodes *n, const mr_action *a)
 static void act_fail(mr_nodes *n, const mr_action *a)
 {
     if (mr_value_fault(n, a->id, &a->fault, NULL))
-        mr_log(MR_LOG_ERROR, "engine", "out of memory: the error of object %llx has no text", (unsigned long long)a->id);
+        mr_log(MR_LOG_ERROR, "engine", "out of memory: the error of object %llx has no text",
+               (unsigned long long)a->id);
 }
 
 static void act_alias(mr_nodes *n, const mr_action *a)
@@ -231,7 +232,8 @@ static void act_report(mr_nodes *n, const mr_action *a)
                mr_control_policy_name(n->control), (unsigned long long)a->id, mr_control_why(n->control));
         break;
     case MR_REPORT_STALE:
-        mr_log(MR_LOG_DEBUG, "engine", "a message of an old attempt of task %llx was refused", (unsigned long long)a->id);
+        mr_log(MR_LOG_DEBUG, "engine", "a message of an old attempt of task %llx was refused",
+               (unsigned long long)a->id);
         break;
     }
 }

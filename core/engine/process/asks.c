@@ -1,8 +1,8 @@
 /* asks.c: what workers ask the engine itself (kinds 600 and up): bytes to write, ids, state, functions.
  *
- * A creation that finds the store full waits here, is tried again whenever the node does something, and is refused after
- * FULL_WAIT_NS.  Nothing in a request is believed: an unknown kind, a short record, or an object of somebody else drops
- * the peer or refuses the request.  Lock: the node list's.
+ * A creation that finds the store full waits here, is tried again whenever the node does something, and is refused
+ * after FULL_WAIT_NS.  Nothing in a request is believed: an unknown kind, a short record, or an object of somebody else
+ * drops the peer or refuses the request.  Lock: the node list's.
  */
 #include <stdlib.h>
 #include <string.h>

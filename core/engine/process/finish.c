@@ -1,5 +1,6 @@
-/* finish.c: the first half of a driver's end, for those who show what workers print: all processes end, all they printed
- * becomes lines, and only then is the queue of lines closed.  Owns nothing.  Lock: the node list's, taken inside.
+/* finish.c: the first half of a driver's end, for those who show what workers print: all processes end, all they
+ * printed becomes lines, and only then is the queue of lines closed.  Owns nothing.  Lock: the node list's, taken
+ * inside.
  */
 #include <time.h>
 
@@ -44,8 +45,7 @@ void mr_engine_finish(mr_port *port)
     mr_spawn_end(n);
     finish_wait_for_last_words(n);
     pthread_mutex_lock(&n->lock);
-    while (n->partials)
-        mr_output_gone(n, n->partials->worker, n->partials->pid);
+    mr_output_last(n);
     pthread_mutex_unlock(&n->lock);
     pthread_mutex_lock(&n->line_lock);
     n->lines_closed = true;

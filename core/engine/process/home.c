@@ -17,7 +17,8 @@
 static bool home_has(const char *dir, const char *below, char *out, size_t n)
 {
     char path[PATH_MAX], real[PATH_MAX];
-    if ((size_t)snprintf(path, sizeof(path), "%s%s/bin/miniray-worker", dir, below) >= sizeof(path) || access(path, X_OK))
+    if ((size_t)snprintf(path, sizeof(path), "%s%s/bin/miniray-worker", dir, below) >= sizeof(path) ||
+        access(path, X_OK))
         return false;
     if ((size_t)snprintf(path, sizeof(path), "%s%s", dir, below) >= sizeof(path) || !realpath(path, real))
         return false;

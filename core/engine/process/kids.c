@@ -299,7 +299,8 @@ static void zygote_ask(mr_sup *s, mr_kid *k)
         char bytes[CMSG_SPACE(2 * sizeof(int))];
     } control;
     memset(&control, 0, sizeof(control));
-    struct msghdr h = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)};
+    struct msghdr h = {
+        .msg_iov = &io, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)};
     struct cmsghdr *c = CMSG_FIRSTHDR(&h);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
@@ -447,7 +448,8 @@ void mr_kid_spawn(mr_sup *s, const mr_sup_msg *m)
         free(k);
         return;
     }
-    *k = (mr_kid){.worker = m->worker, .link = m->link, .node = m->node, .lang = m->lang, .pidfd = -1, .pipe = {-1, -1}};
+    *k =
+        (mr_kid){.worker = m->worker, .link = m->link, .node = m->node, .lang = m->lang, .pidfd = -1, .pipe = {-1, -1}};
     s->kids[s->n_kids++] = k;
     if (m->lang == MR_LANG_PYTHON) {
         mr_kid_zygote_start(s);

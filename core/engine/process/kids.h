@@ -1,4 +1,5 @@
-/* kids.h: the processes of a supervisor.  Internal to supervisor.c and kids.c, which run in the supervisor process only. */
+/* kids.h: the processes of a supervisor.  Internal to supervisor.c and kids.c, which run in the supervisor process
+ * only. */
 #ifndef MR_ENGINE_PROCESS_KIDS_H
 #define MR_ENGINE_PROCESS_KIDS_H
 
@@ -17,11 +18,11 @@ enum { MR_SUP_FORKS = 16 /* requests that the zygote has at a time */ };
 
 typedef struct mr_kid {
     uint32_t worker, link, node, lang;
-    pid_t pid;    /* 0: not started yet */
-    int pidfd;    /* -1: none */
-    int pipe[2];  /* read ends of stdout, stderr; -1 */
-    bool asked;   /* the zygote has the request */
-    bool killed;  /* by our own SIGKILL: not for want of memory */
+    pid_t pid;   /* 0: not started yet */
+    int pidfd;   /* -1: none */
+    int pipe[2]; /* read ends of stdout, stderr; -1 */
+    bool asked;  /* the zygote has the request */
+    bool killed; /* by our own SIGKILL: not for want of memory */
 } mr_kid;
 
 typedef struct mr_sup_kept {
@@ -37,14 +38,14 @@ typedef struct mr_sup {
     pid_t zygote;       /* -1: none */
     int zygote_sock;
     bool zygote_ready;
-    uint32_t forks;     /* requests without an answer */
+    uint32_t forks; /* requests without an answer */
     mr_kid **kids;
     size_t n_kids, cap_kids;
     mr_sup_kept *kept, **kept_end;
     bool wants_out, ending;
     int64_t end_at;
     uint64_t oom_kills;
-    char exe[4096];     /* this executable: a C worker is the same one */
+    char exe[4096];      /* this executable: a C worker is the same one */
     struct rlimit files; /* as it was: for the children */
 } mr_sup;
 

@@ -1,7 +1,7 @@
 /* links.c: owns the peers: a worker process each, with its link block, its outbound box and what it was told.
  *
- * The node never waits on a worker's ring: what does not fit, or still misses a copy, stays in the peer's box, in order.
- * Does not know how bytes travel (carry.c) or what a worker's records mean (events.c).  Lock: the node list's.
+ * The node never waits on a worker's ring: what does not fit, or still misses a copy, stays in the peer's box, in
+ * order. Does not know how bytes travel (carry.c) or what a worker's records mean (events.c).  Lock: the node list's.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -122,6 +122,13 @@ mr_parcel *mr_parcel_new(uint32_t kind, size_t size)
     return parcel;
 }
 
+/* Is the claim word of dispatch `seq` no longer needed by the one MR_CLAIMS before it? */
+static bool claim_free(const mr_peer *p, uint64_t seq)
+{
+    uint64_t word = atomic_load_explicit(&p->block->claims[seq % MR_CLAIMS], memory_order_acquire);
+    return (word & 3) != MR_CLAIM_QUEUED;
+}
+
 /* Into the ring; false: not now. */
 static bool box_publish(mr_nodes *n, mr_peer *p, const mr_parcel *parcel)
 {
@@ -130,7 +137,7 @@ static bool box_publish(mr_nodes *n, mr_peer *p, const mr_parcel *parcel)
     uint32_t size = parcel->size;
     if (size > MR_RECORD_MAX)
         size = sizeof(mr_big);
-    void *room = mr_ring_reserve(&p->in, size);
+    void *room = parcel->seq && !claim_free(p, parcel->seq) ? NULL : mr_ring_reserve(&p->in, size);
     if (!room) {
         mr_progress_poll(n, BOX_POLL_NS);
         return false;
@@ -148,6 +155,12 @@ static bool box_publish(mr_nodes *n, mr_peer *p, const mr_parcel *parcel)
         r = &big.h;
     }
     memcpy(room, r, size);
+    if (parcel->seq) {
+        const mr_ord_dispatch *d = (const mr_ord_dispatch *)(const void *)parcel->record;
+        p->claims[d->seq % MR_CLAIMS] = (mr_claimed){d->task, d->seq};
+        atomic_store_explicit(&p->block->claims[d->seq % MR_CLAIMS], d->seq << 2 | MR_CLAIM_QUEUED,
+                              memory_order_release);
+    }
     mr_ring_publish(&p->in, size);
     return true;
 }
@@ -253,14 +266,35 @@ mr_status mr_peer_dispatch(mr_nodes *n, mr_peer *p, mr_id task, uint32_t attempt
         at += pad8(v->len);
     }
     d->h.n_bytes = (uint32_t)(parcel->size - sizeof(*d));
-    p->claims[seq % MR_CLAIMS] = (mr_claimed){task, seq};
-    atomic_store_explicit(&p->block->claims[seq % MR_CLAIMS], seq << 2 | MR_CLAIM_QUEUED, memory_order_release);
+    p->last_func = spec.func;
     mr_peer_send(n, p, parcel);
     return MR_OK;
 }
 
+/* Not in the ring yet: it need not travel at all. */
+static bool box_revoke(mr_nodes *n, mr_peer *p, mr_id task)
+{
+    for (mr_parcel **at = &p->box; *at; at = &(*at)->next) {
+        mr_parcel *parcel = *at;
+        uint64_t seq = parcel->seq;
+        if (!seq || ((const mr_ord_dispatch *)(const void *)parcel->record)->task != task)
+            continue;
+        *at = parcel->next;
+        if (p->box_end == &parcel->next)
+            p->box_end = at;
+        if (parcel->missing)
+            mr_carry_forsake(n, parcel);
+        free(parcel);
+        mr_carry_return_seq(n, p, seq);
+        return true;
+    }
+    return false;
+}
+
 bool mr_peer_revoke(mr_nodes *n, mr_peer *p, mr_id task)
 {
+    if (box_revoke(n, p, task))
+        return true;
     for (size_t i = 0; i < MR_CLAIMS; i++) {
         uint64_t seq = p->claims[i].seq, queued = seq << 2 | MR_CLAIM_QUEUED;
         if (p->claims[i].task != task || !seq)
@@ -268,19 +302,6 @@ bool mr_peer_revoke(mr_nodes *n, mr_peer *p, mr_id task)
         if (!atomic_compare_exchange_strong(&p->block->claims[i], &queued, seq << 2 | MR_CLAIM_REVOKED))
             continue;
         p->claims[i].task = 0;
-        /* Still in the box: it need not travel at all. */
-        for (mr_parcel **at = &p->box; *at; at = &(*at)->next) {
-            mr_parcel *parcel = *at;
-            if (parcel->seq != seq)
-                continue;
-            *at = parcel->next;
-            if (p->box_end == &parcel->next)
-                p->box_end = at;
-            if (parcel->missing)
-                mr_carry_forsake(n, parcel);
-            free(parcel);
-            break;
-        }
         mr_carry_return_seq(n, p, seq);
         return true;
     }

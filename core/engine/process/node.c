@@ -65,7 +65,8 @@ static mr_status nodes_plugins(mr_nodes *n, mr_err *err)
     if (mr_config_text(c, "sched", "policy") && !nodes_said(c, "sched", "plugin"))
         sched = "sched-lua";
     snprintf(own, sizeof(own), "%s/plugins", n->home);
-    mr_status status = mr_plugin_load(&n->store_plugin, mr_config_text(c, "store", "plugin"), MR_KIND_STORE, c, own, err);
+    mr_status status =
+        mr_plugin_load(&n->store_plugin, mr_config_text(c, "store", "plugin"), MR_KIND_STORE, c, own, err);
     if (!status)
         status = mr_config_check_plugin(c, n->store_plugin->plugin, err);
     if (!status)
@@ -129,7 +130,8 @@ static mr_status nodes_stores(mr_nodes *n, mr_err *err)
     return MR_OK;
 }
 
-/* -------------------------------------------------------------------------------------------------- shared memory -- */
+/* -------------------------------------------------------------------------------------------------- shared memory --
+ */
 
 static mr_status nodes_links(mr_nodes *n, mr_err *err)
 {
@@ -156,7 +158,8 @@ static mr_status nodes_links(mr_nodes *n, mr_err *err)
     return MR_OK;
 }
 
-/* -------------------------------------------------------------------------------------------------- nodes' events -- */
+/* -------------------------------------------------------------------------------------------------- nodes' events --
+ */
 
 static bool node_amount(mr_named *v, uint32_t *n, const char *name, size_t len, double amount)
 {
@@ -258,7 +261,9 @@ static mr_status nodes_control(mr_nodes *n, mr_err *err)
     conf.history = (uint32_t)mr_config_int(c, "engine", "history");
     conf.idle_worker = mr_config_int(c, "engine", "idle_worker_s");
     conf.infeasible_wait = !strcmp(mr_config_text(c, "engine", "infeasible"), "wait");
-    conf.know = !strcmp(know, "nothing") ? MR_KNOW_NOTHING : !strcmp(know, "learned") ? MR_KNOW_LEARNED : MR_KNOW_STATED;
+    conf.know = !strcmp(know, "nothing")   ? MR_KNOW_NOTHING
+                : !strcmp(know, "learned") ? MR_KNOW_LEARNED
+                                           : MR_KNOW_STATED;
     if (mr_config_int(c, "sched", "strict") || !mr_config_int(c, "engine", "prefetch"))
         conf.prefetch = 0;
     mr_status status = mr_control_new(&conf, &n->control);

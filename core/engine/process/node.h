@@ -21,11 +21,11 @@
 #include "plugin/loader.h"
 
 enum {
-    MR_NODES_MAX = 64,          /* places of an object are bits of a word */
-    MR_PUMP_MAX = 256,          /* records taken from one ring before the others get their turn */
-    MR_SMALL_COPY = 64 * 1024,  /* copied at once under the lock; more is a job of the mover */
-    MR_IDS_BLOCK = 65536,       /* ids granted to a worker at a time */
-    MR_LINES_MAX = 20000        /* lines of output kept for mr_engine_output */
+    MR_NODES_MAX = 64,         /* places of an object are bits of a word */
+    MR_PUMP_MAX = 256,         /* records taken from one ring before the others get their turn */
+    MR_SMALL_COPY = 64 * 1024, /* copied at once under the lock; more is a job of the mover */
+    MR_IDS_BLOCK = 65536,      /* ids granted to a worker at a time */
+    MR_LINES_MAX = 20000       /* lines of output kept for mr_engine_output */
 };
 
 /* One store instance: a node's, or the carrier. */
@@ -49,8 +49,8 @@ enum { MR_VAL_ROOM = 40 };
 
 /* Bytes of one sealed object.  STORED: pinned (get) in the store of each node in `nodes`; `region` is the first's. */
 typedef struct mr_val {
-    uint8_t kind, freed; /* freed: FREE came while a job reads it; the job ends it */
-    uint16_t busy;       /* jobs that read it */
+    uint8_t kind, freed;    /* freed: FREE came while a job reads it; the job ends it */
+    uint16_t busy;          /* jobs that read it */
     uint32_t format, flags; /* MR_VALUE_ERROR */
     uint64_t len;
     union {
@@ -65,7 +65,8 @@ typedef struct mr_val {
 
 /* ------------------------------------------------------------------------------------------------------- peers -- */
 
-/* A record on its way to a worker.  It is published in order, when `missing` copies have arrived and the ring has room. */
+/* A record on its way to a worker.  It is published in order, when `missing` copies have arrived and the ring has room.
+ */
 typedef struct mr_parcel {
     struct mr_parcel *next;
     uint32_t missing;
@@ -78,8 +79,8 @@ typedef struct mr_parcel {
 /* Bytes in the carrier that a peer must give back. */
 typedef struct mr_lent {
     uint64_t at;
-    mr_id id;       /* BIG: the carrier id; a copy: the object's own id, 0 once the value was freed */
-    uint64_t seq;   /* of the dispatch it went with; 0: none */
+    mr_id id;     /* BIG: the carrier id; a copy: the object's own id, 0 once the value was freed */
+    uint64_t seq; /* of the dispatch it went with; 0: none */
 } mr_lent;
 
 /* A wait of a worker: what DELIVER answers. */
@@ -118,6 +119,7 @@ typedef struct mr_peer {
     uint64_t seq;
     uint32_t rung;
     mr_claimed claims[MR_CLAIMS];
+    uint32_t last_func; /* of the last dispatch: whose output it is that comes after a task's end */
     mr_parcel *box, **box_end;
     mr_peer_wait *waits;
     mr_lent *lent;
@@ -137,11 +139,11 @@ typedef struct mr_waiter {
     uint32_t token;
     _Atomic bool done; /* set under the lock; a spinning leader looks without it */
     bool leads;
-    bool lazy;            /* it waits for many: need not be rung for each */
+    bool lazy; /* it waits for many: need not be rung for each */
     mr_status status;
     uint64_t value;
-    char *text;           /* of a failed request; taken by the waiter */
-    mr_bell bell;         /* of a follower */
+    char *text;   /* of a failed request; taken by the waiter */
+    mr_bell bell; /* of a follower */
     void (*call)(void *arg, mr_id id);
     void *arg;
     mr_id id;
@@ -156,7 +158,7 @@ typedef struct mr_inner {
 /* A creation that found the store full: tried again when something was given back. */
 typedef struct mr_hungry {
     struct mr_hungry *next;
-    uint32_t worker;      /* 0: a thread of the driver */
+    uint32_t worker; /* 0: a thread of the driver */
     mr_ask ask;
     int64_t until;
 } mr_hungry;
@@ -171,8 +173,8 @@ typedef struct mr_job {
     uint64_t len;
     mr_status status;
     void (*done)(mr_nodes *n, struct mr_job *job);
-    mr_id id;        /* object it reads: its value is busy */
-    mr_id carrier;   /* id of the copy in the carrier */
+    mr_id id;      /* object it reads: its value is busy */
+    mr_id carrier; /* id of the copy in the carrier */
     uint32_t node, worker;
     void *arg;
 } mr_job;
@@ -190,7 +192,7 @@ typedef struct mr_line {
 typedef struct mr_carry {
     mr_id carrier; /* id in the carrier */
     uint64_t at;
-    uint32_t users;   /* peers that have it */
+    uint32_t users;     /* peers that have it */
     bool ready, orphan; /* orphan: the object was freed; goes with its last user */
     bool hungry;        /* there was no room: tried again */
     struct mr_missing *missing;
@@ -205,37 +207,37 @@ struct mr_nodes {
     mr_config *config;
     mr_control *control;
     mr_actions actions;
-    int64_t origin;       /* CLOCK_MONOTONIC at the start of the run */
-    _Atomic int64_t now;  /* engine time of the present instant */
-    int64_t poll_at; /* the engine's own wish to look again (a full ring, a full store); -1: none */
+    int64_t origin;            /* CLOCK_MONOTONIC at the start of the run */
+    _Atomic int64_t now;       /* engine time of the present instant */
+    int64_t poll_at;           /* the engine's own wish to look again (a full ring, a full store); -1: none */
     int64_t wake_at, timer_at; /* control's wish; what the timer is set to; -1: none */
-    bool stepped;         /* an event was applied since TIME */
+    bool stepped;              /* an event was applied since TIME */
     uint32_t batching;
     bool closing;
     int log_fd;
 
     mr_one node[MR_NODES_MAX];
     uint32_t n_nodes;
-    mr_place carrier;     /* self NULL: node 0's store is the carrier */
-    bool carried;         /* the carrier is a store of its own: values are copied to it */
+    mr_place carrier; /* self NULL: node 0's store is the carrier */
+    bool carried;     /* the carrier is a store of its own: values are copied to it */
     mr_share share;
     mr_loaded *store_plugin, *carrier_plugin, *sched_plugin;
     mr_host_box *sched_host;
-    mr_table values;      /* mr_id -> mr_val */
-    mr_table payloads;    /* task -> void * (arguments) */
-    mr_table copies;      /* mr_id -> mr_carry */
+    mr_table values;   /* mr_id -> mr_val */
+    mr_table payloads; /* task -> void * (arguments) */
+    mr_table copies;   /* mr_id -> mr_carry */
     _Atomic uint64_t next_id;
     uint64_t next_carrier;
 
     mr_links *links;
     int links_fd, event_fd, epoll_fd, timer_fd;
     mr_peer *peer[MR_LINKS_MAX];
-    uint32_t n_links;     /* 1 + highest link ever used */
-    mr_table by_worker;   /* worker -> uint32_t link */
+    uint32_t n_links;   /* 1 + highest link ever used */
+    mr_table by_worker; /* worker -> uint32_t link */
 
-    mr_waiter waiters;    /* list head */
+    mr_waiter waiters; /* list head */
     mr_waiter *leader;
-    mr_waiter *called;    /* callbacks due; run after unlocking */
+    mr_waiter *called; /* callbacks due; run after unlocking */
     uint32_t next_token;
     uint32_t spin_ns, spin_fails, spin_skip;
     mr_inner *inner, **inner_end;
@@ -250,13 +252,13 @@ struct mr_nodes {
 
     /* supervisor */
     char *home;
-    char *const *zygote;  /* owned; NULL: no Python */
+    char *const *zygote; /* owned; NULL: no Python */
     bool prestart;
     int sup_fd, sup_pidfd;
     int32_t sup_pid;
     struct mr_sup_queue *sup_queue, **sup_queue_end; /* orders that did not fit into the socket */
     char *attach_env, *libraries, *script_dir;
-    bool output;          /* workers' lines are collected */
+    bool output; /* workers' lines are collected */
 
     pthread_mutex_t line_lock;
     pthread_cond_t line_cond;
@@ -265,8 +267,8 @@ struct mr_nodes {
     uint32_t line_readers;
     struct mr_partial *partials;
     bool lines_closed;
-    bool keep_views;      /* the driver has views of values that outlive the session: their memory is not given back */
-    char *scratch;        /* MR_RING_BYTES: a record out of a ring, private */
+    bool keep_views; /* the driver has views of values that outlive the session: their memory is not given back */
+    char *scratch;   /* MR_RING_BYTES: a record out of a ring, private */
 };
 
 int64_t mr_nodes_clock(const mr_nodes *n); /* no lock: ns since the start of the run */
@@ -284,9 +286,10 @@ void mr_drive_pump(mr_nodes *n, bool close);
 bool mr_drive_pending(mr_nodes *n);
 /* Queues an event of the engine's own (copied). */
 void mr_drive_inner(mr_nodes *n, const mr_record *r);
-/* Waits for w->done; leads or follows.  deadline: absolute CLOCK_MONOTONIC ns, -1.  OK, TIMEOUT, INTERRUPTED, CLOSED. */
+/* Waits for w->done; leads or follows.  deadline: absolute CLOCK_MONOTONIC ns, -1.  OK, TIMEOUT, INTERRUPTED, CLOSED.
+ */
 mr_status mr_drive_wait(mr_nodes *n, mr_waiter *w, int64_t deadline);
-void mr_drive_add(mr_nodes *n, mr_waiter *w);    /* gives it a token */
+void mr_drive_add(mr_nodes *n, mr_waiter *w); /* gives it a token */
 void mr_drive_remove(mr_nodes *n, mr_waiter *w);
 mr_waiter *mr_drive_find(mr_nodes *n, uint32_t token);
 void mr_drive_wake(mr_nodes *n, mr_waiter *w, mr_status status);
@@ -320,7 +323,8 @@ void mr_value_transfer(mr_nodes *n, mr_id id, uint32_t from, uint32_t to);
 /* links.c */
 mr_peer *mr_peer_of(mr_nodes *n, uint32_t worker);
 mr_status mr_peer_new(mr_nodes *n, uint32_t worker, uint32_t node, uint32_t lang, mr_peer **out);
-/* Its process is reaped: drains its ring, takes everything back, tells control, frees p; later, if a copy is on its way. */
+/* Its process is reaped: drains its ring, takes everything back, tells control, frees p; later, if a copy is on its
+ * way. */
 void mr_peer_bury(mr_nodes *n, mr_peer *p);
 mr_parcel *mr_parcel_new(uint32_t kind, size_t size); /* the record's header is filled */
 void mr_peer_send(mr_nodes *n, mr_peer *p, mr_parcel *take_parcel);
@@ -349,9 +353,9 @@ bool mr_carry_dep(mr_nodes *n, mr_peer *p, mr_parcel *parcel, mr_dep *d, mr_id i
 mr_status mr_carry_record(mr_nodes *n, mr_peer *p, const mr_record *r, mr_big *out);
 void mr_carry_return(mr_nodes *n, mr_peer *p, mr_id id, uint64_t at);
 void mr_carry_return_seq(mr_nodes *n, mr_peer *p, uint64_t seq);
-void mr_carry_forget(mr_nodes *n, mr_id id); /* the value is freed */
+void mr_carry_forget(mr_nodes *n, mr_id id);                 /* the value is freed */
 void mr_carry_forsake(mr_nodes *n, const mr_parcel *parcel); /* the parcel goes: no copy may point to it */
-void mr_carry_retry(mr_nodes *n); /* room may have come back */
+void mr_carry_retry(mr_nodes *n);                            /* room may have come back */
 void mr_carry_fini(mr_nodes *n);
 /* Bytes for a peer to write. */
 mr_status mr_carry_create(mr_nodes *n, mr_peer *p, mr_id id, uint64_t len, mr_created *out);
@@ -380,10 +384,10 @@ void mr_spawn_end(mr_nodes *n);  /* no lock: ends the supervisor and all below i
 
 /* progress.c */
 mr_status mr_progress_start(mr_nodes *n, mr_err *err);
-void mr_progress_stop(mr_nodes *n); /* no lock */
+void mr_progress_stop(mr_nodes *n);  /* no lock */
 void mr_progress_timer(mr_nodes *n); /* sets the timer to the earlier of wake_at and poll_at, if it is set later */
 void mr_progress_poll(mr_nodes *n, int64_t ns); /* looks again in `ns` */
-void mr_progress_watch(mr_nodes *n); /* a new supervisor socket */
+void mr_progress_watch(mr_nodes *n);            /* a new supervisor socket */
 
 /* sweep.c */
 void mr_sweep_escaped(void); /* no lock */
@@ -394,7 +398,8 @@ char *mr_state_json(mr_nodes *n, const char *what, mr_status *status, mr_err *er
 /* output.c */
 void mr_output_take(mr_nodes *n, uint32_t worker, int32_t pid, uint32_t stream, const char *bytes, size_t len);
 void mr_output_gone(mr_nodes *n, uint32_t worker, int32_t pid); /* what it left without a newline is a line too */
-void mr_output_close(mr_nodes *n);                 /* no lock */
+void mr_output_last(mr_nodes *n);                               /* every line that was not finished is one now */
+void mr_output_close(mr_nodes *n);                              /* no lock */
 void mr_output_fini(mr_nodes *n);
 
 /* node.c */

@@ -27,13 +27,15 @@ static uint32_t output_func(mr_nodes *n, uint32_t worker)
     mr_worker_info w;
     mr_actor_info actor;
     mr_spec spec;
+    const mr_peer *p = mr_peer_of(n, worker);
+    uint32_t last = p ? p->last_func : 0;
     if (!mr_control_worker(n->control, worker, &w))
-        return 0;
+        return last;
     if (w.actor && mr_control_actor(n->control, w.actor, &actor))
         return actor.func;
     if (w.task && mr_control_spec(n->control, w.task, &spec) == MR_OK)
         return spec.func;
-    return 0;
+    return last;
 }
 
 static void output_line(mr_nodes *n, struct mr_partial *p)
@@ -127,6 +129,12 @@ void mr_output_gone(mr_nodes *n, uint32_t worker, int32_t pid)
         free(p->text);
         free(p);
     }
+}
+
+void mr_output_last(mr_nodes *n)
+{
+    while (n->partials)
+        mr_output_gone(n, n->partials->worker, n->partials->pid);
 }
 
 void mr_output_close(mr_nodes *n)

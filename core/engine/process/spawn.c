@@ -37,9 +37,9 @@ struct mr_sup_queue {
 
 static bool env_ours(const char *entry)
 {
-    static const char *const names[] = {"MINIRAY_ATTACH=",    "MINIRAY_WORKER=",     "MINIRAY_ZYGOTE_FD=",
-                                        "MINIRAY_LIBRARIES=", "MINIRAY_SUPERVISOR=", "MINIRAY_SESSION=",
-                                        "MINIRAY_SCRIPT_DIR=", "MINIRAY_ENGINE_SPIN_US="};
+    static const char *const names[] = {
+        "MINIRAY_ATTACH=",     "MINIRAY_WORKER=",  "MINIRAY_ZYGOTE_FD=",  "MINIRAY_LIBRARIES=",
+        "MINIRAY_SUPERVISOR=", "MINIRAY_SESSION=", "MINIRAY_SCRIPT_DIR=", "MINIRAY_ENGINE_SPIN_US="};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strncmp(entry, names[i], strlen(names[i])) == 0)
             return true;

@@ -167,8 +167,8 @@ static void state_tasks(mr_nodes *n, text *t)
         put(t, ",\"name\":");
         put_string(t, state_func(n, i.func));
         put(t, ",\"state\":\"%s\",\"outcome\":\"%s\",\"attempt\":%u,\"worker\":%u,\"node\":%u,\"owner\":%u,\"job\":%u,",
-            state_task_name(&i), i.state == MR_OVER ? mr_status_name(i.outcome) : "", i.attempt, i.worker, i.node, i.owner,
-            i.job);
+            state_task_name(&i), i.state == MR_OVER ? mr_status_name(i.outcome) : "", i.attempt, i.worker, i.node,
+            i.owner, i.job);
         put_id(t, "actor", i.actor);
         put(t, ",");
         put_id(t, "parent", i.parent);
@@ -232,8 +232,8 @@ static void state_workers(mr_nodes *n, text *t)
         mr_worker_info i;
         if (!mr_control_worker(n->control, w, &i))
             continue;
-        put(t, "%s{\"worker\":%u,\"pid\":%d,\"node\":%u,\"env\":%u,\"lang\":\"%s\",\"state\":\"%s\",", first ? "" : ",", w,
-            i.pid, i.node, i.env, i.lang == MR_LANG_PYTHON ? "python" : "c", names[i.state]);
+        put(t, "%s{\"worker\":%u,\"pid\":%d,\"node\":%u,\"env\":%u,\"lang\":\"%s\",\"state\":\"%s\",", first ? "" : ",",
+            w, i.pid, i.node, i.env, i.lang == MR_LANG_PYTHON ? "python" : "c", names[i.state]);
         first = false;
         put_id(t, "task", i.task);
         put(t, ",");
@@ -299,9 +299,9 @@ char *mr_state_json(mr_nodes *n, const char *what, mr_status *status, mr_err *er
     static const struct {
         const char *name;
         void (*make)(mr_nodes *n, text *t);
-    } table[] = {{"nodes", state_nodes},     {"resources", state_resources}, {"tasks", state_tasks},
-                 {"actors", state_actors},   {"objects", state_objects},     {"workers", state_workers},
-                 {"stats", state_stats},     {"config", state_config}};
+    } table[] = {{"nodes", state_nodes},   {"resources", state_resources}, {"tasks", state_tasks},
+                 {"actors", state_actors}, {"objects", state_objects},     {"workers", state_workers},
+                 {"stats", state_stats},   {"config", state_config}};
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         if (strcmp(what, table[i].name) != 0)
             continue;
@@ -313,8 +313,8 @@ char *mr_state_json(mr_nodes *n, const char *what, mr_status *status, mr_err *er
         free(t.s);
         return NULL;
     }
-    *status = mr_err_set(err, MR_E_NOTFOUND,
-                         "\"%s\" is not known; ask for nodes, resources, tasks, actors, objects, workers, stats or config",
-                         what);
+    *status = mr_err_set(
+        err, MR_E_NOTFOUND,
+        "\"%s\" is not known; ask for nodes, resources, tasks, actors, objects, workers, stats or config", what);
     return NULL;
 }

@@ -1,8 +1,8 @@
 /* sweep.c: ends what escaped from sessions whose driver *and* supervisor were killed together.
  *
- * Workers die with their zygote or supervisor; what a task had started in a session of its own does not.  Such a process
- * still has MINIRAY_SESSION=session:driver in its environment.  It is ours to end when it belongs to this user, lives in
- * our pid namespace, and no process `driver` exists.  Runs once, on the progress thread, without any lock.
+ * Workers die with their zygote or supervisor; what a task had started in a session of its own does not.  Such a
+ * process still has MINIRAY_SESSION=session:driver in its environment.  It is ours to end when it belongs to this user,
+ * lives in our pid namespace, and no process `driver` exists.  Runs once, on the progress thread, without any lock.
  */
 #define _GNU_SOURCE
 #include <dirent.h>

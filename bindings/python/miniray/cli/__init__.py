@@ -31,8 +31,7 @@ class _Group(click.Group):
         except click.UsageError as error:
             from miniray._options import nearest
 
-            error.message += nearest(args[0], self.list_commands(ctx))
-            raise
+            raise click.UsageError(error.message + nearest(args[0], self.list_commands(ctx)), ctx) from None
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

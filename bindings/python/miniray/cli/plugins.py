@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-_PACKAGE = Path(__file__).resolve().parent.parent
+_PACKAGE = Path(os.path.abspath(__file__)).parent.parent
 
 
 def _tool() -> str:
