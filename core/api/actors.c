@@ -10,9 +10,8 @@ static mr_status send_cancel(mr_session *s, uint32_t kind, mr_id id, uint32_t fl
     mr_status st = mr_session_enter(s, err);
     if (st)
         return st;
-    mr_ev_cancel ev = {.h = {.size = sizeof(ev), .kind = (uint16_t)kind, .version = MR_RECORD_VERSION},
-                       .id = id,
-                       .flags = flags};
+    mr_ev_cancel ev = {
+        .h = {.size = sizeof(ev), .kind = (uint16_t)kind, .version = MR_RECORD_VERSION}, .id = id, .flags = flags};
     st = mr_session_send(s, &ev.h, err);
     mr_session_leave(s);
     return st;

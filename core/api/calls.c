@@ -87,8 +87,8 @@ mr_status mr_call_seal(mr_call *call, uint32_t i, uint32_t format, const mr_id *
     return mr_calls_seal(call, i, format, refs, n_refs, err);
 }
 
-mr_status mr_call_yield(mr_call *call, uint32_t format, const void *data, uint64_t len, const mr_id *refs, uint32_t n_refs,
-                        mr_err *err)
+mr_status mr_call_yield(mr_call *call, uint32_t format, const void *data, uint64_t len, const mr_id *refs,
+                        uint32_t n_refs, mr_err *err)
 {
     mr_content v = {.format = format, .data = data, .len = len, .refs = refs, .n_refs = n_refs};
     settle();
@@ -101,8 +101,8 @@ static void give_up(mr_session *s, const mr_id *refs, uint32_t n)
         mr_refs_sub(s->refs, refs[i]);
 }
 
-mr_status mr_call_error(mr_call *call, uint32_t format, const void *data, uint64_t len, const mr_id *refs, uint32_t n_refs,
-                        bool retriable, mr_err *err)
+mr_status mr_call_error(mr_call *call, uint32_t format, const void *data, uint64_t len, const mr_id *refs,
+                        uint32_t n_refs, bool retriable, mr_err *err)
 {
     mr_content v = {.format = format, .data = data, .len = len, .refs = refs, .n_refs = n_refs};
     mr_session *s = mr_current();

@@ -1,5 +1,5 @@
-/* funcs.c: owns what this process remembers of remote functions: enough for a submit.  Pages are filled under funcs_lock
- * and read without it: `known` is stored last.
+/* funcs.c: owns what this process remembers of remote functions: enough for a submit.  Pages are filled under
+ * funcs_lock and read without it: `known` is stored last.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -78,7 +78,8 @@ mr_status mr_session_func(mr_session *s, uint32_t number, const mr_func_note **o
     return st;
 }
 
-/* ------------------------------------------------------------------------------------------------------- defining -- */
+/* ------------------------------------------------------------------------------------------------------- defining --
+ */
 
 static const mr_need task_needs[] = {{"CPU", MR_RES_UNIT}};
 
@@ -109,11 +110,11 @@ static mr_status check_def(const mr_func_def *d, mr_err *err)
     if (d->kind > MR_DEF_METHOD || d->lang < MR_DEF_C || d->lang > MR_DEF_PYTHON)
         return mr_err_set(err, MR_E_INVAL, "%s: kind %d, language %d: no such", d->name, (int)d->kind, d->lang);
     if (d->lang == MR_DEF_C && ((d->flags & MR_DEF_ASYNC) || (d->kind == MR_DEF_ACTOR && d->max_concurrency > 1)))
-        return mr_err_set(err, MR_E_UNSUPPORTED, "%s: an actor in C runs one call at a time (max_concurrency=1, not async)",
-                          d->name);
+        return mr_err_set(err, MR_E_UNSUPPORTED,
+                          "%s: an actor in C runs one call at a time (max_concurrency=1, not async)", d->name);
     if (d->n_returns < 0 || d->max_concurrency < 1 || d->max_retries < -1 || d->max_restarts < -1)
-        return mr_err_set(err, MR_E_INVAL, "%s: n_returns=%d, max_concurrency=%d, max_retries=%d, max_restarts=%d", d->name,
-                          d->n_returns, d->max_concurrency, d->max_retries, d->max_restarts);
+        return mr_err_set(err, MR_E_INVAL, "%s: n_returns=%d, max_concurrency=%d, max_retries=%d, max_restarts=%d",
+                          d->name, d->n_returns, d->max_concurrency, d->max_retries, d->max_restarts);
     mr_status st = check_text(d, "the entry", d->entry, sizeof(((mr_define *)0)->entry), err);
     if (!st && d->user)
         st = check_text(d, "the user", d->user, sizeof(((mr_define *)0)->user), err);

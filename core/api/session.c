@@ -36,7 +36,8 @@ static void watch_forks(void)
     pthread_atfork(NULL, NULL, after_fork);
 }
 
-/* ------------------------------------------------------------------------------------------------ enter and leave -- */
+/* ------------------------------------------------------------------------------------------------ enter and leave --
+ */
 
 static mr_status refuse(const mr_session *s, mr_err *err)
 {
@@ -120,7 +121,8 @@ void *mr_scratch_record(mr_scratch *b, uint32_t kind, size_t body, uint32_t n_id
 {
     b->big = NULL;
     if (n_bytes > UINT32_MAX / 2 || n_ids > UINT32_MAX / 32) {
-        mr_err_set(err, MR_E_TOOBIG, "%llu bytes and %u references in one record: put large values into objects of their own",
+        mr_err_set(err, MR_E_TOOBIG,
+                   "%llu bytes and %u references in one record: put large values into objects of their own",
                    (unsigned long long)n_bytes, n_ids);
         return NULL;
     }
@@ -174,7 +176,8 @@ static mr_status may_open(mr_err *err)
 {
     pthread_once(&fork_once, watch_forks);
     if (atomic_load(&forked))
-        return mr_err_set(err, MR_E_FORKED, "this process was forked from one with an open session: start it anew (exec)");
+        return mr_err_set(err, MR_E_FORKED,
+                          "this process was forked from one with an open session: start it anew (exec)");
     if (atomic_load(&current))
         return mr_err_set(err, MR_E_EXISTS, "a session is open in this process: close it first");
     return MR_OK;
@@ -184,8 +187,9 @@ static mr_status open_args(const mr_open_args *args, mr_open_args *out, mr_err *
 {
     mr_open_args a = MR_OPEN_ARGS_INIT;
     if (args && (args->size < offsetof(mr_open_args, zygote) || args->size > sizeof(a)))
-        return mr_err_set(err, MR_E_ABI, "mr_open_args of %zu bytes, this library knows %zu: start from MR_OPEN_ARGS_INIT",
-                          args->size, sizeof(a));
+        return mr_err_set(err, MR_E_ABI,
+                          "mr_open_args of %zu bytes, this library knows %zu: start from MR_OPEN_ARGS_INIT", args->size,
+                          sizeof(a));
     if (args)
         memcpy(&a, args, args->size);
     a.size = sizeof(a);

@@ -24,7 +24,7 @@ enum { MR_FUNC_PAGE = 256, MR_FUNC_PAGES = 4096 };
 typedef struct mr_func_note {
     _Atomic bool known;
     uint8_t kind;
-    bool handle;         /* its one result is a handle: an actor, a stream */
+    bool handle; /* its one result is a handle: an actor, a stream */
     uint32_t n_returns;
     int32_t max_pending;
 } mr_func_note;

@@ -62,8 +62,8 @@ static mr_status send(mr_session *s, mr_ev_submit *r, const mr_func_note *f, boo
     return MR_OK;
 }
 
-static mr_status submit(mr_session *s, uint32_t func, mr_id actor, const mr_args *a, const mr_actor_name *name, mr_id *out,
-                        mr_err *err)
+static mr_status submit(mr_session *s, uint32_t func, mr_id actor, const mr_args *a, const mr_actor_name *name,
+                        mr_id *out, mr_err *err)
 {
     const mr_func_note *f;
     mr_status st = mr_session_func(s, func, &f, err);
@@ -72,7 +72,8 @@ static mr_status submit(mr_session *s, uint32_t func, mr_id actor, const mr_args
     uint32_t n_returns = f->handle ? 0 : a->n_returns ? a->n_returns - 1 : f->n_returns;
     uint32_t held = f->handle ? 1 : n_returns;
     mr_scratch b;
-    mr_ev_submit *r = mr_scratch_record(&b, MR_EV_SUBMIT, sizeof(*r), a->n_deps + a->n_refs, a->len + name_bytes(name), err);
+    mr_ev_submit *r =
+        mr_scratch_record(&b, MR_EV_SUBMIT, sizeof(*r), a->n_deps + a->n_refs, a->len + name_bytes(name), err);
     if (!r)
         return err && err->status ? err->status : MR_E_NOMEM;
     fill(r, func, actor, a, name, n_returns);
@@ -97,8 +98,8 @@ static mr_status submit(mr_session *s, uint32_t func, mr_id actor, const mr_args
     return st;
 }
 
-mr_status mr_submit(mr_session *s, uint32_t func, mr_id actor, const mr_args *args, const mr_actor_name *name, mr_id *out,
-                    mr_err *err)
+mr_status mr_submit(mr_session *s, uint32_t func, mr_id actor, const mr_args *args, const mr_actor_name *name,
+                    mr_id *out, mr_err *err)
 {
     static const mr_args none = {0};
     mr_status st = mr_session_enter(s, err);

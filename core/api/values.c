@@ -169,7 +169,8 @@ static void before_wait(mr_session *s, int64_t timeout)
     mr_refs_settle(s->refs);
 }
 
-static mr_status get(mr_session *s, const mr_id *ids, size_t n, int64_t timeout, uint32_t flags, mr_value *out, mr_err *err)
+static mr_status get(mr_session *s, const mr_id *ids, size_t n, int64_t timeout, uint32_t flags, mr_value *out,
+                     mr_err *err)
 {
     mr_port *p = s->port;
     mr_status st = mr_refs_add(s->refs, ids, n);
@@ -177,8 +178,8 @@ static mr_status get(mr_session *s, const mr_id *ids, size_t n, int64_t timeout,
         return mr_err_set(err, st, "%s", mr_status_text(st));
     before_wait(s, timeout);
     st = n == 0 ? MR_OK
-                : p->ops->wait(p, ids, n, n, flags & MR_GET_EARLY ? MR_WAIT_EARLY : 0, mr_session_deadline(timeout), true,
-                               NULL, err);
+                : p->ops->wait(p, ids, n, n, flags & MR_GET_EARLY ? MR_WAIT_EARLY : 0, mr_session_deadline(timeout),
+                               true, NULL, err);
     bool filled = !st || st == MR_E_TIMEOUT;
     for (size_t i = 0; i < n; i++) {
         mr_status one = filled ? p->ops->value(p, ids[i], &out[i]) : st;
@@ -258,8 +259,8 @@ mr_status mr_incref(mr_session *s, mr_id id)
     return st;
 }
 
-/* Sessions are never freed whole (session.h), so a late call reads a state and not freed memory.  The count of users keeps
- * `refs` alive meanwhile. */
+/* Sessions are never freed whole (session.h), so a late call reads a state and not freed memory.  The count of users
+ * keeps `refs` alive meanwhile. */
 void mr_decref(mr_session *s, mr_id id)
 {
     if (id == MR_NO_ID || mr_session_enter(s, NULL))

@@ -17,15 +17,17 @@ static mr_status attach_parse(mr_ring_conf *conf, int *fd, mr_err *err)
     unsigned long long id, size, inline_max;
     int path_at = -1;
     if (!session || !worker)
-        return mr_err_set(err, MR_E_NOTFOUND,
-                          "this process was not started as a miniray worker (MINIRAY_ATTACH and MINIRAY_WORKER are not set)");
+        return mr_err_set(
+            err, MR_E_NOTFOUND,
+            "this process was not started as a miniray worker (MINIRAY_ATTACH and MINIRAY_WORKER are not set)");
     if (sscanf(session, "%u:%llx:%d:%d:%d:%d:%llu:%llu:%n", &version, &id, fd, &conf->event_fd, &conf->share.fd_rw,
                &conf->share.fd_ro, &size, &inline_max, &path_at) != 8 ||
         path_at < 0)
         return mr_err_set(err, MR_E_PROTOCOL, "MINIRAY_ATTACH=%s: not in the form that this version reads", session);
     if (version != MR_LINK_VERSION)
-        return mr_err_set(err, MR_E_PROTOCOL, "the node speaks version %u, this worker version %d: mixed installations?",
-                          version, MR_LINK_VERSION);
+        return mr_err_set(err, MR_E_PROTOCOL,
+                          "the node speaks version %u, this worker version %d: mixed installations?", version,
+                          MR_LINK_VERSION);
     if (sscanf(worker, "%u:%u:%u", &number, &index, &node) != 3 || index >= MR_LINKS_MAX)
         return mr_err_set(err, MR_E_PROTOCOL, "MINIRAY_WORKER=%s: expected number:link:node", worker);
     conf->session = id;
@@ -37,8 +39,8 @@ static mr_status attach_parse(mr_ring_conf *conf, int *fd, mr_err *err)
     return MR_OK;
 }
 
-/* A page of its own for the node's part and for our link: the other links are nobody's business here.  A child that a task
- * forks does not get them: two producers in one ring would corrupt it. */
+/* A page of its own for the node's part and for our link: the other links are nobody's business here.  A child that a
+ * task forks does not get them: two producers in one ring would corrupt it. */
 static void *attach_map(int fd, size_t len, off_t at)
 {
     void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, at);

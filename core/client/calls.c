@@ -70,7 +70,9 @@ mr_status mr_calls_put(mr_ring_port *p, mr_blob *blob)
     mr_call *c = calloc(1, sizeof(*c) + words * sizeof(uint64_t));
     if (!c)
         return MR_E_NOMEM;
-    c->kind = f->def->kind == MR_FUNC_ACTOR ? MR_CALL_ACTOR : f->def->kind == MR_FUNC_METHOD ? MR_CALL_METHOD : MR_CALL_TASK;
+    c->kind = f->def->kind == MR_FUNC_ACTOR    ? MR_CALL_ACTOR
+              : f->def->kind == MR_FUNC_METHOD ? MR_CALL_METHOD
+                                               : MR_CALL_TASK;
     c->blob = blob;
     c->order = o;
     c->deps = (mr_dep *)(void *)(blob->bytes + sizeof(*o));
@@ -310,8 +312,8 @@ mr_status mr_calls_start(mr_call *c, bool main_thread)
     c->main = main_thread;
     c->began = mr_clock_ns();
     *mr_thread_self() = (mr_thread){.task = c->task, .lends = main_thread && c->kind == MR_CALL_TASK};
-    /* Control takes the next of our queue as started when it hears of the end of the one before; only where that was long
-     * ago, or will be, is the exact instant worth a record, and the news before it worth a ring. */
+    /* Control takes the next of our queue as started when it hears of the end of the one before; only where that was
+     * long ago, or will be, is the exact instant worth a record, and the news before it worth a ring. */
     int64_t usual = atomic_load_explicit(&c->func->ran, memory_order_relaxed);
     mr_status st = MR_OK;
     if (usual == MR_UNKNOWN || usual > MR_CALL_LONG) {

@@ -9,7 +9,8 @@
 
 #include "client/ring_port.h"
 
-/* Work that takes longer than this (ns) is worth a ring of the bell: before it, for what was published, and after it. */
+/* Work that takes longer than this (ns) is worth a ring of the bell: before it, for what was published, and after it.
+ */
 enum { MR_CALL_LONG = 100000 };
 
 /* What a value is, and the references in it. */

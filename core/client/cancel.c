@@ -1,8 +1,8 @@
 /* cancel.c: owns the handler of MR_CANCEL_SIGNAL in a worker process.
  *
- * The node stores CANCEL in the slot word before it sends the signal, and the worker takes the word back (DONE) before it
- * publishes an outcome; so a signal that comes late finds no CANCEL and does nothing.  Everything here is safe in a signal
- * handler: atomics and system calls.  No lock.
+ * The node stores CANCEL in the slot word before it sends the signal, and the worker takes the word back (DONE) before
+ * it publishes an outcome; so a signal that comes late finds no CANCEL and does nothing.  Everything here is safe in a
+ * signal handler: atomics and system calls.  No lock.
  */
 #include <errno.h>
 #include <signal.h>

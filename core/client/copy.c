@@ -6,7 +6,8 @@
 #if defined(__x86_64__)
 #include <emmintrin.h>
 
-/* Past this size the copy no longer fits the caches that matter, and stores that bypass them save the read of each line. */
+/* Past this size the copy no longer fits the caches that matter, and stores that bypass them save the read of each
+ * line. */
 enum { COPY_STREAM_FROM = 256 * 1024 };
 
 static void copy_stream(char *to, const char *from, uint64_t len)

@@ -1,8 +1,8 @@
 /* drops.c: owns the lists of dropped references, one per thread.  It does not know what a reference is.
  *
  * A list is a chain of rings with one producer (its thread) and one consumer; a full ring gets a successor of twice the
- * size, and the consumer frees the old one when it is empty, which is safe since its producer has left it for good.  Lists
- * of threads that ended are used again.  No lock.
+ * size, and the consumer frees the old one when it is empty, which is safe since its producer has left it for good.
+ * Lists of threads that ended are used again.  No lock.
  */
 #include "client/drops.h"
 

@@ -1,8 +1,8 @@
 /* drops.h: references given up, noted without a lock.
  *
- * A reference may die anywhere: in a garbage collection, in any thread, while a miniray call of the same thread is under
- * way.  So each thread has a list of its own that only it appends to, and one reader (who holds a lock of its own) empties
- * all lists.  Memory comes from mmap, never from malloc: a drop may run inside an allocator.
+ * A reference may die anywhere: in a garbage collection, in any thread, while a miniray call of the same thread is
+ * under way.  So each thread has a list of its own that only it appends to, and one reader (who holds a lock of its
+ * own) empties all lists.  Memory comes from mmap, never from malloc: a drop may run inside an allocator.
  */
 #ifndef MR_CLIENT_DROPS_H
 #define MR_CLIENT_DROPS_H
@@ -11,7 +11,8 @@
 
 #include <miniray/types.h>
 
-/* Notes `id` for `owner`.  If there is no memory at all the note is lost: the object then lives to the session's end. */
+/* Notes `id` for `owner`.  If there is no memory at all the note is lost: the object then lives to the session's end.
+ */
 void mr_drops_push(const void *owner, mr_id id);
 /* Has anything been pushed since the last take? */
 bool mr_drops_any(void);

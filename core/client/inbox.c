@@ -1,8 +1,8 @@
 /* inbox.c: owns the inbound side of a worker's link: reading orders, and the threads that wait for them.
  *
- * Whoever waits, reads: the first waiter is the leader and sleeps on the link's bell, the others follow, each asleep on a
- * bell of its own; the leader hands out what it reads, and a leader that leaves wakes a follower.  A record is taken out
- * of the ring at once (calls are copied to a queue), so what nobody wants yet never stands in the way of a reply.
+ * Whoever waits, reads: the first waiter is the leader and sleeps on the link's bell, the others follow, each asleep on
+ * a bell of its own; the leader hands out what it reads, and a leader that leaves wakes a follower.  A record is taken
+ * out of the ring at once (calls are copied to a queue), so what nobody wants yet never stands in the way of a reply.
  * It does not know what a call is.  Lock: in_lock.
  */
 #include <errno.h>
@@ -231,8 +231,8 @@ void mr_inbox_look(mr_ring_port *p)
         if (!st)
             st = take_order(p, r, NULL);
         if (st) {
-            mr_log(MR_LOG_ERROR, "client", "worker %u cannot go on: an order (kind %u) of the node: %s", p->number, kind,
-                   mr_status_text(st));
+            mr_log(MR_LOG_ERROR, "client", "worker %u cannot go on: an order (kind %u) of the node: %s", p->number,
+                   kind, mr_status_text(st));
             p->broken = true;
             break;
         }

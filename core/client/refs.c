@@ -2,8 +2,8 @@
  * It knows no values; the port forgets a cached value when it is told to.
  *
  * Invariant of an entry: count > 0, or it waits in `adds` or `drops`.  An entry in `adds` was never announced, one in
- * `drops` was; so no id is in both.  Lock: `lock` over everything; held while a REFS record is sent, so that holds and drops
- * of several threads reach the node in the order in which they were counted.
+ * `drops` was; so no id is in both.  Lock: `lock` over everything; held while a REFS record is sent, so that holds and
+ * drops of several threads reach the node in the order in which they were counted.
  */
 #include "client/refs.h"
 

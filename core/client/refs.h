@@ -1,7 +1,7 @@
 /* refs.h: which objects this process holds.
  *
- * The node knows, per process and object, 0 or 1; the counts are here.  Only 0 -> 1 ("hold") and 1 -> 0 ("drop") travel,
- * in REFS records.  The creator of an object holds it without a message (adopt).
+ * The node knows, per process and object, 0 or 1; the counts are here.  Only 0 -> 1 ("hold") and 1 -> 0 ("drop")
+ * travel, in REFS records.  The creator of an object holds it without a message (adopt).
  *   - Holds are buffered only until the next record of this process: mr_refs_settle before every other send.
  *   - Drops are buffered (up to MR_REFS_BATCH, or until flush); a new hold cancels a buffered drop.
  *   - Drops may be late, never early: mr_refs_drop only pushes on a list of its thread (drops.h).

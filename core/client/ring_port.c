@@ -1,9 +1,9 @@
 /* ring_port.c: owns a worker's outbound side: publishing records, ids, memory of large values; and the port's ops.
  *
- * When is the node rung?  It sleeps either in a thread that waits for an answer (FUTEX: rung for each record), or only in
- * its progress thread (EVENT: a driver that submits in a loop must not be woken per task, so a mere completion rings only
- * when this worker runs dry, waits, or has half filled its ring).  Requests ring in both.
- * Locks: out_lock for the ring, ids_lock for the block of ids.
+ * When is the node rung?  It sleeps either in a thread that waits for an answer (FUTEX: rung for each record), or only
+ * in its progress thread (EVENT: a driver that submits in a loop must not be woken per task, so a mere completion rings
+ * only when this worker runs dry, waits, or has half filled its ring).  Requests ring in both. Locks: out_lock for the
+ * ring, ids_lock for the block of ids.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -29,8 +29,8 @@ static bool port_closed(const mr_ring_port *p)
     return atomic_load_explicit(&p->page->closing, memory_order_acquire);
 }
 
-/* The fence keeps the look at our bit behind the publishing: else we could see a bit that the node has just taken, and it
- * an empty ring.  out_lock held. */
+/* The fence keeps the look at our bit behind the publishing: else we could see a bit that the node has just taken, and
+ * it an empty ring.  out_lock held. */
 static void mark_dirty(mr_ring_port *p)
 {
     _Atomic uint64_t *word = &p->page->dirty[p->index / 64];
@@ -117,7 +117,8 @@ mr_status mr_ring_port_send(mr_ring_port *p, const mr_record *r, bool urgent)
     return r->size <= MR_RECORD_MAX ? publish(p, r, urgent) : publish_big(p, r);
 }
 
-mr_status mr_ring_port_ask(mr_ring_port *p, uint32_t kind, mr_id id, uint64_t len, uint64_t at, mr_answer *out, mr_err *err)
+mr_status mr_ring_port_ask(mr_ring_port *p, uint32_t kind, mr_id id, uint64_t len, uint64_t at, mr_answer *out,
+                           mr_err *err)
 {
     mr_ask ask = {.h = {.size = sizeof(ask), .kind = (uint16_t)kind, .version = MR_RECORD_VERSION},
                   .id = id,
@@ -186,7 +187,8 @@ static mr_status op_send(mr_port *port, mr_record *r, mr_err *err)
 {
     /* References given up can wait for the next completion; all else is worth a look of the node at once. */
     mr_status st = mr_ring_port_send(of(port), r, r->kind != MR_EV_REFS);
-    return st ? mr_err_set(err, st, "record %s: %s", mr_event_name(r->kind) ? mr_event_name(r->kind) : "?", mr_status_text(st))
+    return st ? mr_err_set(err, st, "record %s: %s", mr_event_name(r->kind) ? mr_event_name(r->kind) : "?",
+                           mr_status_text(st))
               : MR_OK;
 }
 
@@ -269,8 +271,7 @@ static mr_status op_wait(mr_port *port, const mr_id *ids, size_t n, size_t need,
     mr_inbox_join(p, &w, MR_FOR_TOKEN);
     w.settled = settled;
     w.n = n;
-    mr_status st = send_blocked(p, ids, n, need, flags | (values ? MR_WAIT_VALUES : 0), w.token,
-                                mr_thread_self());
+    mr_status st = send_blocked(p, ids, n, need, flags | (values ? MR_WAIT_VALUES : 0), w.token, mr_thread_self());
     if (!st && deadline == 0)
         st = MR_E_TIMEOUT;
     else if (!st)
@@ -360,10 +361,8 @@ static mr_status op_state(mr_port *port, const char *what, char **json, mr_err *
     mr_ask *ask = len <= 4096 ? calloc(1, size) : NULL;
     if (!ask)
         return mr_err_set(err, len > 4096 ? MR_E_NOTFOUND : MR_E_NOMEM, "state \"%.60s\"", what);
-    ask->h = (mr_record){.size = (uint32_t)size,
-                         .kind = MR_ASK_STATE,
-                         .version = MR_RECORD_VERSION,
-                         .n_bytes = (uint32_t)len};
+    ask->h = (mr_record){
+        .size = (uint32_t)size, .kind = MR_ASK_STATE, .version = MR_RECORD_VERSION, .n_bytes = (uint32_t)len};
     memcpy(ask + 1, what, len);
     mr_answer a = {0};
     mr_status st = op_call(port, &ask->h, &a, err);
@@ -431,7 +430,8 @@ static void op_close(mr_port *port)
     free(p);
 }
 
-/* -------------------------------------------------------------------------------------------------------- opening -- */
+/* -------------------------------------------------------------------------------------------------------- opening --
+ */
 
 static const mr_port_ops ring_port_ops = {
     .ids = op_ids,
@@ -480,7 +480,8 @@ mr_status mr_ring_port_open(const mr_ring_conf *conf, mr_ring_port **out, mr_err
     if (!p)
         return mr_err_set(err, MR_E_NOMEM, "%s", mr_status_text(MR_E_NOMEM));
     memset(p, 0, sizeof(*p));
-    p->port = (mr_port){.ops = &ring_port_ops, .session = conf->session, .inline_max = conf->inline_max, .worker = true};
+    p->port =
+        (mr_port){.ops = &ring_port_ops, .session = conf->session, .inline_max = conf->inline_max, .worker = true};
     p->page = conf->page;
     p->link = conf->link;
     p->number = conf->number;

@@ -4,8 +4,8 @@
  *   held.c       values that this process holds                      calls.c  tasks given to this worker
  *   cancel.c     the cancel signal                                    attach.c where all of it is found
  *
- * Locks, in this order: (refs) -> in_lock -> out_lock -> ids_lock.  No thread sleeps with in_lock; out_lock is held while its
- * owner waits for room in the ring, which the node makes without waiting for anybody.
+ * Locks, in this order: (refs) -> in_lock -> out_lock -> ids_lock.  No thread sleeps with in_lock; out_lock is held
+ * while its owner waits for room in the ring, which the node makes without waiting for anybody.
  */
 #ifndef MR_CLIENT_RING_PORT_H
 #define MR_CLIENT_RING_PORT_H
@@ -44,8 +44,8 @@ typedef struct mr_held {
 } mr_held;
 
 typedef struct mr_known_func {
-    mr_define *def;       /* malloc'ed; stays until the port is closed */
-    _Atomic int64_t ran;  /* ns of its last run; MR_UNKNOWN */
+    mr_define *def;      /* malloc'ed; stays until the port is closed */
+    _Atomic int64_t ran; /* ns of its last run; MR_UNKNOWN */
 } mr_known_func;
 
 enum { MR_FOR_TOKEN, MR_FOR_CALL, MR_FOR_RESUME, MR_FOR_WATCH };
@@ -80,10 +80,10 @@ struct mr_call {
     mr_id task; /* also of CANCEL */
     bool waited, main, started, stopped, throttled, retriable;
     int64_t began;
-    uint32_t left;         /* results not yet sealed */
-    uint64_t *sealed;      /* bit per result */
+    uint32_t left;    /* results not yet sealed */
+    uint64_t *sealed; /* bit per result */
     uint64_t n_yielded;
-    mr_ev_finished *last;  /* the last result or the error, kept to travel with FINISHED; malloc'ed */
+    mr_ev_finished *last; /* the last result or the error, kept to travel with FINISHED; malloc'ed */
     struct mr_making *making;
 };
 
@@ -117,24 +117,24 @@ typedef struct mr_ring_port {
     _Atomic bool stopped;
     mr_waiter *waiters, *leader;
     uint32_t last_token;
-    mr_calls queue;      /* given to this worker and not taken by mr_call_next */
-    mr_call *open;       /* taken and not finished */
-    mr_table held;       /* id -> mr_held */
-    mr_table funcs;      /* number -> mr_known_func * */
+    mr_calls queue; /* given to this worker and not taken by mr_call_next */
+    mr_call *open;  /* taken and not finished */
+    mr_table held;  /* id -> mr_held */
+    mr_table funcs; /* number -> mr_known_func * */
     mr_ready_cb *awaited, *fired;
     struct mr_lent *returns; /* to RETURN */
     size_t n_returns, returns_cap;
     uint32_t spin_failed, spin_skip; /* of the leader */
     int64_t spin_ns;
-    bool dry;            /* the last look for a call found none: the next one was not prefetched */
+    bool dry; /* the last look for a call found none: the next one was not prefetched */
     /* the watcher thread: reads the ring when nobody else does */
     pthread_t watcher;
     bool watching;
     int call_fd;
     bool call_fd_set;
 
-    _Atomic bool struck;         /* the cancel signal came; taken by the next wait of the main thread */
-    mr_bell *_Atomic main_bell;  /* that the main thread may sleep on */
+    _Atomic bool struck;        /* the cancel signal came; taken by the next wait of the main thread */
+    mr_bell *_Atomic main_bell; /* that the main thread may sleep on */
     pid_t main_tid;
 } mr_ring_port;
 
@@ -177,7 +177,8 @@ mr_status mr_inbox_watch(mr_ring_port *p) MR_CHECK_RESULT; /* starts the watcher
 
 mr_blob *mr_blob_new(size_t len);
 void mr_blob_drop(mr_blob *b);
-/* in_lock held.  `v` is consumed: kept, or given back when there is one already and nobody can be looking at it (!seen). */
+/* in_lock held.  `v` is consumed: kept, or given back when there is one already and nobody can be looking at it
+ * (!seen). */
 void mr_held_put(mr_ring_port *p, mr_id id, const mr_held *v, bool seen);
 void mr_held_fini(mr_ring_port *p);
 /* What the record or carrier says of a dependency; the blob is not yet owned. */

@@ -63,7 +63,7 @@ static void add_subject(const mr_control *c, text *t, const mr_fault *f, const c
     const mr_define *d = mr_control_func(c, f->func);
     if (!d)
         return;
-    add(t, " %s %s", verb, d->name);
+    add(t, "%s%s %s", verb[0] == ':' ? "" : " ", verb, d->name);
     if (f->attempt && f->of)
         add(t, ", attempt %u of %u", f->attempt, f->of);
     else if (f->attempt)
@@ -109,6 +109,10 @@ size_t mr_fault_text(const mr_control *c, const mr_fault *f, char *out, size_t n
         break;
     case MR_E_CANCELLED:
         add(&t, "the task was cancelled");
+        add_subject(c, &t, f, ":");
+        break;
+    case MR_E_TIMEOUT:
+        add(&t, "the task ran longer than its limit");
         add_subject(c, &t, f, ":");
         break;
     case MR_E_LOST:

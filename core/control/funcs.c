@@ -107,6 +107,7 @@ static shape *shape_intern(mr_control *c, shape *want)
         if (s->needs[i].res == MR_RES_CPU)
             s->cpu = s->needs[i].amount;
     c->shapes[c->n_shapes++] = s;
+    c->small |= s->cpu < MR_RES_UNIT;
     c->heap += sizeof *s + (s->n_needs + 1) * sizeof *s->needs;
     return s;
 }
@@ -268,7 +269,7 @@ mr_status mr_control_class_cost(mr_control *c, uint32_t number, uint32_t cls, in
 static double learn(double mean, uint64_t n, double x)
 {
     /* Exact at first, then the last few dozen count. */
-    return mean + (x - mean) / (double)(n < 32 ? n : 32);
+    return n < 32 ? mean + (x - mean) / (double)n : mean + (x - mean) * (1.0 / 32);
 }
 
 void mr_func_learn(mr_control *c, func *f, shape *s, int64_t ran)

@@ -132,7 +132,10 @@ static mr_task_info task_info(const task *t)
 
 void mr_history_add(mr_control *c, const task *t)
 {
-    mr_task_info *i = &c->history[c->n_history++ % c->conf.history];
+    mr_task_info *i = &c->history[c->at_history];
+    c->n_history++;
+    if (++c->at_history == c->conf.history)
+        c->at_history = 0;
     *i = task_info(t);
     i->worker = t->last_worker;
     i->node = t->last_node;

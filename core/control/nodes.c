@@ -22,7 +22,8 @@ void mr_slot_busy(mr_control *c, slot *s, task *t)
     t->v.on = s->v.ref;
     mr_bits_clear(&n->idle, s->local);
     mr_bits_clear(&c->idle, s->v.id);
-    n->n_idle--;
+    if (!--n->n_idle)
+        mr_bits_clear(&c->node_idle, n->number);
 }
 
 void mr_slot_idle(mr_control *c, slot *s)
@@ -33,6 +34,7 @@ void mr_slot_idle(mr_control *c, slot *s)
     s->v.load--;
     mr_bits_set(&n->idle, s->local);
     mr_bits_set(&c->idle, s->v.id);
+    mr_bits_set(&c->node_idle, n->number);
     n->n_idle++;
 }
 
@@ -54,7 +56,7 @@ mr_status mr_slot_add(mr_control *c, node *n)
         n->slots = v;
         n->room_slots = room;
     }
-    if (mr_bits_room(c, &c->idle, c->n_slots + 1) || mr_bits_room(c, &n->idle, n->n_slots + 1))
+    if (mr_bits_room(c, &c->node_idle, n->number + 1) || mr_bits_room(c, &c->idle, c->n_slots + 1) || mr_bits_room(c, &n->idle, n->n_slots + 1))
         return MR_E_NOMEM;
     slot *s = mr_control_alloc(c, sizeof *s);
     if (!s)
@@ -70,6 +72,7 @@ mr_status mr_slot_add(mr_control *c, node *n)
     n->v.n_workers = n->n_slots;
     mr_bits_set(&n->idle, s->local);
     mr_bits_set(&c->idle, s->v.id);
+    mr_bits_set(&c->node_idle, n->number);
     n->n_idle++;
     return MR_OK;
 }
@@ -365,6 +368,7 @@ mr_status mr_node_remove(mr_control *c, const mr_record *r)
         mr_bits_clear(&n->idle, s->local);
     }
     n->n_idle = 0;
+    mr_bits_clear(&c->node_idle, n->number);
     mr_ready_replace(c, n->v.ref);
     lose_objects(c, n);
     c->dirty = true;

@@ -181,7 +181,7 @@ bool mr_policy_room(mr_control *c, uint32_t n)
     return true;
 }
 
-void mr_policy_note(mr_control *c, uint32_t what, task *t, int outcome, int64_t ran)
+void mr_policy_note_any(mr_control *c, uint32_t what, task *t, int outcome, int64_t ran)
 {
     policy *p = &c->pol;
     if (!(p->notices & what) && !(what == MR_SUBMITTED && p->ops.plan))

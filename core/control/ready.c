@@ -225,6 +225,13 @@ static node *choose(mr_control *c, const shape *s, const task *t)
     if (s->strategy == MR_STRATEGY_NODE && !s->soft)
         return NULL;
     uint32_t from = s->strategy == MR_STRATEGY_SPREAD ? c->spread_next : 0;
+    if (!c->small && !from) { /* without small tasks a node that has a CPU has an idle slot */
+        for (uint32_t i = mr_bits_next(&c->node_idle, 0); i != UINT32_MAX; i = mr_bits_next(&c->node_idle, i + 1))
+            if (mr_node_can(c, c->nodes[i], s, t))
+                return c->nodes[i];
+        if (!c->n_blocked)
+            return NULL;
+    }
     for (uint32_t k = 0; k < c->n_nodes; k++) {
         uint32_t i = from + k < c->n_nodes ? from + k : from + k - c->n_nodes;
         if (mr_node_can(c, c->nodes[i], s, t))
@@ -403,6 +410,8 @@ static bool due(const mr_control *c, int64_t at)
 
 static void fire(mr_control *c)
 {
+    if (c->n_timers)
+        mr_limit_fire(c);
     if (due(c, c->idle_at))
         mr_proc_reap(c);
     if (due(c, c->ahead_at))
@@ -425,6 +434,7 @@ static void tell_wake(mr_control *c)
 {
     int64_t at = MR_UNKNOWN;
     earliest(&at, c->idle_at);
+    earliest(&at, mr_limit_next(c));
     earliest(&at, c->ahead_at);
     earliest(&at, c->stuck_at);
     if (mr_table_count(&c->tasks)) /* a timer keeps no run alive */

@@ -86,7 +86,8 @@ enum {
     T_STOPPING = 4096,
     T_STOPPED = 8192, /* stands still, has its process */
     T_RAN = 16384,    /* call that was sent when its actor died */
-    T_ORPHAN = 32768  /* killed because its owner died */
+    T_ORPHAN = 32768, /* killed because its owner died */
+    T_OVERDUE = 65536 /* killed because it ran longer than its limit */
 };
 
 /* One for each argument: in the ring of the object that is not sealed yet. */
@@ -348,10 +349,10 @@ typedef struct policy {
     } walk;
 } policy;
 
+/* A run that may not last longer than this; stale when the task runs something else by then. */
 typedef struct timer {
     int64_t at;
-    uint64_t id;
-    uint32_t attempt, kind;
+    mr_id task;
 } timer;
 
 /* ------------------------------------------------------------------------------------------------------ control -- */
@@ -373,7 +374,8 @@ struct mr_control {
     uint32_t n_nodes, room_nodes, n_slots, room_slots;
     uint32_t n_alive; /* nodes */
     bits idle;        /* slots by id */
-    bits node_idle;
+    bits node_idle;   /* nodes with an idle slot */
+    bool small;       /* there are shapes of less than one CPU: they fit where no slot is idle */
     mr_link active, roomy, aheads, named, driver_waits;
     uint32_t n_procs, next_proc;
 
@@ -402,10 +404,11 @@ struct mr_control {
     int64_t ahead_at;      /* next look at prefetched records */
     int64_t told_wake;
     timer *timers;
-    uint32_t n_timers, room_timers;
+    uint32_t n_timers, room_timers, n_limited; /* n_limited: living tasks with a limit */
 
     mr_task_info *history;
     uint64_t n_history; /* ever */
+    uint32_t at_history; /* where the next goes */
 
     policy pol;
 };
@@ -420,7 +423,13 @@ void *mr_control_alloc(mr_control *c, size_t size); /* zeroed, counted */
 void mr_control_unalloc(mr_control *c, void *p, size_t size);
 /* Settles what the handler started: failing tasks, freed objects. */
 void mr_control_drain(mr_control *c);
-void mr_control_timer(mr_control *c, int64_t at, uint64_t id, uint32_t attempt, uint32_t what);
+
+/* ---------------------------------------------------------------------------------------------------- limits.c -- */
+
+bool mr_limit_room(mr_control *c); /* for one more task with a limit */
+void mr_limit_start(mr_control *c, const task *t);
+int64_t mr_limit_next(const mr_control *c); /* MR_UNKNOWN: none */
+void mr_limit_fire(mr_control *c);
 
 static inline task *task_at(mr_control *c, mr_id id)
 {
@@ -681,7 +690,12 @@ void mr_ready_replace(mr_control *c, mr_ref of);
 
 /* ----------------------------------------------------------------------------------------------------- policy.c -- */
 
-void mr_policy_note(mr_control *c, uint32_t what, task *t, int outcome, int64_t ran);
+void mr_policy_note_any(mr_control *c, uint32_t what, task *t, int outcome, int64_t ran);
+static inline void mr_policy_note(mr_control *c, uint32_t what, task *t, int outcome, int64_t ran)
+{
+    if (c->pol.any)
+        mr_policy_note_any(c, what, t, outcome, ran);
+}
 void mr_policy_tell(mr_control *c);
 void mr_policy_rank(mr_control *c, task *t);
 void mr_policy_place(mr_control *c, task *t);

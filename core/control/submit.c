@@ -100,7 +100,8 @@ static task *make(mr_control *c, const mr_ev_submit *e, const func *f, uint32_t 
             return NULL;
         }
     bool streaming = f->def->flags & MR_FUNC_STREAMING;
-    if (mr_holder_room(c, e->h.from, n_results + 1) || !mr_policy_room(c, 8) || (streaming && mr_stream_new(c, e->id))) {
+    bool limited = f->def->limit >= 0;
+    if (mr_holder_room(c, e->h.from, n_results + 1) || !mr_policy_room(c, 8) || (limited && !mr_limit_room(c)) || (streaming && mr_stream_new(c, e->id))) {
         undo(c, t, n_results);
         return NULL;
     }
@@ -185,6 +186,7 @@ mr_status mr_task_submit(mr_control *c, const mr_record *r)
     }
     hold(c, t);
     c->submitted++;
+    c->n_limited += t->v.limit >= 0;
     c->heap += ids_size(e);
     mr_control_reply(c, r, MR_OK, (int64_t)e->id);
 

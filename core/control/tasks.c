@@ -190,6 +190,7 @@ void mr_task_over(mr_control *c, task *t, mr_status outcome)
     if (t->actor)
         mr_object_unhold(c, object_at(c, t->actor));
     mr_list_remove(&t->owned);
+    c->n_limited -= t->v.limit >= 0;
     if (c->conf.history)
         mr_history_add(c, t);
     mr_control_act(c, MR_ACT_DROP)->id = t->v.ref;
@@ -291,7 +292,7 @@ void mr_task_lost(mr_control *c, task *t, const mr_fault *f, bool blame)
     int32_t tries = mr_task_tries(c, t);
     mr_fault own = *f;
     if (t->flags & T_CANCEL)
-        own = mr_task_fault(c, t, t->flags & T_ORPHAN ? MR_E_OWNER_DIED : MR_E_CANCELLED);
+        own = mr_task_fault(c, t, t->flags & T_ORPHAN ? MR_E_OWNER_DIED : t->flags & T_OVERDUE ? MR_E_TIMEOUT : MR_E_CANCELLED);
     else if (!blame) {
         mr_task_detach(c, t);
         mr_ready_enter(c, t, true);
@@ -334,7 +335,7 @@ mr_status mr_task_started(mr_control *c, const mr_record *r)
     task *t = current(c, e->task, e->attempt, r->from);
     if (!t)
         return MR_E_INVAL;
-    if (t->where == W_RUN)
+    if (t->where == W_RUN && t->v.limit < 0)
         t->v.started_at = c->now;
     return MR_OK;
 }
@@ -351,7 +352,8 @@ static mr_status seal_result(mr_control *c, task *t, const mr_ev_sealed *e, cons
         return mr_control_refuse(c, MR_E_INVAL, "task %llx: no node %u", (unsigned long long)t->v.ref, e->node);
     func *f = c->funcs[t->func - 1];
     f->sealed++;
-    f->mean_bytes += ((double)e->size - f->mean_bytes) / (double)(f->sealed < 32 ? f->sealed : 32);
+    double more = (double)e->size - f->mean_bytes;
+    f->mean_bytes += f->sealed < 32 ? more / (double)f->sealed : more * (1.0 / 32);
     t->unsealed--;
     mr_status status = mr_object_seal(c, o, e, refs, n_refs);
     if (status) {
@@ -498,7 +500,9 @@ mr_status mr_task_finished(mr_control *c, const mr_record *r)
     }
     mr_task_detach(c, t);
     p->calls++;
-    if (ahead)
+    if (f->def->max_calls > 0 && p->calls >= (uint32_t)f->def->max_calls && !p->ahead.n)
+        mr_proc_retire(c, p);
+    else if (ahead)
         mr_proc_room(c, p);
     else
         mr_proc_next(c, p);

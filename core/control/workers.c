@@ -144,6 +144,8 @@ static void run(mr_control *c, proc *p, task *t)
     t->v.started_at = c->now;
     c->n_running++;
     mr_policy_note(c, MR_STARTED, t, MR_OK, 0);
+    if (t->v.limit >= 0 && t->v.kind == MR_TASK)
+        mr_limit_start(c, t);
     mr_proc_room(c, p);
 }
 

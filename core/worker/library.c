@@ -1,5 +1,5 @@
-/* library.c: owns the shared libraries of C tasks and the table of what they export.  Filled before the first task, then only
- * read; no lock.
+/* library.c: owns the shared libraries of C tasks and the table of what they export.  Filled before the first task,
+ * then only read; no lock.
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -63,7 +63,8 @@ static mr_task_fn find(const char *name)
 {
     for (size_t i = 0; i < n_loaded; i++)
         for (uint32_t k = 0; k < loaded[i]->n; k++) {
-            const mr_export *e = (const mr_export *)(const void *)((const char *)loaded[i]->v + (size_t)k * loaded[i]->size);
+            const mr_export *e =
+                (const mr_export *)(const void *)((const char *)loaded[i]->v + (size_t)k * loaded[i]->size);
             if (strcmp(e->name, name) == 0)
                 return e->run;
         }

@@ -1,4 +1,5 @@
-/* main.c: the executable miniray-worker: a worker for tasks written in C, or (--supervise) the supervisor of a session. */
+/* main.c: the executable miniray-worker: a worker for tasks written in C, or (--supervise) the supervisor of a session.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* task.c: owns the context of the C task that runs, and the state of the actor that lives in this process (one at most).
- * One thread.
+/* task.c: owns the context of the C task that runs, and the state of the actor that lives in this process (one at
+ * most). One thread.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,7 +23,8 @@ static struct {
     char class[64];
 } actor;
 
-/* ------------------------------------------------------------------------------------------------ what a task calls -- */
+/* ------------------------------------------------------------------------------------------------ what a task calls --
+ */
 
 mr_session *mr_ctx_session(mr_task_ctx *ctx)
 {
@@ -111,7 +112,8 @@ void mr_task_drop_state(void)
     actor.drop = NULL;
 }
 
-/* -------------------------------------------------------------------------------------------------------- running -- */
+/* -------------------------------------------------------------------------------------------------------- running --
+ */
 
 static mr_status tell_error(mr_task_ctx *ctx, mr_status st)
 {

@@ -1,4 +1,5 @@
-/* tour.c: what else there is: nested tasks, a failing one, a crash, a cancel, waiting for the first of several, a stream. */
+/* tour.c: what else there is: nested tasks, a failing one, a crash, a cancel, waiting for the first of several, a
+ * stream. */
 #include "example.h"
 
 static int wrong;

@@ -182,9 +182,22 @@ static mr_status cell_next(mr_task_ctx *ctx)
 }
 
 static const mr_export exports[] = {
-    {"echo", echo}, {"fail", fail}, {"crash", crash}, {"nap", nap}, {"wait_for", wait_for}, {"fib", fib}, {"big", big},
-    {"two", two}, {"put_inside", put_inside}, {"count_up", count_up}, {"forgetful", forgetful}, {"pid", pid},
-    {"Cell", cell_new}, {"Cell.next", cell_next}, {"Cell.crash", crash}, {"Cell.pid", pid},
+    {"echo", echo},
+    {"fail", fail},
+    {"crash", crash},
+    {"nap", nap},
+    {"wait_for", wait_for},
+    {"fib", fib},
+    {"big", big},
+    {"two", two},
+    {"put_inside", put_inside},
+    {"count_up", count_up},
+    {"forgetful", forgetful},
+    {"pid", pid},
+    {"Cell", cell_new},
+    {"Cell.next", cell_next},
+    {"Cell.crash", crash},
+    {"Cell.pid", pid},
 };
 
 MR_EXPORT const mr_exports *mr_exports_entry(void);

@@ -8,13 +8,16 @@
 enum { PIECE = 200000 };
 
 static char *text;
-static size_t text_len;
+static size_t text_len, text_room;
 
 static void add_text(const char *bytes, size_t len)
 {
-    text = realloc(text, text_len + len + 1);
-    if (!text)
-        exit(1);
+    if (text_len + len >= text_room) {
+        text_room = (text_len + len + 1) * 2;
+        text = realloc(text, text_room);
+        if (!text)
+            exit(1);
+    }
     memcpy(text + text_len, bytes, len);
     text_len += len;
 }

@@ -1,5 +1,5 @@
-/* words.h: a table of words and counts, and its form as bytes: count (uint64), length (uint32), letters, word by word in
- * alphabetical order.  Shared by word_count.c, which checks the answer with it, and by its tasks. */
+/* words.h: a table of words and counts, and its form as bytes: count (uint64), length (uint32), letters, word by word
+ * in alphabetical order.  Shared by word_count.c, which checks the answer with it, and by its tasks. */
 #ifndef WORDS_H
 #define WORDS_H
 

@@ -158,7 +158,8 @@ void node_value(fake_node *n, mr_id id, const char *bytes, size_t len)
     node_order(n, &r);
 }
 
-void node_reply(fake_node *n, uint32_t kind, uint32_t token, int32_t status, uint64_t value, const void *bytes, size_t len)
+void node_reply(fake_node *n, uint32_t kind, uint32_t token, int32_t status, uint64_t value, const void *bytes,
+                size_t len)
 {
     struct {
         mr_ord_reply r;

@@ -35,7 +35,8 @@ void node_func(fake_node *n, uint32_t number, int kind, const char *entry, uint3
 uint64_t node_dispatch(fake_node *n, mr_id task, uint32_t func, uint32_t n_returns, const char *args, size_t len);
 void node_plain(fake_node *n, uint32_t kind, mr_id task);
 void node_value(fake_node *n, mr_id id, const char *bytes, size_t len);
-void node_reply(fake_node *n, uint32_t kind, uint32_t token, int32_t status, uint64_t value, const void *bytes, size_t len);
+void node_reply(fake_node *n, uint32_t kind, uint32_t token, int32_t status, uint64_t value, const void *bytes,
+                size_t len);
 
 /* The next record, waited for; fails the test unless it is of `kind`. */
 const void *node_take(fake_node *n, uint32_t kind);

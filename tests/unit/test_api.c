@@ -86,7 +86,8 @@ static void expect(mr_id id, const void *bytes, uint64_t len)
     mr_value v = get(id);
     ck_assert_int_eq(v.status, MR_OK);
     if (v.error)
-        ck_abort_msg("%s", v.format == MR_FORMAT_FAULT ? (const char *)v.data + sizeof(mr_fault_value) : (const char *)v.data);
+        ck_abort_msg("%s", v.format == MR_FORMAT_FAULT ? (const char *)v.data + sizeof(mr_fault_value)
+                                                       : (const char *)v.data);
     ck_assert_uint_eq(v.len, len);
     ck_assert_int_eq(memcmp(v.data, bytes, len), 0);
     mr_decref(s, id);
@@ -104,7 +105,8 @@ static const mr_fault_value *expect_fault(mr_id id, mr_status status)
     return f;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- opening -- */
+/* ---------------------------------------------------------------------------------------------------------- opening --
+ */
 
 START_TEST(test_open_refuses)
 {
@@ -182,7 +184,8 @@ START_TEST(test_config_json)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------------------------- definitions -- */
+/* ------------------------------------------------------------------------------------------------------- definitions
+ * -- */
 
 START_TEST(test_define_refuses)
 {
@@ -219,7 +222,8 @@ START_TEST(test_no_such_task)
 }
 END_TEST
 
-/* ----------------------------------------------------------------------------------------------------------- values -- */
+/* ----------------------------------------------------------------------------------------------------------- values --
+ */
 
 START_TEST(test_values)
 {
@@ -329,7 +333,8 @@ START_TEST(test_results)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------------------------ waits, ends -- */
+/* ------------------------------------------------------------------------------------------------------ waits, ends --
+ */
 
 static void *getter(void *arg)
 {
@@ -463,7 +468,8 @@ START_TEST(test_stream)
 }
 END_TEST
 
-/* -------------------------------------------------------------------------------------------------------------- many -- */
+/* -------------------------------------------------------------------------------------------------------------- many
+ * -- */
 
 START_TEST(test_many)
 {

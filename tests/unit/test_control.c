@@ -480,6 +480,47 @@ START_TEST(the_cap_on_processes_retires_another_kind)
 }
 END_TEST
 
+START_TEST(a_limit_is_enforced)
+{
+    uint32_t f = world_define(&w, (spec){.name = "f", .retries = 5, .limit = 1000});
+    mr_id a = world_run(&w, f), b = world_run(&w, f);
+    mr_action x;
+    char text[100];
+    world_time(&w, 1);
+    world_time(&w, 0);
+    ck_assert(world_took(&w, MR_ACT_WAKE, 0, &x));
+    ck_assert_int_eq(x.value, w.now + 1000);
+    world_finish(&w, b);
+    world_time(&w, 999);
+    ck_assert(!world_sees(&w, MR_ACT_KILL, 0));
+    world_time(&w, 1);
+    ck_assert(world_took(&w, MR_ACT_KILL, 0, &x));
+    world_die(&w, x.worker, MR_DEATH_SIGNAL, 9);
+    ck_assert(world_took(&w, MR_ACT_FAIL, a, &x));
+    mr_fault_text(w.c, &x.fault, text, sizeof text);
+    ck_assert_str_eq(text, "the task ran longer than its limit: f, attempt 1 of 6");
+    ck_assert(!world_sees(&w, MR_ACT_FAIL, b));
+}
+END_TEST
+
+START_TEST(a_worker_retires_after_max_calls)
+{
+    uint32_t f = world_define(&w, (spec){.name = "f", .max_calls = 2});
+    mr_action x;
+    for (int i = 0; i < 2; i++) {
+        mr_id t = world_run(&w, f);
+        world_time(&w, 1);
+        world_finish(&w, t);
+    }
+    ck_assert(world_took(&w, MR_ACT_RETIRE, 0, &x));
+    mr_id t = world_run(&w, f);
+    world_time(&w, 1);
+    ck_assert_uint_ne(world_worker(&w, t), x.worker);
+    world_retired(&w, x.worker);
+    ck_assert_int_eq(world_finish(&w, t), MR_OK);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("control");
@@ -504,6 +545,8 @@ static Suite *suite(void)
     tcase_add_test(t, cancel_takes_the_children_along);
     tcase_add_test(t, a_dead_owner_ends_its_children);
     tcase_add_test(t, a_retired_worker_leaves_its_children);
+    tcase_add_test(t, a_limit_is_enforced);
+    tcase_add_test(t, a_worker_retires_after_max_calls);
     tcase_add_test(t, waits);
     tcase_add_test(t, memory_of_a_queued_task);
     tcase_add_test(t, zero_cpu_tasks_are_not_limited_by_cpus);

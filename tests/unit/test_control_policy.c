@@ -136,11 +136,11 @@ START_TEST(drops_and_retries_are_told)
     told[0] = 0;
     mr_id e = world_run(&w, f);
     world_time(&w, 1);
-    ck_assert_str_eq(told, "S4 l4 R4 p4 r4 ?0 B4 ");
+    ck_assert_str_eq(told, "S4 l4 R4 p4 r4 ?1 B4 ");
     told[0] = 0;
     world_die(&w, world_worker(&w, e), MR_DEATH_SIGNAL, 9);
     world_time(&w, 1);
-    ck_assert_str_eq(told, "X4 R4 p4 r4 ?0 B4 ");
+    ck_assert_str_eq(told, "X4 R4 p4 r4 ?1 ");
 }
 END_TEST
 

@@ -124,7 +124,8 @@ static void leave(int status)
     ck_assert_int_eq(node_join(&node), status);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- calls -- */
+/* ---------------------------------------------------------------------------------------------------------- calls --
+ */
 
 START_TEST(test_one_record_per_task)
 {
@@ -213,7 +214,8 @@ START_TEST(test_revoke)
 }
 END_TEST
 
-/* --------------------------------------------------------------------------------------------------------- cancel -- */
+/* --------------------------------------------------------------------------------------------------------- cancel --
+ */
 
 static void block_and_cancel(int (*body)(mr_session *s), int status)
 {
@@ -247,8 +249,8 @@ START_TEST(test_cancel_with_hook)
 }
 END_TEST
 
-/* Cancels against tasks of a microsecond: each ends as exactly one of done and cancelled, and the hook strikes only those
- * that lost. */
+/* Cancels against tasks of a microsecond: each ends as exactly one of done and cancelled, and the hook strikes only
+ * those that lost. */
 START_TEST(test_cancel_races)
 {
     int struck = 0;
@@ -272,7 +274,8 @@ START_TEST(test_cancel_races)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------------------ waits and values -- */
+/* ------------------------------------------------------------------------------------------------ waits and values --
+ */
 
 START_TEST(test_get_lends_and_remembers)
 {
@@ -331,7 +334,8 @@ START_TEST(test_timeout)
 }
 END_TEST
 
-/* -------------------------------------------------------------------------------------------------------- threads -- */
+/* -------------------------------------------------------------------------------------------------------- threads --
+ */
 
 enum { ASKERS = 4, QUESTIONS = 200 };
 
@@ -445,7 +449,8 @@ START_TEST(test_call_fd)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------------------------------ ends -- */
+/* ------------------------------------------------------------------------------------------------------------ ends --
+ */
 
 START_TEST(test_closing)
 {
