@@ -205,8 +205,11 @@ mr_status mr_engine_output(mr_port *port, int64_t timeout, mr_output *out)
             n->lines_end = &n->lines;
     }
     if (!status && n->line_out)
-        *out = (mr_output){.pid = n->line_out->pid, .is_stderr = n->line_out->is_stderr, .name = n->line_out->name,
-                           .text = n->line_out->text, .len = n->line_out->len};
+        *out = (mr_output){.pid = n->line_out->pid,
+                           .is_stderr = n->line_out->is_stderr,
+                           .name = n->line_out->name,
+                           .text = n->line_out->text,
+                           .len = n->line_out->len};
     else if (!status)
         *out = (mr_output){.pid = -1};
     n->line_readers--;

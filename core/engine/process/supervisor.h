@@ -8,7 +8,8 @@
  * reaps all workers; so a pid is never reused between a decision and its signal.
  *
  * One message is one packet: an mr_sup_msg, then n_bytes bytes.  Fields that a kind does not name are 0.
- * The supervisor ends, and everything below it with it, when the driver dies, on END, or when the driver closes its end.
+ * The supervisor ends, and everything below it with it, when the driver dies, on END, or when the driver closes its
+ * end.
  */
 #ifndef MR_ENGINE_PROCESS_SUPERVISOR_H
 #define MR_ENGINE_PROCESS_SUPERVISOR_H
@@ -39,8 +40,8 @@ typedef enum mr_sup_kind {
 enum { MR_SUP_OUTPUT_MAX = 8192 };
 
 typedef struct mr_sup_msg {
-    uint32_t kind;   /* mr_sup_kind */
-    uint32_t worker; /* number */
+    uint32_t kind;             /* mr_sup_kind */
+    uint32_t worker;           /* number */
     uint32_t link, node, lang; /* mr_lang */
     int32_t pid;
     uint32_t how; /* mr_death */

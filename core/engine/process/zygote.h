@@ -12,10 +12,10 @@
  * Duties of the zygote
  *   1. when it can fork: send READY (pid: its own).  Requests may be waiting before that.
  *   2. on FORK: fork; in the child: close MINIRAY_ZYGOTE_FD and every other thing of the zygote's, PR_SET_PDEATHSIG
- *      SIGKILL and then check that getppid() is still the zygote (else exit), setsid, dup2 the two descriptors that came
- *      with the request to 1 and 2, set MINIRAY_WORKER = "worker:link:node" in the environment (so that C getenv sees
- *      it), reset signal handlers, reseed, attach.  In the parent: close both descriptors; send FORKED (worker, pid), or
- *      FAILED (worker, code: errno) if fork failed.
+ *      SIGKILL and then check that getppid() is still the zygote (else exit), setsid, dup2 the two descriptors that
+ * came with the request to 1 and 2, set MINIRAY_WORKER = "worker:link:node" in the environment (so that C getenv sees
+ *      it), reset signal handlers, reseed, attach.  In the parent: close both descriptors; send FORKED (worker, pid),
+ * or FAILED (worker, code: errno) if fork failed.
  *   3. on SIGCHLD: waitid(P_ALL, WEXITED | WSTOPPED | WCONTINUED | WNOHANG) until nothing is left, and send CHANGED for
  *      each: pid, worker, code: si_code (CLD_EXITED 1, CLD_KILLED 2, CLD_DUMPED 3, CLD_STOPPED 5, CLD_CONTINUED 6),
  *      status: si_status.  FORKED always precedes CHANGED of the same worker.
