@@ -76,7 +76,10 @@ static uint32_t start(uint32_t cpus, int64_t prefetch)
     struct {
         mr_ev_node e;
         mr_named cpu;
-    } n = {.e = {.h = {.size = sizeof n, .kind = MR_EV_NODE_ADDED, .version = MR_RECORD_VERSION, .n_bytes = sizeof(mr_named)},
+    } n = {.e = {.h = {.size = sizeof n,
+                       .kind = MR_EV_NODE_ADDED,
+                       .version = MR_RECORD_VERSION,
+                       .n_bytes = sizeof(mr_named)},
                  .n_amounts = 1,
                  .speed = 1,
                  .name = "node-0"},
@@ -85,13 +88,14 @@ static uint32_t start(uint32_t cpus, int64_t prefetch)
     struct {
         mr_define d;
         mr_named cpu;
-    } f = {.d = {.h = {.size = sizeof f, .kind = MR_EV_DEFINE, .version = MR_RECORD_VERSION, .n_bytes = sizeof(mr_named)},
-                 .n_needs = 1,
-                 .estimate = MR_UNKNOWN,
-                 .limit = MR_UNKNOWN,
-                 .deadline = MR_UNKNOWN,
-                 .name = "noop"},
-           .cpu = {.name = "CPU", .amount = MR_RES_UNIT}};
+    } f = {
+        .d = {.h = {.size = sizeof f, .kind = MR_EV_DEFINE, .version = MR_RECORD_VERSION, .n_bytes = sizeof(mr_named)},
+              .n_needs = 1,
+              .estimate = MR_UNKNOWN,
+              .limit = MR_UNKNOWN,
+              .deadline = MR_UNKNOWN,
+              .name = "noop"},
+        .cpu = {.name = "CPU", .amount = MR_RES_UNIT}};
     step(&f);
     out.n = 0;
     return 1;

@@ -1,13 +1,13 @@
 /* actors.c: actors and their calls: names, the queue of each caller, what is sent, restart and death.
  *
- * An actor's creation is a task that the policy sees; it stays (W_LIVING) while the actor lives and holds what it keeps.
- * Its calls never reach a policy.  Order: per calling client, for actors with one thread and no loop; a call whose
- * arguments are not sealed holds back only its own caller.
+ * An actor's creation is a task that the policy sees; it stays (W_LIVING) while the actor lives and holds what it
+ * keeps. Its calls never reach a policy.  Order: per calling client, for actors with one thread and no loop; a call
+ * whose arguments are not sealed holds back only its own caller.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/state.h"
+#include "control/room.h"
 
 /* --------------------------------------------------------------------------------------------------------- names -- */
 
@@ -42,7 +42,8 @@ mr_status mr_actor_name(mr_control *c, const mr_record *r)
         return mr_control_refuse(c, MR_E_INVAL, "a name must be namespace and name, each ended by 0");
     actor *a = find_named(c, text, r->n_bytes);
     if (!a)
-        return mr_control_refuse(c, MR_E_NOTFOUND, "no actor is named \"%s\" in namespace \"%s\"", text + strlen(text) + 1, text);
+        return mr_control_refuse(c, MR_E_NOTFOUND, "no actor is named \"%s\" in namespace \"%s\"",
+                                 text + strlen(text) + 1, text);
     if (mr_holder_room(c, r->from, 1))
         return MR_E_NOMEM;
     mr_holder_add(c, r->from, object_at(c, a->id));
@@ -68,7 +69,8 @@ static mr_status check_creation(mr_control *c, const mr_ev_submit *e, mr_id *exi
         return MR_OK;
     }
     c->fault.cause = a->id;
-    return mr_control_refuse(c, MR_E_NAME_TAKEN, "the name \"%s\" is already taken in namespace \"%s\" by a living actor",
+    return mr_control_refuse(c, MR_E_NAME_TAKEN,
+                             "the name \"%s\" is already taken in namespace \"%s\" by a living actor",
                              text + strlen(text) + 1, text);
 }
 
@@ -82,8 +84,9 @@ mr_status mr_actor_check(mr_control *c, const mr_ev_submit *e, const func *f, mr
                                  (unsigned long long)e->actor);
     int32_t most = c->funcs[a->func - 1]->def->max_pending;
     if (most >= 0 && a->state != MR_ACTOR_DEAD && a->pending >= (uint32_t)most)
-        return mr_control_refuse(c, MR_E_PENDING_CALLS, "%s: %u calls of this actor are pending, the most allowed is %d",
-                                 f->def->name, a->pending, most);
+        return mr_control_refuse(c, MR_E_PENDING_CALLS,
+                                 "%s: %u calls of this actor are pending, the most allowed is %d", f->def->name,
+                                 a->pending, most);
     return MR_OK;
 }
 

@@ -4,7 +4,7 @@
  * many is bounded by learned time.  They are taken back when the running task blocks, is cancelled or outlives its
  * estimate, and when another process has nothing to do.
  */
-#include "control/state.h"
+#include "control/room.h"
 
 enum { LOOK_EVERY = 1000000, WORTH_MOVING = 50000 };
 
@@ -16,8 +16,9 @@ static bool on(const mr_control *c)
 static bool may_hold(const mr_control *c, const proc *p)
 {
     const task *t = p->task;
-    return t && p->state == MR_PROC_BUSY && !p->killing && t->v.kind == MR_TASK && !(t->flags & (T_CANCEL | T_BLOCKED)) &&
-           c->funcs[t->func - 1]->runs && c->funcs[t->func - 1]->def->max_calls <= 0 && p->ahead.n < c->conf.prefetch_max &&
+    return t && p->state == MR_PROC_BUSY && !p->killing && t->v.kind == MR_TASK &&
+           !(t->flags & (T_CANCEL | T_BLOCKED)) && c->funcs[t->func - 1]->runs &&
+           c->funcs[t->func - 1]->def->max_calls <= 0 && p->ahead.n < c->conf.prefetch_max &&
            p->ahead_ns + c->funcs[t->func - 1]->mean <= (double)c->conf.prefetch;
 }
 
@@ -126,8 +127,8 @@ void mr_ahead_look(mr_control *c)
         proc *p = MR_LIST_ENTRY(l, proc, holds_ahead);
         if (!p->ahead.n)
             continue;
-        if (p->task && (double)(c->now - p->task->v.started_at) >
-                           2 * c->funcs[p->task->func - 1]->mean + (double)c->conf.prefetch)
+        if (p->task &&
+            (double)(c->now - p->task->v.started_at) > 2 * c->funcs[p->task->func - 1]->mean + (double)c->conf.prefetch)
             mr_ahead_revoke(c, p);
         c->ahead_at = c->now + LOOK_EVERY;
     }

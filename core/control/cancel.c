@@ -1,5 +1,5 @@
 /* cancel.c: stopping a task wherever it is, and with it what it started. */
-#include "control/state.h"
+#include "control/room.h"
 
 void mr_task_cancel_one(mr_control *c, task *t, uint32_t flags)
 {

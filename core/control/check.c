@@ -1,7 +1,8 @@
-/* check.c: recounts everything from the tables and compares it with what is kept.  O(n); for tests and the simulator. */
+/* check.c: recounts everything from the tables and compares it with what is kept.  O(n); for tests and the simulator.
+ */
 #include <stdlib.h>
 
-#include "control/state.h"
+#include "control/room.h"
 
 typedef struct counts {
     uint32_t waiting, ready, travel, ahead, run, flight, blocked, flight_blocked, fresh, failing, over;
@@ -11,7 +12,7 @@ typedef struct counts {
 #define SAME(what, kept, counted)                                                                                      \
     do {                                                                                                               \
         if ((int64_t)(kept) != (int64_t)(counted))                                                                     \
-            BROKEN("%s: %lld kept, %lld counted", what, (long long)(kept), (long long)(counted));                     \
+            BROKEN("%s: %lld kept, %lld counted", what, (long long)(kept), (long long)(counted));                      \
     } while (0)
 
 typedef unsigned long long ull;
@@ -87,7 +88,8 @@ static mr_status check_tasks(mr_control *c, mr_err *err)
     return MR_OK;
 }
 
-/* ---------------------------------------------------------------------------------------------------- queues, pools -- */
+/* ---------------------------------------------------------------------------------------------------- queues, pools --
+ */
 
 static mr_status check_queue(const queue *q, uint32_t *total, mr_err *err)
 {
@@ -242,7 +244,8 @@ static mr_status check_objects(mr_control *c, mr_err *err)
         const uint32_t *n = mr_table_at(&held, id);
         bytes += o->vflags & MR_VALUE_STORED ? o->size : 0;
         if (o->holders != (n ? *n : 0))
-            status = mr_err_set(err, MR_E_INVAL, "object %llx: %u holders kept, %u counted", (ull)id, o->holders, n ? *n : 0);
+            status = mr_err_set(err, MR_E_INVAL, "object %llx: %u holders kept, %u counted", (ull)id, o->holders,
+                                n ? *n : 0);
         else if (!o->holders && settled(o) && !(o->flags & O_ACTOR))
             status = mr_err_set(err, MR_E_INVAL, "object %llx is settled, nobody holds it, and it is there", (ull)id);
         else if (!settled(o) && !task_live(c, o->task))
@@ -256,7 +259,8 @@ static mr_status check_objects(mr_control *c, mr_err *err)
     return status;
 }
 
-/* ------------------------------------------------------------------------------------------------------ processes -- */
+/* ------------------------------------------------------------------------------------------------------ processes --
+ */
 
 static mr_status check_procs(mr_control *c, mr_err *err)
 {
@@ -272,7 +276,7 @@ static mr_status check_procs(mr_control *c, mr_err *err)
         if (p->task && p->task->where != W_RUN)
             BROKEN("worker %u runs task %llx, which is at %d", p->number, (ull)p->task->v.ref, p->task->where);
         for (const task *t = p->ahead.head; t; t = t->qb)
-            if (t->where != W_AHEAD || t->worker != p->number || !p->task)
+            if (t->where != W_AHEAD || t->worker != p->number || (!p->task && !p->killing))
                 BROKEN("worker %u holds task %llx, which is at %d", p->number, (ull)t->v.ref, t->where);
         for (mr_link *l = mr_list_first(&p->owned); l; l = mr_list_next(&p->owned, l))
             if (MR_LIST_ENTRY(l, task, owned)->owner != p->number)
@@ -298,7 +302,8 @@ static mr_status check_actors(mr_control *c, mr_err *err)
         if (a->state == MR_ACTOR_DEAD && pending)
             BROKEN("actor %llx is dead and has calls", (ull)a->id);
         if (a->in_flight + a->system_flight != a->flight.n)
-            BROKEN("actor %llx: %u calls in flight, %u counted", (ull)a->id, a->in_flight + a->system_flight, a->flight.n);
+            BROKEN("actor %llx: %u calls in flight, %u counted", (ull)a->id, a->in_flight + a->system_flight,
+                   a->flight.n);
     }
     SAME("living actors", c->n_actors, living);
     return MR_OK;

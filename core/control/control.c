@@ -9,11 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/state.h"
+#include "control/room.h"
 
 /* ------------------------------------------------------------------------------------------------------- actions -- */
 
-/* Memory for actions is the one thing a completion may still need; it is small, and without it nothing could be told. */
+/* Memory for actions is the one thing a completion may still need; it is small, and without it nothing could be told.
+ */
 mr_action *mr_control_act(mr_control *c, uint32_t what)
 {
     mr_actions *a = c->out;
@@ -89,36 +90,21 @@ static mr_status on_time(mr_control *c, const mr_record *r)
 
 typedef mr_status (*handler)(mr_control *c, const mr_record *r);
 static const handler handlers[MR_EV_COUNT] = {
-    [MR_EV_DEFINE] = mr_func_define,
-    [MR_EV_SUBMIT] = mr_task_submit,
-    [MR_EV_PUT] = mr_object_put,
-    [MR_EV_SEALED] = mr_task_sealed,
-    [MR_EV_YIELDED] = mr_stream_yielded,
-    [MR_EV_READ] = mr_stream_read,
-    [MR_EV_STARTED] = mr_task_started,
-    [MR_EV_BLOCKED] = mr_wait_blocked,
-    [MR_EV_UNBLOCKED] = mr_wait_unblocked,
-    [MR_EV_FINISHED] = mr_task_finished,
-    [MR_EV_WORKER_UP] = mr_proc_up,
-    [MR_EV_WORKER_RETIRED] = mr_proc_retired,
-    [MR_EV_WORKER_DIED] = mr_proc_died,
-    [MR_EV_REFS] = mr_holder_refs,
-    [MR_EV_FREE] = mr_holder_free,
-    [MR_EV_CANCEL] = mr_task_cancel,
-    [MR_EV_KILL] = mr_actor_kill,
-    [MR_EV_NAME] = mr_actor_name,
-    [MR_EV_GROUP] = mr_group_event,
-    [MR_EV_ARRIVED] = mr_object_arrived,
-    [MR_EV_LOST] = mr_object_lost,
-    [MR_EV_SPILLED] = mr_object_spilled,
-    [MR_EV_RESTORED] = mr_object_restored,
-    [MR_EV_STORE_FULL] = mr_object_full,
-    [MR_EV_REVOKED] = mr_task_revoked,
-    [MR_EV_STOPPED] = mr_task_stopped,
-    [MR_EV_NODE_ADDED] = mr_node_add,
-    [MR_EV_NODE_REMOVED] = mr_node_remove,
-    [MR_EV_POLICY] = mr_policy_swapped,
-    [MR_EV_TIME] = on_time,
+    [MR_EV_DEFINE] = mr_func_define,       [MR_EV_SUBMIT] = mr_task_submit,
+    [MR_EV_PUT] = mr_object_put,           [MR_EV_SEALED] = mr_task_sealed,
+    [MR_EV_YIELDED] = mr_stream_yielded,   [MR_EV_READ] = mr_stream_read,
+    [MR_EV_STARTED] = mr_task_started,     [MR_EV_BLOCKED] = mr_wait_blocked,
+    [MR_EV_UNBLOCKED] = mr_wait_unblocked, [MR_EV_FINISHED] = mr_task_finished,
+    [MR_EV_WORKER_UP] = mr_proc_up,        [MR_EV_WORKER_RETIRED] = mr_proc_retired,
+    [MR_EV_WORKER_DIED] = mr_proc_died,    [MR_EV_REFS] = mr_holder_refs,
+    [MR_EV_FREE] = mr_holder_free,         [MR_EV_CANCEL] = mr_task_cancel,
+    [MR_EV_KILL] = mr_actor_kill,          [MR_EV_NAME] = mr_actor_name,
+    [MR_EV_GROUP] = mr_group_event,        [MR_EV_ARRIVED] = mr_object_arrived,
+    [MR_EV_LOST] = mr_object_lost,         [MR_EV_SPILLED] = mr_object_spilled,
+    [MR_EV_RESTORED] = mr_object_restored, [MR_EV_STORE_FULL] = mr_object_full,
+    [MR_EV_REVOKED] = mr_task_revoked,     [MR_EV_STOPPED] = mr_task_stopped,
+    [MR_EV_NODE_ADDED] = mr_node_add,      [MR_EV_NODE_REMOVED] = mr_node_remove,
+    [MR_EV_POLICY] = mr_policy_swapped,    [MR_EV_TIME] = on_time,
 };
 
 static bool wants_reply(uint32_t k)
@@ -220,7 +206,8 @@ mr_status mr_control_new(const mr_control_conf *conf, mr_control **out)
     if (mr_intern_new(&c->names) || mr_intern_new(&c->res))
         goto fail;
     /* Resource i has interned number i + 1. */
-    if (mr_intern_put(c->res, "CPU", 3, &n) || mr_intern_put(c->res, "GPU", 3, &n) || mr_intern_put(c->res, "memory", 6, &n))
+    if (mr_intern_put(c->res, "CPU", 3, &n) || mr_intern_put(c->res, "GPU", 3, &n) ||
+        mr_intern_put(c->res, "memory", 6, &n))
         goto fail;
     mr_policy_host_init(c, NULL);
     *out = c;

@@ -3,9 +3,10 @@
  *     status = mr_control_step(control, event, now, &actions)
  *
  * Deterministic: no system call, thread, clock or random number that was not handed in (conf.seed).  A step is atomic:
- * SUBMIT, DEFINE, PUT and NODE_ADDED may fail (for memory or a reason of their own) and then changed nothing; everything that a task's
- * completion needs is reserved when it is submitted.  Events are applied as they come; the policy is asked only when
- * the instant is closed by TIME.  The caller serialises: one step at a time (the node's lock), any thread.
+ * SUBMIT, DEFINE, PUT and NODE_ADDED may fail (for memory or a reason of their own) and then changed nothing;
+ * everything that a task's completion needs is reserved when it is submitted.  Events are applied as they come; the
+ * policy is asked only when the instant is closed by TIME.  The caller serialises: one step at a time (the node's
+ * lock), any thread.
  *
  * Control knows ids, sizes, places and holders of objects, never their bytes: those are the engine's, under the same
  * ids, until a FREE action.  The payload of a SUBMIT (the encoded arguments) is the engine's too, until DROP.
@@ -23,15 +24,15 @@ typedef struct mr_control mr_control;
 
 /* What killed or refused something, in numbers; the engine puts it into words (mr_fault_text). */
 typedef struct mr_fault {
-    int32_t status;          /* mr_status, e.g. MR_E_CRASHED */
-    uint32_t how;            /* mr_death */
-    int32_t code;            /* exit code or signal */
-    int32_t pid;             /* of the worker, 0: none */
-    uint32_t worker;         /* number, 0: none */
-    uint32_t attempt, of;    /* attempt 2 of 4; of = 0: unbounded */
-    uint32_t func;           /* number of the function, 0: none */
-    uint32_t may_have_run;   /* of an actor call: 0 no, 1 maybe */
-    mr_id task, cause;       /* cause: actor or object behind it, 0: none */
+    int32_t status;        /* mr_status, e.g. MR_E_CRASHED */
+    uint32_t how;          /* mr_death */
+    int32_t code;          /* exit code or signal */
+    int32_t pid;           /* of the worker, 0: none */
+    uint32_t worker;       /* number, 0: none */
+    uint32_t attempt, of;  /* attempt 2 of 4; of = 0: unbounded */
+    uint32_t func;         /* number of the function, 0: none */
+    uint32_t may_have_run; /* of an actor call: 0 no, 1 maybe */
+    mr_id task, cause;     /* cause: actor or object behind it, 0: none */
 } mr_fault;
 
 /* Node numbers are dense (0 is the first); worker numbers start at 1; function numbers start at 1. */
@@ -69,23 +70,23 @@ typedef enum mr_action_kind {
 } mr_action_kind;
 
 typedef enum mr_report {
-    MR_REPORT_EJECTED = 1,    /* policy: see mr_control_policy_error */
-    MR_REPORT_UNHANDLED = 2,  /* error of task id whose references were all dropped unread */
-    MR_REPORT_REFUSED = 3,    /* a policy's answer was refused (once per op) */
-    MR_REPORT_STALE = 4       /* a message of an old attempt was refused */
+    MR_REPORT_EJECTED = 1,   /* policy: see mr_control_policy_error */
+    MR_REPORT_UNHANDLED = 2, /* error of task id whose references were all dropped unread */
+    MR_REPORT_REFUSED = 3,   /* a policy's answer was refused (once per op) */
+    MR_REPORT_STALE = 4      /* a message of an old attempt was refused */
 } mr_report;
 
 typedef struct mr_action {
     uint16_t kind, flags;
     int32_t status;
-    uint32_t client;  /* DELIVER, REPLY: to whom */
-    uint32_t worker;  /* number */
+    uint32_t client; /* DELIVER, REPLY: to whom */
+    uint32_t worker; /* number */
     uint32_t node;
     uint32_t attempt;
     uint32_t token, pad0;
     mr_id id, id2;
     int64_t value;
-    mr_fault fault;   /* FAIL, REPLY with an error */
+    mr_fault fault; /* FAIL, REPLY with an error */
 } mr_action;
 
 /* The caller's array; control appends, the caller reads v[0..n) and sets n = 0.  Grown by control at SUBMIT so that a
@@ -99,9 +100,9 @@ void mr_actions_free(mr_actions *a);
 typedef enum mr_know { MR_KNOW_NOTHING, MR_KNOW_LEARNED, MR_KNOW_STATED } mr_know;
 
 typedef struct mr_control_conf {
-    uint64_t seed;         /* of the policy's random stream */
-    int64_t max_hold;      /* ns something may be startable while nothing runs or travels before the policy is ejected */
-    int64_t prefetch;      /* ns of learned work a busy worker may hold beyond what runs; 0: strict, no prefetch */
+    uint64_t seed;    /* of the policy's random stream */
+    int64_t max_hold; /* ns something may be startable while nothing runs or travels before the policy is ejected */
+    int64_t prefetch; /* ns of learned work a busy worker may hold beyond what runs; 0: strict, no prefetch */
     uint32_t prefetch_max; /* records, at most 63 */
     uint32_t actor_window; /* calls sent ahead to an actor with max_concurrency 1, at most 63 */
     uint32_t max_workers;  /* processes, all nodes together */
@@ -119,23 +120,24 @@ void mr_control_conf_init(mr_control_conf *conf);
 mr_status mr_control_new(const mr_control_conf *conf, mr_control **out) MR_CHECK_RESULT;
 void mr_control_free(mr_control *c);
 
-/* The one entry.  `now` never goes back.  Errors: see mr_ev_submit; INVAL for an event that makes no sense (an unknown id, a
- * message of an old attempt): refused, counted, harmless.  For DEFINE, SUBMIT, READ, NAME, GROUP with h.token != 0 a
- * REPLY action carries the answer, also when the status is an error. */
+/* The one entry.  `now` never goes back.  Errors: see mr_ev_submit; INVAL for an event that makes no sense (an unknown
+ * id, a message of an old attempt): refused, counted, harmless.  For DEFINE, SUBMIT, READ, NAME, GROUP with h.token !=
+ * 0 a REPLY action carries the answer, also when the status is an error. */
 mr_status mr_control_step(mr_control *c, const mr_record *event, int64_t now, mr_actions *out) MR_CHECK_RESULT;
-/* A run of function `func` takes `ns` on nodes of speed class `cls`, whatever their speed: for functions whose times are
- * not one number over a speed.  cost() tells it to a policy when conf.know is STATED.  Errors: INVAL (no such function, a class
- * above 255), NOMEM. */
+/* A run of function `func` takes `ns` on nodes of speed class `cls`, whatever their speed: for functions whose times
+ * are not one number over a speed.  cost() tells it to a policy when conf.know is STATED.  Errors: INVAL (no such
+ * function, a class above 255), NOMEM. */
 mr_status mr_control_class_cost(mr_control *c, uint32_t func, uint32_t cls, int64_t ns) MR_CHECK_RESULT;
-/* The object `id`, not sealed yet, will have `bytes`: shown to a policy as its edge's bytes when conf.know is STATED.  Errors:
- * INVAL (no such object, sealed already). */
+/* The object `id`, not sealed yet, will have `bytes`: shown to a policy as its edge's bytes when conf.know is STATED.
+ * Errors: INVAL (no such object, sealed already). */
 mr_status mr_control_size_stated(mr_control *c, mr_id id, uint64_t bytes) MR_CHECK_RESULT;
 /* Why the last step failed, in words that name the request and the nearest that fits; "" if it did not. */
 const char *mr_control_why(const mr_control *c);
 
-/* Installs (or swaps) the policy: `ops` is copied; open is called here, close at the next swap, ejection or free.  ops NULL: FIFO.  Then
- * step a POLICY event: the present is told to it as one batch. */
-mr_status mr_control_policy(mr_control *c, const char *name, const mr_sched_ops *ops, const mr_host *base, mr_err *err) MR_CHECK_RESULT;
+/* Installs (or swaps) the policy: `ops` is copied; open is called here, close at the next swap, ejection or free.  ops
+ * NULL: FIFO.  Then step a POLICY event: the present is told to it as one batch. */
+mr_status mr_control_policy(mr_control *c, const char *name, const mr_sched_ops *ops, const mr_host *base,
+                            mr_err *err) MR_CHECK_RESULT;
 /* Name of the policy, and the error it was ejected for (NULL: it was not; then `degraded` reports stay false). */
 const char *mr_control_policy_name(const mr_control *c);
 const char *mr_control_policy_error(const mr_control *c);
@@ -155,22 +157,30 @@ mr_status mr_control_spec(const mr_control *c, mr_id task, mr_spec *out) MR_CHEC
 /* The definition as it was given (payload included, h.size bytes); NULL: no such function. */
 const mr_define *mr_control_func(const mr_control *c, uint32_t func);
 
-typedef enum mr_object_state { MR_OBJ_NONE = 0, MR_OBJ_PENDING, MR_OBJ_SEALED, MR_OBJ_ERROR, MR_OBJ_LOST, MR_OBJ_FREED } mr_object_state;
+typedef enum mr_object_state {
+    MR_OBJ_NONE = 0,
+    MR_OBJ_PENDING,
+    MR_OBJ_SEALED,
+    MR_OBJ_ERROR,
+    MR_OBJ_LOST,
+    MR_OBJ_FREED
+} mr_object_state;
 typedef struct mr_object_info {
     mr_object_state state;
     uint64_t size;
-    uint64_t nodes;    /* bit n: a copy on node n (the first 64) */
-    uint32_t holders;  /* of all kinds */
+    uint64_t nodes;         /* bit n: a copy on node n (the first 64) */
+    uint32_t holders;       /* of all kinds */
     uint32_t format, flags; /* MR_VALUE_ */
-    mr_id task;        /* that makes it; 0: put */
+    mr_id task;             /* that makes it; 0: put */
 } mr_object_info;
 /* NONE for an id never seen or gone. */
 mr_object_info mr_control_object(const mr_control *c, mr_id id);
 /* The driver read the error of `id` without waiting for it in control: no MR_REPORT_UNHANDLED. */
 void mr_control_seen(mr_control *c, mr_id id);
-/* Starts up to n processes before a task asks for them (an engine's wish; not an event, so not in a recording).  Appends
+/* Starts up to n processes before a task asks for them (an engine's wish; not an event, so not in a recording). Appends
  * SPAWN actions.  Errors: INVAL (no such node), NOMEM. */
-mr_status mr_control_prestart(mr_control *c, uint32_t node, uint32_t lang, uint32_t env, uint32_t n, mr_actions *out) MR_CHECK_RESULT;
+mr_status mr_control_prestart(mr_control *c, uint32_t node, uint32_t lang, uint32_t env, uint32_t n,
+                              mr_actions *out) MR_CHECK_RESULT;
 /* Fast form for waiting loops: is it sealed, an error, lost or freed? */
 bool mr_control_settled(const mr_control *c, mr_id id);
 
@@ -179,14 +189,22 @@ typedef struct mr_worker_info {
     int32_t pid;
     mr_id task, actor; /* running; living in it */
 } mr_worker_info;
-typedef enum mr_process_state { MR_PROC_GONE = 0, MR_PROC_STARTING, MR_PROC_IDLE, MR_PROC_BUSY, MR_PROC_BLOCKED, MR_PROC_ACTOR, MR_PROC_RETIRING } mr_process_state;
+typedef enum mr_process_state {
+    MR_PROC_GONE = 0,
+    MR_PROC_STARTING,
+    MR_PROC_IDLE,
+    MR_PROC_BUSY,
+    MR_PROC_BLOCKED,
+    MR_PROC_ACTOR,
+    MR_PROC_RETIRING
+} mr_process_state;
 bool mr_control_worker(const mr_control *c, uint32_t worker, mr_worker_info *out);
 uint32_t mr_control_worker_next(const mr_control *c, uint32_t after); /* 0: the first; 0 back: no more */
 
 typedef struct mr_node_info {
     const char *name;
     bool alive;
-    uint32_t n;              /* resources */
+    uint32_t n;               /* resources */
     const char *const *names; /* n */
     const int64_t *total, *free;
     uint32_t slots;
@@ -194,7 +212,13 @@ typedef struct mr_node_info {
 bool mr_control_node(const mr_control *c, uint32_t node, mr_node_info *out);
 uint32_t mr_control_nodes(const mr_control *c); /* numbers given so far */
 
-typedef enum mr_actor_state { MR_ACTOR_NONE = 0, MR_ACTOR_PENDING, MR_ACTOR_ALIVE, MR_ACTOR_RESTARTING, MR_ACTOR_DEAD } mr_actor_state;
+typedef enum mr_actor_state {
+    MR_ACTOR_NONE = 0,
+    MR_ACTOR_PENDING,
+    MR_ACTOR_ALIVE,
+    MR_ACTOR_RESTARTING,
+    MR_ACTOR_DEAD
+} mr_actor_state;
 typedef struct mr_actor_info {
     mr_actor_state state;
     uint32_t func, worker, restarts, pending; /* calls queued and in flight */
@@ -224,8 +248,8 @@ typedef struct mr_control_stats {
 } mr_control_stats;
 void mr_control_stats_get(const mr_control *c, mr_control_stats *out);
 
-/* Recounts everything (O(n)): pools total = free + held, holders, queues, outcomes exactly once.  Errors: the first broken
- * invariant, in err.  Called by tests after each step and by the simulator on request. */
+/* Recounts everything (O(n)): pools total = free + held, holders, queues, outcomes exactly once.  Errors: the first
+ * broken invariant, in err.  Called by tests after each step and by the simulator on request. */
 mr_status mr_control_check(const mr_control *c, mr_err *err) MR_CHECK_RESULT;
 
 /* "worker 4242 was killed by signal 9 (SIGKILL) while running f, attempt 2 of 4".  Returns the length; cut at n. */

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "control/state.h"
+#include "control/room.h"
 
 typedef struct search {
     mr_id *todo; /* tasks to look at */
@@ -208,7 +208,7 @@ void mr_deadlock_capped(mr_control *c)
     if (!newest)
         return;
     snprintf(c->why, sizeof c->why,
-             "deadlock: all %u running tasks are blocked and none of %u ready ones can start; %s (%llx) is told", c->n_running,
-             c->n_ready, c->funcs[by->func - 1]->def->name, (unsigned long long)by->v.ref);
+             "deadlock: all %u running tasks are blocked and none of %u ready ones can start; %s (%llx) is told",
+             c->n_running, c->n_ready, c->funcs[by->func - 1]->def->name, (unsigned long long)by->v.ref);
     mr_wait_end(c, newest, MR_E_DEADLOCK, true);
 }

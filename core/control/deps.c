@@ -1,10 +1,11 @@
-/* deps.c: who waits for which object: tasks for their arguments, clients in get and wait, and the CPU a blocked task lends.
+/* deps.c: who waits for which object: tasks for their arguments, clients in get and wait, and the CPU a blocked task
+ * lends.
  *
  * Owns the rings of dependents and the wait records.  An object is settled once, so each link is taken once.
  */
 #include <stdlib.h>
 
-#include "control/state.h"
+#include "control/room.h"
 
 /* --------------------------------------------------------------------------------------------------- dependents -- */
 
@@ -219,7 +220,8 @@ mr_status mr_wait_blocked(mr_control *c, const mr_record *r)
     bool early = false;
     mr_link *list = mr_wait_list(c, r->from);
     if (!list || e->need > r->n_ids)
-        return mr_control_refuse(c, MR_E_INVAL, "client %u, which may be gone, waits for %u of %u", r->from, e->need, r->n_ids);
+        return mr_control_refuse(c, MR_E_INVAL, "client %u, which may be gone, waits for %u of %u", r->from, e->need,
+                                 r->n_ids);
     for (uint32_t i = 0; i < r->n_ids; i++) {
         object *o = object_at(c, ids[i]);
         if (!there(c, o))

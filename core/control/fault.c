@@ -1,15 +1,15 @@
 /* fault.c: puts a fault into words: the true cause, in one sentence. */
-#include <stdio.h>
 #include <stdarg.h>
+#include <stdio.h>
 
-#include "control/state.h"
+#include "control/room.h"
 
 static const char *signal_name(int number)
 {
     static const struct {
         int number;
         const char *name;
-    } names[] = {{1, "SIGHUP"},   {2, "SIGINT"},   {3, "SIGQUIT"},  {4, "SIGILL"},   {6, "SIGABRT"}, {7, "SIGBUS"},
+    } names[] = {{1, "SIGHUP"},   {2, "SIGINT"},   {3, "SIGQUIT"},  {4, "SIGILL"},   {6, "SIGABRT"},  {7, "SIGBUS"},
                  {8, "SIGFPE"},   {9, "SIGKILL"},  {10, "SIGUSR1"}, {11, "SIGSEGV"}, {12, "SIGUSR2"}, {13, "SIGPIPE"},
                  {14, "SIGALRM"}, {15, "SIGTERM"}, {24, "SIGXCPU"}, {25, "SIGXFSZ"}, {31, "SIGSYS"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/state.h"
+#include "control/room.h"
 
 /* ---------------------------------------------------------------------------------------------------- resources -- */
 
@@ -16,8 +16,8 @@ mr_status mr_res_number(mr_control *c, const char *name, uint32_t *out)
     uint32_t n;
     if (mr_intern_find(c->res, name, strlen(name), &n)) {
         if (mr_intern_count(c->res) > MR_RES_MAX)
-            return mr_control_refuse(c, MR_E_INVAL, "resource \"%s\": a session knows at most %d kinds of resources", name,
-                                     MR_RES_MAX);
+            return mr_control_refuse(c, MR_E_INVAL, "resource \"%s\": a session knows at most %d kinds of resources",
+                                     name, MR_RES_MAX);
         if (mr_intern_put(c->res, name, strlen(name), &n))
             return MR_E_NOMEM;
     }
@@ -188,8 +188,8 @@ fail:
 static mr_status define_check(mr_control *c, const mr_define *d)
 {
     if (d->kind > MR_FUNC_METHOD || d->lang > MR_LANG_PYTHON || d->strategy > MR_STRATEGY_NODE)
-        return mr_control_refuse(c, MR_E_INVAL, "definition of %s: kind %u, language %u or strategy %u is unknown", d->name,
-                                 d->kind, d->lang, d->strategy);
+        return mr_control_refuse(c, MR_E_INVAL, "definition of %s: kind %u, language %u or strategy %u is unknown",
+                                 d->name, d->kind, d->lang, d->strategy);
     if (d->group)
         return mr_control_refuse(c, MR_E_UNSUPPORTED, "definition of %s: placement groups are not supported", d->name);
     if (d->max_retries < -1 || d->max_restarts < -1 || d->n_returns < 0)

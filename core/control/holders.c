@@ -3,7 +3,7 @@
  * The driver's hold is a bit in the object; a worker's are a set of its own, so that its death releases them at once.
  * All other holders (tasks, containers, streams, actors) only count; who owns them lets them go.
  */
-#include "control/state.h"
+#include "control/room.h"
 
 mr_status mr_holder_room(mr_control *c, uint32_t client, uint32_t n)
 {
@@ -59,7 +59,8 @@ mr_status mr_holder_refs(mr_control *c, const mr_record *r)
     const mr_ev_refs *e = (const void *)r;
     const mr_id *ids = mr_record_ids(r, sizeof *e);
     if (e->n_add > r->n_ids)
-        return mr_control_refuse(c, MR_E_INVAL, "references of client %u: %u to add, %u ids", r->from, e->n_add, r->n_ids);
+        return mr_control_refuse(c, MR_E_INVAL, "references of client %u: %u to add, %u ids", r->from, e->n_add,
+                                 r->n_ids);
     if (r->from && !proc_at(c, r->from))
         return mr_control_refuse(c, MR_E_INVAL, "references of client %u, which is gone", r->from);
     if (mr_holder_room(c, r->from, e->n_add))

@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "control/state.h"
+#include "control/room.h"
 
 static bool stale(mr_control *c, const timer *x)
 {

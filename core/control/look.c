@@ -1,7 +1,7 @@
 /* look.c: looking in from outside: nodes, workers, actors, living and finished tasks, counters.  Changes nothing. */
 #include <string.h>
 
-#include "control/state.h"
+#include "control/room.h"
 
 /* Lookups keep the page they found last, so tables are not const inside. */
 static mr_control *open_up(const mr_control *c)
@@ -197,6 +197,7 @@ void mr_control_stats_get(const mr_control *c, mr_control_stats *out)
                               .held = c->held};
     if (c->held_now)
         out->held += (int64_t)c->held_slots * (c->now - c->held_at);
-    out->memory = sizeof *c + c->heap + mr_table_bytes(&c->tasks) + mr_table_bytes(&c->objects) + mr_table_bytes(&c->procs) +
-                  mr_table_bytes(&c->actors) + mr_table_bytes(&c->streams) + c->conf.history * sizeof(mr_task_info);
+    out->memory = sizeof *c + c->heap + mr_table_bytes(&c->tasks) + mr_table_bytes(&c->objects) +
+                  mr_table_bytes(&c->procs) + mr_table_bytes(&c->actors) + mr_table_bytes(&c->streams) +
+                  c->conf.history * sizeof(mr_task_info);
 }

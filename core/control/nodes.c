@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/state.h"
+#include "control/room.h"
 
 enum { MOST_SLOTS = 4096 };
 
@@ -56,7 +56,8 @@ mr_status mr_slot_add(mr_control *c, node *n)
         n->slots = v;
         n->room_slots = room;
     }
-    if (mr_bits_room(c, &c->node_idle, n->number + 1) || mr_bits_room(c, &c->idle, c->n_slots + 1) || mr_bits_room(c, &n->idle, n->n_slots + 1))
+    if (mr_bits_room(c, &c->node_idle, n->number + 1) || mr_bits_room(c, &c->idle, c->n_slots + 1) ||
+        mr_bits_room(c, &n->idle, n->n_slots + 1))
         return MR_E_NOMEM;
     slot *s = mr_control_alloc(c, sizeof *s);
     if (!s)
@@ -79,7 +80,8 @@ mr_status mr_slot_add(mr_control *c, node *n)
 
 slot *mr_node_idle_slot(mr_control *c, node *n, bool grow)
 {
-    if (!n->n_idle && (!grow || n->n_slots >= (n->base_slots > MOST_SLOTS ? n->base_slots : MOST_SLOTS) || mr_slot_add(c, n)))
+    if (!n->n_idle &&
+        (!grow || n->n_slots >= (n->base_slots > MOST_SLOTS ? n->base_slots : MOST_SLOTS) || mr_slot_add(c, n)))
         return NULL;
     return c->slots[n->slots[mr_bits_next(&n->idle, 0)]];
 }
@@ -176,7 +178,8 @@ mr_status mr_node_unschedulable(mr_control *c, const func *f, const shape *s)
 {
     char want[96], most[96], all[256];
     if (s->strategy == MR_STRATEGY_NODE && !s->soft && (s->node >= c->n_nodes || !c->nodes[s->node]->alive))
-        return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s must run on node %u, which is not there", f->def->name, s->node);
+        return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s must run on node %u, which is not there", f->def->name,
+                                 s->node);
     for (uint32_t i = 0; i < s->n_needs; i++) {
         const node *n = richest(c, s->needs[i].res);
         int64_t has = n ? amount(n->total, n->v.n_res, s->needs[i].res) : 0;
@@ -187,8 +190,8 @@ mr_status mr_node_unschedulable(mr_control *c, const func *f, const shape *s)
         if (!n)
             return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s needs %s; there is no node", f->def->name, want);
         node_text(c, n, all, sizeof all);
-        return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s needs %s; the most any node has is %s (%s)", f->def->name, want,
-                                 most, all);
+        return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s needs %s; the most any node has is %s (%s)", f->def->name,
+                                 want, most, all);
     }
     const node *n = richest(c, s->n_needs ? s->needs[s->n_needs - 1].res : 0);
     node_text(c, n, all, sizeof all);

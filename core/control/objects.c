@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/state.h"
+#include "control/room.h"
 
 object *mr_object_new(mr_control *c, mr_id id, mr_id maker)
 {

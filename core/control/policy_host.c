@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/state.h"
+#include "control/room.h"
 
 /* The table is a member of the policy, so the control is found from it without a pointer in the ABI. */
 static mr_control *of(const mr_sched_host *h)

@@ -6,7 +6,7 @@
  */
 #include <stdlib.h>
 
-#include "control/state.h"
+#include "control/room.h"
 
 /* -------------------------------------------------------------------------------------------------------- queues -- */
 
@@ -457,8 +457,8 @@ static void tell_wake(mr_control *c)
 
 void mr_ready_close(mr_control *c)
 {
-    bool any = c->dirty || c->fresh.head || c->pol.n_notes || c->hungry || c->starved || c->pol.failed || c->pol.n_rerank ||
-               c->pol.rerank_all;
+    bool any = c->dirty || c->fresh.head || c->pol.n_notes || c->hungry || c->starved || c->pol.failed ||
+               c->pol.n_rerank || c->pol.rerank_all;
     if (!any && (c->told_wake < 0 || c->now < c->told_wake))
         return;
     fire(c);

@@ -48,8 +48,9 @@ static mr_status check_define(const mr_record *r, mr_err *err)
     uint64_t named = (uint64_t)d->n_needs + d->n_living;
     if (d->n_needs > MR_RES_MAX || d->n_living > MR_RES_MAX || d->n_labels > 4096 ||
         named * sizeof(mr_named) + (uint64_t)d->n_labels * sizeof(mr_label) > r->n_bytes)
-        return mr_err_set(err, MR_E_PROTOCOL, "DEFINE from client %u: %u needs, %u living and %u labels do not fit in %u bytes",
-                          r->from, d->n_needs, d->n_living, d->n_labels, r->n_bytes);
+        return mr_err_set(err, MR_E_PROTOCOL,
+                          "DEFINE from client %u: %u needs, %u living and %u labels do not fit in %u bytes", r->from,
+                          d->n_needs, d->n_living, d->n_labels, r->n_bytes);
     if (!ended(d->name, sizeof d->name) || !ended(d->entry, sizeof d->entry) || !ended(d->user, sizeof d->user))
         return mr_err_set(err, MR_E_PROTOCOL, "DEFINE from client %u: a text has no end", r->from);
     const mr_named *v = mr_record_bytes(r, sizeof *d);
@@ -60,8 +61,8 @@ static mr_status check_submit(const mr_record *r, mr_err *err)
 {
     const mr_ev_submit *e = (const void *)r;
     if ((uint64_t)e->n_deps + e->n_refs != r->n_ids)
-        return mr_err_set(err, MR_E_PROTOCOL, "SUBMIT from client %u: %u arguments and %u references, but %u ids", r->from,
-                          e->n_deps, e->n_refs, r->n_ids);
+        return mr_err_set(err, MR_E_PROTOCOL, "SUBMIT from client %u: %u arguments and %u references, but %u ids",
+                          r->from, e->n_deps, e->n_refs, r->n_ids);
     if (e->name_bytes > r->n_bytes)
         return mr_err_set(err, MR_E_PROTOCOL, "SUBMIT from client %u: a name of %u bytes in a payload of %u", r->from,
                           e->name_bytes, r->n_bytes);
@@ -73,8 +74,8 @@ static mr_status check_node(const mr_record *r, mr_err *err)
     const mr_ev_node *e = (const void *)r;
     if (e->n_amounts > MR_RES_MAX || e->n_labels > 4096 ||
         (uint64_t)e->n_amounts * sizeof(mr_named) + (uint64_t)e->n_labels * sizeof(mr_label) > r->n_bytes)
-        return mr_err_set(err, MR_E_PROTOCOL, "NODE_ADDED: %u amounts and %u labels do not fit in %u bytes", e->n_amounts,
-                          e->n_labels, r->n_bytes);
+        return mr_err_set(err, MR_E_PROTOCOL, "NODE_ADDED: %u amounts and %u labels do not fit in %u bytes",
+                          e->n_amounts, e->n_labels, r->n_bytes);
     if (!ended(e->name, sizeof e->name))
         return mr_err_set(err, MR_E_PROTOCOL, "NODE_ADDED: the name has no end");
     return check_names(r, mr_record_bytes(r, sizeof *e), e->n_amounts, err);
@@ -85,18 +86,18 @@ mr_status mr_record_check(const mr_record *r, size_t available, mr_err *err)
     if (available < sizeof *r)
         return mr_err_set(err, MR_E_PROTOCOL, "a record of %zu bytes is shorter than its header", available);
     if (r->version != MR_RECORD_VERSION)
-        return mr_err_set(err, MR_E_PROTOCOL, "record of version %u from client %u; this is version %d", r->version, r->from,
-                          MR_RECORD_VERSION);
+        return mr_err_set(err, MR_E_PROTOCOL, "record of version %u from client %u; this is version %d", r->version,
+                          r->from, MR_RECORD_VERSION);
     size_t body = mr_event_size(r->kind);
     if (!body)
         return mr_err_set(err, MR_E_PROTOCOL, "record of unknown kind %u from client %u", r->kind, r->from);
     if (r->size > available || r->size % 8)
-        return mr_err_set(err, MR_E_PROTOCOL, "%s from client %u: size %u, but %zu bytes are there", mr_event_name(r->kind),
-                          r->from, r->size, available);
+        return mr_err_set(err, MR_E_PROTOCOL, "%s from client %u: size %u, but %zu bytes are there",
+                          mr_event_name(r->kind), r->from, r->size, available);
     /* In 64 bits: counts from another process may be anything. */
     if ((uint64_t)body + sizeof(mr_id) * (uint64_t)r->n_ids + r->n_bytes > r->size)
-        return mr_err_set(err, MR_E_PROTOCOL, "%s from client %u: %u ids and %u bytes do not fit in %u", mr_event_name(r->kind),
-                          r->from, r->n_ids, r->n_bytes, r->size);
+        return mr_err_set(err, MR_E_PROTOCOL, "%s from client %u: %u ids and %u bytes do not fit in %u",
+                          mr_event_name(r->kind), r->from, r->n_ids, r->n_bytes, r->size);
     switch (r->kind) {
     case MR_EV_DEFINE:
         return check_define(r, err);

@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "control/state.h"
+#include "control/room.h"
 
 static stream *stream_at(mr_control *c, mr_id id)
 {
@@ -95,8 +95,8 @@ mr_status mr_stream_yielded(mr_control *c, const mr_record *r)
     stream *s = stream_at(c, e->task);
     if (!t || !s || t->attempt != e->attempt || (r->from && t->worker != r->from)) {
         c->stale++;
-        return mr_control_refuse(c, MR_E_INVAL, "task %llx: an item of attempt %u, which is over", (unsigned long long)e->task,
-                                 e->attempt);
+        return mr_control_refuse(c, MR_E_INVAL, "task %llx: an item of attempt %u, which is over",
+                                 (unsigned long long)e->task, e->attempt);
     }
     if (e->index < s->next_index)
         return MR_E_EXISTS; /* an earlier attempt yielded it: the engine drops these bytes */

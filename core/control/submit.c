@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/state.h"
+#include "control/room.h"
 
 static uint32_t results_of(const mr_ev_submit *e, const func *f)
 {
@@ -24,14 +24,16 @@ static mr_status check_ids(mr_control *c, const mr_ev_submit *e, const func *f, 
         return mr_control_refuse(c, MR_E_INVAL, "%s: task %llx exists", f->def->name, (unsigned long long)e->id);
     for (uint32_t i = 0; i < n_results; i++)
         if (object_at(c, e->id + i))
-            return mr_control_refuse(c, MR_E_INVAL, "%s: object %llx exists", f->def->name, (unsigned long long)e->id + i);
+            return mr_control_refuse(c, MR_E_INVAL, "%s: object %llx exists", f->def->name,
+                                     (unsigned long long)e->id + i);
     for (uint32_t i = 0; i < e->n_deps + e->n_refs; i++) {
         if (object_at(c, ids[i]))
             continue;
         c->fault.cause = ids[i];
-        return mr_control_refuse(c, ids[i] <= c->max_id ? MR_E_FREED : MR_E_NOTFOUND, "%s: argument %llx %s", f->def->name,
-                                 (unsigned long long)ids[i],
-                                 ids[i] <= c->max_id ? "was freed: nobody held it any more" : "was never made in this session");
+        return mr_control_refuse(c, ids[i] <= c->max_id ? MR_E_FREED : MR_E_NOTFOUND, "%s: argument %llx %s",
+                                 f->def->name, (unsigned long long)ids[i],
+                                 ids[i] <= c->max_id ? "was freed: nobody held it any more"
+                                                     : "was never made in this session");
     }
     return MR_OK;
 }
@@ -43,8 +45,8 @@ static mr_status check(mr_control *c, const mr_ev_submit *e, func **out, mr_id *
         return mr_control_refuse(c, MR_E_INVAL, "task %llx: no function %u", (unsigned long long)e->id, e->func);
     c->fault = (mr_fault){.func = e->func, .task = e->id, .cause = e->actor};
     if ((uint64_t)e->n_deps + e->n_refs != e->h.n_ids || e->name_bytes > e->h.n_bytes)
-        return mr_control_refuse(c, MR_E_INVAL, "%s: %u arguments and %u references, but %u ids", f->def->name, e->n_deps,
-                                 e->n_refs, e->h.n_ids);
+        return mr_control_refuse(c, MR_E_INVAL, "%s: %u arguments and %u references, but %u ids", f->def->name,
+                                 e->n_deps, e->n_refs, e->h.n_ids);
     if (e->h.from && !proc_at(c, e->h.from))
         return mr_control_refuse(c, MR_E_INVAL, "%s: client %u is gone", f->def->name, e->h.from);
     if (!!e->actor != (f->def->kind == MR_FUNC_METHOD))
@@ -101,7 +103,8 @@ static task *make(mr_control *c, const mr_ev_submit *e, const func *f, uint32_t 
         }
     bool streaming = f->def->flags & MR_FUNC_STREAMING;
     bool limited = f->def->limit >= 0;
-    if (mr_holder_room(c, e->h.from, n_results + 1) || !mr_policy_room(c, 8) || (limited && !mr_limit_room(c)) || (streaming && mr_stream_new(c, e->id))) {
+    if (mr_holder_room(c, e->h.from, n_results + 1) || !mr_policy_room(c, 8) || (limited && !mr_limit_room(c)) ||
+        (streaming && mr_stream_new(c, e->id))) {
         undo(c, t, n_results);
         return NULL;
     }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/state.h"
+#include "control/room.h"
 
 /* -------------------------------------------------------------------------------------------------------- places -- */
 
@@ -292,7 +292,10 @@ void mr_task_lost(mr_control *c, task *t, const mr_fault *f, bool blame)
     int32_t tries = mr_task_tries(c, t);
     mr_fault own = *f;
     if (t->flags & T_CANCEL)
-        own = mr_task_fault(c, t, t->flags & T_ORPHAN ? MR_E_OWNER_DIED : t->flags & T_OVERDUE ? MR_E_TIMEOUT : MR_E_CANCELLED);
+        own = mr_task_fault(c, t,
+                            t->flags & T_ORPHAN    ? MR_E_OWNER_DIED
+                            : t->flags & T_OVERDUE ? MR_E_TIMEOUT
+                                                   : MR_E_CANCELLED);
     else if (!blame) {
         mr_task_detach(c, t);
         mr_ready_enter(c, t, true);
@@ -325,7 +328,8 @@ static task *current(mr_control *c, mr_id id, uint32_t attempt, uint32_t from)
     x->flags = MR_REPORT_STALE;
     x->id = id;
     x->attempt = attempt;
-    mr_control_refuse(c, MR_E_INVAL, "task %llx: a message of attempt %u, which is over", (unsigned long long)id, attempt);
+    mr_control_refuse(c, MR_E_INVAL, "task %llx: a message of attempt %u, which is over", (unsigned long long)id,
+                      attempt);
     return NULL;
 }
 
@@ -430,7 +434,8 @@ static void call_finished(mr_control *c, task *t, const mr_ev_finished *e)
     mr_actor_call_out(c, t);
     mr_task_over(c, t, (mr_status)e->outcome);
     if (e->flags & MR_FINISHED_EXIT)
-        mr_actor_exit(c, a, &(mr_fault){.status = MR_E_ACTOR_DIED, .how = MR_DEATH_EXIT, .worker = a->worker, .cause = a->id},
+        mr_actor_exit(c, a,
+                      &(mr_fault){.status = MR_E_ACTOR_DIED, .how = MR_DEATH_EXIT, .worker = a->worker, .cause = a->id},
                       true);
     else
         mr_actor_pump(c, a);

@@ -1,11 +1,12 @@
-/* workers.c: worker processes: which kinds there are, when one is born, idle, sent away, dead, and what its death means.
+/* workers.c: worker processes: which kinds there are, when one is born, idle, sent away, dead, and what its death
+ * means.
  *
  * Resources belong to nodes, so a process is only what a started task needs to run in.  A task that has its slot takes
  * the process of its kind that went idle last, or waits for one that is born; whichever is ready first serves it.
  */
 #include <stdlib.h>
 
-#include "control/state.h"
+#include "control/room.h"
 
 enum { SPAWN_TRIES = 3 };
 
@@ -225,7 +226,8 @@ void mr_proc_next(mr_control *c, proc *p)
         mr_task_cancel_one(c, t, 0);
 }
 
-/* -------------------------------------------------------------------------------------------------------- leaving -- */
+/* -------------------------------------------------------------------------------------------------------- leaving --
+ */
 
 void mr_proc_retire(mr_control *c, proc *p)
 {
@@ -272,7 +274,8 @@ void mr_proc_reap(mr_control *c)
     c->idle_at = next;
 }
 
-/* ------------------------------------------------------------------------------------------------- deaths and ends -- */
+/* ------------------------------------------------------------------------------------------------- deaths and ends --
+ */
 
 /* What it submitted: queued tasks vanish, running ones are killed, its actors die with it. */
 static void end_owned(mr_control *c, proc *p)

@@ -1,3 +1,5 @@
+/* helper_control.c: owns one control and the actions that were not taken yet; plays the engine.  Knows no process, no
+ * clock. */
 #include "helper_control.h"
 
 #include <check.h>
@@ -447,7 +449,8 @@ void world_remove_node(world *w, uint32_t node)
     place(w, MR_EV_NODE_REMOVED, 0, node);
 }
 
-/* ----------------------------------------------------------------------------------------------------- looking in -- */
+/* ----------------------------------------------------------------------------------------------------- looking in --
+ */
 
 mr_object_state world_state(world *w, mr_id id)
 {
@@ -474,8 +477,8 @@ void world_nothing_left(world *w)
     ck_assert_uint_eq(s.tasks, 0);
     for (mr_id i = 1; s.objects && i < w->next_id; i++) {
         mr_object_info o = mr_control_object(w->c, i);
-        ck_assert_msg(o.state == MR_OBJ_NONE, "object %llu is left: state %d, %u holders, of task %llu", (unsigned long long)i,
-                      o.state, o.holders, (unsigned long long)o.task);
+        ck_assert_msg(o.state == MR_OBJ_NONE, "object %llu is left: state %d, %u holders, of task %llu",
+                      (unsigned long long)i, o.state, o.holders, (unsigned long long)o.task);
     }
     ck_assert_uint_eq(s.objects, 0);
     ck_assert_uint_eq(s.object_bytes, 0);

@@ -20,7 +20,8 @@ typedef struct world {
     mr_status last;
 } world;
 
-void world_new(world *w, const char *node); /* conf taken if w->conf.max_workers is set; node: "CPU=2 GPU=1 memory=100" */
+void world_new(world *w,
+               const char *node); /* conf taken if w->conf.max_workers is set; node: "CPU=2 GPU=1 memory=100" */
 void world_free(world *w);
 
 mr_status world_step(world *w, void *record);
@@ -72,7 +73,8 @@ void world_retired(world *w, uint32_t worker);
 void world_up(world *w, uint32_t worker);
 mr_status world_cancel(world *w, mr_id id, uint32_t flags);
 mr_status world_kill(world *w, mr_id actor, uint32_t flags);
-uint32_t world_block(world *w, uint32_t client, mr_id task, uint32_t need, uint32_t flags, const mr_id *ids); /* token */
+uint32_t world_block(world *w, uint32_t client, mr_id task, uint32_t need, uint32_t flags,
+                     const mr_id *ids); /* token */
 void world_unblock(world *w, uint32_t client, uint32_t token);
 mr_status world_revoked(world *w, mr_id task, bool ok);
 void world_arrived(world *w, mr_id id, uint32_t node);

@@ -81,7 +81,8 @@ END_TEST
 START_TEST(arguments_are_waited_for)
 {
     uint32_t f = world_func(&w, "f", NULL);
-    mr_id a = world_run(&w, f), b = world_submit(&w, f, (mr_id[]){a, a, 0}), d = world_submit(&w, f, (mr_id[]){a, b, 0});
+    mr_id a = world_run(&w, f), b = world_submit(&w, f, (mr_id[]){a, a, 0}),
+          d = world_submit(&w, f, (mr_id[]){a, b, 0});
     world_time(&w, 1);
     ck_assert_uint_eq(world_count(&w, MR_ACT_DISPATCH), 1);
     ck_assert_uint_eq(world_stats(&w).waiting, 2);
@@ -192,9 +193,11 @@ START_TEST(impossible_requests)
     uint32_t f = world_func(&w, "f", "CPU=1 GPU=2"), g = world_func(&w, "g", "CPU=1 wheel=1");
     ck_assert_uint_eq(world_run(&w, f), 0);
     ck_assert_int_eq(w.last, MR_E_UNSCHEDULABLE);
-    ck_assert_str_eq(mr_control_why(w.c), "f needs GPU 2; the most any node has is GPU 0 (node-0: CPU 2, memory 8.0 GiB)");
+    ck_assert_str_eq(mr_control_why(w.c),
+                     "f needs GPU 2; the most any node has is GPU 0 (node-0: CPU 2, memory 8.0 GiB)");
     ck_assert_uint_eq(world_run(&w, g), 0);
-    ck_assert_str_eq(mr_control_why(w.c), "g needs wheel 1; the most any node has is wheel 0 (node-0: CPU 2, memory 8.0 GiB)");
+    ck_assert_str_eq(mr_control_why(w.c),
+                     "g needs wheel 1; the most any node has is wheel 0 (node-0: CPU 2, memory 8.0 GiB)");
     world_node(&w, "CPU=1 GPU=2");
     mr_id t = world_run(&w, f);
     world_time(&w, 1);
@@ -249,8 +252,8 @@ START_TEST(old_attempts_are_refused)
     uint32_t worker = world_worker(&w, t);
     world_die(&w, worker, MR_DEATH_EXIT, 1);
     world_time(&w, 1);
-    mr_ev_finished e = {.h = {.kind = MR_EV_FINISHED, .from = worker}, .task = t, .id = t, .attempt = 1,
-                        .flags = MR_FINISHED_RESULT};
+    mr_ev_finished e = {
+        .h = {.kind = MR_EV_FINISHED, .from = worker}, .task = t, .id = t, .attempt = 1, .flags = MR_FINISHED_RESULT};
     ck_assert_int_eq(world_step(&w, &e), MR_E_INVAL);
     ck_assert_uint_eq(world_stats(&w).stale, 1);
     ck_assert_int_eq(world_state(&w, t), MR_OBJ_PENDING);

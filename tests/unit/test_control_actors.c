@@ -66,8 +66,8 @@ END_TEST
 
 START_TEST(stated_resources_are_kept)
 {
-    uint32_t f = world_define(&w, (spec){.name = "Keeps", .kind = MR_FUNC_ACTOR, .living = "CPU=2",
-                                         .flags = MR_FUNC_EXPLICIT_CPU});
+    uint32_t f = world_define(
+        &w, (spec){.name = "Keeps", .kind = MR_FUNC_ACTOR, .living = "CPU=2", .flags = MR_FUNC_EXPLICIT_CPU});
     mr_id a = born(f), b = world_run(&w, f);
     world_time(&w, 1);
     ck_assert_int_eq(world_free_cpu(&w, 0), 0);
@@ -129,7 +129,8 @@ START_TEST(names)
     ck_assert(a);
     ck_assert_uint_eq(world_call(&w, k), 0);
     ck_assert_int_eq(w.last, MR_E_NAME_TAKEN);
-    ck_assert_str_eq(mr_control_why(w.c), "the name \"counter\" is already taken in namespace \"default\" by a living actor");
+    ck_assert_str_eq(mr_control_why(w.c),
+                     "the name \"counter\" is already taken in namespace \"default\" by a living actor");
     k.flags = MR_SUBMIT_GET_IF_EXISTS;
     world_call(&w, k);
     ck_assert(world_took(&w, MR_ACT_REPLY, 0, &x));
@@ -179,8 +180,9 @@ START_TEST(death_tells_the_truth)
     ck_assert(world_took(&w, MR_ACT_FAIL, calls[29], &x));
     ck_assert_uint_eq(x.fault.may_have_run, 0);
     mr_fault_text(w.c, &x.fault, text, sizeof text);
-    ck_assert_str_eq(text, "actor Counter died: worker 4001 was killed by signal 11 (SIGSEGV); the call of Counter.add did "
-                           "not run");
+    ck_assert_str_eq(text,
+                     "actor Counter died: worker 4001 was killed by signal 11 (SIGSEGV); the call of Counter.add did "
+                     "not run");
     mr_id late = call_of(a);
     ck_assert(late);
     ck_assert_int_eq(world_state(&w, late), MR_OBJ_ERROR);
@@ -296,7 +298,8 @@ END_TEST
 
 START_TEST(async_calls_have_no_order)
 {
-    uint32_t f = world_define(&w, (spec){.name = "Async", .kind = MR_FUNC_ACTOR, .flags = MR_FUNC_ASYNC, .concurrency = 3});
+    uint32_t f =
+        world_define(&w, (spec){.name = "Async", .kind = MR_FUNC_ACTOR, .flags = MR_FUNC_ASYNC, .concurrency = 3});
     mr_id a = born(f), x = world_run(&w, world_func(&w, "slow", NULL));
     world_time(&w, 1);
     world_forget(&w);

@@ -1,4 +1,5 @@
-/* test_control_blocking.c: blocked tasks and the CPU they lend, deadlocks, prefetched records, streams, several nodes. */
+/* test_control_blocking.c: blocked tasks and the CPU they lend, deadlocks, prefetched records, streams, several nodes.
+ */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,7 +191,8 @@ START_TEST(all_blocked_and_no_process_left)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------------------------- prefetch -- */
+/* ------------------------------------------------------------------------------------------------------- prefetch --
+ */
 
 START_TEST(records_are_held_ahead)
 {
@@ -271,7 +273,8 @@ START_TEST(a_slow_task_keeps_nobody_waiting)
 }
 END_TEST
 
-/* -------------------------------------------------------------------------------------------------------- streams -- */
+/* -------------------------------------------------------------------------------------------------------- streams --
+ */
 
 static mr_status reads(mr_id stream, uint32_t token)
 {
@@ -338,7 +341,8 @@ START_TEST(a_dropped_stream_frees_its_items)
 }
 END_TEST
 
-/* ---------------------------------------------------------------------------------------------------------- nodes -- */
+/* ---------------------------------------------------------------------------------------------------------- nodes --
+ */
 
 START_TEST(inputs_travel)
 {

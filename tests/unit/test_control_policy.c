@@ -144,7 +144,8 @@ START_TEST(drops_and_retries_are_told)
 }
 END_TEST
 
-/* --------------------------------------------------------------------------------------------------------- answers -- */
+/* --------------------------------------------------------------------------------------------------------- answers --
+ */
 
 static mr_ref wild(void)
 {
@@ -261,7 +262,8 @@ START_TEST(wild_answers_lose_nothing)
                     world_finish(&w, t[k]);
             world_time(&w, 1000);
         }
-        ck_assert_msg(world_stats(&w).tasks == 0, "policy %u: %llu tasks left", i, (unsigned long long)world_stats(&w).tasks);
+        ck_assert_msg(world_stats(&w).tasks == 0, "policy %u: %llu tasks left", i,
+                      (unsigned long long)world_stats(&w).tasks);
         for (int k = 0; k < 40; k++)
             world_drop(&w, t[k]);
         world_nothing_left(&w);
@@ -291,7 +293,8 @@ START_TEST(holding_everything_back_is_ejected)
     ck_assert_int_eq(a.flags, MR_REPORT_EJECTED);
     ck_assert(world_sees(&w, MR_ACT_DISPATCH, t));
     ck_assert_str_eq(mr_control_policy_name(w.c), "fifo");
-    ck_assert_str_eq(mr_control_policy_error(w.c), "policy probe held 1 ready tasks back for 1000 ms while nothing ran");
+    ck_assert_str_eq(mr_control_policy_error(w.c),
+                     "policy probe held 1 ready tasks back for 1000 ms while nothing ran");
     ck_assert_int_eq(world_stats(&w).held, 2 * w.conf.max_hold);
 }
 END_TEST

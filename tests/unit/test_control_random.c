@@ -53,8 +53,8 @@ static void answer(history *h)
     world *w = &h->w;
     for (size_t i = 0; i < w->n_seen;) {
         mr_action a = w->seen[i];
-        if ((a.kind == MR_ACT_SPAWN || a.kind == MR_ACT_RETIRE || a.kind == MR_ACT_REVOKE || a.kind == MR_ACT_TRANSFER ||
-             a.kind == MR_ACT_KILL) &&
+        if ((a.kind == MR_ACT_SPAWN || a.kind == MR_ACT_RETIRE || a.kind == MR_ACT_REVOKE ||
+             a.kind == MR_ACT_TRANSFER || a.kind == MR_ACT_KILL) &&
             !h->ending && one_in(h, 2)) {
             i++;
             continue;
@@ -219,6 +219,8 @@ static void drop(history *h)
     world_drop(&h->w, id);
 }
 
+static void choose_policy(history *h);
+
 static void act(history *h)
 {
     world *w = &h->w;
@@ -246,6 +248,8 @@ static void act(history *h)
     } else if (dice == 91 && h->node_count < 4 && one_in(h, 3)) {
         world_node(w, "CPU=1 memory=100");
         h->node_count++;
+    } else if (dice == 93 && one_in(h, 4)) {
+        choose_policy(h);
     } else if (dice == 92 && h->node_count > 1 && one_in(h, 3)) {
         mr_node_info n;
         uint32_t i = 1 + (uint32_t)below(h, h->node_count - 1);
@@ -256,6 +260,78 @@ static void act(history *h)
     }
 }
 
+/* A policy for every other history: any rank, any place, any task that can. */
+static const mr_sched_host *host;
+static uint32_t notices_told;
+
+static mr_status p_open(void **self, const mr_sched_host *p, mr_err *err)
+{
+    (void)err;
+    *self = NULL;
+    host = p;
+    return MR_OK;
+}
+
+static double p_rank(void *self, const mr_task *t)
+{
+    (void)self;
+    return t->seq % 7 ? (double)(host->random(host) % 10) : (double)INT32_MAX;
+}
+
+static mr_ref p_place(void *self, const mr_task *t)
+{
+    (void)self;
+    mr_list list = host->random(host) % 2 ? MR_NODES : MR_WORKERS;
+    mr_ref at = MR_NONE;
+    for (uint64_t n = host->random(host) % 5; n; n--)
+        at = host->next(host, list, t->ref, at);
+    return at;
+}
+
+static mr_ref p_pick(void *self, const mr_worker *k)
+{
+    (void)self;
+    mr_ref of[4] = {k->ref, k->node, MR_NONE, MR_REF_NODE | 1};
+    for (int i = 0; i < 4; i++) {
+        mr_ref t = host->first(host, of[i], k->ref, i & 1);
+        if (t)
+            return t;
+    }
+    for (uint32_t i = 1; i < 40; i++) {
+        mr_ref t = host->first(host, MR_REF_SLOT | i, k->ref, false);
+        if (t)
+            return t;
+    }
+    return MR_NONE;
+}
+
+static void p_notice(void *self, const mr_notice *n)
+{
+    (void)self;
+    notices_told++;
+    ck_assert(n->what == MR_WOKEN || n->task->ref);
+    if (host->random(host) % 30 == 0)
+        host->rerank(host, host->random(host) % 2 && n->task ? n->task->ref : MR_NONE);
+}
+
+static void choose_policy(history *h)
+{
+    mr_sched_ops ops = {.open = p_open, .notices = 127, .notice = p_notice};
+    if (one_in(h, 2))
+        return;
+    if (one_in(h, 2))
+        ops.rank = p_rank;
+    if (one_in(h, 2))
+        ops.place = p_place;
+    if (one_in(h, 3))
+        ops.plan = p_place;
+    if (one_in(h, 2))
+        ops.pick = p_pick;
+    ck_assert_int_eq(mr_control_policy(h->w.c, "any", &ops, NULL, NULL), MR_OK);
+    mr_ev_none e = {.h = {.kind = MR_EV_POLICY}};
+    world_step(&h->w, &e);
+}
+
 static void start(history *h, uint64_t seed)
 {
     world *w = &h->w;
@@ -263,6 +339,7 @@ static void start(history *h, uint64_t seed)
     mr_rand_seed(&h->r, seed, 1);
     mr_control_conf_init(&w->conf);
     w->conf.prefetch = below(h, 2) * 20000;
+    w->conf.max_hold = INT64_MAX / 4;
     w->conf.max_workers = 2 + (uint32_t)below(h, 8);
     w->conf.idle_worker = one_in(h, 2) ? 5000000 : MR_UNKNOWN;
     w->hold_births = true;
@@ -276,10 +353,11 @@ static void start(history *h, uint64_t seed)
     h->f[4] = world_define(w, (spec){.name = "gpu", .needs = "CPU=0.5 GPU=0.5", .retries = 1});
     h->f[5] = world_define(w, (spec){.name = "gen", .flags = MR_FUNC_STREAMING, .window = 2});
     h->f[6] = world_define(w, (spec){.name = "A", .kind = MR_FUNC_ACTOR, .restarts = 1});
-    h->f[7] = world_define(w, (spec){.name = "B", .kind = MR_FUNC_ACTOR, .flags = MR_FUNC_ASYNC, .concurrency = 3,
-                                     .living = "memory=20"});
+    h->f[7] = world_define(
+        w, (spec){.name = "B", .kind = MR_FUNC_ACTOR, .flags = MR_FUNC_ASYNC, .concurrency = 3, .living = "memory=20"});
     h->f[8] = world_define(w, (spec){.name = "h", .env = 3, .retries = 1, .strategy = MR_STRATEGY_SPREAD});
     h->method = world_define(w, (spec){.name = "m", .kind = MR_FUNC_METHOD, .retries = 1});
+    choose_policy(h);
 }
 
 /* Everybody comes to an end: what runs is finished, what waits is released, references go. */

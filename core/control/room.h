@@ -1,0 +1,314 @@
+/* room.h: what the files of core/control ask of each other; private to core/control.
+ *
+ * Grouped by file.  Unless said otherwise a function can not fail: what it needs was reserved when the task was
+ * submitted.  None of them is called with a policy's op running, except those in policy_host.c.
+ */
+#ifndef MR_CONTROL_ROOM_H
+#define MR_CONTROL_ROOM_H
+
+#include "control/state.h"
+
+/* ---------------------------------------------------------------------------------------------- control.c, util -- */
+
+mr_action *mr_control_act(mr_control *c, uint32_t what);
+void mr_control_reply(mr_control *c, const mr_record *h, mr_status status, int64_t value);
+/* Writes the reason of a failed step and returns status. */
+mr_status mr_control_refuse(mr_control *c, mr_status status, const char *fmt, ...) MR_PRINTF(3, 4);
+void *mr_control_alloc(mr_control *c, size_t size); /* zeroed, counted */
+void mr_control_unalloc(mr_control *c, void *p, size_t size);
+/* Settles what the handler started: failing tasks, freed objects. */
+void mr_control_drain(mr_control *c);
+
+/* ---------------------------------------------------------------------------------------------------- limits.c -- */
+
+bool mr_limit_room(mr_control *c); /* for one more task with a limit */
+void mr_limit_start(mr_control *c, const task *t);
+int64_t mr_limit_next(const mr_control *c); /* MR_UNKNOWN: none */
+void mr_limit_fire(mr_control *c);
+
+static inline task *task_at(mr_control *c, mr_id id)
+{
+    return mr_table_at(&c->tasks, id);
+}
+static inline object *object_at(mr_control *c, mr_id id)
+{
+    return mr_table_at(&c->objects, id);
+}
+static inline proc *proc_at(mr_control *c, uint32_t number)
+{
+    return number ? mr_table_at(&c->procs, number) : NULL;
+}
+/* Not one that is over and only waits to be told. */
+static inline task *task_live(mr_control *c, mr_id id)
+{
+    task *t = task_at(c, id);
+    return t && t->where != W_OVER ? t : NULL;
+}
+static inline actor *actor_at(mr_control *c, mr_id id)
+{
+    return mr_table_at(&c->actors, id);
+}
+static inline func *func_at(mr_control *c, uint32_t number)
+{
+    return number >= 1 && number <= c->n_funcs ? c->funcs[number - 1] : NULL;
+}
+static inline bool settled(const object *o)
+{
+    return o->state != MR_OBJ_PENDING;
+}
+static inline bool bad(const object *o)
+{
+    return o->state > MR_OBJ_SEALED;
+}
+static inline node *task_node(mr_control *c, const task *t)
+{
+    if (mr_ref_is_slot(t->v.on))
+        return c->nodes[c->slots[(t->v.on & 0xFFFFFFFF) - 1]->node];
+    return mr_ref_is_node(t->v.on) ? c->nodes[(t->v.on & 0xFFFFFFFF) - 1] : NULL;
+}
+static inline slot *task_slot(mr_control *c, const task *t)
+{
+    return mr_ref_is_slot(t->v.on) ? c->slots[(t->v.on & 0xFFFFFFFF) - 1] : NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------------ queue.c -- */
+
+void mr_tlist_push(tlist *l, task *t);
+void mr_tlist_push_front(tlist *l, task *t);
+void mr_tlist_remove(tlist *l, task *t);
+task *mr_tlist_pop(tlist *l);
+void mr_tlist_sort(tlist *l); /* by seq */
+void mr_queue_push(queue *q, task *t);
+void mr_queue_remove(queue *q, task *t);
+task *mr_queue_first(const queue *q);
+task *mr_queue_last(const queue *q);
+/* The first behind (rank, entry), the last before it. */
+task *mr_queue_after(const queue *q, double rank, uint64_t entry);
+task *mr_queue_before(const queue *q, double rank, uint64_t entry);
+static inline bool ranks_before(const task *a, const task *b)
+{
+    return a->v.rank < b->v.rank || (a->v.rank == b->v.rank && a->v.entry < b->v.entry);
+}
+mr_status mr_bits_room(mr_control *c, bits *b, uint32_t n);
+void mr_bits_set(bits *b, uint32_t i);
+void mr_bits_clear(bits *b, uint32_t i);
+uint32_t mr_bits_next(bits *b, uint32_t from); /* UINT32_MAX: none */
+
+/* ------------------------------------------------------------------------------------------------------ funcs.c -- */
+
+mr_status mr_func_define(mr_control *c, const mr_record *r);
+void mr_func_learn(mr_control *c, func *f, shape *s, int64_t ran);
+void mr_funcs_free(mr_control *c);
+mr_status mr_res_number(mr_control *c, const char *name, uint32_t *out);
+const char *mr_res_name(const mr_control *c, uint32_t res);
+int64_t mr_func_estimate(const mr_control *c, const func *f, int64_t stated);
+/* Prints "GPU 2" or "memory 8.0 GiB". */
+void mr_amount_text(const mr_control *c, uint32_t res, int64_t amount, char *text, size_t n);
+
+/* ------------------------------------------------------------------------------------------------------ tasks.c -- */
+
+mr_status mr_task_submit(mr_control *c, const mr_record *r);
+mr_status mr_task_started(mr_control *c, const mr_record *r);
+mr_status mr_task_sealed(mr_control *c, const mr_record *r);
+mr_status mr_task_finished(mr_control *c, const mr_record *r);
+mr_status mr_task_cancel(mr_control *c, const mr_record *r);
+mr_status mr_task_revoked(mr_control *c, const mr_record *r);
+mr_status mr_task_stopped(mr_control *c, const mr_record *r);
+/* All arguments are sealed: to the fresh list, or to its actor. */
+void mr_task_ready(mr_control *c, task *t);
+/* Out of wherever it is; gives back slot, resources, place in the worker's ring.  `where` is then stale. */
+void mr_task_detach(mr_control *c, task *t);
+/* Seals what is unsealed with a fault, and ends it. */
+void mr_task_fail(mr_control *c, task *t, const mr_fault *f);
+/* The same with the error of object `cause`; done by the drain, so chains of any length do not recurse. */
+void mr_task_fail_by(mr_control *c, task *t, mr_id cause);
+void mr_task_fail_later(mr_control *c, task *t); /* a call whose actor is dead: with the actor's fault, by the drain */
+void mr_task_failing(mr_control *c, task *t);
+/* Its attempt is lost through no fault of its own making: retry if it may, else fail. */
+void mr_task_lost(mr_control *c, task *t, const mr_fault *f, bool blame);
+void mr_task_over(mr_control *c, task *t, mr_status outcome);
+void mr_task_gone(mr_control *c, task *t);
+/* A retry: to the ready queue with a new entry. */
+void mr_task_again(mr_control *c, task *t);
+int32_t mr_task_tries(const mr_control *c, const task *t); /* -1: for ever */
+mr_fault mr_task_fault(const mr_control *c, const task *t, mr_status status);
+void mr_task_cancel_children(mr_control *c, mr_id parent, uint32_t flags);
+void mr_task_cancel_one(mr_control *c, task *t, uint32_t flags);
+void mr_task_release_args(mr_control *c, task *t);
+
+/* ------------------------------------------------------------------------------------------------------- deps.c -- */
+
+/* Links the arguments; counts those that are not sealed; gives the first that is an error, or 0. */
+mr_id mr_deps_link(mr_control *c, task *t);
+void mr_deps_unlink(mr_control *c, task *t);
+/* An object was settled: its dependents get ready, or fail. */
+void mr_deps_settle(mr_control *c, object *o);
+mr_status mr_wait_blocked(mr_control *c, const mr_record *r);
+mr_status mr_wait_unblocked(mr_control *c, const mr_record *r);
+void mr_wait_settle(mr_control *c, object *o);
+void mr_wait_drop_all(mr_control *c, mr_link *waits);
+void mr_wait_end(mr_control *c, wait *w, mr_status status, bool deliver);
+void mr_wait_lend(mr_control *c, task *t);
+void mr_wait_take_back(mr_control *c, task *t);
+bool mr_wait_descends(mr_control *c, const task *t); /* is an ancestor blocked? */
+/* deadlock.c */
+bool mr_deadlock_stuck(mr_control *c, const wait *w);
+void mr_deadlock_look(mr_control *c);
+void mr_deadlock_capped(mr_control *c);
+mr_link *mr_wait_list(mr_control *c, uint32_t client);
+
+/* ---------------------------------------------------------------------------------------------------- objects.c -- */
+
+object *mr_object_new(mr_control *c, mr_id id, mr_id task);
+/* Sealed with a value (or an error value); refs are held by it.  Errors: NOMEM (nothing changed). */
+mr_status mr_object_seal(mr_control *c, object *o, const mr_ev_sealed *e, const mr_id *refs, uint32_t n_refs);
+void mr_object_fail(mr_control *c, object *o, const mr_fault *f);
+void mr_object_alias(mr_control *c, object *o, mr_id cause);
+void mr_object_unhold(mr_control *c, object *o);
+void mr_object_free_later(mr_control *c, object *o); /* if it is settled and nobody holds it */
+void mr_object_free_now(mr_control *c, object *o);
+bool mr_object_on(const object *o, uint32_t node);
+bool mr_object_copy_add(mr_control *c, object *o, uint32_t node);
+void mr_object_copy_del(object *o, uint32_t node);
+/* A node that has a copy; UINT32_MAX: none. */
+uint32_t mr_object_source(const mr_control *c, const object *o);
+mr_status mr_object_put(mr_control *c, const mr_record *r);
+mr_status mr_object_arrived(mr_control *c, const mr_record *r);
+mr_status mr_object_lost(mr_control *c, const mr_record *r);
+mr_status mr_object_spilled(mr_control *c, const mr_record *r);
+mr_status mr_object_restored(mr_control *c, const mr_record *r);
+mr_status mr_object_full(mr_control *c, const mr_record *r);
+void mr_object_delete(mr_control *c, object *o);
+
+/* ---------------------------------------------------------------------------------------------------- holders.c -- */
+
+/* Client holds; add may fail for memory unless room was made. */
+mr_status mr_holder_room(mr_control *c, uint32_t client, uint32_t n);
+void mr_holder_add(mr_control *c, uint32_t client, object *o);
+bool mr_holder_drop(mr_control *c, uint32_t client, object *o);
+void mr_holder_gone(mr_control *c, proc *p);
+mr_status mr_holder_refs(mr_control *c, const mr_record *r);
+mr_status mr_holder_free(mr_control *c, const mr_record *r);
+
+/* ---------------------------------------------------------------------------------------------------- streams.c -- */
+
+mr_status mr_stream_new(mr_control *c, mr_id id);
+mr_status mr_stream_yielded(mr_control *c, const mr_record *r);
+mr_status mr_stream_read(mr_control *c, const mr_record *r);
+void mr_stream_end(mr_control *c, mr_id id);
+void mr_stream_abandon(mr_control *c, mr_id id);
+void mr_stream_client_gone(mr_control *c, uint32_t client);
+void mr_streams_free(mr_control *c);
+
+/* ----------------------------------------------------------------------------------------------------- actors.c -- */
+
+/* Checks of a creation or a call before anything is changed; *existing: the actor that GET_IF_EXISTS found. */
+mr_status mr_actor_check(mr_control *c, const mr_ev_submit *e, const func *f, mr_id *existing);
+mr_status mr_actor_new(mr_control *c, const mr_ev_submit *e, task *t);
+mr_status mr_actor_call_room(mr_control *c, actor *a, uint32_t client);
+void mr_actor_call(mr_control *c, actor *a, task *t);
+void mr_actor_call_ready(mr_control *c, task *t);
+void mr_actor_call_back(mr_control *c, actor *a, task *t); /* a retry: before all others */
+void mr_actor_call_out(mr_control *c, task *t);            /* out of its actor's lists */
+void mr_actor_pump(mr_control *c, actor *a);
+void mr_actor_born(mr_control *c, actor *a);
+/* Ends it for good: its calls fail with `f`. */
+void mr_actor_die(mr_control *c, actor *a, const mr_fault *f);
+/* Its process died: restart or die. */
+void mr_actor_lost(mr_control *c, actor *a, const mr_fault *f);
+void mr_actor_unheld(mr_control *c, mr_id id);
+void mr_actor_maybe_leave(mr_control *c, actor *a);
+mr_status mr_actor_kill(mr_control *c, const mr_record *r);
+mr_status mr_actor_name(mr_control *c, const mr_record *r);
+void mr_actor_gone(mr_control *c, mr_id id);
+void mr_actor_caller_gone(mr_control *c, uint32_t client);
+void mr_actor_free(mr_control *c, actor *a);
+/* Dies, and its process goes: by itself (gently) or killed. */
+void mr_actor_exit(mr_control *c, actor *a, const mr_fault *f, bool gently);
+
+/* ------------------------------------------------------------------------------------------------------ nodes.c -- */
+
+mr_status mr_node_add(mr_control *c, const mr_record *r);
+mr_status mr_node_remove(mr_control *c, const mr_record *r);
+void mr_node_free(mr_control *c, node *n);
+bool mr_node_allows(const mr_control *c, const node *n, const shape *s); /* constraints and total */
+bool mr_node_fits(const node *n, const mr_amount *needs, uint32_t n_needs);
+bool mr_node_can(mr_control *c, node *n, const shape *s, const task *t); /* now: pool, lent, process */
+bool mr_node_feasible(mr_control *c, shape *s);
+mr_status mr_node_unschedulable(mr_control *c, const func *f, const shape *s);
+void mr_node_take(mr_control *c, node *n, const mr_amount *needs, uint32_t n_needs);
+void mr_node_give(mr_control *c, node *n, const mr_amount *needs, uint32_t n_needs);
+slot *mr_node_idle_slot(mr_control *c, node *n, bool grow);
+void mr_slot_busy(mr_control *c, slot *s, task *t);
+void mr_slot_idle(mr_control *c, slot *s);
+mr_status mr_slot_add(mr_control *c, node *n);
+
+/* ---------------------------------------------------------------------------------------------------- workers.c -- */
+
+kind *mr_kind_of(mr_control *c, node *n, const shape *s);
+bool mr_kind_possible(mr_control *c, node *n, const shape *s);
+/* The task has slot, resources and inputs: gives it to a process, or waits for one. */
+void mr_proc_give(mr_control *c, task *t);
+void mr_proc_idle(mr_control *c, proc *p);
+void mr_proc_next(mr_control *c, proc *p); /* its task ended: the next ahead, or idle */
+mr_status mr_proc_up(mr_control *c, const mr_record *r);
+mr_status mr_proc_retired(mr_control *c, const mr_record *r);
+mr_status mr_proc_died(mr_control *c, const mr_record *r);
+void mr_proc_lose(mr_control *c, proc *p, const mr_fault *f);
+void mr_proc_kill(mr_control *c, proc *p);
+void mr_proc_retire(mr_control *c, proc *p);
+void mr_proc_births(mr_control *c);
+void mr_proc_reap(mr_control *c);
+void mr_proc_free(mr_control *c, proc *p);
+void mr_ahead_fill(mr_control *c);
+void mr_ahead_look(mr_control *c);
+void mr_ahead_revoke(mr_control *c, proc *p);
+void mr_ahead_balance(mr_control *c);
+void mr_proc_room(mr_control *c, proc *p);
+
+/* ------------------------------------------------------------------------------------------------------ ready.c -- */
+
+void mr_ready_enter(mr_control *c, task *t, bool again); /* again: keeps rank, entry and place */
+void mr_ready_leave(mr_control *c, task *t);
+void mr_ready_place(mr_control *c, task *t, mr_ref at);
+void mr_ready_close(mr_control *c);                              /* the instant is closed: rank, place, sweep */
+bool mr_ready_start(mr_control *c, task *t, slot *s);            /* false: it could not (memory, a lost argument) */
+queue *mr_ready_queue(mr_control *c, mr_ref of, const shape *s); /* NULL: nothing there */
+task *mr_ready_best(mr_control *c, mr_ref of, slot *s, bool from_end);
+bool mr_ready_can(mr_control *c, const task *t, const slot *s);
+bool mr_ready_any(mr_control *c); /* could anything start now? */
+void mr_ready_arrived(mr_control *c, node *n, mr_id id, bool lost);
+uint32_t mr_ready_send(mr_control *c, const task *t, node *n); /* how many arguments are not there yet */
+void mr_ready_send_one(mr_control *c, const object *o, node *n);
+task *mr_ready_next(mr_control *c, mr_ref of, task *after);
+void mr_ready_replace(mr_control *c, mr_ref of);
+
+/* ----------------------------------------------------------------------------------------------------- policy.c -- */
+
+void mr_policy_note_any(mr_control *c, uint32_t what, task *t, int outcome, int64_t ran);
+static inline void mr_policy_note(mr_control *c, uint32_t what, task *t, int outcome, int64_t ran)
+{
+    if (c->pol.any)
+        mr_policy_note_any(c, what, t, outcome, ran);
+}
+void mr_policy_tell(mr_control *c);
+void mr_policy_rank(mr_control *c, task *t);
+void mr_policy_place(mr_control *c, task *t);
+bool mr_policy_reranks(mr_control *c);
+void mr_policy_pick(mr_control *c);
+void mr_policy_held(mr_control *c);
+void mr_policy_woken(mr_control *c);
+void mr_policy_eject_if(mr_control *c);
+void mr_policy_fini(mr_control *c);
+bool mr_policy_room(mr_control *c, uint32_t n);
+void mr_policy_host_init(mr_control *c, const mr_host *base);
+mr_status mr_policy_swapped(mr_control *c, const mr_record *r);
+void mr_policy_refused(mr_control *c, const char *op, uint32_t bit);
+int64_t mr_policy_cost(mr_control *c, const task *t, const slot *s);
+
+/* --------------------------------------------------------------------------------------------- history.c, groups -- */
+
+void mr_history_add(mr_control *c, const task *t);
+mr_status mr_group_event(mr_control *c, const mr_record *r);
+
+#endif
