@@ -16,7 +16,8 @@ uint32_t mr_bell_arm(mr_bell *b, uint32_t who)
 {
     uint32_t old = atomic_load_explicit(&b->word, memory_order_relaxed);
     uint32_t armed = (old & ~UINT32_C(7)) | who;
-    /* The exchange is a full fence: work published before a ringer saw the old word is seen by the look that follows. */
+    /* The exchange is a full fence: work published before a ringer saw the old word is seen by the look that follows.
+     */
     atomic_exchange(&b->word, armed);
     return armed;
 }

@@ -1,8 +1,8 @@
 /* bell.h: how one sleeper is woken without a lost wake-up, and without a lock in shared memory.
  *
- * A bell is one 32-bit word: epoch << 3 | RUNG << 2 | who.  `who` says how to wake the sleeper: AWAKE (need not), FUTEX,
- * EVENT (write the eventfd that belongs to the bell), or LAZY (a futex, but the sleeper waits for much: ring it only when
- * there is nothing else to do, as with EVENT).  Nobody ever claims a bell: a ringer that is killed or stopped
+ * A bell is one 32-bit word: epoch << 3 | RUNG << 2 | who.  `who` says how to wake the sleeper: AWAKE (need not),
+ * FUTEX, EVENT (write the eventfd that belongs to the bell), or LAZY (a futex, but the sleeper waits for much: ring it
+ * only when there is nothing else to do, as with EVENT).  Nobody ever claims a bell: a ringer that is killed or stopped
  * between looking and waking silences nobody else, since each ringer rings for itself, at most once per epoch.
  *
  * Sleeper:  v = mr_bell_arm(b, who);  look again for work;  none: mr_bell_sleep(b, v, ns);  mr_bell_awake(b).

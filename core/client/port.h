@@ -16,7 +16,7 @@
 typedef struct mr_answer {
     mr_status status;
     uint64_t value, value2;
-    char *text;   /* malloc'ed or NULL; the caller frees: JSON of `state`, or why a request failed */
+    char *text; /* malloc'ed or NULL; the caller frees: JSON of `state`, or why a request failed */
 } mr_answer;
 
 typedef struct mr_port mr_port;
@@ -31,8 +31,8 @@ typedef struct mr_port_ops {
     /* Waits until `need` of n ids are settled (flags MR_WAIT_EARLY).  deadline: ns of CLOCK_MONOTONIC, -1 for ever,
      * 0 only looks.  settled[i] (may be NULL) tells which.  OK, TIMEOUT, INTERRUPTED, CLOSED, DEADLOCK, SESSION.
      * `values`: the caller will ask `value` for all of them next (a worker's node sends them along). */
-    mr_status (*wait)(mr_port *p, const mr_id *ids, size_t n, size_t need, uint32_t flags, int64_t deadline, bool values,
-                      bool *settled, mr_err *err);
+    mr_status (*wait)(mr_port *p, const mr_id *ids, size_t n, size_t need, uint32_t flags, int64_t deadline,
+                      bool values, bool *settled, mr_err *err);
     /* The value of a settled object that this process holds; bytes stay while it is held.  TIMEOUT: not settled yet
      * (or not fetched); LOST, FREED, SESSION. */
     mr_status (*value)(mr_port *p, mr_id id, mr_value *out);

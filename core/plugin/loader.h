@@ -49,8 +49,8 @@ mr_status mr_host_new(mr_host_box **out, const mr_plugin *p, const mr_config *c,
                       void *arg) MR_CHECK_RESULT;
 void mr_host_free(mr_host_box *b);
 const mr_host *mr_host_table(mr_host_box *b);
-/* `fn` is called with the text of the first fail(), from inside it, on the plugin's thread: an engine tells control that the
- * policy has failed (mr_control_policy_fail).  Set before the instance's open. */
+/* `fn` is called with the text of the first fail(), from inside it, on the plugin's thread: an engine tells control
+ * that the policy has failed (mr_control_policy_fail).  Set before the instance's open. */
 void mr_host_on_fail(mr_host_box *b, void (*fn)(void *arg, const char *text), void *arg);
 /* The text of the first fail(), or NULL. */
 const char *mr_host_failure(const mr_host_box *b);

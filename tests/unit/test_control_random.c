@@ -189,9 +189,9 @@ static void block(history *h)
         return;
     for (uint32_t i = 0; i < 2; i++)
         ids[i] = h->held[below(h, h->n_held)];
-    bool call = t.actor != 0;
+    bool is_call = t.actor != 0;
     uint32_t token = world_block(&h->w, t.worker, t.task, 1 + (uint32_t)below(h, 2),
-                                 (call ? 0 : MR_WAIT_LEND) | (uint32_t)below(h, 2), ids);
+                                 (is_call ? 0 : MR_WAIT_LEND) | (uint32_t)below(h, 2), ids);
     h->waits[h->n_waits].client = t.worker;
     h->waits[h->n_waits].task = t.task;
     h->waits[h->n_waits++].token = token;

@@ -12,10 +12,10 @@
  * One session per process: a driver opens one, a worker process is attached to its node's.  The same calls work in
  * both.  Thread: every call may be made by any thread at once unless it says otherwise.  No call runs user code.
  *
- * References.  The process counts, per object, how many references it has to it (mr_incref / mr_decref); an object lives
- * while any process, task, or other object holds it.  Every id that a call gives out (submit, put, get's values, ...)
- * carries one reference, the caller's to give back with mr_decref.  Values are views: their bytes are read-only and stay
- * while the process has a reference to the object.
+ * References.  The process counts, per object, how many references it has to it (mr_incref / mr_decref); an object
+ * lives while any process, task, or other object holds it.  Every id that a call gives out (submit, put, get's values,
+ * ...) carries one reference, the caller's to give back with mr_decref.  Values are views: their bytes are read-only
+ * and stay while the process has a reference to the object.
  *
  * Timeouts are in ns: negative waits for ever, 0 only looks.  A blocked call returns MR_E_INTERRUPTED when a signal
  * handler ran in its thread; call it again to go on (a timeout then counts from the start again).
@@ -47,16 +47,16 @@ typedef struct mr_override {
 } mr_override;
 
 typedef struct mr_open_args {
-    size_t size;             /* sizeof(mr_open_args) */
-    const char *config;      /* INI file; NULL: MINIRAY_CONFIG if set, else none */
+    size_t size;        /* sizeof(mr_open_args) */
+    const char *config; /* INI file; NULL: MINIRAY_CONFIG if set, else none */
     const mr_override *overrides;
     size_t n_overrides;
-    const char *home;        /* folder with bin/ (miniray-worker) and plugins/; NULL: found beside this library */
+    const char *home; /* folder with bin/ (miniray-worker) and plugins/; NULL: found beside this library */
     /* How Python workers are made: the command (NULL-ended argv) of the zygote, which the supervisor starts when the
      * first Python function is submitted, or at once with `prestart`.  NULL: this session runs C tasks only. */
     const char *const *zygote;
     bool prestart;
-    const char *script_dir;  /* put first on the workers' sys.path; may be NULL */
+    const char *script_dir; /* put first on the workers' sys.path; may be NULL */
 } mr_open_args;
 #define MR_OPEN_ARGS_INIT                                                                                              \
     {                                                                                                                  \
@@ -69,8 +69,8 @@ MR_API mr_status mr_open(const mr_open_args *args, mr_session **out, mr_err *err
 /* Ends everything: pending calls of other threads return MR_E_CLOSED, all processes are gone and all memory is returned
  * when it returns (at most [engine] grace).  Not from a callback; views become invalid.  NULL is fine. */
 MR_API void mr_close(mr_session *s);
-/* The first half of it, for a driver that shows what workers print: all processes end and other calls return MR_E_CLOSED,
- * but mr_output_next goes on to the last line; mr_close must follow. */
+/* The first half of it, for a driver that shows what workers print: all processes end and other calls return
+ * MR_E_CLOSED, but mr_output_next goes on to the last line; mr_close must follow. */
 MR_API void mr_finish(mr_session *s);
 /* mr_close will leave the memory of values mapped for the rest of this process, because views of some are still in use
  * (a language binding cannot take them back). */
@@ -86,12 +86,12 @@ MR_API uint64_t mr_session_id(const mr_session *s);
 typedef enum mr_def_kind { MR_DEF_TASK = 0, MR_DEF_ACTOR = 1, MR_DEF_METHOD = 2 } mr_def_kind;
 enum { MR_DEF_C = 0, MR_DEF_PYTHON = 1 };
 enum { /* flags */
-    MR_DEF_ASYNC = 1,
-    MR_DEF_STREAMING = 2,
-    MR_DEF_DETACHED = 4,
-    MR_DEF_RETRY_ERRORS = 8,
-    MR_DEF_SOFT_NODE = 16,
-    MR_DEF_SYSTEM = 64
+       MR_DEF_ASYNC = 1,
+       MR_DEF_STREAMING = 2,
+       MR_DEF_DETACHED = 4,
+       MR_DEF_RETRY_ERRORS = 8,
+       MR_DEF_SOFT_NODE = 16,
+       MR_DEF_SYSTEM = 64
 };
 enum { MR_SCHEDULE_DEFAULT = 0, MR_SCHEDULE_SPREAD = 1, MR_SCHEDULE_NODE = 2 };
 
@@ -108,11 +108,11 @@ typedef struct mr_pair {
 typedef struct mr_func_def {
     size_t size;
     mr_def_kind kind;
-    int lang;            /* MR_DEF_C, MR_DEF_PYTHON */
-    const char *name;    /* for people and policies; at most 119 bytes, cut */
-    const char *entry;   /* what the worker looks up: name of a C export, of a method; at most 63 bytes */
-    const char *user;    /* NULL: the job's */
-    mr_id code;          /* object with the encoded function or class; 0 for C */
+    int lang;          /* MR_DEF_C, MR_DEF_PYTHON */
+    const char *name;  /* for people and policies; at most 119 bytes, cut */
+    const char *entry; /* what the worker looks up: name of a C export, of a method; at most 63 bytes */
+    const char *user;  /* NULL: the job's */
+    mr_id code;        /* object with the encoded function or class; 0 for C */
     int32_t n_returns;
     const mr_need *needs; /* n_needs < 0: the default (task: 1 CPU; actor: 1 CPU to be placed, 0 while living) */
     int32_t n_needs;
@@ -124,7 +124,7 @@ typedef struct mr_func_def {
     int32_t max_retries, max_restarts, max_concurrency, max_pending, max_calls, priority, window;
     int64_t estimate, limit, deadline; /* ns or MR_UNKNOWN */
     int schedule;
-    uint64_t node;       /* of MR_SCHEDULE_NODE: number of the node */
+    uint64_t node; /* of MR_SCHEDULE_NODE: number of the node */
     mr_id group;
     int32_t bundle;
 } mr_func_def;
@@ -160,7 +160,8 @@ typedef struct mr_actor_name {
 /* Queues a task, an actor creation (`name` may be given) or a call on `actor`; never waits, except for a name or
  * max_pending.  `out`: id of the first result (n_returns consecutive ids, each with one reference for the caller); an
  * actor's own id for a creation.  With n_returns 0, `out` is the task's id and carries no reference.
- * Errors: UNSCHEDULABLE (names the nearest that fits), NAME_TAKEN, PENDING_CALLS, FREED, SESSION, NOMEM, TOOBIG, CLOSED. */
+ * Errors: UNSCHEDULABLE (names the nearest that fits), NAME_TAKEN, PENDING_CALLS, FREED, SESSION, NOMEM, TOOBIG,
+ * CLOSED. */
 MR_API mr_status mr_submit(mr_session *s, uint32_t func, mr_id actor, const mr_args *args, const mr_actor_name *name,
                            mr_id *out, mr_err *err) MR_CHECK_RESULT;
 /* Between begin and end of the same thread, submissions are one event for the policy.  Driver only; nests. */
@@ -171,10 +172,10 @@ MR_API void mr_batch_end(mr_session *s);
 
 /* What the bytes are.  The low byte is the kind; the rest is the kind's own. */
 enum {
-    MR_FORMAT_BYTES = 0,     /* plain bytes */
-    MR_FORMAT_FAULT = 1,     /* an error that miniray itself made: mr_fault_value, then its text with a NUL */
+    MR_FORMAT_BYTES = 0,      /* plain bytes */
+    MR_FORMAT_FAULT = 1,      /* an error that miniray itself made: mr_fault_value, then its text with a NUL */
     MR_FORMAT_TEXT_ERROR = 2, /* an error raised by a C task: text with a NUL */
-    MR_FORMAT_BINDING = 16   /* and up: a language binding's own */
+    MR_FORMAT_BINDING = 16    /* and up: a language binding's own */
 };
 typedef struct mr_fault_value { /* bytes of MR_FORMAT_FAULT; numbers as the core knew them, text after it */
     int32_t status;             /* mr_status: CRASHED, OOM, CANCELLED, ACTOR_DIED, ... */
@@ -185,10 +186,10 @@ typedef struct mr_fault_value { /* bytes of MR_FORMAT_FAULT; numbers as the core
 
 typedef struct mr_value {
     mr_id id;
-    mr_status status;  /* OK; PENDING is MR_E_TIMEOUT; LOST, FREED, ... */
-    bool error;        /* an error value: get should raise it */
+    mr_status status; /* OK; PENDING is MR_E_TIMEOUT; LOST, FREED, ... */
+    bool error;       /* an error value: get should raise it */
     uint32_t format;
-    const void *data;  /* at least 8-aligned, 64-aligned in a store; never NULL when status is OK */
+    const void *data; /* at least 8-aligned, 64-aligned in a store; never NULL when status is OK */
     uint64_t len;
 } mr_value;
 
@@ -205,7 +206,8 @@ MR_API void mr_copy(void *to, const void *from, uint64_t len);
 
 enum { MR_GET_EARLY = 1 /* return as soon as one of them is an error, though others are pending */ };
 /* Waits until all n objects are sealed (or one is an error, with EARLY) and fills n values, each with a reference for
- * those whose status is OK.  Returns OK, TIMEOUT, INTERRUPTED, CLOSED, DEADLOCK, SESSION; values are filled on OK and TIMEOUT. */
+ * those whose status is OK.  Returns OK, TIMEOUT, INTERRUPTED, CLOSED, DEADLOCK, SESSION; values are filled on OK and
+ * TIMEOUT. */
 MR_API mr_status mr_get(mr_session *s, const mr_id *ids, size_t n, int64_t timeout, uint32_t flags, mr_value *out,
                         mr_err *err) MR_CHECK_RESULT;
 /* Waits until `need` of n are sealed; ready[i] says which were when it returned (may be more than need).
@@ -235,10 +237,12 @@ MR_API mr_status mr_find_actor(mr_session *s, const char *name, const char *ns, 
 /* The object with the class of function `func`, and its name; for handles made by name.  Errors: NOTFOUND. */
 MR_API mr_status mr_func_code(mr_session *s, uint32_t func, mr_id *code, char name[120], mr_err *err) MR_CHECK_RESULT;
 
-/* ------------------------------------------------------------------------------------------------- looking around -- */
+/* ------------------------------------------------------------------------------------------------- looking around --
+ */
 
-/* One JSON text about: "nodes", "resources" {"total":{},"available":{}}, "tasks" (living and finished), "actors", "objects",
- * "workers", "stats", "config".  The caller frees it with free(3).  Driver and worker.  Errors: NOTFOUND (what can be asked for), NOMEM. */
+/* One JSON text about: "nodes", "resources" {"total":{},"available":{}}, "tasks" (living and finished), "actors",
+ * "objects", "workers", "stats", "config".  The caller frees it with free(3).  Driver and worker.  Errors: NOTFOUND
+ * (what can be asked for), NOMEM. */
 MR_API mr_status mr_state(mr_session *s, const char *what, char **json, mr_err *err) MR_CHECK_RESULT;
 
 /* The next line that a worker printed (driver only), without its newline; worker < 0 and text NULL after close.
@@ -259,19 +263,26 @@ MR_API mr_status mr_attach(mr_session **out, mr_err *err) MR_CHECK_RESULT;
 
 /* A task given to this worker.  Owned by the worker side until mr_call_finish. */
 typedef struct mr_call mr_call;
-enum { MR_CALL_TASK = 0, MR_CALL_ACTOR = 1, MR_CALL_METHOD = 2, MR_CALL_LEAVE = 3 /* no more: finish up and exit */,
-       MR_CALL_COLLECT = 4 /* collect garbage now */, MR_CALL_CANCEL = 5 /* stop the async or threaded call `task` */ };
+enum {
+    MR_CALL_TASK = 0,
+    MR_CALL_ACTOR = 1,
+    MR_CALL_METHOD = 2,
+    MR_CALL_LEAVE = 3 /* no more: finish up and exit */,
+    MR_CALL_COLLECT = 4 /* collect garbage now */,
+    MR_CALL_CANCEL = 5 /* stop the async or threaded call `task` */
+};
 typedef struct mr_call_info {
     int kind;
     mr_id task, actor, code;
     uint32_t func, attempt, n_returns, n_deps, n_refs, flags, max_concurrency; /* flags: MR_DEF_ of the function */
-    const char *name, *entry; /* good until finish */
-    const void *data;         /* encoded arguments, 8-aligned, good until finish */
+    const char *name, *entry;                                                  /* good until finish */
+    const void *data; /* encoded arguments, 8-aligned, good until finish */
     size_t len;
 } mr_call_info;
 /* The next call, in order; waits.  One thread at a time.  Errors: TIMEOUT, INTERRUPTED, CLOSED (the node is gone). */
 MR_API mr_status mr_call_next(mr_session *s, int64_t timeout, mr_call **out) MR_CHECK_RESULT;
-/* A descriptor that is readable when mr_call_next(s, 0, ...) would give something: for event loops.  Made at first use. */
+/* A descriptor that is readable when mr_call_next(s, 0, ...) would give something: for event loops.  Made at first use.
+ */
 MR_API int mr_call_fd(mr_session *s);
 MR_API void mr_call_describe(const mr_call *call, mr_call_info *out);
 /* Value of dependency i: no reference is added; the bytes stay until finish, or while the process has a reference. */
@@ -313,8 +324,8 @@ MR_API void mr_on_cancel_signal(void (*hook)(void));
 typedef struct mr_task_ctx mr_task_ctx;
 typedef mr_status (*mr_task_fn)(mr_task_ctx *ctx);
 typedef struct mr_export {
-    const char *name;   /* "square"; of an actor: the class, "Counter"; of a method: "Counter.add" */
-    mr_task_fn run;     /* of a class: makes the state (mr_ctx_set_state) */
+    const char *name; /* "square"; of an actor: the class, "Counter"; of a method: "Counter.add" */
+    mr_task_fn run;   /* of a class: makes the state (mr_ctx_set_state) */
 } mr_export;
 typedef struct mr_exports {
     uint32_t size, n; /* sizeof(mr_export), number of them */
@@ -339,10 +350,10 @@ MR_API mr_status mr_ctx_yield(mr_task_ctx *ctx, const void *data, uint64_t len) 
 /* Was it cancelled?  For loops that do not call miniray; `return MR_E_CANCELLED` then. */
 MR_API bool mr_ctx_cancelled(mr_task_ctx *ctx);
 
-/* The settings that mr_open would use, without opening: the file (NULL: MINIRAY_CONFIG if set, else none), environment and
- * overrides, checked with the plugins they name.  JSON: {"settings": [{"section", "key", "value", "source": "default" |
- * "file" | "environment" | "call", "file", "line"}], "keys": [{"section", "key", "type", "default", "help"}]}.
- * The caller frees it with free(3).  Errors: as mr_open. */
+/* The settings that mr_open would use, without opening: the file (NULL: MINIRAY_CONFIG if set, else none), environment
+ * and overrides, checked with the plugins they name.  JSON: {"settings": [{"section", "key", "value", "source":
+ * "default" | "file" | "environment" | "call", "file", "line"}], "keys": [{"section", "key", "type", "default",
+ * "help"}]}. The caller frees it with free(3).  Errors: as mr_open. */
 MR_API mr_status mr_config_json(const char *config, const mr_override *overrides, size_t n_overrides, char **json,
                                 mr_err *err) MR_CHECK_RESULT;
 
