@@ -571,30 +571,19 @@ int main(void)
         fprintf(stderr, "MINIRAY_BADPLUGINS must name the folder of the broken plugins (CTest sets it)\n");
         return 1;
     }
+    /* clang-format off */
+    const TTest *const tests[] = {
+        bad_default_says_why, not_a_library, damaged_library, writable_by_others, owned_by_others, by_name,
+        by_configuration, not_found_says_where, older_table, loads_twice, open_fails, each_plugin,
+        host_defaults, host_configured, host_memory, host_first_failure, host_log, check_describes,
+        check_survives_a_crash, check_usage};
+    /* clang-format on */
     Suite *s = suite_create("plugin");
     TCase *t = tcase_create("plugin");
     tcase_add_checked_fixture(t, scratch_make, scratch_remove);
     tcase_add_loop_test(t, broken_plugins, 0, (int)(sizeof(bads) / sizeof(bads[0])));
-    tcase_add_test(t, bad_default_says_why);
-    tcase_add_test(t, not_a_library);
-    tcase_add_test(t, damaged_library);
-    tcase_add_test(t, writable_by_others);
-    tcase_add_test(t, owned_by_others);
-    tcase_add_test(t, by_name);
-    tcase_add_test(t, by_configuration);
-    tcase_add_test(t, not_found_says_where);
-    tcase_add_test(t, older_table);
-    tcase_add_test(t, loads_twice);
-    tcase_add_test(t, open_fails);
-    tcase_add_test(t, each_plugin);
-    tcase_add_test(t, host_defaults);
-    tcase_add_test(t, host_configured);
-    tcase_add_test(t, host_memory);
-    tcase_add_test(t, host_first_failure);
-    tcase_add_test(t, host_log);
-    tcase_add_test(t, check_describes);
-    tcase_add_test(t, check_survives_a_crash);
-    tcase_add_test(t, check_usage);
+    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+        tcase_add_test(t, tests[i]);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
