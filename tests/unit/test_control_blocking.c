@@ -8,12 +8,18 @@
 
 static world w;
 
-static void open_world(const char *node, int64_t prefetch)
+static void open_with(const char *node, int64_t prefetch, uint32_t max_workers)
 {
     memset(&w, 0, sizeof w);
     mr_control_conf_init(&w.conf);
     w.conf.prefetch = prefetch;
+    w.conf.max_workers = max_workers;
     world_new(&w, node);
+}
+
+static void open_world(const char *node, int64_t prefetch)
+{
+    open_with(node, prefetch, 512);
 }
 
 static void teardown(void)
@@ -38,19 +44,21 @@ static uint32_t blocks_on(mr_id task, mr_id on)
 
 START_TEST(nested_to_depth_1000_on_one_cpu)
 {
-    enum { DEPTH = 300 }; /* with every step checked; the cap on processes is out of the way */
-    open_world("CPU=1", 0);
+    enum { DEPTH = 1000, LOOK = 50 }; /* checked every LOOK levels: a check looks at everything */
+    open_with("CPU=1", 0, DEPTH);
     uint32_t f = world_func(&w, "f", NULL);
     mr_id t[DEPTH];
     t[0] = world_run(&w, f);
     world_time(&w, 1);
     for (int i = 1; i < DEPTH; i++) {
+        w.unchecked = i % LOOK != 0;
         t[i] = child_of(t[i - 1], f);
         blocks_on(t[i - 1], t[i]);
         world_time(&w, 1);
         ck_assert_msg(world_worker(&w, t[i]) != 0, "child %d does not run", i);
     }
     for (int i = DEPTH - 1; i >= 0; i--) {
+        w.unchecked = i % LOOK != 0;
         ck_assert_int_eq(world_finish(&w, t[i]), MR_OK);
         world_time(&w, 1);
     }

@@ -356,16 +356,22 @@ START_TEST(an_idle_session_sleeps)
     for (int64_t i = 0; i < 100; i++)
         process_number(s, process_submit(s, square, i, 0));
     int pids[3] = {getpid(), supervisor_pid(), (int)process_number(s, process_submit(s, who, 0, 0))}, before[3];
-    usleep(300000);
-    for (int i = 0; i < 3; i++)
-        before[i] = voluntary_switches(pids[i]);
-    usleep(500000);
-    /* The sleep itself is one in this process; a thread sanitizer has a thread there that does not sleep. */
+    /* What was started may take a while to settle on a busy machine; a session that is idle comes to rest, one that
+     * polls never does.  The sleep itself is one switch in this process; a thread sanitizer has a thread there that
+     * never rests. */
+    bool rests = false;
+    for (int tries = 0; tries < 40 && !rests; tries++) {
+        for (int i = 0; i < 3; i++)
+            before[i] = voluntary_switches(pids[i]);
 #if defined(__SANITIZE_THREAD__)
-    before[0] = INT32_MAX / 2;
+        before[0] = INT32_MAX / 2;
 #endif
-    for (int i = 0; i < 3; i++)
-        ck_assert_int_le(voluntary_switches(pids[i]) - before[i], i == 0);
+        usleep(500000);
+        rests = true;
+        for (int i = 0; i < 3; i++)
+            rests = rests && voluntary_switches(pids[i]) - before[i] <= (i == 0);
+    }
+    ck_assert(rests);
     mr_close(s);
 }
 END_TEST
