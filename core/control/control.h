@@ -71,7 +71,7 @@ typedef enum mr_action_kind {
 
 typedef enum mr_report {
     MR_REPORT_EJECTED = 1,   /* policy: see mr_control_policy_error */
-    MR_REPORT_UNHANDLED = 2, /* error of task id whose references were all dropped unread */
+    MR_REPORT_UNHANDLED = 2, /* error of task id (fault.func) whose references were all dropped unread */
     MR_REPORT_REFUSED = 3,   /* a policy's answer was refused (once per op) */
     MR_REPORT_STALE = 4      /* a message of an old attempt was refused */
 } mr_report;
@@ -175,7 +175,8 @@ typedef struct mr_object_info {
 } mr_object_info;
 /* NONE for an id never seen or gone. */
 mr_object_info mr_control_object(const mr_control *c, mr_id id);
-/* The driver read the error of `id` without waiting for it in control: no MR_REPORT_UNHANDLED. */
+/* The value of `id`, an error, was handed to somebody: no MR_REPORT_UNHANDLED for it or the other results of its task.
+ * Not an event, so not in a recording. */
 void mr_control_seen(mr_control *c, mr_id id);
 /* Starts up to n processes before a task asks for them (an engine's wish; not an event, so not in a recording). Appends
  * SPAWN actions.  Errors: INVAL (no such node), NOMEM. */

@@ -82,6 +82,9 @@ void mr_deps_settle(mr_control *c, object *o)
 
 /* -------------------------------------------------------------------------------------------------------- waits -- */
 
+/* What a get waits with; who only waits has not read an error. */
+enum { GETS = MR_WAIT_EARLY };
+
 mr_link *mr_wait_list(mr_control *c, uint32_t client)
 {
     if (!client)
@@ -147,8 +150,8 @@ void mr_wait_settle(mr_control *c, object *o)
         wait *w = n->w;
         unlink_node(c, n);
         w->done++;
-        if (bad(o))
-            o->flags |= O_READ;
+        if (bad(o) && (w->flags & GETS))
+            mr_object_read(c, o);
         if (w->done >= w->need || (bad(o) && (w->flags & MR_WAIT_EARLY)))
             mr_wait_end(c, w, MR_OK, true);
     }
@@ -227,8 +230,8 @@ mr_status mr_wait_blocked(mr_control *c, const mr_record *r)
         if (!there(c, o))
             continue;
         ready++;
-        if (o && bad(o))
-            o->flags |= O_READ;
+        if (o && bad(o) && (e->flags & GETS))
+            mr_object_read(c, o);
         early |= (e->flags & MR_WAIT_EARLY) && (!o || bad(o));
     }
     if (ready >= e->need || early) {

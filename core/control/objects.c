@@ -96,7 +96,7 @@ static void settle(mr_control *c, object *o, mr_object_state state)
     o->state = (uint8_t)state;
     if (o->deps)
         mr_deps_settle(c, o);
-    if (o->waits)
+    if (!(o->flags & O_FREEING) && o->waits) /* on the way out when its node goes: the link is another's */
         mr_wait_settle(c, o);
     const actor *a = o->flags & O_ACTOR ? actor_at(c, o->id) : NULL;
     if (!a || a->state == MR_ACTOR_DEAD) /* a living actor's handle stays without holders */
@@ -138,7 +138,7 @@ void mr_object_fail(mr_control *c, object *o, const mr_fault *f)
     if (!settled(o))
         o->size = 0; /* it may have been stated */
     o->vflags = MR_VALUE_ERROR;
-    if (f->status == MR_E_CANCELLED)
+    if (f->status == MR_E_CANCELLED || f->status == MR_E_OWNER_DIED)
         o->flags |= O_CANCEL;
     settle(c, o, f->status == MR_E_LOST ? MR_OBJ_LOST : MR_OBJ_ERROR);
 }
@@ -218,6 +218,7 @@ void mr_object_free_now(mr_control *c, object *o)
         x->flags = MR_REPORT_UNHANDLED;
         x->id = o->task ? o->task : o->id;
         x->id2 = o->id;
+        x->fault = (mr_fault){.status = MR_E_TASK, .func = o->func, .task = o->task};
     }
     if (o->flags & O_ACTOR)
         mr_actor_gone(c, o->id);
@@ -231,6 +232,17 @@ void mr_object_delete(mr_control *c, object *o)
     o->state = MR_OBJ_FREED;
     o->vflags = MR_VALUE_ERROR;
     o->size = 0;
+}
+
+/* The results of one task repeat one error: whoever read one has read them all. */
+void mr_object_read(mr_control *c, object *o)
+{
+    o->flags |= O_READ;
+    object *other;
+    for (mr_id id = o->id; o->task && (other = object_at(c, ++id)) && other->task == o->task;)
+        other->flags |= bad(other) ? O_READ : 0;
+    for (mr_id id = o->id; o->task && (other = object_at(c, --id)) && other->task == o->task;)
+        other->flags |= bad(other) ? O_READ : 0;
 }
 
 mr_status mr_control_size_stated(mr_control *c, mr_id id, uint64_t bytes)
@@ -365,5 +377,5 @@ void mr_control_seen(mr_control *c, mr_id id)
 {
     object *o = object_at(c, id);
     if (o)
-        o->flags |= O_READ;
+        mr_object_read(c, o);
 }

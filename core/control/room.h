@@ -164,6 +164,7 @@ object *mr_object_new(mr_control *c, mr_id id, mr_id task);
 mr_status mr_object_seal(mr_control *c, object *o, const mr_ev_sealed *e, const mr_id *refs, uint32_t n_refs);
 void mr_object_fail(mr_control *c, object *o, const mr_fault *f);
 void mr_object_alias(mr_control *c, object *o, mr_id cause);
+void mr_object_read(mr_control *c, object *o); /* its error is known to somebody */
 void mr_object_unhold(mr_control *c, object *o);
 void mr_object_free_later(mr_control *c, object *o); /* if it is settled and nobody holds it */
 void mr_object_free_now(mr_control *c, object *o);

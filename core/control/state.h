@@ -135,7 +135,7 @@ enum {
     O_FREEING = 4, /* on c->freeing */
     O_ACTOR = 8,   /* an actor's handle */
     O_STREAM = 16, /* a stream's handle */
-    O_CANCEL = 32, /* sealed by a cancel: nobody is told when unread */
+    O_CANCEL = 32, /* its error was asked for (cancel, kill) or is for nobody: nobody is told when unread */
     O_CODE = 64
 };
 
@@ -163,6 +163,7 @@ struct object {
     };
     mr_id id;
     uint32_t holders, format;
+    uint32_t func; /* number, of the task that makes it; 0: put, item of a stream */
     uint8_t state, vflags, flags, pad0;
 };
 

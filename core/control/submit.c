@@ -96,11 +96,14 @@ static task *make(mr_control *c, const mr_ev_submit *e, const func *f, uint32_t 
         }
         memcpy(t->ids, mr_record_ids(e, sizeof *e), (e->n_deps + e->n_refs) * sizeof(mr_id));
     }
-    for (uint32_t i = 0; i < n_results; i++)
-        if (!mr_object_new(c, e->id + i, e->id)) {
+    for (uint32_t i = 0; i < n_results; i++) {
+        object *o = mr_object_new(c, e->id + i, e->id);
+        if (!o) {
             undo(c, t, i);
             return NULL;
         }
+        o->func = e->func;
+    }
     bool streaming = f->def->flags & MR_FUNC_STREAMING;
     bool limited = f->def->limit >= 0;
     if (mr_holder_room(c, e->h.from, n_results + 1) || !mr_policy_room(c, 8) || (limited && !mr_limit_room(c)) ||

@@ -269,6 +269,8 @@ void mr_task_failing(mr_control *c, task *t)
     f.task = t->v.ref;
     f.func = t->func;
     f.cause = t->actor;
+    if (a) /* the call tells of it from here on */
+        object_at(c, a->id)->flags |= O_READ;
     end(c, t, &f, 0);
 }
 

@@ -201,6 +201,8 @@ void mr_proc_idle(mr_control *c, proc *p)
     c->dirty = true;
     if (c->conf.idle_worker >= 0 && c->idle_at < 0 && !c->nodes[p->node]->fixed)
         c->idle_at = c->now + c->conf.idle_worker;
+    if (c->starved) /* it may make room for another kind */
+        mr_proc_births(c);
 }
 
 void mr_proc_next(mr_control *c, proc *p)

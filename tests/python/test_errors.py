@@ -170,3 +170,126 @@ def test_a_crash_says_how(ray):
         ray.get(crash.remote("exit"), timeout=30)
     with pytest.raises(miniray.exceptions.WorkerCrashedError, match="signal 9"):
         ray.get(crash.remote("kill"), timeout=30)
+
+
+UNREAD = """
+import time
+
+import miniray
+
+miniray.init(num_cpus=2)
+
+
+@miniray.remote(max_retries=0)
+def fails(how="raise"):
+    if how == "crash":
+        import os
+        os._exit(7)
+    raise ValueError("bad")
+
+
+@miniray.remote(num_returns=2)
+def two():
+    raise ValueError("bad")
+
+
+@miniray.remote
+def stream():
+    yield 1
+    raise ValueError("bad")
+
+
+@miniray.remote
+def passes(x):
+    return x
+
+
+@miniray.remote
+class Broken:
+    def __init__(self):
+        raise ValueError("bad")
+
+    def f(self):
+        pass
+
+
+def caught(call):
+    try:
+        call()
+    except Exception:
+        return
+    raise SystemExit("no error")
+
+
+def read():
+    import asyncio
+
+    caught(lambda: miniray.get(fails.remote()))
+    late = fails.remote()
+    miniray.wait([late], timeout=20)
+    time.sleep(0.1)
+    caught(lambda: miniray.get(late))
+    caught(lambda: miniray.get(fails.remote("crash")))
+    a, b = two.remote()
+    caught(lambda: miniray.get(a))
+    del a, b
+    a, b = two.remote()
+    caught(lambda: miniray.get(b))
+    del a, b
+    caught(lambda: [miniray.get(x) for x in stream.remote()])
+    caught(lambda: miniray.get(passes.remote(fails.remote())))
+    caught(lambda: miniray.get(Broken.remote().f.remote()))
+
+    async def waits():
+        await fails.remote()
+
+    caught(lambda: asyncio.run(waits()))
+    stopped = passes.remote(1)
+    miniray.cancel(stopped)
+    del stopped
+
+
+def in_a_worker(how):
+    ref = fails.remote()
+    if how == "get":
+        caught(lambda: miniray.get(ref))
+    else:
+        miniray.wait([ref], timeout=20)
+
+
+def unread(make):
+    ref = make()
+    miniray.wait([ref], timeout=20)
+
+
+CODE
+miniray.get(passes.remote(1))
+time.sleep(0.3)
+miniray.shutdown()
+"""
+
+
+def unhandled(tmp_path, code):
+    """The lines about unhandled errors that a program writes."""
+    import subprocess
+
+    program = tmp_path / "program.py"
+    program.write_text(UNREAD.replace("CODE", code))
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return [line for line in done.stderr.splitlines() if "unhandled error" in line]
+
+
+def test_errors_that_were_read_are_not_reported(tmp_path):
+    assert unhandled(tmp_path, "read()\nminiray.get(miniray.remote(in_a_worker).remote('get'))") == []
+
+
+@pytest.mark.parametrize("code, what", [
+    ("unread(fails.remote)", ["task fails ("]),
+    ("unread(lambda: fails.remote('crash'))", ["task fails (", "7"]),
+    ("unread(lambda: two.remote()[0])", ["task two ("]),
+    ("miniray.get(miniray.remote(in_a_worker).remote('wait'))", ["task fails ("]),
+])
+def test_an_error_that_nobody_read_is_reported_once(tmp_path, code, what):
+    (line,) = unhandled(tmp_path, code)
+    assert all(w in line for w in what), line

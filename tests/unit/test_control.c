@@ -145,6 +145,34 @@ START_TEST(several_results)
 }
 END_TEST
 
+START_TEST(an_error_is_reported_unless_it_was_read)
+{
+    uint32_t f = world_func(&w, "f", NULL);
+    mr_action a;
+    for (int how = 0; how < 4; how++) {
+        mr_id t = world_call(&w, (call){.func = f, .n_returns = 3});
+        world_time(&w, 1);
+        world_finish_as(&w, t, MR_E_TASK, MR_FINISHED_RESULT, 1);
+        if (how == 0) /* waiting is not reading */
+            world_block(&w, 0, 0, 1, 0, (mr_id[]){t, 0});
+        else if (how == 1) /* a get is; the others carry the same error */
+            world_block(&w, 0, 0, 1, MR_WAIT_EARLY, (mr_id[]){t + 1, 0});
+        else if (how == 2)
+            mr_control_seen(w.c, t);
+        else
+            mr_control_seen(w.c, t + 2);
+        for (mr_id i = 0; i < 3; i++)
+            world_drop(&w, t + i);
+        ck_assert_int_eq(world_took(&w, MR_ACT_REPORT, t, &a), how == 0);
+        if (how == 0) {
+            ck_assert_uint_eq(a.fault.func, f);
+            ck_assert(!world_sees(&w, MR_ACT_REPORT, t));
+        }
+    }
+    world_nothing_left(&w);
+}
+END_TEST
+
 START_TEST(dropped_results_still_run)
 {
     uint32_t f = world_func(&w, "f", NULL);
@@ -535,6 +563,7 @@ static Suite *suite(void)
     tcase_add_test(t, arguments_are_waited_for);
     tcase_add_test(t, an_error_fails_what_depends_on_it);
     tcase_add_test(t, several_results);
+    tcase_add_test(t, an_error_is_reported_unless_it_was_read);
     tcase_add_test(t, dropped_results_still_run);
     tcase_add_test(t, a_freed_argument_is_refused);
     tcase_add_test(t, containers_hold_what_is_inside);

@@ -103,6 +103,53 @@ START_TEST(calls_of_one_caller_keep_their_order)
 }
 END_TEST
 
+START_TEST(a_call_that_fails_lets_the_next_go)
+{
+    mr_id a = born(cls), x = world_run(&w, world_func(&w, "fails", NULL));
+    mr_id held = world_call(&w, (call){.func = method, .actor = a, .n_returns = 1, .n_deps = 1, .ids = &x});
+    mr_id next = call_of(a);
+    world_time(&w, 1);
+    ck_assert(!world_sees(&w, MR_ACT_DISPATCH, next));
+    world_finish_as(&w, x, MR_E_TASK, MR_FINISHED_RESULT, 1);
+    ck_assert_int_eq(world_state(&w, held), MR_OBJ_ERROR);
+    ck_assert(!world_sees(&w, MR_ACT_DISPATCH, held));
+    ck_assert(world_sees(&w, MR_ACT_DISPATCH, next));
+    world_finish(&w, next);
+    ck_assert_int_eq(world_state(&w, next), MR_OBJ_SEALED);
+}
+END_TEST
+
+/* How many times the user is told of an error. */
+static size_t told(void)
+{
+    size_t n = 0;
+    for (mr_action x; world_took(&w, MR_ACT_REPORT, 0, &x);)
+        n += x.flags == MR_REPORT_UNHANDLED;
+    return n;
+}
+
+START_TEST(an_actor_whose_calls_told_of_its_end_is_not_reported)
+{
+    mr_id a = world_run(&w, cls), x = call_of(a);
+    world_time(&w, 1);
+    world_finish_as(&w, a, MR_E_TASK, MR_FINISHED_RESULT, 10);
+    world_drop(&w, a);
+    ck_assert_uint_eq(told(), 0);
+    mr_control_seen(w.c, x);
+    world_drop(&w, x);
+    ck_assert_uint_eq(told(), 0);
+    mr_id b = world_run(&w, cls); /* nobody asks it for anything */
+    world_time(&w, 1);
+    world_finish_as(&w, b, MR_E_TASK, MR_FINISHED_RESULT, 10);
+    world_drop(&w, b);
+    ck_assert_uint_eq(told(), 1);
+    mr_id killed = world_run(&w, cls);
+    world_kill(&w, killed, MR_KILL_NO_RESTART);
+    world_drop(&w, killed);
+    ck_assert_uint_eq(told(), 0);
+}
+END_TEST
+
 START_TEST(a_window_of_calls_is_sent_ahead)
 {
     mr_id a = born(cls), last = 0;
@@ -337,6 +384,8 @@ static Suite *suite(void)
     tcase_add_test(t, placed_with_one_cpu_lives_with_none);
     tcase_add_test(t, stated_resources_are_kept);
     tcase_add_test(t, calls_of_one_caller_keep_their_order);
+    tcase_add_test(t, a_call_that_fails_lets_the_next_go);
+    tcase_add_test(t, an_actor_whose_calls_told_of_its_end_is_not_reported);
     tcase_add_test(t, a_window_of_calls_is_sent_ahead);
     tcase_add_test(t, names);
     tcase_add_test(t, too_many_pending_calls);

@@ -217,6 +217,25 @@ static void act_wake(mr_nodes *n, const mr_action *a)
     mr_progress_timer(n);
 }
 
+/* The value is still there: it is freed after this.  What a binding made is the binding's to read. */
+static void report_unhandled(mr_nodes *n, const mr_action *a)
+{
+    const mr_define *def = mr_control_func(n->control, a->fault.func);
+    const mr_val *v = mr_value_find(n, a->id2);
+    const char *text = NULL;
+    uint64_t len = 0;
+    if (v && v->format == MR_FORMAT_TEXT_ERROR) {
+        text = mr_value_bytes(v);
+        len = v->len;
+    } else if (v && v->format == MR_FORMAT_FAULT && v->len > sizeof(mr_fault_value)) {
+        text = (const char *)mr_value_bytes(v) + sizeof(mr_fault_value);
+        len = v->len - sizeof(mr_fault_value);
+    }
+    mr_log(MR_LOG_WARN, "engine", "unhandled error of task %s (%llx): its references were dropped before a get%s%.*s",
+           def ? def->name : "?", (unsigned long long)a->id, text ? ": " : "", (int)strnlen(text ? text : "", len),
+           text ? text : "");
+}
+
 static void act_report(mr_nodes *n, const mr_action *a)
 {
     switch ((mr_report)a->flags) {
@@ -225,7 +244,7 @@ static void act_report(mr_nodes *n, const mr_action *a)
                mr_control_policy_name(n->control), mr_control_policy_error(n->control));
         break;
     case MR_REPORT_UNHANDLED:
-        mr_log(MR_LOG_INFO, "engine", "the error of task %llx was never read", (unsigned long long)a->id);
+        report_unhandled(n, a);
         break;
     case MR_REPORT_REFUSED:
         mr_log(MR_LOG_WARN, "sched", "an answer of policy %s about task %llx was refused: %s",

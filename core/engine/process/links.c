@@ -362,6 +362,8 @@ void mr_peer_value(mr_nodes *n, mr_peer *p, mr_id id)
         mr_object_state state = mr_control_object(n->control, id).state;
         o->status = state == MR_OBJ_FREED ? MR_E_FREED : state == MR_OBJ_NONE ? MR_E_NOTFOUND : MR_E_LOST;
     } else {
+        if (v->flags & MR_VALUE_ERROR)
+            mr_control_seen(n->control, id);
         o->value.len = v->len;
         o->value.format = v->format;
         o->value.flags = v->flags;

@@ -195,6 +195,8 @@ static mr_status port_value(mr_port *p, mr_id id, mr_value *out)
     if (v) {
         *out = (mr_value){.id = id, .error = v->flags & MR_VALUE_ERROR, .format = v->format, .len = v->len};
         out->data = mr_value_bytes(v);
+        if (out->error)
+            mr_control_seen(n->control, id);
     } else {
         switch (mr_control_object(n->control, id).state) {
         case MR_OBJ_PENDING:
