@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ "${1:-}" = --fix ]; then
-    find core plugins bindings tests examples bench -name '*.[ch]' -print0 | xargs -0 clang-format -i
+    find core plugins bindings tests examples bench -name '*.[ch]' -not -path '*/templates/*' -print0 | xargs -0 clang-format -i
 fi
 cmake --preset dev >/dev/null
 cmake --build --preset dev -j "$(nproc)"

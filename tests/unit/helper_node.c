@@ -1,4 +1,5 @@
-/* helper_node.c: a node played by hand, for tests of the worker's side: it owns the shared links and one forked worker. */
+/* helper_node.c: a node played by hand, for tests of the worker's side: it owns the shared links and one forked worker.
+ */
 #define _GNU_SOURCE /* memfd_create */
 #include "helper_node.h"
 

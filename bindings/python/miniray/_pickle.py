@@ -37,7 +37,7 @@ def dumps(obj: Any) -> Tuple[bytes, List[Any]]:
     except (TypeError, pickle.PicklingError, AttributeError, NotImplementedError, ValueError) as why:
         name = getattr(obj, "__qualname__", None) or f"an object of {type(obj).__name__}"
         raise TypeError(
-            f"Could not serialize {name}: {why}. It, or something it refers to, cannot leave this process; "
+            f"Could not serialize {name}: {str(why).rstrip('.')}. It, or something it refers to, cannot leave this process; "
             "make that thing inside the task, or keep it in an actor.") from why
     data = file.getvalue()
     limit = code_limit.current

@@ -10,7 +10,7 @@ import threading
 from typing import Any, Dict, List, Optional
 
 from . import _core, _options
-from .exceptions import RaySystemError
+from .exceptions import ConfigError, ObjectLostError, RaySystemError
 
 _lock = threading.RLock()
 _context: "Optional[Context]" = None
@@ -207,8 +207,11 @@ def init(
                 f"Maybe you called ray.init twice by accident? A session is open in {where}. init(ignore_reinit_error=True) "
                 "returns it, shutdown() ends it.")
         home = os.path.dirname(os.path.abspath(__file__))
-        number = _core.open(_path(config, "config") if config is not None else None, over, home, _zygote(namespace or ""),
-                            True, _script_dir())
+        try:
+            number = _core.open(_path(config, "config") if config is not None else None, over, home,
+                                _zygote(namespace or ""), True, _script_dir())
+        except ObjectLostError as why:  # the core's "not found": here a plugin, a policy or a file
+            raise ConfigError(str(why)) from None
         _context = Context(number, namespace or "")
         _start_output()
         return _context

@@ -18,22 +18,19 @@ from typing import Any
 
 
 class _Recorder:
-    """Takes the timeline at the last moment there is one: at the script's own shutdown, or at its end."""
+    """Takes the timeline at the last moment there is one: when a session closes, by whatever door."""
 
     def __init__(self, miniray: Any, path: str):
-        self.miniray, self.path, self.tasks, self.shutdown = miniray, path, [], miniray.shutdown
+        from miniray import _session
+
+        self.miniray, self.path, self.tasks = miniray, path, []
         self.begin = time.perf_counter()
         self.wall = 0.0
-        miniray.shutdown = self.end
+        _session._cleanup.append(self.collect)
 
     def collect(self) -> None:
-        if self.miniray.is_initialized():
-            self.wall = time.perf_counter() - self.begin
-            self.tasks += self.miniray.timeline()
-
-    def end(self, *args: Any, **options: Any) -> Any:
-        self.collect()
-        return self.shutdown(*args, **options)
+        self.wall = time.perf_counter() - self.begin
+        self.tasks += self.miniray.timeline()
 
     def write(self, status: int) -> None:
         with open(self.path, "w", encoding="utf-8") as file:
@@ -118,13 +115,12 @@ def main(arguments: list[str] | None = None) -> int:
 
             miniray.init()
             play(workload.read(options.workload), options.scale)
-            recorder.end()
+            miniray.shutdown()
         else:
             sys.argv = options.rest
             sys.path.insert(0, os.path.dirname(os.path.abspath(options.rest[0])))
             runpy.run_path(options.rest[0], run_name="__main__")
-            if miniray.is_initialized():
-                recorder.end()
+            miniray.shutdown()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
         if end.code is not None and not isinstance(end.code, int):

@@ -8,16 +8,14 @@
 #include <miniray/plugin.h>
 #include <miniray/sched.h>
 
-typedef struct @IDENT @_sched
-{
+typedef struct @IDENT@_sched {
     const mr_sched_host *host;
     double unknown; /* the estimate of a task that nobody knows yet, in ns */
-}
-@IDENT @_sched;
+} @IDENT@_sched;
 
-static mr_status @IDENT @_open(void **self, const mr_sched_host *h, mr_err *err)
+static mr_status @IDENT@_open(void **self, const mr_sched_host *h, mr_err *err)
 {
-    @IDENT @_sched *s = h->base->alloc(h->base, sizeof(*s));
+    @IDENT@_sched *s = h->base->alloc(h->base, sizeof(*s));
     if (!s) {
         snprintf(err->text, sizeof(err->text), "@NAME@: no memory");
         return err->status = MR_E_NOMEM;
@@ -28,21 +26,21 @@ static mr_status @IDENT @_open(void **self, const mr_sched_host *h, mr_err *err)
     return MR_OK;
 }
 
-static void @IDENT @_close(void *self)
+static void @IDENT@_close(void *self)
 {
-    @IDENT @_sched *s = self;
+    @IDENT@_sched *s = self;
     s->host->base->free(s->host->base, s);
 }
 
 /* Small first.  Asked once for each task that becomes ready. */
-static double @IDENT @_rank(void *self, const mr_task *t)
+static double @IDENT@_rank(void *self, const mr_task *t)
 {
-    const @IDENT @_sched *s = self;
+    const @IDENT@_sched *s = self;
     double ns = t->estimate == MR_UNKNOWN ? s->unknown : (double)t->estimate;
     return ns - 1e15 * t->priority;
 }
 
-static const mr_sched_ops ops = {.open = @IDENT @_open, .close = @IDENT @_close, .rank = @IDENT @_rank};
+static const mr_sched_ops ops = {.open = @IDENT@_open, .close = @IDENT@_close, .rank = @IDENT@_rank};
 
 static const mr_conf_key keys[] = {
     {"unknown", MR_CONF_DURATION, "1ms", "the estimate of a task that nobody knows yet"},

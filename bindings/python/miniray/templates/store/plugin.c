@@ -19,24 +19,22 @@ typedef struct object {
     bool sealed;
 } object;
 
-typedef struct @IDENT @_store
-{
+typedef struct @IDENT@_store {
     const mr_host *host;
     mr_store_stats stats;
     object *buckets[BUCKETS];
-}
-@IDENT @_store;
+} @IDENT@_store;
 
 /* Where the pointer to the object is, or where it would go. */
 static object **find(void *self, mr_id id)
 {
-    object **at = &((@IDENT @_store *)self)->buckets[id % BUCKETS];
+    object **at = &((@IDENT@_store *)self)->buckets[id % BUCKETS];
     while (*at && (*at)->id != id)
         at = &(*at)->next;
     return at;
 }
 
-static void drop(@IDENT @_store *s, object **at)
+static void drop(@IDENT@_store *s, object **at)
 {
     object *o = *at;
     *at = o->next;
@@ -46,9 +44,9 @@ static void drop(@IDENT @_store *s, object **at)
     s->host->free(s->host, o);
 }
 
-static mr_status @IDENT @_open(void **self, const mr_host *h, const mr_store_conf *conf, mr_err *err)
+static mr_status @IDENT@_open(void **self, const mr_host *h, const mr_store_conf *conf, mr_err *err)
 {
-    @IDENT @_store *s = conf->capacity ? h->alloc(h, sizeof(*s)) : NULL;
+    @IDENT@_store *s = conf->capacity ? h->alloc(h, sizeof(*s)) : NULL;
     if (!s) {
         snprintf(err->text, sizeof(err->text), "@NAME@: %s", conf->capacity ? "no memory" : "its capacity is 0");
         return err->status = conf->capacity ? MR_E_NOMEM : MR_E_CONFIG;
@@ -59,18 +57,18 @@ static mr_status @IDENT @_open(void **self, const mr_host *h, const mr_store_con
     return MR_OK;
 }
 
-static void @IDENT @_close(void *self)
+static void @IDENT@_close(void *self)
 {
-    @IDENT @_store *s = self;
+    @IDENT@_store *s = self;
     for (size_t i = 0; i < BUCKETS; i++)
         while (s->buckets[i])
             drop(s, &s->buckets[i]);
     s->host->free(s->host, s);
 }
 
-static mr_status @IDENT @_create(void *self, mr_id id, uint64_t len, mr_region *out)
+static mr_status @IDENT@_create(void *self, mr_id id, uint64_t len, mr_region *out)
 {
-    @IDENT @_store *s = self;
+    @IDENT@_store *s = self;
     object **at = find(self, id), *o;
     uint64_t taken = len ? (len + MR_STORE_ALIGN - 1) / MR_STORE_ALIGN * MR_STORE_ALIGN : MR_STORE_ALIGN;
     if (id == MR_NO_ID)
@@ -99,7 +97,7 @@ static mr_status @IDENT @_create(void *self, mr_id id, uint64_t len, mr_region *
     return MR_OK;
 }
 
-static mr_status @IDENT @_seal(void *self, mr_id id)
+static mr_status @IDENT@_seal(void *self, mr_id id)
 {
     object *o = *find(self, id);
     if (!o)
@@ -110,7 +108,7 @@ static mr_status @IDENT @_seal(void *self, mr_id id)
     return MR_OK;
 }
 
-static mr_status @IDENT @_abort(void *self, mr_id id)
+static mr_status @IDENT@_abort(void *self, mr_id id)
 {
     object **at = find(self, id);
     if (!*at)
@@ -121,7 +119,7 @@ static mr_status @IDENT @_abort(void *self, mr_id id)
     return MR_OK;
 }
 
-static mr_status @IDENT @_get(void *self, mr_id id, mr_region *out)
+static mr_status @IDENT@_get(void *self, mr_id id, mr_region *out)
 {
     object *o = *find(self, id);
     if (!o || !o->sealed)
@@ -131,7 +129,7 @@ static mr_status @IDENT @_get(void *self, mr_id id, mr_region *out)
     return MR_OK;
 }
 
-static mr_status @IDENT @_release(void *self, mr_id id)
+static mr_status @IDENT@_release(void *self, mr_id id)
 {
     object *o = *find(self, id);
     if (!o)
@@ -142,7 +140,7 @@ static mr_status @IDENT @_release(void *self, mr_id id)
     return MR_OK;
 }
 
-static mr_status @IDENT @_remove(void *self, mr_id id)
+static mr_status @IDENT@_remove(void *self, mr_id id)
 {
     object **at = find(self, id);
     if (!*at || !(*at)->sealed)
@@ -153,21 +151,21 @@ static mr_status @IDENT @_remove(void *self, mr_id id)
     return MR_OK;
 }
 
-static void @IDENT @_stats(void *self, mr_store_stats *out)
+static void @IDENT@_stats(void *self, mr_store_stats *out)
 {
-    *out = ((@IDENT @_store *)self)->stats;
+    *out = ((@IDENT@_store *)self)->stats;
     out->largest = (out->capacity - out->used) / MR_STORE_ALIGN * MR_STORE_ALIGN;
     out->resident = out->used;
 }
 
-static const mr_store_ops ops = {.open = @IDENT @_open,
-                                 .close = @IDENT @_close,
-                                 .create = @IDENT @_create,
-                                 .seal = @IDENT @_seal,
-                                 .abort = @IDENT @_abort,
-                                 .get = @IDENT @_get,
-                                 .release = @IDENT @_release,
-                                 .remove = @IDENT @_remove,
-                                 .stats = @IDENT @_stats};
+static const mr_store_ops ops = {.open = @IDENT@_open,
+                                 .close = @IDENT@_close,
+                                 .create = @IDENT@_create,
+                                 .seal = @IDENT@_seal,
+                                 .abort = @IDENT@_abort,
+                                 .get = @IDENT@_get,
+                                 .release = @IDENT@_release,
+                                 .remove = @IDENT@_remove,
+                                 .stats = @IDENT@_stats};
 
 MR_PLUGIN(MR_KIND_STORE, "@NAME@", "objects in the heap; say here what yours does", ops, NULL, 0)
