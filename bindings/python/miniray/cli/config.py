@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import tempfile
 from typing import Any, Dict, Optional
 
 import click
@@ -25,6 +27,24 @@ def _where(setting: Dict[str, Any]) -> str:
     return setting["source"]
 
 
+def _try_policy(file: Optional[str]) -> None:
+    """Opens the policy with these settings, in the simulator, for one task that needs nothing."""
+    from miniray.lab import places
+
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as workload:
+        workload.write('{"id": "check", "duration_s": 0, "cpus": 0}\n')
+        workload.flush()
+        command = [str(places.program()), "--workload", workload.name, "--quiet"]
+        own = places.plugins()
+        for option, value in (("--plugins", own), ("--config", file)):
+            if value is not None:
+                command += [option, str(value)]
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        click.echo(f"miniray config: {done.stderr.strip().removeprefix('miniray-sim: ')}", err=True)
+        raise SystemExit(2)
+
+
 @click.group()
 def config() -> None:
     """Check, show and explain settings."""
@@ -33,8 +53,10 @@ def config() -> None:
 @config.command()
 @click.argument("file", type=click.Path(), required=False)
 def check(file: Optional[str]) -> None:
-    """Checks FILE.ini (and the environment, and the plugins they name); exit status 2 and one line if it is wrong."""
-    _read(file)
+    """Checks FILE.ini (and the environment, the plugins and the policy they name); status 2 and one line if it is wrong."""
+    settings = _read(file)["settings"]
+    if any(s["section"] == "sched" and s["value"] and (s["key"] == "policy" or s["value"].endswith(".lua")) for s in settings):
+        _try_policy(file)
     click.echo(f"{file or 'the environment'}: good")
 
 
