@@ -78,12 +78,13 @@ mr_status mr_handshake_file(const char *path, mr_err *err)
     else if (!S_ISREG(st.st_mode))
         status = mr_err_set(err, MR_E_PLUGIN, "%s: is not a file", path);
     else if (!(status = check_writers(&st, path, err)) && !(status = check_folder(path, err))) {
+        size_t len = strlen(path);
+        bool lua = len > 4 && strcmp(path + len - 4, ".lua") == 0;
         n = pread(fd, magic, sizeof(magic), 0);
         if (n != (ssize_t)sizeof(magic) || memcmp(magic, elf, sizeof(elf)) != 0)
             status = mr_err_set(err, MR_E_PLUGIN,
-                                "%s: is not a shared library (it does not begin with the ELF mark); "
-                                "build it with `cc -shared -fPIC`",
-                                path);
+                                "%s: is not a shared library (it does not begin with the ELF mark); %s", path,
+                                lua ? "a policy in Lua is named by [sched] policy =" : "build it with `cc -shared -fPIC`");
     }
     close(fd);
     return status;
