@@ -17,6 +17,7 @@ _context: "Optional[Context]" = None
 _output: Optional[threading.Thread] = None
 _worker_namespace: Optional[str] = None  # of a worker process
 _instance: Any = None  # of the actor that this worker process is
+_gpus: "list[Any]" = []  # given to the task or actor of this worker process
 _actor_ref: Any = None  # its own reference, not counted
 _actor_info: Any = None
 _actor_attempt = 0

@@ -186,8 +186,22 @@ def _terminate(self: Any) -> None:
     raise _errors.ActorExit()
 
 
+_visible = [x.strip() for x in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if x.strip()]
+
+
+def _give_gpus(gpus: int) -> None:
+    """Tells the task, and the libraries that it uses, which GPUs are its own."""
+    names = [str(i) for i in range(gpus.bit_length()) if gpus >> i & 1]
+    if _visible:  # the driver itself was given some: ours are numbered within those
+        names = [_visible[int(i)] if int(i) < len(_visible) else i for i in names]
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)
+    _session._gpus = [int(x) if x.isdigit() else x for x in names]
+
+
 def _run(call: "_core.Call") -> None:
     kind = call.kind
+    if call.gpus:
+        _give_gpus(call.gpus)
     if kind == _core.CALL_TASK:
         function = _functions.get(call.func) or _load(call)
         if call.flags & _core.DEF_STREAMING:

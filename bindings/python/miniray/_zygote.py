@@ -73,7 +73,6 @@ def _in_child(zygote: int, worker: int, link: int, node: int, fds: List[int]) ->
         random.seed()
         faulthandler.enable()
         threading.main_thread()
-        gc.unfreeze()
         code = 0
         try:
             _worker.main()
