@@ -125,13 +125,10 @@ def _stream(call: "_core.Call", function: Callable, instance: Any = None) -> Non
 
 def _create(call: "_core.Call") -> None:
     """The constructor of the actor that this process becomes."""
-    from ._actor import _describe_class
-
     cls = _functions.get(call.func) or _load(call)
-    info = _describe_class(cls, 0) if isinstance(cls, type) else None
     ref = _weak(call.actor or call.task)
     _session._actor_ref = ref
-    _session._actor_info = info
+    _session._actor_class = cls
     _session._actor_attempt = call.attempt
 
     def construct(*args: Any, **kwargs: Any) -> None:
@@ -249,5 +246,5 @@ def serve() -> None:
 def main() -> None:
     """Joins the session and works until told to leave."""
     _core.set_hooks(task_raised=_fail, spread=_spread)
-    _core.attach()
-    serve()
+    if _core.attach():
+        serve()

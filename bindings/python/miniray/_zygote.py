@@ -145,6 +145,20 @@ def _serve(sock: socket.socket) -> None:
             sock.send(_MESSAGE.pack(FORKED, worker, 0, 0, pid, 0, 0, 0))
 
 
+def _warm() -> None:
+    """Runs once what each worker runs first: the interpreter rewrites code and fills caches as it goes, and pages that
+    are written here are shared by all workers, those that are written there are not."""
+    import cloudpickle
+
+    scope: dict = {"__name__": "__main__"}
+    exec("class Warm:\n    def __init__(self, a=1): self.a = a\n    def one(self): return self.a\n"
+         "def warm(x=1): return x\n", scope)
+    for _ in range(20):  # code is specialised after a few runs
+        for made in (scope["Warm"], scope["warm"]):
+            cloudpickle.loads(cloudpickle.dumps(made))
+        random.seed()
+
+
 def main() -> None:
     """The zygote's life: until the supervisor closes the socket."""
     parser = argparse.ArgumentParser()
@@ -167,6 +181,7 @@ def main() -> None:
     number = int(os.environ["MINIRAY_ZYGOTE_FD"])
     sock = socket.socket(fileno=number)
     sock.set_inheritable(False)
+    _warm()
     gc.collect()
     gc.freeze()
     _serve(sock)

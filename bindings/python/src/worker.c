@@ -488,7 +488,7 @@ static void interrupt(void)
     (void)PyErr_SetInterruptEx(SIGINT);
 }
 
-/* attach(): joins the session whose supervisor started this process */
+/* attach() -> False if the session was closed meanwhile: joins the session whose supervisor started this process */
 static PyObject *attach(PyObject *module, PyObject *Py_UNUSED(unused))
 {
     mr_session *s = NULL;
@@ -498,11 +498,13 @@ static PyObject *attach(PyObject *module, PyObject *Py_UNUSED(unused))
     mr_on_cancel_signal(interrupt);
     status = mr_attach(&s, &err);
     Py_END_ALLOW_THREADS;
+    if (status == MR_E_CLOSED)
+        Py_RETURN_FALSE;
     if (status != MR_OK)
         return mrpy_raise(mrpy_state_of(module), status, &err);
     mrpy_session = s;
     mrpy_session_no = mr_session_id(s);
-    Py_RETURN_NONE;
+    Py_RETURN_TRUE;
 }
 
 /* die_with_parent(pid): this process is killed when its parent, which must be `pid`, ends */
