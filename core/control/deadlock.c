@@ -187,11 +187,12 @@ void mr_deadlock_look(mr_control *c)
 
 static void name_blocked(mr_control *c, const task *told)
 {
-    size_t at = (size_t)snprintf(c->why, sizeof c->why,
-                                 "deadlock: all %u running tasks are blocked and none of %u ready ones can start (at most "
-                                 "%u workers, [engine] max_workers): %s (%llx)",
-                                 c->n_running, c->n_ready, c->conf.max_workers, c->funcs[told->func - 1]->def->name,
-                                 (unsigned long long)told->v.ref);
+    size_t at =
+        (size_t)snprintf(c->why, sizeof c->why,
+                         "deadlock: all %u running tasks are blocked and none of %u ready ones can start: they hold "
+                         "what it needs, or all of max_workers = %u: %s (%llx)",
+                         c->n_running, c->n_ready, c->conf.max_workers, c->funcs[told->func - 1]->def->name,
+                         (unsigned long long)told->v.ref);
     uint64_t row = 0, id;
     for (const proc *p; at < sizeof c->why - 1 && (p = mr_table_next(&c->procs, &row, &id));)
         if (p->task && p->task != told)

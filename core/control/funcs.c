@@ -73,8 +73,8 @@ static mr_amount *pack(const int64_t *dense, uint32_t *n)
 static bool same_shape(const shape *a, const shape *b)
 {
     return a->n_needs == b->n_needs && a->lang == b->lang && a->gpu == b->gpu && a->strategy == b->strategy &&
-           a->nested == b->nested && a->actor == b->actor && a->env == b->env && a->soft == b->soft && a->node == b->node &&
-           !memcmp(a->needs, b->needs, a->n_needs * sizeof *a->needs);
+           a->nested == b->nested && a->actor == b->actor && a->env == b->env && a->soft == b->soft &&
+           a->node == b->node && !memcmp(a->needs, b->needs, a->n_needs * sizeof *a->needs);
 }
 
 /* Takes want->needs if it makes a new shape. */

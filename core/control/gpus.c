@@ -1,13 +1,13 @@
 /* gpus.c: which of a node's GPUs a task has, so that two tasks never share one that each asked for whole.
  *
  * Owns node->gpu: how much of each GPU is free.  Parts are packed: a part goes to the GPU with the least free that has
- * enough.  A node of more than 64 GPUs only counts them.  Invariant: the sum of node->gpu is the free GPU of its pool.
+ * enough.  A node of more than 32 GPUs only counts them.  Invariant: the sum of node->gpu is the free GPU of its pool.
  */
 #include <stdlib.h>
 
 #include "control/room.h"
 
-enum { MOST = 64 };
+enum { MOST = 32 };
 
 mr_status mr_gpu_make(node *n)
 {
@@ -24,8 +24,16 @@ mr_status mr_gpu_make(node *n)
     return MR_OK;
 }
 
+static uint32_t count_of(uint32_t gpus)
+{
+    uint32_t n = 0;
+    for (; gpus; gpus &= gpus - 1)
+        n++;
+    return n;
+}
+
 /* The GPU that a part should go to, none of `taken`; n_gpu: none has enough. */
-static uint32_t tightest(const node *n, int64_t part, uint64_t taken)
+static uint32_t tightest(const node *n, int64_t part, uint32_t taken)
 {
     uint32_t best = n->n_gpu;
     for (uint32_t i = 0; i < n->n_gpu; i++)
@@ -35,12 +43,12 @@ static uint32_t tightest(const node *n, int64_t part, uint64_t taken)
 }
 
 /* The lowest `count` that are wholly free; fewer bits if there are not as many. */
-static uint64_t whole(const node *n, int64_t count)
+static uint32_t whole(const node *n, int64_t count)
 {
-    uint64_t got = 0;
+    uint32_t got = 0;
     for (uint32_t i = 0; i < n->n_gpu && count; i++)
         if (n->gpu[i] == MR_RES_UNIT) {
-            got |= UINT64_C(1) << i;
+            got |= UINT32_C(1) << i;
             count--;
         }
     return got;
@@ -51,8 +59,8 @@ bool mr_gpu_fits(const node *n, int64_t amount)
     int64_t count = amount / MR_RES_UNIT, part = amount % MR_RES_UNIT;
     if (!n->n_gpu)
         return true;
-    uint64_t got = whole(n, count);
-    return __builtin_popcountll(got) == count && (!part || tightest(n, part, got) < n->n_gpu);
+    uint32_t got = whole(n, count);
+    return count_of(got) == count && (!part || tightest(n, part, got) < n->n_gpu);
 }
 
 static void move(node *n, const task *t, int64_t amount, int64_t sign)
@@ -70,7 +78,7 @@ void mr_gpu_take(node *n, task *t, int64_t amount)
     t->gpus = whole(n, amount / MR_RES_UNIT);
     uint32_t shared = part ? tightest(n, part, t->gpus) : n->n_gpu;
     if (shared < n->n_gpu) {
-        t->gpus |= UINT64_C(1) << shared;
+        t->gpus |= UINT32_C(1) << shared;
         t->gpu_part = (uint8_t)(shared + 1);
     }
     move(n, t, amount, -1);
@@ -83,13 +91,13 @@ void mr_gpu_give(node *n, task *t, int64_t amount)
     t->gpu_part = 0;
 }
 
-void mr_gpu_swap(node *n, task *t, uint64_t gpus, uint8_t part)
+void mr_gpu_swap(node *n, task *t, uint32_t gpus, uint8_t part)
 {
     int64_t amount = 0;
     for (uint32_t i = 0; i < t->v.n_needs; i++)
         if (t->v.needs[i].res == MR_RES_GPU)
             amount = t->v.needs[i].amount;
-    if (!t->gpus || __builtin_popcountll(gpus) != __builtin_popcountll(t->gpus) || !part != !t->gpu_part)
+    if (!t->gpus || count_of(gpus) != count_of(t->gpus) || !part != !t->gpu_part)
         return;
     move(n, t, amount, 1);
     t->gpus = gpus;

@@ -245,7 +245,7 @@ bool mr_gpu_fits(const node *n, int64_t amount);
 void mr_gpu_take(node *n, task *t, int64_t amount);
 void mr_gpu_give(node *n, task *t, int64_t amount);
 /* Gives back what it took for `gpus`, which are free, if it needs as many. */
-void mr_gpu_swap(node *n, task *t, uint64_t gpus, uint8_t part);
+void mr_gpu_swap(node *n, task *t, uint32_t gpus, uint8_t part);
 slot *mr_node_idle_slot(mr_control *c, node *n, bool grow);
 void mr_slot_busy(mr_control *c, slot *s, task *t);
 void mr_slot_idle(mr_control *c, slot *s);

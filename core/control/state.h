@@ -121,7 +121,7 @@ struct task {
     uint8_t where;
     uint8_t blocks;   /* waits of its own that are open */
     uint8_t gpu_part; /* 1 + the GPU of which it has a part, 0: none */
-    uint64_t gpus;    /* those that it has, by index */
+    uint32_t gpus;    /* those that it has, by index */
 };
 
 static inline dep *task_deps(const task *t)

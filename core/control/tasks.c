@@ -454,7 +454,7 @@ static void actor_finished(mr_control *c, task *t, proc *p)
     t->worker = p->number;
     a->worker = p->number;
     p->actor = a->id;
-    uint64_t gpus = t->gpus;
+    uint32_t gpus = t->gpus;
     uint8_t part = t->gpu_part;
     mr_task_detach(c, t);
     t->v.needs = f->living;

@@ -226,7 +226,8 @@ static PyObject *one_step(PyObject *coroutine)
 }
 
 /* begin(function, self, flat) -> what the method returned, where that is to be awaited or streamed; None: it is
- * finished.  Raises what it raised, unfinished.  flat: its coroutines have no await in them, so that one step ends them.
+ * finished.  Raises what it raised, unfinished.  flat: its coroutines have no await in them, so that one step ends
+ * them.
  */
 static PyObject *call_begin(PyObject *o, PyObject *const *args, Py_ssize_t n)
 {
