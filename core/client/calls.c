@@ -225,6 +225,7 @@ void mr_calls_describe(const mr_call *c, mr_call_info *out)
     out->code = d->code;
     out->func = o->func;
     out->attempt = o->attempt;
+    out->gpus = o->gpus;
     out->n_returns = o->n_returns;
     out->n_deps = o->n_deps;
     out->n_refs = o->n_refs;

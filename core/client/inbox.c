@@ -123,6 +123,8 @@ static void take_answer(mr_ring_port *p, const mr_ord_reply *r)
     if (r->h.kind == MR_ORD_DELIVER) {
         for (size_t i = 0; w->settled && i < w->n && i < n; i++)
             w->settled[i] = bytes[i];
+        if (n > w->n)
+            w->answer.text = strndup(bytes + w->n, n - w->n);
     } else if (n > 0) {
         w->answer.text = strndup(bytes, n);
     }

@@ -83,7 +83,8 @@ typedef enum mr_order_kind {
     MR_ORD_DISPATCH = 500, /* mr_ord_dispatch: run this */
     MR_ORD_FUNC,           /* the mr_define itself as payload, token = its number; before the first dispatch of it */
     MR_ORD_VALUE,          /* mr_ord_value: an object's value, for the wait that comes next */
-    MR_ORD_DELIVER,        /* mr_ord_reply: wait `token` ended with status; payload: one byte per waited id: settled? */
+    MR_ORD_DELIVER,        /* mr_ord_reply: wait `token` ended with status; payload: one byte per waited id: is
+                              there something to take?; then the text of an error */
     MR_ORD_REPLY,    /* mr_ord_reply: answer to request `token`; payload: text (an error's, or the JSON of STATE) */
     MR_ORD_LEAVE,    /* mr_ev_none: finish what is queued, then send WORKER_RETIRED and exit */
     MR_ORD_COLLECT,  /* mr_ev_none */
@@ -107,6 +108,7 @@ typedef struct mr_ord_dispatch {
     mr_record h;
     mr_id task, actor, parent;
     uint64_t seq;                                                               /* of its claim */
+    uint64_t gpus;                                                              /* that it was given, by index */
     uint32_t attempt, func, n_returns, n_deps, n_refs, args_at, args_len, pad0; /* args_at: from the record's start */
 } mr_ord_dispatch;
 

@@ -262,6 +262,28 @@ static mr_status check_objects(mr_control *c, mr_err *err)
 /* ------------------------------------------------------------------------------------------------------ processes --
  */
 
+static mr_status check_gpus(mr_control *c, mr_err *err)
+{
+    for (uint32_t i = 0; i < c->n_nodes; i++) {
+        const node *n = c->nodes[i];
+        int64_t sum = 0;
+        uint32_t idle = 0;
+        for (uint32_t g = 0; g < n->n_gpu; g++) {
+            if (n->gpu[g] < 0 || n->gpu[g] > MR_RES_UNIT)
+                BROKEN("node %s: %lld of GPU %u is free", n->name, (long long)n->gpu[g], g);
+            sum += n->gpu[g];
+        }
+        for (const kind *k = n->kinds; k; k = k->next)
+            idle += k->n_idle;
+        if (n->alive)
+            SAME("idle processes of a node", n->spares, idle);
+        if (n->n_gpu && sum != n->free[MR_RES_GPU].amount)
+            BROKEN("node %s: %lld of its GPUs is free, the pool says %lld", n->name, (long long)sum,
+                   (long long)n->free[MR_RES_GPU].amount);
+    }
+    return MR_OK;
+}
+
 static mr_status check_procs(mr_control *c, mr_err *err)
 {
     uint32_t pooled = 0, starting = 0, retiring = 0;
@@ -321,6 +343,8 @@ mr_status mr_control_check(const mr_control *shown, mr_err *err)
         status = check_node(c, c->nodes[i], err);
     if (!status)
         status = check_objects(c, err);
+    if (!status)
+        status = check_gpus(c, err);
     if (!status)
         status = check_procs(c, err);
     if (!status)

@@ -164,7 +164,7 @@ void mr_control_conf_init(mr_control_conf *conf)
                               .prefetch = 200000,
                               .prefetch_max = 16,
                               .actor_window = 16,
-                              .max_workers = 512,
+                              .max_workers = 2000,
                               .history = 1000,
                               .idle_worker = INT64_C(60000000000),
                               .know = MR_KNOW_LEARNED,

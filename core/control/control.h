@@ -105,7 +105,7 @@ typedef struct mr_control_conf {
     int64_t prefetch; /* ns of learned work a busy worker may hold beyond what runs; 0: strict, no prefetch */
     uint32_t prefetch_max; /* records, at most 63 */
     uint32_t actor_window; /* calls sent ahead to an actor with max_concurrency 1, at most 63 */
-    uint32_t max_workers;  /* processes, all nodes together */
+    uint32_t max_workers;  /* processes but those of actors, all nodes together */
     uint32_t history;      /* finished tasks remembered */
     int64_t idle_worker;   /* ns after which an idle process retires; MR_UNKNOWN: never */
     bool infeasible_wait;  /* true: keep what no node can run; false: MR_E_UNSCHEDULABLE at SUBMIT */
@@ -151,6 +151,7 @@ typedef struct mr_spec {
     mr_id task, actor, parent;
     uint32_t func, attempt, n_returns, n_deps, n_refs, owner, job;
     const mr_id *deps; /* n_deps */
+    uint64_t gpus;     /* that it was given, by index on its node; 0 also where they are only counted */
 } mr_spec;
 mr_status mr_control_spec(const mr_control *c, mr_id task, mr_spec *out) MR_CHECK_RESULT;
 
@@ -184,6 +185,8 @@ mr_status mr_control_prestart(mr_control *c, uint32_t node, uint32_t lang, uint3
                               mr_actions *out) MR_CHECK_RESULT;
 /* Fast form for waiting loops: is it sealed, an error, lost or freed? */
 bool mr_control_settled(const mr_control *c, mr_id id);
+/* Settled, or a stream with an item to read. */
+bool mr_control_there(const mr_control *c, mr_id id);
 
 typedef struct mr_worker_info {
     uint32_t worker, node, env, lang, state; /* mr_process_state */

@@ -185,6 +185,21 @@ void mr_deadlock_look(mr_control *c)
             return;
 }
 
+static void name_blocked(mr_control *c, const task *told)
+{
+    size_t at =
+        (size_t)snprintf(c->why, sizeof c->why,
+                         "deadlock: all %u running tasks are blocked and none of %u ready ones can start: they hold "
+                         "what it needs, or all of max_workers = %u: %s (%llx)",
+                         c->n_running, c->n_ready, c->conf.max_workers, c->funcs[told->func - 1]->def->name,
+                         (unsigned long long)told->v.ref);
+    uint64_t row = 0, id;
+    for (const proc *p; at < sizeof c->why - 1 && (p = mr_table_next(&c->procs, &row, &id));)
+        if (p->task && p->task != told)
+            at += (size_t)snprintf(c->why + at, sizeof c->why - at, ", %s (%llx)",
+                                   c->funcs[p->task->func - 1]->def->name, (unsigned long long)p->task->v.ref);
+}
+
 /* The newest wait of a task, if every running task is blocked and nothing is on its way. */
 void mr_deadlock_capped(mr_control *c)
 {
@@ -207,8 +222,6 @@ void mr_deadlock_capped(mr_control *c)
     }
     if (!newest)
         return;
-    snprintf(c->why, sizeof c->why,
-             "deadlock: all %u running tasks are blocked and none of %u ready ones can start; %s (%llx) is told",
-             c->n_running, c->n_ready, c->funcs[by->func - 1]->def->name, (unsigned long long)by->v.ref);
+    name_blocked(c, by);
     mr_wait_end(c, newest, MR_E_DEADLOCK, true);
 }

@@ -73,8 +73,8 @@ static mr_amount *pack(const int64_t *dense, uint32_t *n)
 static bool same_shape(const shape *a, const shape *b)
 {
     return a->n_needs == b->n_needs && a->lang == b->lang && a->gpu == b->gpu && a->strategy == b->strategy &&
-           a->nested == b->nested && a->env == b->env && a->soft == b->soft && a->node == b->node &&
-           !memcmp(a->needs, b->needs, a->n_needs * sizeof *a->needs);
+           a->nested == b->nested && a->actor == b->actor && a->env == b->env && a->soft == b->soft &&
+           a->node == b->node && !memcmp(a->needs, b->needs, a->n_needs * sizeof *a->needs);
 }
 
 /* Takes want->needs if it makes a new shape. */
@@ -136,6 +136,7 @@ static mr_status func_shapes(mr_control *c, func *f, const int64_t *needs)
     const mr_define *d = f->def;
     shape want = {.lang = d->lang, .strategy = d->strategy, .env = d->env, .soft = !!(d->flags & MR_FUNC_SOFT_NODE)};
     want.gpu = needs[MR_RES_GPU] > 0;
+    want.actor = d->kind == MR_FUNC_ACTOR;
     if (d->strategy == MR_STRATEGY_NODE)
         want.node = mr_ref_is_node(d->node) ? (uint32_t)(d->node & 0xFFFFFFFF) - 1 : (uint32_t)d->node;
     want.needs = pack(needs, &want.n_needs);

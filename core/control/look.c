@@ -24,7 +24,8 @@ mr_status mr_control_spec(const mr_control *c, mr_id id, mr_spec *out)
                      .n_refs = t->n_refs,
                      .owner = t->owner,
                      .job = t->job,
-                     .deps = t->ids};
+                     .deps = t->ids,
+                     .gpus = t->gpus};
     return MR_OK;
 }
 

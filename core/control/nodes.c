@@ -96,22 +96,29 @@ static int64_t amount(const mr_amount *v, uint32_t n, uint32_t res)
 bool mr_node_fits(const node *n, const mr_amount *needs, uint32_t n_needs)
 {
     for (uint32_t i = 0; i < n_needs; i++)
-        if (amount(n->free, n->v.n_res, needs[i].res) < needs[i].amount)
+        if (amount(n->free, n->v.n_res, needs[i].res) < needs[i].amount ||
+            (needs[i].res == MR_RES_GPU && !mr_gpu_fits(n, needs[i].amount)))
             return false;
     return true;
 }
 
-void mr_node_take(mr_control *c, node *n, const mr_amount *needs, uint32_t n_needs)
+void mr_node_take(mr_control *c, node *n, task *t)
 {
     (void)c;
-    for (uint32_t i = 0; i < n_needs; i++)
-        n->free[needs[i].res].amount -= needs[i].amount;
+    for (uint32_t i = 0; i < t->v.n_needs; i++) {
+        n->free[t->v.needs[i].res].amount -= t->v.needs[i].amount;
+        if (t->v.needs[i].res == MR_RES_GPU)
+            mr_gpu_take(n, t, t->v.needs[i].amount);
+    }
 }
 
-void mr_node_give(mr_control *c, node *n, const mr_amount *needs, uint32_t n_needs)
+void mr_node_give(mr_control *c, node *n, task *t)
 {
-    for (uint32_t i = 0; i < n_needs; i++)
-        n->free[needs[i].res].amount += needs[i].amount;
+    for (uint32_t i = 0; i < t->v.n_needs; i++) {
+        n->free[t->v.needs[i].res].amount += t->v.needs[i].amount;
+        if (t->v.needs[i].res == MR_RES_GPU)
+            mr_gpu_give(n, t, t->v.needs[i].amount);
+    }
     c->dirty = true;
 }
 
@@ -224,6 +231,7 @@ void mr_node_free(mr_control *c, node *n)
     free(n->show);
     free(n->show_names);
     free(n->labels);
+    free(n->gpu);
     mr_idset_fini(&n->coming);
     free(n);
 }
@@ -262,6 +270,8 @@ static mr_status node_make(mr_control *c, const mr_ev_node *e, node **out)
     for (uint32_t i = 0; i < MR_RES_MAX; i++)
         n->total[i].res = n->free[i].res = i;
     status = read_amounts(c, n, e);
+    if (!status)
+        status = mr_gpu_make(n);
     if (status)
         goto fail;
     const mr_named *v = mr_record_bytes(e, sizeof *e);

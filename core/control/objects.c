@@ -373,6 +373,17 @@ bool mr_control_settled(const mr_control *c, mr_id id)
     return o && settled(o);
 }
 
+/* As a wait sees it: also a stream that has an item, or that is gone. */
+bool mr_control_there(const mr_control *c, mr_id id)
+{
+    mr_control *open = (mr_control *)(uintptr_t)c;
+    const object *o = object_at(open, id);
+    if (!o || settled(o))
+        return o != NULL;
+    const stream *s = o->flags & O_STREAM ? mr_table_at(&open->streams, id) : NULL;
+    return s && s->n;
+}
+
 void mr_control_seen(mr_control *c, mr_id id)
 {
     object *o = object_at(c, id);

@@ -179,7 +179,7 @@ bool mr_ready_start(mr_control *c, task *t, slot *s)
         n->open = 0;
     mr_ready_leave(c, t);
     mr_slot_busy(c, s, t);
-    mr_node_take(c, n, t->v.needs, t->v.n_needs);
+    mr_node_take(c, n, t);
     mr_list_push_back(&n->running, &t->run);
     t->v.state = MR_TRAVELLING;
     t->missing = missing;

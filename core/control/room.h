@@ -237,8 +237,15 @@ bool mr_node_fits(const node *n, const mr_amount *needs, uint32_t n_needs);
 bool mr_node_can(mr_control *c, node *n, const shape *s, const task *t); /* now: pool, lent, process */
 bool mr_node_feasible(mr_control *c, shape *s);
 mr_status mr_node_unschedulable(mr_control *c, const func *f, const shape *s);
-void mr_node_take(mr_control *c, node *n, const mr_amount *needs, uint32_t n_needs);
-void mr_node_give(mr_control *c, node *n, const mr_amount *needs, uint32_t n_needs);
+void mr_node_take(mr_control *c, node *n, task *t); /* what t->v.needs says */
+void mr_node_give(mr_control *c, node *n, task *t);
+/* gpus.c: which GPUs a task has; made with the node, taken and given by the functions above. */
+mr_status mr_gpu_make(node *n);
+bool mr_gpu_fits(const node *n, int64_t amount);
+void mr_gpu_take(node *n, task *t, int64_t amount);
+void mr_gpu_give(node *n, task *t, int64_t amount);
+/* Gives back what it took for `gpus`, which are free, if it needs as many. */
+void mr_gpu_swap(node *n, task *t, uint32_t gpus, uint8_t part);
 slot *mr_node_idle_slot(mr_control *c, node *n, bool grow);
 void mr_slot_busy(mr_control *c, slot *s, task *t);
 void mr_slot_idle(mr_control *c, slot *s);

@@ -119,7 +119,9 @@ struct task {
     uint32_t flags;
     int32_t outcome;
     uint8_t where;
-    uint8_t blocks; /* waits of its own that are open */
+    uint8_t blocks;   /* waits of its own that are open */
+    uint8_t gpu_part; /* 1 + the GPU of which it has a part, 0: none */
+    uint32_t gpus;    /* those that it has, by index */
 };
 
 static inline dep *task_deps(const task *t)
@@ -194,7 +196,7 @@ struct stream {
 struct shape {
     uint32_t number, n_needs;
     mr_amount *needs;
-    uint8_t lang, gpu, strategy, nested;
+    uint8_t lang, gpu, strategy, nested, actor;
     uint32_t env, soft;
     uint32_t node; /* STRATEGY_NODE */
     int64_t cpu;
@@ -259,6 +261,9 @@ struct node {
     int64_t lent;                /* CPU that blocked tasks gave */
     int64_t lend_at, lend_delay; /* when others may use it; how long the next time */
     uint32_t blocked, procs, open;
+    uint32_t spares; /* idle processes of all kinds */
+    uint32_t n_gpu;  /* GPUs that have an index; 0: they are only counted */
+    int64_t *gpu;    /* what is free of each */
 };
 
 /* Processes that can stand in for each other. */
@@ -267,6 +272,7 @@ struct kind {
     uint32_t node, env;
     uint8_t lang, gpu;
     uint32_t procs, starting, failed; /* failed: spawns in a row */
+    uint32_t extra;                   /* of `starting`: beyond max_workers, for actors */
     mr_link idle;                     /* last idle first */
     uint32_t n_idle;
     tlist waiting;

@@ -43,7 +43,7 @@ static void release_seat(mr_control *c, task *t)
     }
     if (s)
         mr_slot_idle(c, s);
-    mr_node_give(c, n, t->v.needs, t->v.n_needs);
+    mr_node_give(c, n, t);
     mr_list_remove(&t->run);
     t->v.on = MR_NONE;
     if (n->blocked && n->lend_at < c->now + n->lend_delay)
@@ -454,18 +454,18 @@ static void actor_finished(mr_control *c, task *t, proc *p)
     t->worker = p->number;
     a->worker = p->number;
     p->actor = a->id;
+    uint32_t gpus = t->gpus;
+    uint8_t part = t->gpu_part;
     mr_task_detach(c, t);
-    mr_node_take(c, n, f->living, f->n_living);
     t->v.needs = f->living;
     t->v.n_needs = f->n_living;
+    mr_node_take(c, n, t);
+    mr_gpu_swap(n, t, gpus, part); /* its constructor has seen which they are */
     t->v.on = n->v.ref;
     t->v.state = MR_RUNNING_NOW;
     t->where = W_LIVING;
     mr_list_push_back(&n->running, &t->run);
     p->state = MR_PROC_ACTOR;
-    p->pooled = false;
-    c->nodes[p->node]->procs--;
-    c->n_procs--;
     mr_proc_room(c, p);
     mr_actor_born(c, a);
 }

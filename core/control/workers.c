@@ -8,7 +8,7 @@
 
 #include "control/room.h"
 
-enum { SPAWN_TRIES = 3 };
+enum { SPAWN_TRIES = 3, SPARES = 8, SPARE_TIME = 1000000000 };
 
 /* -------------------------------------------------------------------------------------------------------- kinds -- */
 
@@ -57,14 +57,25 @@ static proc *spare(mr_control *c, const node *n, const kind *own)
 bool mr_kind_possible(mr_control *c, node *n, const shape *s)
 {
     const kind *k = find(n, s);
-    if (may_spawn(c, n))
+    if (s->actor || may_spawn(c, n))
         return true;
     return (k && (k->n_idle || k->starting > k->waiting.n)) || spare(c, n, k);
 }
 
 /* ------------------------------------------------------------------------------------------------------- births -- */
 
-static bool spawn(mr_control *c, node *n, kind *k)
+/* Processes of actors, from their creation on, do not count for max_workers. */
+static void pool(mr_control *c, proc *p, bool in)
+{
+    if (p->pooled == in)
+        return;
+    p->pooled = in;
+    c->n_procs += in ? 1 : -1u;
+    c->nodes[p->node]->procs += in ? 1 : -1u;
+    c->dirty = true;
+}
+
+static bool spawn(mr_control *c, node *n, kind *k, bool pooled)
 {
     proc *p = mr_table_put(&c->procs, c->next_proc);
     if (!p)
@@ -73,13 +84,14 @@ static bool spawn(mr_control *c, node *n, kind *k)
     p->node = n->number;
     p->kind = k;
     p->state = MR_PROC_STARTING;
-    p->pooled = true;
+    p->pooled = pooled;
     mr_list_init(&p->owned);
     mr_list_init(&p->waits);
     k->procs++;
     k->starting++;
-    n->procs++;
-    c->n_procs++;
+    k->extra += !pooled;
+    n->procs += pooled;
+    c->n_procs += pooled;
     c->n_starting++;
     mr_action *x = mr_control_act(c, MR_ACT_SPAWN);
     x->worker = p->number;
@@ -90,11 +102,21 @@ static bool spawn(mr_control *c, node *n, kind *k)
     return true;
 }
 
+/* Where the pool is full: one for each actor that waits, whoever of those that wait it will serve. */
+static bool actor_needs(const kind *k)
+{
+    uint32_t actors = 0;
+    for (const task *t = k->waiting.head; t && actors <= k->extra; t = t->qb)
+        actors += t->v.kind == MR_ACTOR;
+    return actors > k->extra;
+}
+
 static void births(mr_control *c, node *n, kind *k)
 {
     while (k->starting < k->waiting.n) {
-        if (may_spawn(c, n)) {
-            if (!spawn(c, n, k))
+        bool room = may_spawn(c, n);
+        if (room || actor_needs(k)) {
+            if (!spawn(c, n, k, room))
                 return;
             continue;
         }
@@ -126,7 +148,7 @@ mr_status mr_control_prestart(mr_control *c, uint32_t number, uint32_t lang, uin
         return MR_E_NOMEM;
     c->out = out;
     while (n-- && may_spawn(c, c->nodes[number]))
-        if (!spawn(c, c->nodes[number], k))
+        if (!spawn(c, c->nodes[number], k, true))
             break;
     c->out = NULL;
     return MR_OK;
@@ -138,6 +160,7 @@ static void run(mr_control *c, proc *p, task *t)
 {
     p->task = t;
     p->state = MR_PROC_BUSY;
+    pool(c, p, t->v.kind != MR_ACTOR);
     t->worker = t->last_worker = p->number;
     t->last_node = p->node;
     t->where = W_RUN;
@@ -161,11 +184,12 @@ static void run_new(mr_control *c, proc *p, task *t)
     x->value = mr_ref_is_slot(t->v.on) ? (int64_t)(uint32_t)t->v.on - 1 : -1;
 }
 
-static void leave_idle(proc *p)
+static void leave_idle(mr_control *c, proc *p)
 {
     if (mr_list_linked(&p->idle)) {
         mr_list_remove(&p->idle);
         p->kind->n_idle--;
+        c->nodes[p->node]->spares--;
     }
 }
 
@@ -175,7 +199,7 @@ void mr_proc_give(mr_control *c, task *t)
     kind *k = mr_kind_of(c, n, c->shapes[t->shape]);
     proc *p = MR_LIST_ENTRY(mr_list_first(&k->idle), proc, idle);
     if (p) {
-        leave_idle(p);
+        leave_idle(c, p);
         run_new(c, p, t);
         return;
     }
@@ -185,9 +209,17 @@ void mr_proc_give(mr_control *c, task *t)
     births(c, n, k);
 }
 
+/* A node keeps a few idle processes for a while, and what goes beyond only for a moment. */
+static int64_t idle_time(const mr_control *c, const node *n)
+{
+    bool many = n->spares > 2 * n->base_slots + SPARES;
+    return many && c->conf.idle_worker > SPARE_TIME ? SPARE_TIME : c->conf.idle_worker;
+}
+
 void mr_proc_idle(mr_control *c, proc *p)
 {
     kind *k = p->kind;
+    node *n = c->nodes[p->node];
     task *t = mr_tlist_pop(&k->waiting);
     p->state = MR_PROC_IDLE;
     if (t) {
@@ -195,12 +227,17 @@ void mr_proc_idle(mr_control *c, proc *p)
         run_new(c, p, t);
         return;
     }
+    pool(c, p, true);
     mr_list_push_front(&k->idle, &p->idle);
     k->n_idle++;
+    n->spares++;
     p->idle_since = c->now;
     c->dirty = true;
-    if (c->conf.idle_worker >= 0 && c->idle_at < 0 && !c->nodes[p->node]->fixed)
-        c->idle_at = c->now + c->conf.idle_worker;
+    if (c->conf.idle_worker >= 0 && !n->fixed) {
+        int64_t look = c->now + idle_time(c, n);
+        if (c->idle_at < 0 || look < c->idle_at)
+            c->idle_at = look;
+    }
     if (c->starved) /* it may make room for another kind */
         mr_proc_births(c);
 }
@@ -221,7 +258,7 @@ void mr_proc_next(mr_control *c, proc *p)
     t->v.on = n->v.ref;
     if (s)
         mr_slot_busy(c, s, t);
-    mr_node_take(c, n, t->v.needs, t->v.n_needs);
+    mr_node_take(c, n, t);
     mr_list_push_back(&n->running, &t->run);
     run(c, p, t);
     if ((t->flags & T_CANCEL) && !(t->flags & T_REVOKING))
@@ -235,7 +272,7 @@ void mr_proc_retire(mr_control *c, proc *p)
 {
     if (p->state == MR_PROC_RETIRING)
         return;
-    leave_idle(p);
+    leave_idle(c, p);
     p->state = MR_PROC_RETIRING;
     c->n_retiring++;
     mr_action *x = mr_control_act(c, MR_ACT_RETIRE);
@@ -247,7 +284,7 @@ void mr_proc_kill(mr_control *c, proc *p)
 {
     if (!p || p->killing)
         return;
-    leave_idle(p);
+    leave_idle(c, p);
     p->killing = true;
     mr_list_remove(&p->room); /* it is given nothing more, and its task may end before it does */
     mr_action *x = mr_control_act(c, MR_ACT_KILL);
@@ -264,7 +301,7 @@ void mr_proc_reap(mr_control *c)
             continue;
         for (kind *k = c->nodes[i]->kinds; k; k = k->next)
             for (proc *p; (p = MR_LIST_ENTRY(mr_list_last(&k->idle), proc, idle));) {
-                int64_t due = p->idle_since + c->conf.idle_worker;
+                int64_t due = p->idle_since + idle_time(c, c->nodes[i]);
                 if (due > c->now) {
                     if (next < 0 || due < next)
                         next = due;
@@ -308,13 +345,14 @@ static void end_owned(mr_control *c, proc *p)
 
 static void forget(mr_control *c, proc *p)
 {
-    leave_idle(p);
+    leave_idle(c, p);
     mr_list_remove(&p->room);
     mr_list_remove(&p->holds_ahead);
     mr_holder_gone(c, p);
     mr_stream_client_gone(c, p->number);
     mr_actor_caller_gone(c, p->number);
     if (p->state == MR_PROC_STARTING) {
+        p->kind->extra -= !p->pooled;
         p->kind->starting--;
         c->n_starting--;
     }
@@ -329,11 +367,20 @@ static void forget(mr_control *c, proc *p)
         mr_proc_births(c);
 }
 
+/* Would the next one fare the same?  Not if somebody from outside killed it. */
+static bool own_end(const mr_fault *f)
+{
+    enum { ILL = 4, TRAP, ABRT, BUS, FPE, SEGV = 11, SYS = 31 }; /* what a process does to itself */
+    if (f->how != MR_DEATH_SIGNAL)
+        return f->how == MR_DEATH_EXIT || f->how == MR_DEATH_SPAWN || f->how == MR_DEATH_OOM;
+    return (f->code >= ILL && f->code <= FPE) || f->code == SEGV || f->code == SYS;
+}
+
 void mr_proc_lose(mr_control *c, proc *p, const mr_fault *f)
 {
     node *n = c->nodes[p->node];
     kind *k = p->kind;
-    uint32_t failed = p->state == MR_PROC_STARTING ? ++k->failed : 0;
+    uint32_t failed = p->state == MR_PROC_STARTING && own_end(f) ? ++k->failed : 0;
     mr_wait_drop_all(c, &p->waits);
     mr_list_remove(&p->room);
     while (p->ahead.tail)
@@ -369,6 +416,7 @@ mr_status mr_proc_up(mr_control *c, const mr_record *r)
     if (!p || p->state != MR_PROC_STARTING)
         return MR_E_INVAL;
     p->pid = e->pid;
+    p->kind->extra -= !p->pooled;
     p->kind->starting--;
     p->kind->failed = 0;
     c->n_starting--;

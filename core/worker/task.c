@@ -3,6 +3,7 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -131,6 +132,31 @@ static mr_status tell_error(mr_task_ctx *ctx, mr_status st)
     return MR_E_TASK;
 }
 
+/* The GPUs of a task or actor, as CUDA and its like want to be told: "0,2"; within those that the session was given. */
+static void give_gpus(uint64_t gpus)
+{
+    static const char *const name = "CUDA_VISIBLE_DEVICES";
+    static char outer[1024];
+    static bool known;
+    char text[1024] = "";
+    const char *had = known ? NULL : getenv(name);
+    if (had)
+        snprintf(outer, sizeof(outer), "%s", had);
+    known = true;
+    const char *at = outer;
+    for (size_t i = 0, used = 0; i < 64; i++) {
+        size_t len = strcspn(at, ",");
+        if (gpus >> i & 1)
+            used += (size_t)(len ? snprintf(text + used, sizeof(text) - used, "%s%.*s", used ? "," : "", (int)len, at)
+                                 : snprintf(text + used, sizeof(text) - used, "%s%zu", used ? "," : "", i));
+        if (used >= sizeof(text))
+            break;
+        at += len + (at[len] == ',');
+    }
+    if (setenv(name, text, 1))
+        mr_log(MR_LOG_ERROR, "worker", "%s=%s could not be set: out of memory", name, text);
+}
+
 static mr_status run(mr_task_ctx *ctx)
 {
     mr_task_fn fn;
@@ -140,6 +166,8 @@ static mr_status run(mr_task_ctx *ctx)
         ctx->failed = true;
         return st;
     }
+    if (info->gpus)
+        give_gpus(info->gpus);
     if (info->kind == MR_CALL_ACTOR)
         snprintf(actor.class, sizeof(actor.class), "%s", info->entry);
     st = fn(ctx);

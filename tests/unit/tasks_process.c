@@ -152,6 +152,42 @@ static mr_status fib(mr_task_ctx *ctx)
     return give(ctx, total);
 }
 
+/* x, by x tasks that each wait for the next. */
+static mr_status down(mr_task_ctx *ctx)
+{
+    mr_session *s = mr_ctx_session(ctx);
+    int64_t x = arg(ctx), less = x - 1, below;
+    mr_err err;
+    mr_id id;
+    mr_value value;
+    uint32_t func;
+    if (!x)
+        return give(ctx, 0);
+    mr_func_def def = MR_FUNC_DEF_INIT;
+    def.name = def.entry = "down";
+    mr_status status = mr_define_func(s, &def, &func, &err);
+    if (!status)
+        status = mr_submit(s, func, 0, &(mr_args){.data = &less, .len = sizeof(less)}, NULL, &id, &err);
+    if (!status)
+        status = mr_get(s, &id, 1, -1, 0, &value, &err);
+    if (status)
+        return mr_ctx_fail(ctx, "%lld: %s", (long long)x, err.text);
+    memcpy(&below, value.data, sizeof(below));
+    mr_decref(s, id);
+    mr_decref(s, value.id);
+    return give(ctx, below + 1);
+}
+
+/* The GPUs that it sees, as one number: "1,2" gives 12; -1: none are told. */
+static mr_status gpus(mr_task_ctx *ctx)
+{
+    const char *text = getenv("CUDA_VISIBLE_DEVICES");
+    int64_t sum = text ? 0 : -1;
+    for (; text && *text; text++)
+        sum = *text == ',' ? sum : sum * 10 + (*text - '0');
+    return give(ctx, sum);
+}
+
 static mr_status counter(mr_task_ctx *ctx)
 {
     int64_t *state = malloc(sizeof(*state));
@@ -189,6 +225,8 @@ __attribute__((visibility("default"))) const mr_exports *mr_exports_entry(void)
         {"say", say},
         {"daemonize", daemonize},
         {"fib", fib},
+        {"down", down},
+        {"gpus", gpus},
         {"Counter", counter},
         {"Counter.add", counter_add},
         {"Counter.die", counter_die},

@@ -1,6 +1,7 @@
 /* test_control_blocking.c: blocked tasks and the CPU they lend, deadlocks, prefetched records, streams, several nodes.
  */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -193,6 +194,11 @@ START_TEST(all_blocked_and_no_process_left)
     mr_action act;
     ck_assert(world_took(&w, MR_ACT_DELIVER, 0, &act));
     ck_assert_int_eq(act.status, MR_E_DEADLOCK);
+    char name[40]; /* it names those that are blocked */
+    for (int i = 0; i < 2; i++) {
+        snprintf(name, sizeof name, "f (%llx)", (unsigned long long)(i ? b : a));
+        ck_assert_msg(strstr(mr_control_why(w.c), name), "%s is not in: %s", name, mr_control_why(w.c));
+    }
     world_finish_as(&w, b, MR_E_TASK, MR_FINISHED_RESULT, 1);
     world_time(&w, 1);
     ck_assert(world_worker(&w, x) || world_worker(&w, y));

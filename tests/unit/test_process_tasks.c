@@ -127,6 +127,35 @@ START_TEST(nested_tasks)
 }
 END_TEST
 
+START_TEST(waits_within_waits_to_depth_1000)
+{
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    const int depth = 100; /* a process of a sanitizer is large and slow to start */
+#else
+    const int depth = 1000;
+#endif
+    mr_session *s = process_open(stores[_i], (mr_override[]){{"node", "cpus", "1", "test"}, {0}});
+    ck_assert_int_eq(process_number(s, process_submit(s, process_func(s, "down"), depth, 0)), depth);
+    mr_close(s);
+}
+END_TEST
+
+START_TEST(gpus_are_told)
+{
+    unsetenv("CUDA_VISIBLE_DEVICES");
+    mr_session *s = process_open(stores[_i], (mr_override[]){{"node", "gpus", "3", "test"}, {0}});
+    mr_need one[] = {{"GPU", 10000}}, two[] = {{"GPU", 20000}};
+    mr_func_def def = MR_FUNC_DEF_INIT;
+    def.needs = two;
+    def.n_needs = 1;
+    ck_assert_int_eq(process_number(s, process_submit(s, process_define(s, &def, "gpus"), 0, 0)), 1);
+    def.needs = one;
+    ck_assert_int_eq(process_number(s, process_submit(s, process_define(s, &def, "gpus"), 0, 0)), 0);
+    ck_assert_int_eq(process_number(s, process_submit(s, process_func(s, "gpus"), 0, 0)), -1);
+    mr_close(s);
+}
+END_TEST
+
 START_TEST(an_error_of_the_task)
 {
     mr_session *s = process_open(stores[_i], NULL);
@@ -210,6 +239,8 @@ int main(void)
     tcase_add_loop_test(c, put_and_check, 0, n);
     tcase_add_loop_test(c, an_object_larger_than_the_store, 0, n);
     tcase_add_loop_test(c, nested_tasks, 0, n);
+    tcase_add_loop_test(c, waits_within_waits_to_depth_1000, 0, n);
+    tcase_add_loop_test(c, gpus_are_told, 0, n);
     tcase_add_loop_test(c, an_error_of_the_task, 0, n);
     tcase_add_loop_test(c, an_actor_keeps_order, 0, n);
     tcase_add_loop_test(c, lines_of_workers, 0, n);

@@ -22,7 +22,7 @@ def wait(refs: List[ObjectRef], *, num_returns: int = 1, timeout: Optional[float
     if not isinstance(refs, list):
         raise TypeError(f"wait() expected a list of ray.ObjectRef, got {type(refs)}")
     for ref in refs:
-        if not isinstance(ref, ObjectRef):
+        if not isinstance(ref, (ObjectRef, ObjectRefGenerator)):
             raise TypeError(f"wait() expected a list of ray.ObjectRef, got list containing {type(ref)}")
     if timeout is not None and timeout < 0:
         raise ValueError(f"The 'timeout' argument must be nonnegative. Received {timeout}")
@@ -36,9 +36,9 @@ def wait(refs: List[ObjectRef], *, num_returns: int = 1, timeout: Optional[float
         raise ValueError(f"Invalid number of objects to return {num_returns}.")
     if num_returns > len(refs):
         raise ValueError("num_returns cannot be greater than the number of objects provided to ray.wait.")
-    flags = _core.wait(refs, num_returns, timeout)
-    ready: List[ObjectRef] = []
-    rest: List[ObjectRef] = []
+    flags = _core.wait([ref._task if isinstance(ref, ObjectRefGenerator) else ref for ref in refs], num_returns, timeout)
+    ready: List[Any] = []
+    rest: List[Any] = []
     for ref, is_ready in zip(refs, flags):
         (ready if is_ready and len(ready) < num_returns else rest).append(ref)
     return ready, rest
@@ -124,8 +124,5 @@ def timeline(filename: Optional[str] = None) -> Optional[List[Dict[str, Any]]]:
 
 
 def get_gpu_ids() -> List[int]:
-    """The GPUs given to this task or actor; empty where GPUs are only counted."""
-    import os
-
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    return [int(x) for x in visible.split(",") if x.strip().isdigit()] if _core.is_worker() else []
+    """The GPUs given to this task or actor, as CUDA_VISIBLE_DEVICES names them; empty where it asked for none."""
+    return list(_session._gpus)

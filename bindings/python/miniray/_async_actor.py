@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import dis
 import inspect
 import sys
-from typing import Any, Dict
+from typing import Any, Callable, Dict
 
 from . import _core, _errors, _worker
 from ._worker import _Left
+
+
+_SUSPEND = {dis.opmap[name] for name in ("YIELD_VALUE", "YIELD_FROM", "SEND", "GET_AWAITABLE") if name in dis.opmap}
+
+
+def _is_flat(function: Callable) -> bool:
+    """An ``async def`` without an await: it cannot be suspended, so it needs no asyncio task of its own."""
+    if not inspect.isfunction(function) or not inspect.iscoroutinefunction(function):
+        return False
+    return not any(step.opcode in _SUSPEND for step in dis.get_instructions(function))
 
 
 class _Serving:
@@ -17,6 +28,7 @@ class _Serving:
         self.instance = instance
         self.loop = asyncio.new_event_loop()
         self.tasks: "Dict[int, asyncio.Task]" = {}
+        self.methods: "Dict[int, tuple]" = {}  # by function number: the method, is it flat?
         self.leaving = False
         self.eager = sys.version_info >= (3, 12)
 
@@ -45,18 +57,16 @@ class _Serving:
                     self.stop(at_once=False)
 
     def begin(self, call: "_core.Call") -> None:
-        function = _worker._methods.get(call.func)
-        if function is None:
-            function = _worker._methods[call.func] = _worker.method_of(call.entry)
-        if not call.start(False):
-            call.finish(_core.E_CANCELLED)
-            return
+        known = self.methods.get(call.func)
+        if known is None:
+            function = _worker.method_of(call.entry)
+            known = self.methods[call.func] = (function, _is_flat(function))
         try:
-            args, kwargs = call.arguments()
-            made = function(self.instance, *args, **kwargs)
-            del args, kwargs
+            made = call.begin(known[0], self.instance, known[1])
         except BaseException as exc:
             self.fail(call, exc)
+            return
+        if made is None:
             return
         if not inspect.iscoroutine(made) and not inspect.isasyncgen(made):
             self.end(call, made)

@@ -17,8 +17,10 @@ _context: "Optional[Context]" = None
 _output: Optional[threading.Thread] = None
 _worker_namespace: Optional[str] = None  # of a worker process
 _instance: Any = None  # of the actor that this worker process is
+_gpus: "list[Any]" = []  # given to the task or actor of this worker process
 _actor_ref: Any = None  # its own reference, not counted
-_actor_info: Any = None
+_actor_class: Any = None
+_actor_info: Any = None  # of _actor_class, once somebody asked
 _actor_attempt = 0
 _assigned: "Dict[str, float]" = {}
 _cleanup: "List[Any]" = []  # called at shutdown, before the session closes
@@ -68,6 +70,16 @@ def namespace() -> str:
     if _worker_namespace is not None:
         return _worker_namespace
     return _context.namespace if _context else ""
+
+
+def actor_info() -> Any:
+    """The description of this actor's class; None elsewhere.  Made when asked: a thousand actors need not pay for it."""
+    global _actor_info
+    if _actor_info is None and isinstance(_actor_class, type):
+        from ._actor import _describe_class
+
+        _actor_info = _describe_class(_actor_class, 0)
+    return _actor_info
 
 
 def current_instance() -> Any:

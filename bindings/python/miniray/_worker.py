@@ -125,13 +125,10 @@ def _stream(call: "_core.Call", function: Callable, instance: Any = None) -> Non
 
 def _create(call: "_core.Call") -> None:
     """The constructor of the actor that this process becomes."""
-    from ._actor import _describe_class
-
     cls = _functions.get(call.func) or _load(call)
-    info = _describe_class(cls, 0) if isinstance(cls, type) else None
     ref = _weak(call.actor or call.task)
     _session._actor_ref = ref
-    _session._actor_info = info
+    _session._actor_class = cls
     _session._actor_attempt = call.attempt
 
     def construct(*args: Any, **kwargs: Any) -> None:
@@ -186,8 +183,22 @@ def _terminate(self: Any) -> None:
     raise _errors.ActorExit()
 
 
+_visible = [x.strip() for x in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if x.strip()]
+
+
+def _give_gpus(gpus: int) -> None:
+    """Tells the task, and the libraries that it uses, which GPUs are its own."""
+    names = [str(i) for i in range(gpus.bit_length()) if gpus >> i & 1]
+    if _visible:  # the driver itself was given some: ours are numbered within those
+        names = [_visible[int(i)] if int(i) < len(_visible) else i for i in names]
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)
+    _session._gpus = [int(x) if x.isdigit() else x for x in names]
+
+
 def _run(call: "_core.Call") -> None:
     kind = call.kind
+    if call.gpus:
+        _give_gpus(call.gpus)
     if kind == _core.CALL_TASK:
         function = _functions.get(call.func) or _load(call)
         if call.flags & _core.DEF_STREAMING:
@@ -235,5 +246,5 @@ def serve() -> None:
 def main() -> None:
     """Joins the session and works until told to leave."""
     _core.set_hooks(task_raised=_fail, spread=_spread)
-    _core.attach()
-    serve()
+    if _core.attach():
+        serve()

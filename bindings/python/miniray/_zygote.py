@@ -6,13 +6,13 @@ takes about a millisecond, and the child shares nearly all its memory.
 
 from __future__ import annotations
 
+import _signal
 import argparse
 import array
 import errno
 import faulthandler
 import gc
 import os
-import random
 import select
 import signal
 import socket
@@ -21,6 +21,9 @@ import sys
 import threading
 from typing import List, Optional, Tuple
 
+from . import _core, _worker
+
+_SIGCHLD, _SIGINT = int(signal.SIGCHLD), int(signal.SIGINT)
 _MESSAGE = struct.Struct("<IIIIiiii")
 FORK, READY, FORKED, FAILED, CHANGED = 1, 64, 65, 66, 67
 
@@ -56,9 +59,11 @@ def _reap(sock: socket.socket, workers: "dict[int, int]") -> None:
 
 
 def _in_child(zygote: int, worker: int, link: int, node: int, fds: List[int]) -> None:
-    """Becomes a worker.  Never returns."""
-    from . import _core, _worker
+    """Becomes a worker.  Never returns.
 
+    Whatever it touches here is memory of its own, in each of a thousand actors: what can be done before the fork is done
+    there, and `random` seeds itself anew.
+    """
     code = 1
     try:
         _core.die_with_parent(zygote)
@@ -68,12 +73,6 @@ def _in_child(zygote: int, worker: int, link: int, node: int, fds: List[int]) ->
         for fd in fds:
             os.close(fd)
         os.environ["MINIRAY_WORKER"] = f"{worker}:{link}:{node}"
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-        random.seed()
-        faulthandler.enable()
-        threading.main_thread()
-        gc.unfreeze()
         code = 0
         try:
             _worker.main()
@@ -132,9 +131,9 @@ def _serve(sock: socket.socket) -> None:
             sock.send(_MESSAGE.pack(FAILED, worker, 0, 0, 0, why.errno or errno.EAGAIN, 0, 0))
             pid = -1
         if pid == 0:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            _signal.set_wakeup_fd(-1)
+            _signal.signal(_SIGCHLD, _signal.SIG_DFL)
+            _signal.signal(_SIGINT, _signal.default_int_handler)
             os.close(wake_in)
             os.close(wake_out)
             sock.close()
@@ -144,6 +143,24 @@ def _serve(sock: socket.socket) -> None:
         if pid > 0:
             workers[pid] = worker
             sock.send(_MESSAGE.pack(FORKED, worker, 0, 0, pid, 0, 0, 0))
+
+
+def _warm() -> None:
+    """Runs once what each worker runs first: the interpreter rewrites code and fills caches as it goes, and pages that
+    are written here are shared by all workers, those that are written there are not."""
+    import random
+
+    import cloudpickle
+
+    after_fork = [call for call in (getattr(threading, "_after_fork", None), random.seed) if call]
+    scope: dict = {"__name__": "__main__"}
+    exec("class Warm:\n    def __init__(self, a=1): self.a = a\n    def one(self): return self.a\n"
+         "def warm(x=1): return x\n", scope)
+    for _ in range(20):  # code is specialised after a few runs
+        for made in (scope["Warm"], scope["warm"]):
+            cloudpickle.loads(cloudpickle.dumps(made))
+        for call in after_fork:  # Python itself runs these in a child
+            call()
 
 
 def main() -> None:
@@ -168,6 +185,10 @@ def main() -> None:
     number = int(os.environ["MINIRAY_ZYGOTE_FD"])
     sock = socket.socket(fileno=number)
     sock.set_inheritable(False)
+    for stream in (sys.stdout, sys.stderr):  # descriptors 1 and 2, which each worker makes its own
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    faulthandler.enable()
+    _warm()
     gc.collect()
     gc.freeze()
     _serve(sock)

@@ -37,7 +37,8 @@ class RuntimeContext:
 
     def get_actor_name(self) -> Optional[str]:
         """Name of the actor's class that this process is; None elsewhere."""
-        return _session._actor_info.name if _session._actor_info is not None else None
+        info = _session.actor_info()
+        return info.name if info is not None else None
 
     @property
     def namespace(self) -> str:
@@ -50,7 +51,7 @@ class RuntimeContext:
 
         if _session._actor_ref is None:
             raise RuntimeError("This method is only available in an actor.")
-        return ActorHandle(_session._actor_info, _session._actor_ref)
+        return ActorHandle(_session.actor_info(), _session._actor_ref)
 
     @property
     def was_current_actor_reconstructed(self) -> bool:

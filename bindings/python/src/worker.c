@@ -15,7 +15,7 @@ typedef struct mrpy_call {
     mr_call *call; /* NULL once finished */
     mr_call_info info;
     int kind;
-    unsigned long long task, actor;
+    unsigned long long task, actor, gpus;
     unsigned int func, attempt, n_returns, flags, max_concurrency;
 } mrpy_call;
 
@@ -204,6 +204,62 @@ static PyObject *call_run(PyObject *o, PyObject *const *args, Py_ssize_t n)
     return finish(self, MR_OK, false) ? NULL : Py_NewRef(Py_True);
 }
 
+/* All of a coroutine that has no await, in a context of its own as a task would; takes it. */
+static PyObject *one_step(PyObject *coroutine)
+{
+    PyObject *value = NULL, *context = PyContext_CopyCurrent();
+    if (context && PyContext_Enter(context) == 0) {
+        PySendResult sent = PyIter_Send(coroutine, Py_None, &value);
+        if (sent == PYGEN_NEXT) {
+            Py_CLEAR(value);
+            PyErr_SetString(PyExc_RuntimeError, "a coroutine without an await was suspended");
+        }
+        PyObject *type, *what, *tb;
+        PyErr_Fetch(&type, &what, &tb);
+        if (PyContext_Exit(context))
+            PyErr_WriteUnraisable(coroutine);
+        PyErr_Restore(type, what, tb);
+    }
+    Py_XDECREF(context);
+    Py_DECREF(coroutine);
+    return value;
+}
+
+/* begin(function, self, flat) -> what the method returned, where that is to be awaited or streamed; None: it is
+ * finished.  Raises what it raised, unfinished.  flat: its coroutines have no await in them, so that one step ends
+ * them.
+ */
+static PyObject *call_begin(PyObject *o, PyObject *const *args, Py_ssize_t n)
+{
+    mrpy_call *self = (mrpy_call *)o;
+    PyObject **v = NULL, *names = NULL, *made = NULL, *value;
+    Py_ssize_t n_pos = 0;
+    if (n != 3 || finished(self)) {
+        if (n != 3)
+            PyErr_SetString(PyExc_TypeError, "begin(function, self, flat)");
+        return NULL;
+    }
+    if (mr_call_start(self->call, false) == MR_E_CANCELLED)
+        return finish(self, MR_E_CANCELLED, false) ? NULL : Py_NewRef(Py_None);
+    if (mrpy_decode_args(self->st, self->call, &self->info, &v, &n_pos, &names))
+        return NULL;
+    v[0] = args[1];
+    made = PyObject_Vectorcall(args[0], v, (size_t)n_pos + 1, names);
+    free_args(v, n_pos, names);
+    if (!made)
+        return NULL;
+    if (PyCoro_CheckExact(made)) {
+        if (args[2] != Py_True)
+            return made;
+        made = one_step(made);
+    } else if (PyAsyncGen_CheckExact(made) || (self->flags & MR_DEF_STREAMING)) {
+        return made;
+    }
+    bool bad = !made || send_results(self, made);
+    Py_XDECREF(made);
+    return bad || finish(self, MR_OK, false) ? NULL : Py_NewRef(Py_None);
+}
+
 /* arguments() -> (tuple, dict) */
 static PyObject *call_arguments(PyObject *o, PyObject *Py_UNUSED(unused))
 {
@@ -323,6 +379,7 @@ static void call_dealloc(PyObject *o)
 
 static PyMethodDef call_methods[] = {
     {"run", (PyCFunction)(void (*)(void))call_run, METH_FASTCALL, NULL},
+    {"begin", (PyCFunction)(void (*)(void))call_begin, METH_FASTCALL, NULL},
     {"arguments", call_arguments, METH_NOARGS, NULL},
     {"start", call_start, METH_O, NULL},
     {"stop", call_stop, METH_NOARGS, NULL},
@@ -337,6 +394,7 @@ static PyMemberDef call_members[] = {
     {"kind", T_INT, offsetof(mrpy_call, kind), READONLY, NULL},
     {"task", T_ULONGLONG, offsetof(mrpy_call, task), READONLY, NULL},
     {"actor", T_ULONGLONG, offsetof(mrpy_call, actor), READONLY, NULL},
+    {"gpus", T_ULONGLONG, offsetof(mrpy_call, gpus), READONLY, NULL},
     {"func", T_UINT, offsetof(mrpy_call, func), READONLY, NULL},
     {"attempt", T_UINT, offsetof(mrpy_call, attempt), READONLY, NULL},
     {"n_returns", T_UINT, offsetof(mrpy_call, n_returns), READONLY, NULL},
@@ -395,6 +453,7 @@ static PyObject *next_call(PyObject *module, PyObject *wait)
     o->kind = o->info.kind;
     o->task = o->info.task;
     o->actor = o->info.actor;
+    o->gpus = o->info.gpus;
     o->func = o->info.func;
     o->attempt = o->info.attempt;
     o->n_returns = o->info.n_returns;
@@ -430,7 +489,7 @@ static void interrupt(void)
     (void)PyErr_SetInterruptEx(SIGINT);
 }
 
-/* attach(): joins the session whose supervisor started this process */
+/* attach() -> False if the session was closed meanwhile: joins the session whose supervisor started this process */
 static PyObject *attach(PyObject *module, PyObject *Py_UNUSED(unused))
 {
     mr_session *s = NULL;
@@ -440,11 +499,13 @@ static PyObject *attach(PyObject *module, PyObject *Py_UNUSED(unused))
     mr_on_cancel_signal(interrupt);
     status = mr_attach(&s, &err);
     Py_END_ALLOW_THREADS;
+    if (status == MR_E_CLOSED)
+        Py_RETURN_FALSE;
     if (status != MR_OK)
         return mrpy_raise(mrpy_state_of(module), status, &err);
     mrpy_session = s;
     mrpy_session_no = mr_session_id(s);
-    Py_RETURN_NONE;
+    Py_RETURN_TRUE;
 }
 
 /* die_with_parent(pid): this process is killed when its parent, which must be `pid`, ends */

@@ -242,6 +242,7 @@ mr_status mr_peer_dispatch(mr_nodes *n, mr_peer *p, mr_id task, uint32_t attempt
     mr_record h = d->h;
     *d = (mr_ord_dispatch){.h = h, .task = task, .actor = spec.actor, .parent = spec.parent, .seq = seq};
     d->attempt = attempt;
+    d->gpus = spec.gpus;
     d->func = spec.func;
     d->n_returns = spec.n_returns;
     d->n_deps = spec.n_deps;
@@ -405,13 +406,18 @@ void mr_peer_delivered(mr_nodes *n, mr_peer *p, uint32_t token, mr_status status
     if (!wait)
         return; /* answered already */
     *at = wait->next;
-    char *settled = calloc(1, wait->n ? wait->n : 1);
+    /* The text follows the bytes; control's own, as a deadlock is told by the step that finds it. */
+    const char *why = status == MR_E_DEADLOCK ? mr_control_why(n->control) : "";
+    size_t len = wait->n + strlen(why);
+    char *settled = calloc(1, len + 1);
     for (uint32_t i = 0; settled && i < wait->n; i++) {
-        settled[i] = mr_control_settled(n->control, wait->ids[i]);
-        if (settled[i] && wait->values)
+        settled[i] = mr_control_there(n->control, wait->ids[i]);
+        if (settled[i] && wait->values && mr_control_settled(n->control, wait->ids[i]))
             mr_peer_value(n, p, wait->ids[i]);
     }
-    mr_peer_reply(n, p, MR_ORD_DELIVER, token, settled ? status : MR_E_NOMEM, 0, 0, settled, settled ? wait->n : 0);
+    if (settled)
+        memcpy(settled + wait->n, why, len - wait->n);
+    mr_peer_reply(n, p, MR_ORD_DELIVER, token, settled ? status : MR_E_NOMEM, 0, 0, settled, settled ? len : 0);
     free(settled);
     free(wait);
 }

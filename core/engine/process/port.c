@@ -95,7 +95,7 @@ static size_t wait_look(mr_nodes *n, const mr_id *ids, size_t count, size_t need
 {
     size_t ready = 0;
     for (size_t i = 0; i < count; i++) {
-        bool is = mr_control_settled(n->control, ids[i]);
+        bool is = mr_control_there(n->control, ids[i]);
         ready += is;
         if (settled)
             settled[i] = is;

@@ -278,6 +278,7 @@ typedef struct mr_call_info {
     const char *name, *entry;                                                  /* good until finish */
     const void *data; /* encoded arguments, 8-aligned, good until finish */
     size_t len;
+    uint64_t gpus; /* bit i: GPU i of the node is this task's (of a method: its actor's, and 0 here) */
 } mr_call_info;
 /* The next call, in order; waits.  One thread at a time.  Errors: TIMEOUT, INTERRUPTED, CLOSED (the node is gone). */
 MR_API mr_status mr_call_next(mr_session *s, int64_t timeout, mr_call **out) MR_CHECK_RESULT;
