@@ -247,9 +247,9 @@ mr_id mr_control_actor_next(const mr_control *c, mr_id after); /* living ones, a
 typedef struct mr_task_info {
     mr_id task, actor, parent;
     uint32_t func, attempt, worker, node, slot, owner, job; /* slot: number on its node, where it runs or ran */
-    uint64_t bytes;  /* of its arguments */
-    int32_t outcome; /* when over */
-    int state;       /* mr_task_state, MR_OVER for finished ones */
+    uint64_t bytes;                                         /* of its arguments */
+    int32_t outcome;                                        /* when over */
+    int state;                                              /* mr_task_state, MR_OVER for finished ones */
     bool blocked;
     int64_t submitted_at, ready_at, started_at, ended_at;
 } mr_task_info;

@@ -188,9 +188,9 @@ void mr_object_unseal(mr_control *c, object *o); /* its bytes are gone, and its 
 
 /* At the end of a task: is it kept (T_PAST), with its arguments and its payload? */
 bool mr_lineage_keep(mr_control *c, task *t, mr_status outcome);
-bool mr_lineage_past(mr_control *c, task *t);                  /* false: it is not kept, and goes */
-void mr_lineage_unkeep(mr_control *c, const object *o);        /* a stored object is given up */
-void mr_lineage_give_up(mr_control *c);                        /* all of it: room is wanted */
+bool mr_lineage_past(mr_control *c, task *t);           /* false: it is not kept, and goes */
+void mr_lineage_unkeep(mr_control *c, const object *o); /* a stored object is given up */
+void mr_lineage_give_up(mr_control *c);                 /* all of it: room is wanted */
 /* The last copy of a stored object is gone, with node `from`; what must run again is put on `again`.  After all of
  * them: settle. */
 void mr_lineage_lose(mr_control *c, object *o, uint32_t from, tlist *again);
@@ -237,7 +237,7 @@ void mr_actor_maybe_leave(mr_control *c, actor *a);
 mr_status mr_actor_kill(mr_control *c, const mr_record *r);
 mr_status mr_actor_name(mr_control *c, const mr_record *r);
 void mr_actor_gone(mr_control *c, mr_id id);
-struct caller *mr_actor_caller(const actor *a, uint32_t client); /* NULL: none */
+struct caller *mr_actor_caller(const actor *a, uint32_t client);  /* NULL: none */
 void mr_actor_release(mr_control *c, actor *a, struct caller *k); /* its held calls that can be sent */
 void mr_actor_caller_gone(mr_control *c, uint32_t client);
 void mr_actor_free(mr_control *c, actor *a);

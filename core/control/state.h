@@ -86,9 +86,9 @@ enum {
     T_QUIET = 1024,  /* was told DROPPED already */
     T_TREE = 2048,   /* in the treap of its queue */
     T_STOPPING = 4096,
-    T_STOPPED = 8192, /* stands still, has its process */
-    T_RAN = 16384,    /* call that was sent when its actor died */
-    T_ORPHAN = 32768, /* killed because its owner died */
+    T_STOPPED = 8192,  /* stands still, has its process */
+    T_RAN = 16384,     /* call that was sent when its actor died */
+    T_ORPHAN = 32768,  /* killed because its owner died */
     T_OVERDUE = 65536, /* killed because it ran longer than its limit */
     T_PAST = 131072,   /* over, and kept while a result of it lies in a store */
     T_AGAIN = 262144   /* kept, and a result of it was lost: it runs once more */
@@ -125,7 +125,7 @@ struct task {
     uint32_t flags;
     int32_t outcome;
     uint8_t where;
-    uint8_t blocks; /* waits of its own that are open */
+    uint8_t blocks;     /* waits of its own that are open */
     uint16_t last_slot; /* number on its node */
 };
 

@@ -221,8 +221,8 @@ struct mr_nodes {
     mr_one node[MR_NODES_MAX];
     uint32_t n_nodes;  /* numbers given so far; see alive */
     uint64_t capacity; /* of a node's store */
-    mr_place carrier; /* self NULL: node 0's store is the carrier */
-    bool carried;     /* the carrier is a store of its own: values are copied to it */
+    mr_place carrier;  /* self NULL: node 0's store is the carrier */
+    bool carried;      /* the carrier is a store of its own: values are copied to it */
     mr_share share;
     mr_loaded *store_plugin, *carrier_plugin, *sched_plugin;
     mr_host_box *sched_host;

@@ -173,7 +173,8 @@ static void state_tasks(mr_nodes *n, text *t)
         put_id(t, "task", i.task);
         put(t, ",\"name\":");
         put_string(t, state_func(n, i.func));
-        put(t, ",\"state\":\"%s\",\"outcome\":\"%s\",\"attempt\":%u,\"worker\":%u,\"node\":%u,\"slot\":%u,\"bytes\":%llu,"
+        put(t,
+            ",\"state\":\"%s\",\"outcome\":\"%s\",\"attempt\":%u,\"worker\":%u,\"node\":%u,\"slot\":%u,\"bytes\":%llu,"
             "\"owner\":%u,\"job\":%u,",
             state_task_name(&i), i.state == MR_OVER ? mr_status_name(i.outcome) : "", i.attempt, i.worker, i.node,
             i.slot, (unsigned long long)i.bytes, i.owner, i.job);
