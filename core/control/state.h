@@ -170,7 +170,7 @@ struct object {
     };
     mr_id id;
     uint32_t holders, format;
-    uint32_t func; /* number, of the task that makes it; 0: put, item of a stream */
+    uint32_t func;                     /* number, of the task that makes it; 0: put, item of a stream */
     uint8_t state, vflags, flags, why; /* why: mr_lost, what keeps it from being made again */
 };
 
