@@ -169,6 +169,18 @@ static void before_wait(mr_session *s, int64_t timeout)
     mr_refs_settle(s->refs);
 }
 
+/* The wait was satisfied, but not by an error, and one is pending: its node went meanwhile, and it is made again. */
+static bool lost_meanwhile(const mr_value *v, size_t n)
+{
+    bool pending = false;
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].error || (v[i].status && v[i].status != MR_E_TIMEOUT))
+            return false;
+        pending |= v[i].status == MR_E_TIMEOUT;
+    }
+    return pending;
+}
+
 static mr_status get(mr_session *s, const mr_id *ids, size_t n, int64_t timeout, uint32_t flags, mr_value *out,
                      mr_err *err)
 {
@@ -177,19 +189,21 @@ static mr_status get(mr_session *s, const mr_id *ids, size_t n, int64_t timeout,
     if (st)
         return mr_err_set(err, st, "%s", mr_status_text(st));
     before_wait(s, timeout);
-    st = n == 0 ? MR_OK
-                : p->ops->wait(p, ids, n, n, flags & MR_GET_EARLY ? MR_WAIT_EARLY : 0, mr_session_deadline(timeout),
-                               true, NULL, err);
-    bool filled = !st || st == MR_E_TIMEOUT;
-    for (size_t i = 0; i < n; i++) {
-        mr_status one = filled ? p->ops->value(p, ids[i], &out[i]) : st;
-        if (filled) {
+    int64_t deadline = mr_session_deadline(timeout);
+    bool filled;
+    do {
+        st = n == 0 ? MR_OK
+                    : p->ops->wait(p, ids, n, n, flags & MR_GET_EARLY ? MR_WAIT_EARLY : 0, deadline, true, NULL, err);
+        filled = !st || st == MR_E_TIMEOUT;
+        for (size_t i = 0; filled && i < n; i++) {
+            mr_status one = p->ops->value(p, ids[i], &out[i]);
             out[i].id = ids[i];
             out[i].status = one;
         }
-        if (one)
+    } while (!st && !s->worker && lost_meanwhile(out, n));
+    for (size_t i = 0; i < n; i++)
+        if (!filled || out[i].status)
             mr_refs_sub(s->refs, ids[i]);
-    }
     if (st == MR_E_TIMEOUT)
         mr_err_set(err, st, "timed out: not all of %zu objects are there", n);
     return st;

@@ -134,6 +134,11 @@ static caller *caller_of(const actor *a, uint32_t client)
     return k;
 }
 
+caller *mr_actor_caller(const actor *a, uint32_t client)
+{
+    return caller_of(a, client);
+}
+
 mr_status mr_actor_call_room(mr_control *c, actor *a, uint32_t client)
 {
     if (!a->ordered || caller_of(a, client))
@@ -188,6 +193,12 @@ static void release_held(mr_control *c, actor *a, caller *k)
 {
     while (k->held.head && !k->held.head->waiting)
         to_ready(c, a, mr_tlist_pop(&k->held), false);
+}
+
+void mr_actor_release(mr_control *c, actor *a, caller *k)
+{
+    release_held(c, a, k);
+    mr_actor_pump(c, a);
 }
 
 void mr_actor_call_ready(mr_control *c, task *t)

@@ -5,7 +5,7 @@
 #include "control/room.h"
 
 typedef struct counts {
-    uint32_t waiting, ready, travel, ahead, run, flight, blocked, flight_blocked, fresh, failing, over;
+    uint32_t waiting, ready, travel, ahead, run, flight, blocked, flight_blocked, fresh, failing, over, past;
 } counts;
 
 #define BROKEN(...) return mr_err_set(err, MR_E_INVAL, __VA_ARGS__)
@@ -23,7 +23,7 @@ static mr_status check_task(mr_control *c, const task *t, mr_err *err)
 {
     uint32_t pending = 0, waits = 0;
     proc *p = proc_at(c, t->worker);
-    if (t->where == W_OVER)
+    if (t->where == W_OVER || t->where == W_PAST)
         return MR_OK;
     for (uint32_t i = 0; i < t->n_returns; i++) {
         const object *o = object_at(c, t->v.ref + i);
@@ -73,6 +73,7 @@ static mr_status check_tasks(mr_control *c, mr_err *err)
         n.fresh += t->where == W_FRESH;
         n.failing += t->where == W_FAILING;
         n.over += t->where == W_OVER;
+        n.past += t->where == W_PAST;
     }
     SAME("waiting tasks", c->n_waiting, n.waiting);
     SAME("ready tasks", c->n_ready, n.ready);
@@ -85,6 +86,7 @@ static mr_status check_tasks(mr_control *c, mr_err *err)
     SAME("fresh tasks", c->fresh.n, n.fresh);
     SAME("failing tasks", 0, n.failing);
     SAME("tasks that are over", c->over.n, n.over);
+    SAME("tasks that are kept", c->past.n, n.past);
     return MR_OK;
 }
 
@@ -215,7 +217,7 @@ static void count_holders(mr_control *c, mr_table *held)
             count(held, p->holds.v[i]);
     at = 0;
     for (const task *t; (t = mr_table_next(&c->tasks, &at, &id));) {
-        if (t->actor && t->where != W_OVER)
+        if (t->actor && t->where != W_OVER && t->where != W_PAST)
             count(held, t->actor);
         for (uint32_t i = 0; !(t->flags & T_KEPT) && i < t->n_deps + t->n_refs; i++)
             count(held, t->ids[i]);
@@ -248,7 +250,8 @@ static mr_status check_objects(mr_control *c, mr_err *err)
                                 n ? *n : 0);
         else if (!o->holders && settled(o) && !(o->flags & O_ACTOR))
             status = mr_err_set(err, MR_E_INVAL, "object %llx is settled, nobody holds it, and it is there", (ull)id);
-        else if (!settled(o) && !task_live(c, o->task))
+        else if (!settled(o) && !task_live(c, o->task) &&
+                 !(task_at(c, o->task) && task_at(c, o->task)->flags & T_AGAIN))
             status = mr_err_set(err, MR_E_INVAL, "object %llx is pending and no task makes it", (ull)id);
         else if (settled(o) && (o->deps || o->waits))
             status = mr_err_set(err, MR_E_INVAL, "object %llx is settled and waited for", (ull)id);

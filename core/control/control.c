@@ -103,7 +103,7 @@ static const handler handlers[MR_EV_COUNT] = {
     [MR_EV_LOST] = mr_object_lost,         [MR_EV_SPILLED] = mr_object_spilled,
     [MR_EV_RESTORED] = mr_object_restored, [MR_EV_STORE_FULL] = mr_object_full,
     [MR_EV_REVOKED] = mr_task_revoked,     [MR_EV_STOPPED] = mr_task_stopped,
-    [MR_EV_NODE_ADDED] = mr_node_add,      [MR_EV_NODE_REMOVED] = mr_node_remove,
+    [MR_EV_NODE_ADDED] = mr_node_added,    [MR_EV_NODE_REMOVED] = mr_node_removed,
     [MR_EV_POLICY] = mr_policy_swapped,    [MR_EV_TIME] = on_time,
 };
 

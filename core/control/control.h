@@ -32,8 +32,19 @@ typedef struct mr_fault {
     uint32_t attempt, of;  /* attempt 2 of 4; of = 0: unbounded */
     uint32_t func;         /* number of the function, 0: none */
     uint32_t may_have_run; /* of an actor call: 0 no, 1 maybe */
+    uint32_t why, node;    /* of LOST: mr_lost; of LOST and NODE_DIED: 1 + number of the node, 0: none */
     mr_id task, cause;     /* cause: actor or object behind it, 0: none */
 } mr_fault;
+
+/* Why a lost object cannot be made again. */
+typedef enum mr_lost {
+    MR_LOST_NONE,
+    MR_LOST_PUT,    /* no task made it */
+    MR_LOST_ACTOR,  /* a call of an actor made it */
+    MR_LOST_STREAM, /* a generator made it */
+    MR_LOST_TRIES,  /* its task has no attempt left */
+    MR_LOST_FULL    /* what its task needs was given up, for want of room */
+} mr_lost;
 
 /* Node numbers are dense (0 is the first); worker numbers start at 1; function numbers start at 1. */
 #define MR_ACTION_MAP(X)                                                                                               \
@@ -108,6 +119,7 @@ typedef struct mr_control_conf {
     uint32_t max_workers;  /* processes but those of actors, all nodes together */
     uint32_t history;      /* finished tasks remembered */
     int64_t idle_worker;   /* ns after which an idle process retires; MR_UNKNOWN: never */
+    bool lineage;          /* ended tasks are kept to make again what a lost node had */
     bool infeasible_wait;  /* true: keep what no node can run; false: MR_E_UNSCHEDULABLE at SUBMIT */
     mr_know know;          /* what estimate shows; exact and noisy are STATED with what the engine states */
     uint64_t bandwidth;    /* bytes per second between nodes, for copy(); 0: unknown */
@@ -212,6 +224,8 @@ typedef struct mr_node_info {
     const char *const *names; /* n */
     const int64_t *total, *free;
     uint32_t slots;
+    uint32_t n_labels;
+    const mr_label *labels;
 } mr_node_info;
 bool mr_control_node(const mr_control *c, uint32_t node, mr_node_info *out);
 uint32_t mr_control_nodes(const mr_control *c); /* numbers given so far */
@@ -235,9 +249,10 @@ mr_id mr_control_actor_next(const mr_control *c, mr_id after); /* living ones, a
 /* Living and the last conf.history finished tasks, oldest first; `at` starts at 0 and is advanced; false: no more. */
 typedef struct mr_task_info {
     mr_id task, actor, parent;
-    uint32_t func, attempt, worker, node, owner, job;
-    int32_t outcome; /* when over */
-    int state;       /* mr_task_state, MR_OVER for finished ones */
+    uint32_t func, attempt, worker, node, slot, owner, job; /* slot: number on its node, where it runs or ran */
+    uint64_t bytes;                                         /* of its arguments */
+    int32_t outcome;                                        /* when over */
+    int state;                                              /* mr_task_state, MR_OVER for finished ones */
     bool blocked;
     int64_t submitted_at, ready_at, started_at, ended_at;
 } mr_task_info;

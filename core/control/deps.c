@@ -9,6 +9,21 @@
 
 /* --------------------------------------------------------------------------------------------------- dependents -- */
 
+static void link_dep(object *o, dep *d, task *t)
+{
+    d->t = t;
+    if (o->deps) {
+        d->next = o->deps->next;
+        d->prev = o->deps;
+        d->next->prev = d;
+        o->deps->next = d;
+    } else {
+        d->next = d->prev = d;
+    }
+    o->deps = d;
+    t->waiting++;
+}
+
 mr_id mr_deps_link(mr_control *c, task *t)
 {
     dep *d = task_deps(t);
@@ -22,22 +37,33 @@ mr_id mr_deps_link(mr_control *c, task *t)
             t->v.bytes += o->size;
             continue;
         }
-        d->t = t;
-        if (o->deps) {
-            d->next = o->deps->next;
-            d->prev = o->deps;
-            d->next->prev = d;
-            o->deps->next = d;
-        } else {
-            d->next = d->prev = d;
-        }
-        o->deps = d;
-        t->waiting++;
+        link_dep(o, d, t);
         task *maker = o->task ? task_at(c, o->task) : NULL;
         if (maker)
             maker->v.n_succs++;
     }
     return wrong;
+}
+
+bool mr_deps_pending(mr_control *c, const task *t)
+{
+    for (uint32_t i = 0; i < t->n_deps; i++) {
+        const object *o = object_at(c, t->ids[i]);
+        if (o && !settled(o) && !task_deps(t)[i].t)
+            return true;
+    }
+    return false;
+}
+
+void mr_deps_link_again(mr_control *c, task *t)
+{
+    for (uint32_t i = 0; i < t->n_deps; i++) {
+        object *o = object_at(c, t->ids[i]);
+        if (!o || settled(o) || task_deps(t)[i].t)
+            continue;
+        t->v.bytes -= o->size <= t->v.bytes ? o->size : t->v.bytes; /* counted when it was sealed, and soon again */
+        link_dep(o, &task_deps(t)[i], t);
+    }
 }
 
 static void unlink_dep(object *o, dep *d)

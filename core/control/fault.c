@@ -84,6 +84,27 @@ static void add_actor(const mr_control *c, text *t, const mr_fault *f)
         add(t, "; the call of %s %s", call->name, f->may_have_run ? "may have run" : "did not run");
 }
 
+static void add_node(const mr_control *c, text *t, const mr_fault *f)
+{
+    if (f->node && f->node <= c->n_nodes)
+        add(t, "node %s", c->nodes[f->node - 1]->name);
+    else
+        add(t, "the node");
+}
+
+static const char *why_lost(uint32_t why)
+{
+    static const char *const texts[] = {
+        [MR_LOST_NONE] = "",
+        [MR_LOST_PUT] = ", and it was put: only what a task returned is made again",
+        [MR_LOST_ACTOR] = ", and an actor made it: only what a task returned is made again",
+        [MR_LOST_STREAM] = ", and a generator made it: only what a task returned is made again",
+        [MR_LOST_TRIES] = ", and the task that made it has no attempt left (max_retries)",
+        [MR_LOST_FULL] = ", and what its task needs to make it again was given up for want of room",
+    };
+    return why <= MR_LOST_FULL ? texts[why] : "";
+}
+
 size_t mr_fault_text(const mr_control *c, const mr_fault *f, char *out, size_t n)
 {
     text t = {.at = out, .n = n};
@@ -104,7 +125,8 @@ size_t mr_fault_text(const mr_control *c, const mr_fault *f, char *out, size_t n
         add_subject(c, &t, f, "before the end of");
         break;
     case MR_E_NODE_DIED:
-        add(&t, "the node was removed");
+        add_node(c, &t, f);
+        add(&t, " was removed");
         add_subject(c, &t, f, "while it ran");
         break;
     case MR_E_CANCELLED:
@@ -116,7 +138,12 @@ size_t mr_fault_text(const mr_control *c, const mr_fault *f, char *out, size_t n
         add_subject(c, &t, f, ":");
         break;
     case MR_E_LOST:
-        add(&t, "object %llx was lost: no node has a copy any more", (unsigned long long)f->cause);
+        add(&t, "object %llx was lost", (unsigned long long)f->cause);
+        if (f->node) {
+            add(&t, " with ");
+            add_node(c, &t, f);
+        }
+        add(&t, ": no node has a copy any more%s", why_lost(f->why));
         break;
     default:
         add(&t, "%s", mr_status_text((mr_status)f->status));

@@ -75,7 +75,9 @@ bool mr_control_node(const mr_control *c, uint32_t number, mr_node_info *out)
                           .names = n->show_names,
                           .total = n->show,
                           .free = n->show + MR_RES_MAX,
-                          .slots = n->n_slots};
+                          .slots = n->n_slots,
+                          .n_labels = n->n_labels,
+                          .labels = n->labels};
     return true;
 }
 
@@ -120,6 +122,8 @@ static mr_task_info task_info(const task *t)
                           .attempt = t->attempt,
                           .worker = t->worker,
                           .node = mr_ref_is_node(t->v.on) ? (uint32_t)t->v.on - 1 : 0,
+                          .slot = t->last_slot,
+                          .bytes = t->v.bytes,
                           .owner = t->owner,
                           .job = t->job,
                           .outcome = t->outcome,
@@ -161,7 +165,7 @@ bool mr_control_task_next(const mr_control *c, uint64_t *at, mr_task_info *out)
     uint64_t cursor = *at & ~living, id;
     for (const task *t; (t = mr_table_next(&c->tasks, &cursor, &id));) {
         *at = living | cursor;
-        if (t->where == W_OVER)
+        if (t->where == W_OVER || t->where == W_PAST)
             continue;
         *out = task_info(t);
         const node *n = task_node(open_up(c), t);
@@ -185,7 +189,7 @@ void mr_control_stats_get(const mr_control *c, mr_control_stats *out)
                               .retried = c->retried,
                               .stale = c->stale,
                               .refused = c->refused,
-                              .tasks = mr_table_count(&c->tasks) - c->over.n,
+                              .tasks = mr_table_count(&c->tasks) - c->over.n - c->past.n,
                               .objects = mr_table_count(&c->objects),
                               .ready = c->n_ready + c->fresh.n,
                               .waiting = waiting,

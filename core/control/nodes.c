@@ -305,7 +305,7 @@ fail:
     return status;
 }
 
-mr_status mr_node_add(mr_control *c, const mr_record *r)
+mr_status mr_node_added(mr_control *c, const mr_record *r)
 {
     const mr_ev_node *e = (const void *)r;
     if (e->node != c->n_nodes)
@@ -333,18 +333,18 @@ mr_status mr_node_add(mr_control *c, const mr_record *r)
 static void lose_objects(mr_control *c, node *n)
 {
     uint64_t at = 0, id;
+    tlist again = {0};
     for (object *o; (o = mr_table_next(&c->objects, &at, &id));) {
         if (!mr_object_on(o, n->number))
             continue;
         mr_object_copy_del(o, n->number);
-        if (o->state == MR_OBJ_SEALED && mr_object_source(c, o) == UINT32_MAX) {
-            c->object_bytes -= o->size;
-            mr_object_fail(c, o, &(mr_fault){.status = MR_E_LOST, .cause = o->id, .task = o->task});
-        }
+        if ((o->vflags & MR_VALUE_STORED) && mr_object_source(c, o) == UINT32_MAX)
+            mr_lineage_lose(c, o, n->number, &again);
     }
+    mr_lineage_settle(c, &again);
 }
 
-mr_status mr_node_remove(mr_control *c, const mr_record *r)
+mr_status mr_node_removed(mr_control *c, const mr_record *r)
 {
     const mr_ev_place *e = (const void *)r;
     if (e->node >= c->n_nodes || !c->nodes[e->node]->alive)
@@ -353,7 +353,7 @@ mr_status mr_node_remove(mr_control *c, const mr_record *r)
     n->alive = false;
     c->n_alive--;
     c->node_gen++;
-    mr_fault f = {.status = MR_E_NODE_DIED};
+    mr_fault f = {.status = MR_E_NODE_DIED, .node = n->number + 1};
     uint64_t at = 0;
     /* Losing one process can end others' tasks, never another process: each is found anew. */
     for (bool again = true; again;) {

@@ -189,10 +189,9 @@ void mr_object_free_later(mr_control *c, object *o)
     c->freeing = o;
 }
 
-static void bytes_gone(mr_control *c, object *o)
+/* FREE, and the references inside. */
+static void give_back(mr_control *c, object *o)
 {
-    if (o->vflags & MR_VALUE_STORED)
-        c->object_bytes -= o->size;
     if (o->state != MR_OBJ_FREED)
         mr_control_act(c, MR_ACT_FREE)->id = o->id;
     extra *x = o->x;
@@ -204,6 +203,23 @@ static void bytes_gone(mr_control *c, object *o)
             mr_object_unhold(c, in);
     }
     extra_free(c, x);
+}
+
+static void bytes_gone(mr_control *c, object *o)
+{
+    if (o->vflags & MR_VALUE_STORED) {
+        c->object_bytes -= o->size;
+        mr_lineage_unkeep(c, o);
+    }
+    give_back(c, o);
+}
+
+void mr_object_unseal(mr_control *c, object *o)
+{
+    give_back(c, o);
+    o->state = MR_OBJ_PENDING; /* its size stays, as a guess */
+    o->vflags = 0;
+    o->why = 0;
 }
 
 void mr_object_free_now(mr_control *c, object *o)
@@ -317,9 +333,10 @@ mr_status mr_object_lost(mr_control *c, const mr_record *r)
         mr_object_copy_del(o, n->number);
     else
         o->nodes = 0;
-    if (o->state == MR_OBJ_SEALED && (o->vflags & MR_VALUE_STORED) && mr_object_source(c, o) == UINT32_MAX) {
-        c->object_bytes -= o->size;
-        mr_object_fail(c, o, &(mr_fault){.status = MR_E_LOST, .cause = o->id, .task = o->task});
+    if ((o->vflags & MR_VALUE_STORED) && mr_object_source(c, o) == UINT32_MAX) {
+        tlist again = {0};
+        mr_lineage_lose(c, o, n ? n->number : UINT32_MAX, &again);
+        mr_lineage_settle(c, &again);
     }
     if (n)
         mr_ready_arrived(c, n, e->id, true);
@@ -344,6 +361,7 @@ mr_status mr_object_restored(mr_control *c, const mr_record *r)
 mr_status mr_object_full(mr_control *c, const mr_record *r)
 {
     const mr_ev_place *e = (const void *)r;
+    mr_lineage_give_up(c);
     mr_action *x = mr_control_act(c, MR_ACT_COLLECT);
     x->node = e->node;
     x->value = (int64_t)e->size;

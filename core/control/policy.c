@@ -277,7 +277,7 @@ void mr_policy_tell(mr_control *c)
 void mr_policy_woken(mr_control *c)
 {
     policy *p = &c->pol;
-    if (p->wake_at < 0 || p->wake_at > c->now || !mr_table_count(&c->tasks))
+    if (p->wake_at < 0 || p->wake_at > c->now || mr_table_count(&c->tasks) == c->past.n)
         return;
     p->wake_at = MR_UNKNOWN;
     c->dirty = true; /* a sweep follows */
@@ -475,7 +475,7 @@ mr_status mr_policy_swapped(mr_control *c, const mr_record *r)
     if (!v)
         return MR_E_NOMEM;
     for (task *t; (t = mr_table_next(&c->tasks, &at, &id));)
-        if (!t->actor && t->where != W_OVER && t->where != W_FAILING)
+        if (!t->actor && t->where != W_OVER && t->where != W_PAST && t->where != W_FAILING)
             v[n++] = t;
     for (uint32_t i = 1; i < n; i++) { /* by seq; nearly sorted as it is */
         task *t = v[i];

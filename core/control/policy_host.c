@@ -15,7 +15,7 @@ static mr_control *of(const mr_sched_host *h)
 static task *live(mr_control *c, mr_ref ref)
 {
     task *t = mr_ref_is_task(ref) ? task_at(c, ref) : NULL;
-    return t && !t->actor ? t : NULL;
+    return t && !t->actor && t->where != W_PAST ? t : NULL;
 }
 
 static slot *slot_of(mr_control *c, mr_ref ref)
@@ -272,7 +272,7 @@ static uint64_t host_missing(const mr_sched_host *h, mr_ref t, mr_ref w)
 
 static void fill_edge(mr_control *c, const object *o, const task *other, mr_edge *out)
 {
-    *out = (mr_edge){.task = other && other->where != W_OVER ? other->v.ref : MR_NONE};
+    *out = (mr_edge){.task = other && other->where != W_OVER && other->where != W_PAST ? other->v.ref : MR_NONE};
     if (settled(o)) {
         uint32_t at = mr_object_source(c, o);
         out->node = at < c->n_nodes ? c->nodes[at]->v.ref : MR_NONE;

@@ -437,7 +437,7 @@ static void tell_wake(mr_control *c)
     earliest(&at, mr_limit_next(c));
     earliest(&at, c->ahead_at);
     earliest(&at, c->stuck_at);
-    if (mr_table_count(&c->tasks)) /* a timer keeps no run alive */
+    if (mr_table_count(&c->tasks) > c->past.n) /* a timer keeps no run alive */
         earliest(&at, c->pol.wake_at);
     if (c->hold_since >= 0)
         earliest(&at, c->hold_since + c->conf.max_hold);

@@ -38,11 +38,11 @@ static inline proc *proc_at(mr_control *c, uint32_t number)
 {
     return number ? mr_table_at(&c->procs, number) : NULL;
 }
-/* Not one that is over and only waits to be told. */
+/* Not one that is over and only waits to be told, or is kept. */
 static inline task *task_live(mr_control *c, mr_id id)
 {
     task *t = task_at(c, id);
-    return t && t->where != W_OVER ? t : NULL;
+    return t && t->where != W_OVER && t->where != W_PAST ? t : NULL;
 }
 static inline actor *actor_at(mr_control *c, mr_id id)
 {
@@ -141,6 +141,8 @@ void mr_task_release_args(mr_control *c, task *t);
 /* Links the arguments; counts those that are not sealed; gives the first that is an error, or 0. */
 mr_id mr_deps_link(mr_control *c, task *t);
 void mr_deps_unlink(mr_control *c, task *t);
+bool mr_deps_pending(mr_control *c, const task *t); /* is an argument not sealed that it is not linked to? */
+void mr_deps_link_again(mr_control *c, task *t);    /* to those */
 /* An object was settled: its dependents get ready, or fail. */
 void mr_deps_settle(mr_control *c, object *o);
 mr_status mr_wait_blocked(mr_control *c, const mr_record *r);
@@ -180,6 +182,19 @@ mr_status mr_object_spilled(mr_control *c, const mr_record *r);
 mr_status mr_object_restored(mr_control *c, const mr_record *r);
 mr_status mr_object_full(mr_control *c, const mr_record *r);
 void mr_object_delete(mr_control *c, object *o);
+void mr_object_unseal(mr_control *c, object *o); /* its bytes are gone, and its task will seal it again */
+
+/* --------------------------------------------------------------------------------------------------- lineage.c -- */
+
+/* At the end of a task: is it kept (T_PAST), with its arguments and its payload? */
+bool mr_lineage_keep(mr_control *c, task *t, mr_status outcome);
+bool mr_lineage_past(mr_control *c, task *t);           /* false: it is not kept, and goes */
+void mr_lineage_unkeep(mr_control *c, const object *o); /* a stored object is given up */
+void mr_lineage_give_up(mr_control *c);                 /* all of it: room is wanted */
+/* The last copy of a stored object is gone, with node `from`; what must run again is put on `again`.  After all of
+ * them: settle. */
+void mr_lineage_lose(mr_control *c, object *o, uint32_t from, tlist *again);
+void mr_lineage_settle(mr_control *c, tlist *again);
 
 /* ---------------------------------------------------------------------------------------------------- holders.c -- */
 
@@ -222,6 +237,8 @@ void mr_actor_maybe_leave(mr_control *c, actor *a);
 mr_status mr_actor_kill(mr_control *c, const mr_record *r);
 mr_status mr_actor_name(mr_control *c, const mr_record *r);
 void mr_actor_gone(mr_control *c, mr_id id);
+struct caller *mr_actor_caller(const actor *a, uint32_t client);  /* NULL: none */
+void mr_actor_release(mr_control *c, actor *a, struct caller *k); /* its held calls that can be sent */
 void mr_actor_caller_gone(mr_control *c, uint32_t client);
 void mr_actor_free(mr_control *c, actor *a);
 /* Dies, and its process goes: by itself (gently) or killed. */
@@ -229,8 +246,8 @@ void mr_actor_exit(mr_control *c, actor *a, const mr_fault *f, bool gently);
 
 /* ------------------------------------------------------------------------------------------------------ nodes.c -- */
 
-mr_status mr_node_add(mr_control *c, const mr_record *r);
-mr_status mr_node_remove(mr_control *c, const mr_record *r);
+mr_status mr_node_added(mr_control *c, const mr_record *r);
+mr_status mr_node_removed(mr_control *c, const mr_record *r);
 void mr_node_free(mr_control *c, node *n);
 bool mr_node_allows(const mr_control *c, const node *n, const shape *s); /* constraints and total */
 bool mr_node_fits(const node *n, const mr_amount *needs, uint32_t n_needs);

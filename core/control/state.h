@@ -68,6 +68,7 @@ typedef enum where {
     W_FLIGHT, /* call sent to the actor: actor->flight */
     W_LIVING, /* creation of a living actor: keeps `living` */
     W_FAILING, /* its results are about to be sealed with an error: c->failing */
+    W_PAST,    /* ended well, kept to make its results again: c->past */
     W_OVER     /* told to the policy at the close of the instant, then gone: c->over */
 } where;
 
@@ -85,10 +86,12 @@ enum {
     T_QUIET = 1024,  /* was told DROPPED already */
     T_TREE = 2048,   /* in the treap of its queue */
     T_STOPPING = 4096,
-    T_STOPPED = 8192, /* stands still, has its process */
-    T_RAN = 16384,    /* call that was sent when its actor died */
-    T_ORPHAN = 32768, /* killed because its owner died */
-    T_OVERDUE = 65536 /* killed because it ran longer than its limit */
+    T_STOPPED = 8192,  /* stands still, has its process */
+    T_RAN = 16384,     /* call that was sent when its actor died */
+    T_ORPHAN = 32768,  /* killed because its owner died */
+    T_OVERDUE = 65536, /* killed because it ran longer than its limit */
+    T_PAST = 131072,   /* over, and kept while a result of it lies in a store */
+    T_AGAIN = 262144   /* kept, and a result of it was lost: it runs once more */
 };
 
 /* One for each argument: in the ring of the object that is not sealed yet. */
@@ -115,13 +118,17 @@ struct task {
     uint32_t owner, job, attempt;
     uint32_t worker; /* process that has the record, 0: none */
     uint32_t last_worker, last_node;
-    uint32_t missing; /* inputs on the way (W_TRAVEL) */
+    union {
+        uint32_t missing; /* inputs on the way (W_TRAVEL) */
+        uint32_t kept;    /* results that lie in a store (T_PAST) */
+    };
     uint32_t flags;
     int32_t outcome;
     uint8_t where;
-    uint8_t blocks;   /* waits of its own that are open */
-    uint8_t gpu_part; /* 1 + the GPU of which it has a part, 0: none */
-    uint32_t gpus;    /* those that it has, by index */
+    uint8_t blocks;     /* waits of its own that are open */
+    uint8_t gpu_part;   /* 1 + the GPU of which it has a part, 0: none */
+    uint16_t last_slot; /* number on its node */
+    uint32_t gpus;      /* those that it has, by index */
 };
 
 static inline dep *task_deps(const task *t)
@@ -165,8 +172,8 @@ struct object {
     };
     mr_id id;
     uint32_t holders, format;
-    uint32_t func; /* number, of the task that makes it; 0: put, item of a stream */
-    uint8_t state, vflags, flags, pad0;
+    uint32_t func;                     /* number, of the task that makes it; 0: put, item of a stream */
+    uint8_t state, vflags, flags, why; /* why: mr_lost, what keeps it from being made again */
 };
 
 /* A client's unanswered BLOCKED. */
@@ -387,7 +394,7 @@ struct mr_control {
     mr_link active, roomy, aheads, named, driver_waits;
     uint32_t n_procs, next_proc;
 
-    tlist fresh, failing, over;
+    tlist fresh, failing, over, past;
     object *freeing;
     bool fresh_unsorted, dirty, hungry, starved;
     uint64_t seq, entry, sweep, node_gen;

@@ -113,6 +113,7 @@ void mr_task_detach(mr_control *c, task *t)
     case W_FAILING:
         mr_tlist_remove(&c->failing, t);
         break;
+    case W_PAST:
     case W_OVER:
         break;
     }
@@ -170,6 +171,8 @@ void mr_task_release_args(mr_control *c, task *t)
 
 void mr_task_gone(mr_control *c, task *t)
 {
+    if (mr_lineage_past(c, t))
+        return;
     c->heap -= t->ids ? (t->n_deps + t->n_refs) * sizeof(mr_id) + t->n_deps * sizeof(dep) : 0;
     free(t->ids);
     mr_table_del(&c->tasks, t->v.ref);
@@ -186,14 +189,17 @@ void mr_task_over(mr_control *c, task *t, mr_status outcome)
         c->cancelled++;
     else
         c->failed++;
-    mr_task_release_args(c, t);
+    bool kept = mr_lineage_keep(c, t, outcome);
+    if (!kept)
+        mr_task_release_args(c, t);
     if (t->actor)
         mr_object_unhold(c, object_at(c, t->actor));
     mr_list_remove(&t->owned);
     c->n_limited -= t->v.limit >= 0;
     if (c->conf.history)
         mr_history_add(c, t);
-    mr_control_act(c, MR_ACT_DROP)->id = t->v.ref;
+    if (!kept)
+        mr_control_act(c, MR_ACT_DROP)->id = t->v.ref;
     t->where = W_OVER;
     t->v.state = MR_OVER;
     if (c->pol.n_notes)

@@ -163,6 +163,8 @@ static void run(mr_control *c, proc *p, task *t)
     pool(c, p, t->v.kind != MR_ACTOR);
     t->worker = t->last_worker = p->number;
     t->last_node = p->node;
+    const slot *seat = task_slot(c, t);
+    t->last_slot = seat && seat->local <= UINT16_MAX ? (uint16_t)seat->local : 0;
     t->where = W_RUN;
     t->v.state = MR_RUNNING_NOW;
     t->v.started_at = c->now;

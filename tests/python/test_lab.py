@@ -335,7 +335,8 @@ def test_demo_counts_right(tmp_path):
 
     result = CliRunner().invoke(demo, ["--megabytes", "1", "--workers", "2", "--html", str(tmp_path / "demo.html")])
     assert result.exit_code == 0, result.output
-    assert result.output.count("equal") == 6 and "WRONG" not in result.output
+    assert result.output.count("equal") == 8 and "WRONG" not in result.output
+    assert "moved between them under locality" in result.output
     assert (tmp_path / "demo.html").is_file()
 
 

@@ -107,6 +107,6 @@ def test_the_decorator_refuses():
 
 def test_missing_names_say_what_there_is():
     with pytest.raises(AttributeError, match="placement groups"):
-        miniray.util
+        miniray.util.placement_group
     with pytest.raises(AttributeError, match="did you mean 'remote'"):
         miniray.remot

@@ -65,17 +65,20 @@ class batch:
 
 
 _MISSING = {
-    "util": "placement groups, ActorPool, Queue and the others of ray.util are not here",
     "data": "only Ray Core's model is here", "train": "only Ray Core's model is here", "tune": "only Ray Core's model is here",
     "serve": "only Ray Core's model is here", "rllib": "only Ray Core's model is here", "workflow": "only Ray Core's model is here",
     "dag": "task graphs by bind() are not here; references as arguments are", "client": "there is no remote driver",
     "java_function": "Python and C are the languages here", "java_actor_class": "Python and C are the languages here",
     "cpp_function": "C tasks are called from C: see examples/c", "autoscaler": "there is one machine",
-    "wait_for_nodes": "there is one machine", "LOCAL_MODE": "init(num_cpus=1) runs one task at a time",
+    "wait_for_nodes": "see cluster_utils.Cluster", "LOCAL_MODE": "init(num_cpus=1) runs one task at a time",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("util", "cluster_utils"):
+        import importlib
+
+        return importlib.import_module(f"miniray.{name}")
     if name in _MISSING:
         raise AttributeError(f"module 'miniray' has no attribute {name!r}: {_MISSING[name]}. It has: {', '.join(__all__)}")
     from ._options import nearest

@@ -9,7 +9,7 @@ import sys
 import threading
 from typing import Any, Dict, List, Optional
 
-from . import _core, _options
+from . import _core, _nodes, _options
 from .exceptions import ConfigError, ObjectLostError, RaySystemError
 
 _lock = threading.RLock()
@@ -165,6 +165,10 @@ def _check_address(address: Optional[str]) -> None:
         if os.environ.get("RAY_ADDRESS"):
             raise ConnectionError("RAY_ADDRESS is set, but miniray runs on this machine only: unset it")
         return
+    if _context is not None and _core.session_number() and address == _context.address_info["address"]:
+        return  # of the cluster that this process made
+    if address.startswith("miniray:"):
+        raise ConnectionError(f"init(address={address!r}): that cluster does not run in this process any more")
     if address == "auto":
         raise ConnectionError("Could not find any running Ray instance: miniray has no daemon; init() starts a session")
     if address != "local":
@@ -174,7 +178,7 @@ def _check_address(address: Optional[str]) -> None:
 def init(
     address: Optional[str] = None, *, num_cpus: Optional[float] = None, num_workers: Optional[int] = None,
     num_gpus: Optional[float] = None, resources: Optional[Dict[str, float]] = None,
-    object_store_memory: Optional[int] = None, config: Any = None, store: Any = None, sched: Any = None, policy: Any = None,
+    object_store_memory: Optional[int] = None, nodes: Optional[List[Dict[str, Any]]] = None, config: Any = None, store: Any = None, sched: Any = None, policy: Any = None,
     namespace: Optional[str] = None, infeasible: Optional[str] = None, log_to_driver: bool = True,
     ignore_reinit_error: bool = False, runtime_env: Optional[Dict[str, Any]] = None, local_mode: bool = False,
     _memory: Optional[float] = None, _system_config: Optional[dict] = None, **unknown: Any,
@@ -183,7 +187,8 @@ def init(
 
     num_cpus: CPUs that tasks may use at a time (0 and fractions too; default: the usable cores).  num_workers: the same,
     at least 1.  num_gpus, resources ({name: amount}): what else the node has.  object_store_memory: bytes.
-    config: INI file.  store, sched: name or path of a plugin.  policy: Lua file.  namespace: of actor names.
+    nodes: several logical nodes instead, each {num_cpus, num_gpus, memory, resources, labels, name}, with workers and a
+    store of its own (object_store_memory: of each).  config: INI file.  store, sched: name or path of a plugin.  policy: Lua file.  namespace: of actor names.
     infeasible: "error" (an impossible request raises at the call) or "wait".  log_to_driver: show what workers print.
     ignore_reinit_error: a second init() returns the open session.
 
@@ -210,7 +215,17 @@ def init(
         _options._namespace("namespace", namespace)
     over = _overrides(num_cpus, num_workers, num_gpus, resources, _memory, object_store_memory, store, sched, policy,
                       infeasible, log_to_driver)
+    if nodes is not None:
+        if any(x is not None for x in (num_cpus, num_workers, num_gpus, resources, _memory)):
+            raise ValueError("init(nodes=) says what each node has: leave out num_cpus, num_workers, num_gpus, resources and _memory")
+        if not isinstance(nodes, (list, tuple)) or not nodes:
+            raise ValueError(f"init(nodes=) is a list of one dict a node, not {nodes!r}")
+        over += _nodes.settings(list(nodes))
     with _lock:
+        if _core.session_number() and address is not None and _context is not None and address.startswith("miniray:"):
+            if namespace is not None:
+                _context.namespace = namespace
+            return _context
         if _core.session_number():
             if ignore_reinit_error and _context is not None:
                 return _context

@@ -273,6 +273,8 @@ static PyMethodDef module_methods[] = {
     {"_rebuild", rebuild, METH_VARARGS, NULL},
     {"set_hooks", (PyCFunction)(void (*)(void))set_hooks, METH_VARARGS | METH_KEYWORDS, NULL},
     {"define", mrpy_define, METH_O, NULL},
+    {"node_add", mrpy_node_add, METH_VARARGS, NULL},
+    {"node_remove", mrpy_node_remove, METH_VARARGS, NULL},
     {"config_json", config_json, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

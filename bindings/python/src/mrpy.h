@@ -146,6 +146,8 @@ extern PyType_Spec mrpy_submitter_spec, mrpy_call_spec;
 extern PyMethodDef mrpy_object_methods[], mrpy_task_methods[], mrpy_actor_methods[], mrpy_worker_methods[];
 /* define.c */
 PyObject *mrpy_define(PyObject *module, PyObject *dict);
+PyObject *mrpy_node_add(PyObject *module, PyObject *a);
+PyObject *mrpy_node_remove(PyObject *module, PyObject *a);
 
 /* Tags of MRPY_FORMAT_FAST and of arguments. */
 enum {

@@ -22,13 +22,22 @@ static void ask_full(mr_nodes *n, const mr_peer *p, uint64_t len)
     mr_drive_inner(n, &ev.h);
 }
 
+/* Is the id still written to by a worker that is being killed?  Its task may run again before its end is proved. */
+static bool ask_dying(const mr_nodes *n, mr_id id)
+{
+    for (uint32_t l = 0; id && l < n->n_links; l++)
+        if (n->peer[l] && n->peer[l]->dropped && mr_carry_created(n->peer[l], id))
+            return true;
+    return false;
+}
+
 /* FULL: not answered yet. */
 static mr_status ask_try(mr_nodes *n, mr_peer *p, const mr_ask *a)
 {
     mr_created made;
     mr_status status = mr_carry_create(n, p, a->id, a->len, &made);
-    if (status == MR_E_FULL)
-        return status;
+    if (status == MR_E_FULL || (status == MR_E_EXISTS && ask_dying(n, a->id)))
+        return MR_E_FULL;
     mr_peer_reply(n, p, MR_ORD_REPLY, a->h.token, status, status ? 0 : made.region.at, status ? 0 : made.id, NULL, 0);
     return MR_OK;
 }

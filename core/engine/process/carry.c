@@ -155,6 +155,8 @@ static void carry_done(mr_nodes *n, mr_job *job)
 {
     mr_carry *copy = mr_table_at(&n->copies, job->id);
     mr_place *c = mr_carrier(n);
+    if (copy && copy->carrier != job->carrier)
+        copy = NULL; /* the one it was for is gone, with what it copied */
     if (job->status) {
         /* No memory for it now: it is tried again from the start. */
         if (c->ops->abort(c->self, job->carrier))
@@ -165,7 +167,8 @@ static void carry_done(mr_nodes *n, mr_job *job)
     } else if (copy) {
         carry_ready(n, job->id, copy);
     }
-    mr_value_unbusy(n, job->id);
+    if (!job->lost)
+        mr_value_unbusy(n, job->id);
 }
 
 static void carry_make(mr_nodes *n, mr_id id, mr_carry *copy, mr_val *v)

@@ -46,6 +46,8 @@ static mr_status event_seal(mr_nodes *n, const carried *v)
         return MR_OK;
     if (v->node >= n->n_nodes)
         return MR_E_INVAL;
+    if (!n->node[v->node].alive)
+        return MR_E_NODE_DIED;
     mr_place *s = &n->node[v->node].store;
     return s->ops->seal(s->self, v->id);
 }

@@ -16,6 +16,11 @@ static void mover_run(mr_nodes *n, mr_job *job)
     if (!job->status)
         mr_copy(job->to.data, job->from, job->len);
     pthread_mutex_lock(&n->lock);
+    pthread_mutex_lock(&n->job_lock);
+    n->job_now = NULL;
+    pthread_mutex_unlock(&n->job_lock);
+    if (job->lost)
+        job->status = MR_E_LOST;
     job->done(n, job);
     mr_drive_pump(n, true);
     mr_drive_unlock(n);
@@ -35,6 +40,7 @@ static void *mover_main(void *arg)
             continue;
         }
         n->jobs = job->next;
+        n->job_now = job;
         if (!n->jobs)
             n->jobs_end = &n->jobs;
         pthread_mutex_unlock(&n->job_lock);
@@ -72,6 +78,24 @@ mr_status mr_job_add(mr_nodes *n, mr_job *job)
     pthread_cond_signal(&n->job_cond);
     pthread_mutex_unlock(&n->job_lock);
     return MR_OK;
+}
+
+void mr_jobs_lose(mr_nodes *n, mr_id id)
+{
+    pthread_mutex_lock(&n->job_lock);
+    for (mr_job *job = n->jobs; job; job = job->next)
+        job->lost |= job->id == id;
+    if (n->job_now)
+        n->job_now->lost |= n->job_now->id == id;
+    pthread_mutex_unlock(&n->job_lock);
+}
+
+bool mr_jobs_any(mr_nodes *n)
+{
+    pthread_mutex_lock(&n->job_lock);
+    bool any = n->jobs || n->job_now;
+    pthread_mutex_unlock(&n->job_lock);
+    return any;
 }
 
 void mr_mover_stop(mr_nodes *n)

@@ -76,7 +76,7 @@ static mr_status nodes_plugins(mr_nodes *n, mr_err *err)
     if (status)
         return status;
     /* The node's own store carries when others can map it and it is the only one; else a shared arena beside it. */
-    n->carried = !n->store_plugin->ops.store.share || n->n_nodes > 1;
+    n->carried = !n->store_plugin->ops.store.share || n->n_nodes > 1 || mr_config_int(c, "engine", "add_nodes");
     if (n->carried) {
         status = mr_plugin_load(&n->carrier_plugin, "store-shm", MR_KIND_STORE, c, own, err);
         if (!status)
@@ -88,38 +88,19 @@ static mr_status nodes_plugins(mr_nodes *n, mr_err *err)
     return status;
 }
 
-static mr_status place_open(mr_nodes *n, mr_place *p, mr_loaded *plugin, uint32_t node, uint64_t capacity, mr_err *err)
-{
-    mr_store_conf conf = {.capacity = capacity, .node = node};
-    mr_status status = mr_host_new(&p->host, plugin->plugin, n->config, nodes_now, n);
-    if (status)
-        return mr_err_set(err, status, "a host table for %s: %s", plugin->path, mr_status_text(status));
-    p->plugin = plugin;
-    p->ops = &plugin->ops.store;
-    return p->ops->open(&p->self, mr_host_table(p->host), &conf, err);
-}
-
-static void place_close(mr_place *p)
-{
-    if (p->self)
-        p->ops->close(p->self);
-    if (p->host)
-        mr_host_free(p->host);
-    *p = (mr_place){0};
-}
-
 static mr_status nodes_stores(mr_nodes *n, mr_err *err)
 {
     uint64_t capacity = (uint64_t)mr_config_int(n->config, "store", "capacity");
     if (!mr_config_text(n->config, "store", "capacity"))
         capacity = mr_machine_memory() / 10 * 3 / n->n_nodes;
+    n->capacity = capacity;
     for (uint32_t i = 0; i < n->n_nodes; i++) {
-        mr_status status = place_open(n, &n->node[i].store, n->store_plugin, i, capacity, err);
+        mr_status status = mr_place_open(n, &n->node[i].store, n->store_plugin, i, capacity, err);
         if (status)
             return status;
     }
     if (n->carried) {
-        mr_status status = place_open(n, &n->carrier, n->carrier_plugin, MR_CARRIER_NODE, capacity, err);
+        mr_status status = mr_place_open(n, &n->carrier, n->carrier_plugin, MR_CARRIER_NODE, capacity, err);
         if (status)
             return status;
     }
@@ -260,6 +241,7 @@ static mr_status nodes_control(mr_nodes *n, mr_err *err)
         conf.max_workers = MR_LINKS_MAX - 64;
     conf.history = (uint32_t)mr_config_int(c, "engine", "history");
     conf.idle_worker = mr_config_int(c, "engine", "idle_worker_s");
+    conf.lineage = n->n_nodes > 1 || mr_config_int(c, "engine", "add_nodes");
     conf.infeasible_wait = !strcmp(mr_config_text(c, "engine", "infeasible"), "wait");
     conf.know = !strcmp(know, "nothing")   ? MR_KNOW_NOTHING
                 : !strcmp(know, "learned") ? MR_KNOW_LEARNED
@@ -452,9 +434,9 @@ void mr_nodes_free(mr_nodes *n)
         mr_values_fini(n);
     mr_table_fini(&n->by_worker);
     for (uint32_t i = 0; i < MR_NODES_MAX && !n->keep_views; i++)
-        place_close(&n->node[i].store);
+        mr_place_close(&n->node[i].store);
     if (!n->keep_views)
-        place_close(&n->carrier);
+        mr_place_close(&n->carrier);
     mr_loaded *plugins[] = {n->store_plugin, n->carrier_plugin, n->sched_plugin};
     for (size_t i = n->keep_views ? 2 : 0; i < 3; i++)
         if (plugins[i])

@@ -52,6 +52,7 @@ typedef struct mr_val {
     uint8_t kind, freed;    /* freed: FREE came while a job reads it; the job ends it */
     uint16_t busy;          /* jobs that read it */
     uint32_t format, flags; /* MR_VALUE_ERROR */
+    uint8_t viewed;         /* the driver was given a view of it */
     uint64_t len;
     union {
         char small[MR_VAL_ROOM];
@@ -173,6 +174,7 @@ typedef struct mr_job {
     uint64_t len;
     mr_status status;
     void (*done)(mr_nodes *n, struct mr_job *job);
+    bool lost;     /* what it reads is gone: what it made is thrown away, and nothing is busy with it */
     mr_id id;      /* object it reads: its value is busy */
     mr_id carrier; /* id of the copy in the carrier */
     uint32_t node, worker;
@@ -217,9 +219,10 @@ struct mr_nodes {
     int log_fd;
 
     mr_one node[MR_NODES_MAX];
-    uint32_t n_nodes;
-    mr_place carrier; /* self NULL: node 0's store is the carrier */
-    bool carried;     /* the carrier is a store of its own: values are copied to it */
+    uint32_t n_nodes;  /* numbers given so far; see alive */
+    uint64_t capacity; /* of a node's store */
+    mr_place carrier;  /* self NULL: node 0's store is the carrier */
+    bool carried;      /* the carrier is a store of its own: values are copied to it */
     mr_share share;
     mr_loaded *store_plugin, *carrier_plugin, *sched_plugin;
     mr_host_box *sched_host;
@@ -246,7 +249,7 @@ struct mr_nodes {
     /* jobs: own lock, so that the mover takes them without the node's */
     pthread_mutex_t job_lock;
     pthread_cond_t job_cond;
-    mr_job *jobs, **jobs_end;
+    mr_job *jobs, **jobs_end, *job_now;
     pthread_t mover, progress;
     bool has_mover, has_progress, jobs_end_asked, progress_end;
 
@@ -313,6 +316,8 @@ const void *mr_value_bytes(const mr_val *v);
 void mr_value_free(mr_nodes *n, mr_id id);
 void mr_value_evict(mr_nodes *n, mr_id id, uint32_t node);
 void mr_value_unbusy(mr_nodes *n, mr_id id);
+/* Node `node` goes, and its copy with it; true: its bytes are still looked at, so they stay in its store. */
+bool mr_value_left(mr_nodes *n, mr_id id, uint32_t node);
 void mr_values_fini(mr_nodes *n);
 mr_status mr_payload_keep(mr_nodes *n, mr_id task, const void *data, size_t len);
 const void *mr_payload_find(mr_nodes *n, mr_id task, size_t *len);
@@ -372,6 +377,8 @@ bool mr_event_take(mr_nodes *n, mr_peer *p, mr_record *r);
 
 /* mover.c */
 mr_status mr_job_add(mr_nodes *n, mr_job *take_job);
+void mr_jobs_lose(mr_nodes *n, mr_id id); /* those that read object `id` */
+bool mr_jobs_any(mr_nodes *n);
 void mr_mover_stop(mr_nodes *n); /* no lock: what is queued is done first */
 
 /* spawn.c */
@@ -401,6 +408,14 @@ void mr_output_gone(mr_nodes *n, uint32_t worker, int32_t pid); /* what it left 
 void mr_output_last(mr_nodes *n);                               /* every line that was not finished is one now */
 void mr_output_close(mr_nodes *n);                              /* no lock */
 void mr_output_fini(mr_nodes *n);
+
+/* grow.c */
+mr_status mr_place_open(mr_nodes *n, mr_place *p, mr_loaded *plugin, uint32_t node, uint64_t capacity, mr_err *err);
+void mr_place_close(mr_place *p);
+uint32_t mr_nodes_alive(const mr_nodes *n);
+uint32_t mr_nodes_first(const mr_nodes *n); /* the lowest that is alive: the driver's */
+mr_status mr_nodes_grow(mr_nodes *n, const mr_node_def *def, uint32_t *out, mr_err *err);
+mr_status mr_nodes_shrink(mr_nodes *n, uint32_t node, mr_err *err);
 
 /* node.c */
 void mr_nodes_free(mr_nodes *n); /* no lock, no threads left */

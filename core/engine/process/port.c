@@ -191,8 +191,9 @@ static mr_status port_value(mr_port *p, mr_id id, mr_value *out)
     mr_status status = port_enter(n);
     if (status)
         return status;
-    const mr_val *v = mr_value_find(n, id);
+    mr_val *v = mr_value_find(n, id);
     if (v) {
+        v->viewed = 1;
         *out = (mr_value){.id = id, .error = v->flags & MR_VALUE_ERROR, .format = v->format, .len = v->len};
         out->data = mr_value_bytes(v);
         if (out->error)
@@ -217,9 +218,10 @@ static mr_status port_value(mr_port *p, mr_id id, mr_value *out)
 }
 
 /* Room may come: processes are asked to give back what they no longer use, and tasks end. */
-static mr_status create_wait(mr_nodes *n, mr_place *s, mr_id id, uint64_t len, mr_region *region)
+static mr_status create_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_region *region)
 {
     int64_t until = mr_drive_monotonic() + PORT_FULL_WAIT_NS;
+    const mr_place *s = &n->node[home].store;
     mr_status status = MR_E_FULL;
     mr_ev_place full = {.h = {.size = sizeof(full), .kind = MR_EV_STORE_FULL, .version = MR_RECORD_VERSION}};
     full.size = len;
@@ -231,6 +233,8 @@ static mr_status create_wait(mr_nodes *n, mr_place *s, mr_id id, uint64_t len, m
         mr_drive_remove(n, &w);
         if (waited == MR_E_CLOSED || waited == MR_E_INTERRUPTED)
             return waited;
+        if (!n->node[home].alive)
+            return MR_E_NODE_DIED; /* its store may be closed */
         status = s->ops->create(s->self, id, len, region);
     }
     return status;
@@ -242,13 +246,14 @@ static mr_status port_create(mr_port *p, mr_id id, uint64_t len, void **data, ui
     mr_status status = port_enter(n);
     if (status)
         return mr_err_set(err, status, "%s", mr_status_text(status));
-    mr_place *s = &n->node[0].store;
+    uint32_t home = mr_nodes_first(n);
+    mr_place *s = &n->node[home].store;
     mr_region region;
     status = s->ops->create(s->self, id, len, &region);
     if (status == MR_E_FULL)
-        status = create_wait(n, s, id, len, &region);
+        status = create_wait(n, home, id, len, &region);
     mr_store_stats stats = {0};
-    if (status && s->ops->stats)
+    if (status && s->self && s->ops->stats)
         s->ops->stats(s->self, &stats);
     mr_drive_unlock(n);
     if (status)
@@ -263,7 +268,7 @@ static mr_status port_create(mr_port *p, mr_id id, uint64_t len, void **data, ui
                           mr_status_text(status), aborted ? " (and its place was not given back)" : "");
     }
     *data = region.data;
-    *node = 0;
+    *node = home;
     return MR_OK;
 }
 
@@ -272,8 +277,12 @@ static void port_abort(mr_port *p, mr_id id)
     mr_nodes *n = port_nodes(p);
     if (port_enter(n))
         return;
-    mr_place *s = &n->node[0].store;
-    if (s->ops->abort(s->self, id))
+    bool found = false;
+    for (uint32_t i = 0; !found && i < n->n_nodes; i++) {
+        mr_place *s = &n->node[i].store;
+        found = s->self && s->ops->abort(s->self, id) == MR_OK;
+    }
+    if (!found)
         mr_log(MR_LOG_DEBUG, "engine", "abort of object %llx: it was not being written", (unsigned long long)id);
     mr_drive_unlock(n);
 }
@@ -341,6 +350,30 @@ static const mr_define *port_func(mr_port *p, uint32_t func)
     return def;
 }
 
+static mr_status port_node_add(mr_port *p, const mr_node_def *def, uint32_t *out, mr_err *err)
+{
+    mr_nodes *n = port_nodes(p);
+    mr_status status = port_enter(n);
+    if (status)
+        return mr_err_set(err, status, "%s", mr_status_text(status));
+    status = mr_nodes_grow(n, def, out, err);
+    mr_drive_pump(n, false);
+    mr_drive_unlock(n);
+    return status;
+}
+
+static mr_status port_node_remove(mr_port *p, uint32_t node, mr_err *err)
+{
+    mr_nodes *n = port_nodes(p);
+    mr_status status = port_enter(n);
+    if (status)
+        return mr_err_set(err, status, "%s", mr_status_text(status));
+    status = mr_nodes_shrink(n, node, err);
+    mr_drive_pump(n, false);
+    mr_drive_unlock(n);
+    return status;
+}
+
 static void port_batch(mr_port *p, bool begin)
 {
     mr_nodes *n = port_nodes(p);
@@ -400,6 +433,8 @@ const mr_port_ops mr_node_port = {
     .state = port_state,
     .func = port_func,
     .batch = port_batch,
+    .node_add = port_node_add,
+    .node_remove = port_node_remove,
     .close = port_close,
     .stop = port_stop,
 };

@@ -101,7 +101,14 @@ static void state_nodes(mr_nodes *n, text *t)
         state_pools(t, &info, info.total);
         put(t, ",\"available\":");
         state_pools(t, &info, info.free);
-        put(t, ",\"store\":");
+        put(t, ",\"labels\":{");
+        for (uint32_t k = 0; k < info.n_labels; k++) {
+            put(t, "%s", k ? "," : "");
+            put_string(t, info.labels[k].key);
+            put(t, ":");
+            put_string(t, info.labels[k].value);
+        }
+        put(t, "},\"store\":");
         put_string(t, s && s->plugin ? s->plugin->plugin->name : "");
         put(t, ",\"capacity\":%llu,\"used\":%llu,\"objects\":%llu,\"resident\":%llu}", (unsigned long long)st.capacity,
             (unsigned long long)st.used, (unsigned long long)st.n_objects, (unsigned long long)st.resident);
@@ -166,9 +173,11 @@ static void state_tasks(mr_nodes *n, text *t)
         put_id(t, "task", i.task);
         put(t, ",\"name\":");
         put_string(t, state_func(n, i.func));
-        put(t, ",\"state\":\"%s\",\"outcome\":\"%s\",\"attempt\":%u,\"worker\":%u,\"node\":%u,\"owner\":%u,\"job\":%u,",
+        put(t,
+            ",\"state\":\"%s\",\"outcome\":\"%s\",\"attempt\":%u,\"worker\":%u,\"node\":%u,\"slot\":%u,\"bytes\":%llu,"
+            "\"owner\":%u,\"job\":%u,",
             state_task_name(&i), i.state == MR_OVER ? mr_status_name(i.outcome) : "", i.attempt, i.worker, i.node,
-            i.owner, i.job);
+            i.slot, (unsigned long long)i.bytes, i.owner, i.job);
         put_id(t, "actor", i.actor);
         put(t, ",");
         put_id(t, "parent", i.parent);

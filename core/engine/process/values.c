@@ -173,6 +173,18 @@ void mr_value_unbusy(mr_nodes *n, mr_id id)
         mr_value_free(n, id);
 }
 
+/* The bytes are those of the lowest node that has them. */
+static void val_region(mr_nodes *n, mr_id id, mr_val *v)
+{
+    mr_place *s = &n->node[__builtin_ctzll(v->u.stored.nodes)].store;
+    mr_region region;
+    if (s->ops->get(s->self, id, &region) == MR_OK) {
+        v->u.stored.region = region;
+        if (s->ops->release(s->self, id))
+            mr_log(MR_LOG_ERROR, "engine", "a pin was lost");
+    }
+}
+
 void mr_value_evict(mr_nodes *n, mr_id id, uint32_t node)
 {
     mr_val *v = mr_table_at(&n->values, id);
@@ -181,14 +193,32 @@ void mr_value_evict(mr_nodes *n, mr_id id, uint32_t node)
         return;
     v->u.stored.nodes &= ~bit;
     val_unpin(n, id, node);
-    uint32_t other = (uint32_t)__builtin_ctzll(v->u.stored.nodes);
-    mr_place *s = &n->node[other].store;
-    mr_region region;
-    if (s->ops->get(s->self, id, &region) == MR_OK) {
-        v->u.stored.region = region;
-        if (s->ops->release(s->self, id))
-            mr_log(MR_LOG_ERROR, "engine", "a pin was lost");
+    val_region(n, id, v);
+}
+
+bool mr_value_left(mr_nodes *n, mr_id id, uint32_t node)
+{
+    mr_val *v = mr_table_at(&n->values, id);
+    uint64_t bit = UINT64_C(1) << node;
+    if (!v || v->kind != MR_VAL_STORED || !(v->u.stored.nodes & bit))
+        return false;
+    bool looked_at = v->viewed || v->busy;
+    if (v->busy)
+        mr_jobs_lose(n, id); /* they are made again from what is left */
+    v->busy = 0;
+    v->u.stored.nodes &= ~bit;
+    if (!looked_at)
+        val_unpin(n, id, node);
+    if (v->u.stored.nodes && !v->freed) {
+        val_region(n, id, v);
+        return looked_at;
     }
+    for (uint64_t left = v->u.stored.nodes; left; left &= left - 1)
+        val_unpin(n, id, (uint32_t)__builtin_ctzll(left));
+    if (n->carried)
+        mr_carry_forget(n, id);
+    mr_table_del(&n->values, id);
+    return looked_at;
 }
 
 /* ------------------------------------------------------------------------------------------- between two nodes -- */
@@ -204,6 +234,8 @@ static void transfer_end(mr_nodes *n, mr_id id, uint64_t len, uint32_t node, mr_
 {
     mr_place *s = &n->node[node].store;
     mr_val *v = mr_table_at(&n->values, id);
+    if (!status && (!v || !n->node[node].alive))
+        status = MR_E_LOST;
     if (!status)
         status = s->ops->seal(s->self, id);
     if (!status)
@@ -216,7 +248,8 @@ static void transfer_end(mr_nodes *n, mr_id id, uint64_t len, uint32_t node, mr_
 static void transfer_done(mr_nodes *n, mr_job *job)
 {
     transfer_end(n, job->id, job->len, job->node, job->status);
-    mr_value_unbusy(n, job->id);
+    if (!job->lost)
+        mr_value_unbusy(n, job->id);
 }
 
 void mr_value_transfer(mr_nodes *n, mr_id id, uint32_t from, uint32_t to)
@@ -225,7 +258,7 @@ void mr_value_transfer(mr_nodes *n, mr_id id, uint32_t from, uint32_t to)
     mr_val *v = mr_table_at(&n->values, id);
     mr_place *s = &n->node[to].store;
     mr_region region;
-    if (!v) {
+    if (!v || !n->node[to].alive) {
         transfer_tell(n, id, 0, to, MR_E_LOST);
         return;
     }

@@ -237,6 +237,32 @@ MR_API mr_status mr_find_actor(mr_session *s, const char *name, const char *ns, 
 /* The object with the class of function `func`, and its name; for handles made by name.  Errors: NOTFOUND. */
 MR_API mr_status mr_func_code(mr_session *s, uint32_t func, mr_id *code, char name[120], mr_err *err) MR_CHECK_RESULT;
 
+/* --------------------------------------------------------------------------------------------------------- nodes --
+ */
+
+/* A logical node: pools of resources, workers and a store of its own.  Texts and arrays are borrowed for the call. */
+typedef struct mr_node_def {
+    size_t size;
+    const char *name;       /* NULL: "node" and its number; no other node may have it */
+    const mr_need *amounts; /* "CPU", "GPU", "memory" and custom ones; what is not named is 0 */
+    int32_t n_amounts;
+    const mr_pair *labels;
+    int32_t n_labels;
+    uint64_t store_capacity; /* bytes; 0: as the other nodes */
+} mr_node_def;
+#define MR_NODE_DEF_INIT                                                                                               \
+    {                                                                                                                  \
+        .size = sizeof(mr_node_def)                                                                                    \
+    }
+/* Adds a node; `out`: its number, never used again.  A node without CPU runs what needs none.  Driver only, in a
+ * session of several nodes or with [engine] add_nodes = true.  Errors: INVAL (a negative amount, a bad name), EXISTS
+ * (its name), FULL (64 nodes), UNSUPPORTED, NOMEM, CLOSED; err says which. */
+MR_API mr_status mr_node_add(mr_session *s, const mr_node_def *def, uint32_t *out, mr_err *err) MR_CHECK_RESULT;
+/* Ends a node as a lost machine would: its workers are killed and its bytes are gone.  Its tasks run again elsewhere
+ * while they have attempts; a lost object is made again by its task, or becomes an error (LOST) that names it and says
+ * why; the driver's views stay good.  Errors: NOTFOUND, INVAL (the last node), UNSUPPORTED (in a worker), CLOSED. */
+MR_API mr_status mr_node_remove(mr_session *s, uint32_t node, mr_err *err) MR_CHECK_RESULT;
+
 /* ------------------------------------------------------------------------------------------------- looking around --
  */
 

@@ -1,0 +1,242 @@
+/* lineage.c: what makes a lost object again, and who has to wait for it once more.
+ *
+ * With conf.lineage the record of a task that ended well stays (W_PAST) while a result of it lies in a store, and holds
+ * its arguments: when the last copy goes with its node, the task runs again, as another attempt of its own.  What no
+ * task can make again (it was put; an actor or a generator made it; no attempt is left) becomes an error that says so.
+ * All of it is given up when a store is full or MOST records are kept, the oldest first.
+ */
+#include <string.h>
+
+#include "control/room.h"
+
+enum { PAST_MOST = 100000 };
+
+static bool stored(const object *o, const task *t)
+{
+    return o && o->task == t->v.ref && o->state == MR_OBJ_SEALED && (o->vflags & MR_VALUE_STORED);
+}
+
+static void say_why(mr_control *c, const task *t, mr_lost why)
+{
+    for (uint32_t i = 0; i < t->n_returns; i++) {
+        object *o = object_at(c, t->v.ref + i);
+        if (stored(o, t))
+            o->why = (uint8_t)why;
+    }
+}
+
+static bool attempt_left(const mr_control *c, const task *t)
+{
+    int32_t tries = mr_task_tries(c, t);
+    return tries < 0 || t->attempt < (uint32_t)tries;
+}
+
+bool mr_lineage_keep(mr_control *c, task *t, mr_status outcome)
+{
+    if (!c->conf.lineage || outcome)
+        return false;
+    t->kept = 0;
+    for (uint32_t i = 0; i < t->n_returns; i++)
+        t->kept += stored(object_at(c, t->v.ref + i), t);
+    if (!t->kept)
+        return false;
+    mr_lost why = t->actor || t->v.kind != MR_TASK ? MR_LOST_ACTOR
+                  : t->flags & T_STREAM            ? MR_LOST_STREAM
+                  : !attempt_left(c, t)            ? MR_LOST_TRIES
+                                                   : MR_LOST_NONE;
+    say_why(c, t, why);
+    if (why)
+        return false;
+    t->flags |= T_PAST;
+    return true;
+}
+
+static void drop(mr_control *c, task *t)
+{
+    t->flags &= ~(uint32_t)T_PAST;
+    mr_task_release_args(c, t);
+    mr_control_act(c, MR_ACT_DROP)->id = t->v.ref;
+    if (t->where != W_PAST)
+        return; /* the policy was not told of its end yet: it goes then */
+    mr_tlist_remove(&c->past, t);
+    mr_task_gone(c, t);
+}
+
+/* A stored result of it is gone for good. */
+void mr_lineage_unkeep(mr_control *c, const object *o)
+{
+    task *t = o->task ? task_at(c, o->task) : NULL;
+    if (t && (t->flags & T_PAST) && !--t->kept && !(t->flags & T_AGAIN))
+        drop(c, t);
+}
+
+static void give_up(mr_control *c, task *t)
+{
+    say_why(c, t, MR_LOST_FULL);
+    drop(c, t);
+}
+
+void mr_lineage_give_up(mr_control *c)
+{
+    while (c->past.head)
+        give_up(c, c->past.head);
+}
+
+/* ------------------------------------------------------------------------------------------------------- running -- */
+
+static void run_again(mr_control *c, task *t)
+{
+    t->flags &= ~(uint32_t)(T_PAST | T_AGAIN | T_QUIET | T_PLANNED);
+    t->attempt++;
+    t->v.attempt = t->attempt > UINT16_MAX ? UINT16_MAX : (uint16_t)t->attempt;
+    t->v.ran = 0;
+    t->v.bytes = 0;
+    t->v.started_at = MR_UNKNOWN;
+    t->v.on = MR_NONE;
+    t->v.state = MR_WAITING;
+    t->where = W_WAITING;
+    t->outcome = 0;
+    c->n_waiting++;
+    c->retried++;
+    c->n_limited += t->v.limit >= 0;
+    proc *owner = proc_at(c, t->owner);
+    if (owner)
+        mr_list_push_back(&owner->owned, &t->owned);
+    else
+        t->owner = 0;
+    mr_id wrong = mr_deps_link(c, t);
+    mr_policy_note(c, MR_SUBMITTED, t, MR_OK, 0);
+    if (wrong)
+        mr_task_fail_by(c, t, wrong);
+    else if (!t->waiting)
+        mr_task_ready(c, t);
+}
+
+/* It was over and everybody has been told: kept, or wanted once more already. */
+bool mr_lineage_past(mr_control *c, task *t)
+{
+    if (!(t->flags & T_PAST))
+        return false;
+    if (t->flags & T_AGAIN) {
+        run_again(c, t);
+        return true;
+    }
+    t->where = W_PAST;
+    mr_tlist_push(&c->past, t);
+    if (c->past.n > PAST_MOST)
+        give_up(c, c->past.head);
+    return true;
+}
+
+/* -------------------------------------------------------------------------------------------------------- losing -- */
+
+/* The task that will seal it (again); NULL: none, and why. */
+static task *maker_of(mr_control *c, const object *o, mr_lost *why)
+{
+    task *t = o->task ? task_at(c, o->task) : NULL;
+    *why = !o->task ? MR_LOST_PUT : o->why ? (mr_lost)o->why : MR_LOST_FULL;
+    if (o->state != MR_OBJ_SEALED || !t)
+        return NULL;
+    if (t->flags & T_PAST)
+        return t->v.limit < 0 || mr_limit_room(c) ? t : NULL;
+    bool living = t->where != W_OVER && t->where != W_FAILING && t->where != W_PAST;
+    *why = t->actor ? MR_LOST_ACTOR : t->flags & T_STREAM ? MR_LOST_STREAM : *why;
+    return living && t->v.kind == MR_TASK && !t->actor && !(t->flags & T_STREAM) ? t : NULL;
+}
+
+void mr_lineage_lose(mr_control *c, object *o, uint32_t from, tlist *again)
+{
+    mr_lost why;
+    task *t = maker_of(c, o, &why);
+    c->object_bytes -= o->size;
+    if (!o->holders || !t) {
+        mr_lineage_unkeep(c, o);
+        o->vflags &= (uint8_t)~MR_VALUE_STORED;
+        if (!o->holders)
+            return; /* it is being freed */
+        mr_fault f = {.status = MR_E_LOST, .cause = o->id, .task = o->task, .why = why, .node = from + 1};
+        mr_object_fail(c, o, &f);
+        return;
+    }
+    mr_object_unseal(c, o);
+    t->unsealed++;
+    if (!(t->flags & T_PAST))
+        return; /* it has not ended: it seals it when it does */
+    t->kept--;
+    if (t->flags & T_AGAIN)
+        return;
+    t->flags |= T_AGAIN;
+    if (t->where == W_PAST) {
+        mr_tlist_remove(&c->past, t);
+        mr_tlist_push(again, t);
+    }
+}
+
+/* Calls that could be sent and need what is being made again: they wait, and those behind them in their caller's order
+ * too. */
+static void hold_calls(mr_control *c, actor *a)
+{
+    bool ordered = false;
+    for (task *t = a->ready.tail, *before; t; t = before) {
+        before = t->qa;
+        if (t->flags & T_ORDERED) {
+            ordered = true;
+            mr_tlist_remove(&a->ready, t);
+            t->where = W_HELD;
+            t->caller = mr_actor_caller(a, t->owner);
+            mr_tlist_push_front(&t->caller->held, t);
+        } else if (mr_deps_pending(c, t)) {
+            mr_tlist_remove(&a->ready, t);
+            t->where = W_HELD;
+            t->caller = NULL;
+            mr_tlist_push_front(&a->loose, t);
+        } else {
+            continue;
+        }
+        mr_deps_link_again(c, t);
+    }
+    for (caller *k = ordered ? a->callers : NULL; k; k = k->next)
+        mr_actor_release(c, a, k);
+}
+
+/* A task that was about to start waits again. */
+static void hold_task(mr_control *c, task *t)
+{
+    if (t->where != W_WAITING) {
+        mr_task_detach(c, t);
+        mr_policy_note(c, MR_DROPPED, t, MR_E_LOST, 0);
+        t->where = W_WAITING;
+        t->v.state = MR_WAITING;
+        c->n_waiting++;
+    }
+    mr_deps_link_again(c, t);
+}
+
+void mr_lineage_settle(mr_control *c, tlist *again)
+{
+    uint64_t at = 0, id;
+    for (task *t; (t = mr_table_next(&c->tasks, &at, &id));) {
+        mr_id wrong = 0;
+        bool waits = t->where == W_WAITING || t->where == W_FRESH || t->where == W_READY || t->where == W_TRAVEL ||
+                     t->where == W_PROCESS || t->where == W_HELD || t->where == W_CALL;
+        if (!waits || !t->n_deps)
+            continue;
+        for (uint32_t i = 0; !wrong && i < t->n_deps; i++) {
+            const object *o = object_at(c, t->ids[i]);
+            wrong = o && o->state == MR_OBJ_LOST ? o->id : 0;
+        }
+        if (wrong)
+            mr_task_fail_by(c, t, wrong);
+        else if (!mr_deps_pending(c, t))
+            continue;
+        else if (t->where == W_CALL)
+            hold_calls(c, actor_at(c, t->actor));
+        else if (t->where == W_HELD)
+            mr_deps_link_again(c, t);
+        else
+            hold_task(c, t);
+    }
+    for (task *t; (t = mr_tlist_pop(again));)
+        run_again(c, t);
+    c->dirty = true;
+}
