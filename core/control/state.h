@@ -123,12 +123,12 @@ struct task {
         uint32_t kept;    /* results that lie in a store (T_PAST) */
     };
     uint32_t flags;
-    int32_t outcome;
-    uint8_t where;
-    uint8_t blocks;     /* waits of its own that are open */
-    uint8_t gpu_part;   /* 1 + the GPU of which it has a part, 0: none */
+    int16_t outcome;    /* mr_status */
     uint16_t last_slot; /* number on its node */
-    uint32_t gpus;      /* those that it has, by index */
+    uint8_t where;
+    uint8_t blocks;   /* waits of its own that are open */
+    uint8_t gpu_part; /* 1 + the GPU of which it has a part, 0: none */
+    uint32_t gpus;    /* those that it has, by index */
 };
 
 static inline dep *task_deps(const task *t)
