@@ -359,6 +359,18 @@ START_TEST(a_held_record_is_cancelled_alone)
 }
 END_TEST
 
+/* The worker had started it, and the end of the one before it was not heard of yet: the cancel must not be lost. */
+START_TEST(a_held_record_that_runs_already_is_interrupted)
+{
+    mr_id t[3];
+    learned("CPU=1", 10000, 2000, t, 3);
+    ck_assert_int_eq(world_cancel(&w, t[1], 0), MR_OK);
+    ck_assert(world_took(&w, MR_ACT_REVOKE, t[1], NULL));
+    ck_assert_int_eq(world_revoked(&w, t[1], false), MR_OK);
+    ck_assert(world_took(&w, MR_ACT_INTERRUPT, t[1], NULL));
+}
+END_TEST
+
 START_TEST(a_dry_worker_gets_what_another_holds)
 {
     mr_id t[6];
@@ -664,6 +676,7 @@ static Suite *suite(void)
     tcase_add_test(t, learned_time_bounds_what_is_held);
     tcase_add_test(t, a_cancelled_task_gives_back_what_is_behind_it);
     tcase_add_test(t, a_held_record_is_cancelled_alone);
+    tcase_add_test(t, a_held_record_that_runs_already_is_interrupted);
     tcase_add_test(t, a_dry_worker_gets_what_another_holds);
     tcase_add_test(t, records_come_back);
     tcase_add_test(t, a_slow_task_keeps_nobody_waiting);
