@@ -57,17 +57,6 @@ def test_a_task_that_blocks_gives_back_what_is_behind_it(tmp_path):
         assert miniray.get(late, timeout=PATIENCE_S) == [False] * 60
 
 
-def test_a_cancelled_task_takes_nobody_with_it(tmp_path):
-    gate = tmp_path / "gate"
-    with miniray.init(num_cpus=1):
-        f = gated(gate)
-        refs = [f.remote(i == 0) for i in range(60)]
-        miniray.cancel(refs[0])
-        assert miniray.get(refs[1:], timeout=PATIENCE_S) == [False] * 59
-        with pytest.raises(miniray.exceptions.TaskCancelledError):
-            miniray.get(refs[0], timeout=PATIENCE_S)
-
-
 @pytest.mark.parametrize("strict", ["true", "false"])
 def test_strict_gives_the_same_values(tmp_path, strict):
     path = tmp_path / "miniray.ini"
