@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import statistics
 import sys
 import time
+from pathlib import Path
 from typing import Callable
 
 BATCH = 1000
@@ -28,6 +31,52 @@ def rate(calls: int, body: Callable[[], object], at_least_s: float = 0.5) -> flo
         spent = clock() - start
         if spent >= at_least_s:
             return done / spent
+
+
+def family() -> "set[int]":
+    """This process and all that descend from it."""
+    parent = {}
+    for entry in Path("/proc").iterdir():
+        try:
+            parent[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            continue  # not a process, or it has ended
+    found, more = {os.getpid()}, True
+    while more:
+        more = {p for p, of in parent.items() if of in found} - found
+        found |= more
+    return found
+
+
+def switches() -> int:
+    """Context switches so far of all threads of the family."""
+    total = 0
+    for pid in family():
+        for task in Path(f"/proc/{pid}/task").glob("*/status"):
+            try:
+                total += sum(int(line.split()[1]) for line in task.read_text().splitlines() if "ctxt_switches" in line)
+            except OSError:
+                continue  # it has ended
+    return total
+
+
+def wakeups(seconds: float = 5.0) -> float:
+    """Context switches a second while nothing is asked for; this thread's own are not counted."""
+    own = lambda: sum(int(n) for n in re.findall(r"ctxt_switches:\s+(\d+)", Path("/proc/thread-self/status").read_text()))
+    before, mine = switches(), own()
+    time.sleep(seconds)
+    return max(0, switches() - before - (own() - mine)) / seconds
+
+
+def call_cost(call: Callable[[], object], get: Callable[[list], object]) -> float:
+    """Microseconds that `call` keeps its caller, the median over batches whose results are taken untimed."""
+    costs = []
+    for _ in range(20):
+        start = clock()
+        refs = [call() for _ in range(BATCH)]
+        costs.append((clock() - start) / BATCH * 1e6)
+        get(refs)
+    return statistics.median(costs)
 
 
 def nothing() -> None:
@@ -50,6 +99,7 @@ def ray_like(ray, workers: int, array_mb: int) -> dict[str, float]:
     ray.get([noop.remote() for _ in range(2 * BATCH)])
     out["tasks, asynchronous"] = rate(BATCH, lambda: ray.get([noop.remote() for _ in range(BATCH)]), 1.0)
     out["tasks, synchronous"] = rate(1, lambda: ray.get(noop.remote()))
+    out["remote() alone"] = call_cost(noop.remote, ray.get)
 
     @ray.remote
     class Counter:
@@ -64,6 +114,17 @@ def ray_like(ray, workers: int, array_mb: int) -> dict[str, float]:
     ray.get(counter.add.remote())
     out["actor calls, asynchronous"] = rate(BATCH, lambda: ray.get([counter.add.remote() for _ in range(BATCH)]), 1.0)
     out["actor calls, synchronous"] = rate(1, lambda: ray.get(counter.add.remote()))
+
+    @ray.remote
+    def call_all(actors, n):
+        ray.get([actors[i % len(actors)].add.remote() for i in range(n)])
+
+    actors = [Counter.remote() for _ in range(workers)]
+    ray.get([a.add.remote() for a in actors])
+    out["actor calls, n:n"] = rate(
+        workers * BATCH, lambda: ray.get([call_all.remote(actors, BATCH) for _ in range(workers)]), 1.0)
+    time.sleep(1)
+    out["wake-ups while idle"] = wakeups()
 
     import numpy
 

@@ -24,8 +24,11 @@ CASES = {
     "init to first result": ("s", False),
     "tasks, asynchronous": ("1/s", True),
     "tasks, synchronous": ("1/s", True),
+    "remote() alone": ("us", False),
     "actor calls, asynchronous": ("1/s", True),
     "actor calls, synchronous": ("1/s", True),
+    "actor calls, n:n": ("1/s", True),
+    "wake-ups while idle": ("1/s", False),
     "get, 100 bytes": ("1/s", True),
     "put, 100 bytes": ("1/s", True),
     "put, large array, first": ("GB/s", True),
@@ -49,7 +52,8 @@ def once(python: str, system: str, workers: int, array_mb: int) -> dict[str, flo
 
 def better(case: str, ours: float, theirs: float) -> float:
     """How many times better ours is."""
-    return ours / theirs if CASES[case][1] else theirs / ours
+    best, other = (ours, theirs) if CASES[case][1] else (theirs, ours)
+    return best / other if other else float("inf") if best else 1.0
 
 
 def show(value: float | None) -> str:

@@ -15,7 +15,7 @@
 #include "client/ring_port.h"
 #include "client/thread.h"
 
-enum { SPIN_FAILED_MAX = 10, SPIN_LOOK = 32 };
+enum { SPIN_FAILED_MAX = 10, SPIN_LOOK = 32, UNTOLD_NS = 8000 };
 
 static size_t order_size(uint32_t kind)
 {
@@ -289,17 +289,21 @@ static void cpu_pause(void)
 #endif
 }
 
-/* Judged by outcome: after k failures in a row the next 2^k waits do not spin.  The leader's own. */
+/* Judged by outcome: after k failures in a row the next 2^k waits do not spin.  The leader's own.
+ * A driver that submits in a loop looks at the rings itself and hands out more within microseconds: where only the
+ * progress thread sleeps (EVENT), it is left asleep that long; waking it costs both sides more than the wait. */
 static bool inbox_spin(mr_ring_port *p, uint64_t seen)
 {
-    if (p->spin_ns <= 0)
-        return false;
-    if (p->spin_skip > 0) {
-        p->spin_skip--;
+    if (p->spin_ns <= 0 || p->spin_skip > 0) {
+        p->spin_skip -= p->spin_skip > 0;
+        mr_ring_port_nudge(p);
         return false;
     }
-    int64_t end = mr_clock_ns() + p->spin_ns;
+    bool wait = (atomic_load_explicit(&p->page->bell.word, memory_order_relaxed) & 3) == MR_BELL_EVENT;
+    int64_t now = mr_clock_ns(), end = now + p->spin_ns, tell = wait ? now + UNTOLD_NS : now;
     do {
+        if (now >= tell)
+            mr_ring_port_nudge(p);
         for (int i = 0; i < SPIN_LOOK; i++) {
             if (inbox_tail(p) != seen) {
                 p->spin_failed = 0;
@@ -307,7 +311,9 @@ static bool inbox_spin(mr_ring_port *p, uint64_t seen)
             }
             cpu_pause();
         }
-    } while (mr_clock_ns() < end);
+        now = mr_clock_ns();
+    } while (now < end);
+    mr_ring_port_nudge(p);
     if (p->spin_failed < SPIN_FAILED_MAX)
         p->spin_failed++;
     p->spin_skip = UINT32_C(1) << p->spin_failed;
@@ -321,7 +327,6 @@ static int inbox_lead(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool heed
     int why = 0;
     p->leader = w;
     mr_inbox_unlock(p);
-    mr_ring_port_nudge(p);
     if (!inbox_spin(p, seen)) {
         mr_bell *b = &p->link->bell;
         uint32_t armed = mr_bell_arm(b, MR_BELL_FUTEX);

@@ -162,7 +162,7 @@ void mr_control_conf_init(mr_control_conf *conf)
     *conf = (mr_control_conf){.seed = 1,
                               .max_hold = INT64_C(1000000000),
                               .prefetch = 200000,
-                              .prefetch_max = 16,
+                              .prefetch_max = 48,
                               .actor_window = 16,
                               .max_workers = 2000,
                               .history = 1000,

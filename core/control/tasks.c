@@ -542,6 +542,13 @@ mr_status mr_task_revoked(mr_control *c, const mr_record *r)
     if (!e->ok) {
         if ((t->flags & T_CANCEL) && (t->where == W_RUN || t->where == W_FLIGHT))
             mr_task_cancel_one(c, t, 0);
+        if ((t->flags & T_CANCEL) && t->where == W_AHEAD) {
+            /* It runs already: the end of the one before it is still on its way here. */
+            mr_action *x = mr_control_act(c, MR_ACT_INTERRUPT);
+            x->id = t->v.ref;
+            x->attempt = t->attempt;
+            x->worker = t->worker;
+        }
         return MR_OK;
     }
     bool ran = t->where == W_RUN;

@@ -289,6 +289,112 @@ START_TEST(a_slow_task_keeps_nobody_waiting)
 }
 END_TEST
 
+/* `n` tasks of a function whose runs of `ran` ns are known, on a fresh world; the first has ended. */
+static void learned(const char *node, int64_t prefetch, int64_t ran, mr_id *t, int n)
+{
+    open_world(node, prefetch);
+    uint32_t f = world_func(&w, "f", NULL);
+    mr_id first = world_run(&w, f);
+    world_time(&w, 1);
+    world_finish_as(&w, first, MR_OK, MR_FINISHED_RESULT, ran);
+    world_forget(&w);
+    for (int i = 0; i < n; i++)
+        t[i] = world_run(&w, f);
+    world_time(&w, 1);
+}
+
+START_TEST(learned_time_bounds_what_is_held)
+{
+    static const struct {
+        int64_t ran;
+        size_t held;
+    } cases[] = {{1, 7}, {100, 7}, {2000, 5}, {9000, 1}, {10001, 0}, {1000000, 0}};
+    mr_id t[8];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        learned("CPU=1", 10000, cases[i].ran, t, 8);
+        ck_assert_uint_eq(world_count(&w, MR_ACT_DISPATCH), 1 + cases[i].held);
+        world_free(&w);
+    }
+    learned("CPU=1", 0, 1, t, 8); /* [sched] strict */
+    ck_assert_uint_eq(world_count(&w, MR_ACT_DISPATCH), 1);
+}
+END_TEST
+
+START_TEST(a_cancelled_task_gives_back_what_is_behind_it)
+{
+    mr_id t[4];
+    mr_action x;
+    learned("CPU=1", 10000, 2000, t, 4);
+    ck_assert_int_eq(world_cancel(&w, t[0], 0), MR_OK);
+    ck_assert(world_took(&w, MR_ACT_INTERRUPT, t[0], NULL));
+    for (int i = 1; i < 4; i++) {
+        ck_assert(world_took(&w, MR_ACT_REVOKE, t[i], NULL));
+        ck_assert_int_eq(world_revoked(&w, t[i], true), MR_OK);
+    }
+    world_forget(&w);
+    world_time(&w, 1);
+    ck_assert(!world_sees(&w, MR_ACT_DISPATCH, 0)); /* nothing more is put behind it */
+    world_finish_as(&w, t[0], MR_E_CANCELLED, 0, 1);
+    world_time(&w, 1);
+    for (int i = 1; i < 4; i++) { /* in the order in which they came */
+        ck_assert(world_took(&w, MR_ACT_DISPATCH, 0, &x));
+        ck_assert_uint_eq(x.id, t[i]);
+        ck_assert_uint_eq(x.attempt, 1);
+    }
+}
+END_TEST
+
+START_TEST(a_held_record_is_cancelled_alone)
+{
+    mr_id t[4];
+    learned("CPU=1", 10000, 2000, t, 4);
+    ck_assert_int_eq(world_cancel(&w, t[2], 0), MR_OK);
+    ck_assert_uint_eq(world_count(&w, MR_ACT_REVOKE), 1);
+    ck_assert_int_eq(world_revoked(&w, t[2], true), MR_OK);
+    ck_assert_int_eq(world_state(&w, t[2]), MR_OBJ_ERROR);
+    world_finish(&w, t[0]);
+    world_finish(&w, t[1]);
+    ck_assert_int_eq(world_finish(&w, t[3]), MR_OK);
+    ck_assert_int_eq(world_state(&w, t[3]), MR_OBJ_SEALED);
+}
+END_TEST
+
+/* The worker had started it, and the end of the one before it was not heard of yet: the cancel must not be lost. */
+START_TEST(a_held_record_that_runs_already_is_interrupted)
+{
+    mr_id t[3];
+    learned("CPU=1", 10000, 2000, t, 3);
+    ck_assert_int_eq(world_cancel(&w, t[1], 0), MR_OK);
+    ck_assert(world_took(&w, MR_ACT_REVOKE, t[1], NULL));
+    ck_assert_int_eq(world_revoked(&w, t[1], false), MR_OK);
+    ck_assert(world_took(&w, MR_ACT_INTERRUPT, t[1], NULL));
+}
+END_TEST
+
+START_TEST(a_dry_worker_gets_what_another_holds)
+{
+    mr_id t[6];
+    mr_action x;
+    learned("CPU=2", 400000, 60000, t, 6);
+    ck_assert_uint_eq(world_count(&w, MR_ACT_DISPATCH), 6); /* two run, two and two are held */
+    uint32_t a = world_worker(&w, t[0]), b = world_worker(&w, t[1]);
+    ck_assert_uint_ne(a, b);
+    for (int i = 1; i < 6; i++) /* all of b's are done, a still runs its first */
+        if (world_worker(&w, t[i]) == b)
+            ck_assert_int_eq(world_finish_as(&w, t[i], MR_OK, MR_FINISHED_RESULT, 60000), MR_OK);
+    world_forget(&w);
+    world_time(&w, 1);
+    ck_assert(world_took(&w, MR_ACT_REVOKE, 0, &x));
+    ck_assert_uint_eq(x.worker, a);
+    mr_id moved = x.id;
+    ck_assert_int_eq(world_revoked(&w, moved, true), MR_OK);
+    world_time(&w, 1);
+    ck_assert(world_took(&w, MR_ACT_DISPATCH, moved, &x));
+    ck_assert_uint_eq(x.worker, b);
+    ck_assert_uint_eq(x.attempt, 1);
+}
+END_TEST
+
 /* -------------------------------------------------------------------------------------------------------- streams --
  */
 
@@ -567,6 +673,11 @@ static Suite *suite(void)
     tcase_add_test(t, an_actor_that_waits_for_itself);
     tcase_add_test(t, all_blocked_and_no_process_left);
     tcase_add_test(t, records_are_held_ahead);
+    tcase_add_test(t, learned_time_bounds_what_is_held);
+    tcase_add_test(t, a_cancelled_task_gives_back_what_is_behind_it);
+    tcase_add_test(t, a_held_record_is_cancelled_alone);
+    tcase_add_test(t, a_held_record_that_runs_already_is_interrupted);
+    tcase_add_test(t, a_dry_worker_gets_what_another_holds);
     tcase_add_test(t, records_come_back);
     tcase_add_test(t, a_slow_task_keeps_nobody_waiting);
     tcase_add_test(t, items_come_one_by_one);

@@ -1,0 +1,70 @@
+"""Records that a worker holds ahead never stand still behind one that does: no test here ends if they do."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+import miniray
+
+PATIENCE_S = 60
+
+
+def gated(gate):
+    """A function whose runs are known to be short, and which then waits for a file when it is told to."""
+
+    @miniray.remote(max_retries=0)
+    def f(wait):
+        deadline = time.monotonic() + PATIENCE_S
+        while wait and not gate.exists():
+            if time.monotonic() > deadline:
+                raise TimeoutError("the gate was never opened")
+            time.sleep(0.005)
+        return wait
+
+    miniray.get([f.remote(False) for _ in range(200)])
+    return f
+
+
+def test_a_task_that_outlives_its_estimate_holds_up_nobody(tmp_path):
+    gate = tmp_path / "gate"
+    with miniray.init(num_cpus=2):
+        f = gated(gate)
+        refs = [f.remote(i == 0) for i in range(300)]
+        assert miniray.get(refs[1:], timeout=PATIENCE_S) == [False] * 299
+        assert miniray.wait(refs[:1], timeout=0)[0] == []
+        gate.touch()
+        assert miniray.get(refs[0]) is True
+
+
+def test_a_task_that_blocks_gives_back_what_is_behind_it(tmp_path):
+    gate = tmp_path / "gate"
+    with miniray.init(num_cpus=1):
+        f = gated(gate)
+
+        @miniray.remote
+        def parent(wait):
+            return miniray.get(f.remote(True)) if wait else None
+
+        miniray.get([parent.remote(False) for _ in range(200)])
+        refs = [parent.remote(i == 0) for i in range(60)]
+        late = [f.remote(False) for _ in range(60)]
+        # One CPU: the parent lends it to its child, which waits; nothing else may run on it, nor be lost.
+        assert miniray.wait(refs[:1], timeout=0.05)[0] == []
+        gate.touch()
+        assert miniray.get(refs, timeout=PATIENCE_S) == [True] + [None] * 59
+        assert miniray.get(late, timeout=PATIENCE_S) == [False] * 60
+
+
+@pytest.mark.parametrize("strict", ["true", "false"])
+def test_strict_gives_the_same_values(tmp_path, strict):
+    path = tmp_path / "miniray.ini"
+    path.write_text(f"[sched]\nstrict = {strict}\n")
+    with miniray.init(num_cpus=2, config=str(path)):
+
+        @miniray.remote
+        def double(x):
+            return 2 * x
+
+        assert miniray.get([double.remote(i) for i in range(500)]) == [2 * i for i in range(500)]
