@@ -295,6 +295,7 @@ struct proc {
     mr_link waits;
     idset holds;
     int64_t idle_since;
+    int64_t kill_at; /* its task was cancelled and is killed then; 0: not */
     uint32_t calls;
 };
 
@@ -408,6 +409,7 @@ struct mr_control {
     int64_t held, held_at; /* slot-ns; since when */
     int64_t hold_since;    /* something could start while nothing ran; MR_UNKNOWN: no */
     int64_t idle_at;       /* next look at idle processes */
+    int64_t kill_at;       /* next look at processes whose task was cancelled; MR_UNKNOWN: none */
     int64_t stuck_at;      /* next look for deadlocks; MR_UNKNOWN: nobody is blocked */
     int64_t ahead_at;      /* next look at prefetched records */
     int64_t told_wake;

@@ -159,6 +159,7 @@ mr_status mr_control_prestart(mr_control *c, uint32_t number, uint32_t lang, uin
 static void run(mr_control *c, proc *p, task *t)
 {
     p->task = t;
+    p->kill_at = 0;
     p->state = MR_PROC_BUSY;
     pool(c, p, t->v.kind != MR_ACTOR);
     t->worker = t->last_worker = p->number;

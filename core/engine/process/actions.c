@@ -177,7 +177,7 @@ static void act_evict(mr_nodes *n, const mr_action *a)
 
 static void act_free(mr_nodes *n, const mr_action *a)
 {
-    mr_value_free(n, a->id);
+    mr_value_free(n, a->id, a->flags & MR_FREE_HELD);
 }
 
 static void act_transfer(mr_nodes *n, const mr_action *a)

@@ -240,6 +240,7 @@ bool mr_carry_dep(mr_nodes *n, mr_peer *p, mr_parcel *parcel, mr_dep *d, mr_id i
         return false;
     d->flags |= MR_VALUE_STORED;
     if (!n->carried) {
+        v->seen = true;
         d->at = v->u.stored.region.at;
         return true;
     }

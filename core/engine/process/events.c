@@ -130,7 +130,7 @@ mr_status mr_drive_step(mr_nodes *n, const mr_record *r)
     if (n->actions.n)
         mr_actions_run(n);
     if (has_value && !status && !event_has_value(n, value.id))
-        mr_value_free(n, value.id); /* kept for the actions alone, if at all */
+        mr_value_free(n, value.id, false); /* kept for the actions alone, if at all */
     return status;
 }
 

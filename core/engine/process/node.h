@@ -50,6 +50,7 @@ enum { MR_VAL_ROOM = 40 };
 /* Bytes of one sealed object.  STORED: pinned (get) in the store of each node in `nodes`; `region` is the first's. */
 typedef struct mr_val {
     uint8_t kind, freed;    /* freed: FREE came while a job reads it; the job ends it */
+    bool seen, hidden;      /* seen: some process was shown where the bytes are; hidden: given up, kept for those */
     uint16_t busy;          /* jobs that read it */
     uint32_t format, flags; /* MR_VALUE_ERROR */
     uint64_t len;
@@ -303,14 +304,15 @@ int64_t mr_drive_monotonic(void); /* no lock */
 void mr_actions_run(mr_nodes *n);
 
 /* values.c */
-mr_val *mr_value_find(mr_nodes *n, mr_id id); /* NULL: none */
+mr_val *mr_value_find(mr_nodes *n, mr_id id); /* NULL: none, or given up */
 mr_status mr_value_inline(mr_nodes *n, mr_id id, uint32_t format, uint32_t flags, const void *data, uint64_t len);
 /* The object was sealed in the store of `node`: pins it. */
 mr_status mr_value_stored(mr_nodes *n, mr_id id, uint32_t format, uint32_t flags, uint32_t node);
 mr_status mr_value_fault(mr_nodes *n, mr_id id, const mr_fault *f, const char *text);
 mr_status mr_value_alias(mr_nodes *n, mr_id id, mr_id other); /* a copy of the other's (an error) */
 const void *mr_value_bytes(const mr_val *v);
-void mr_value_free(mr_nodes *n, mr_id id);
+/* held: on request, though there are references: bytes that somebody was shown stay until the last of those goes. */
+void mr_value_free(mr_nodes *n, mr_id id, bool held);
 void mr_value_evict(mr_nodes *n, mr_id id, uint32_t node);
 void mr_value_unbusy(mr_nodes *n, mr_id id);
 void mr_values_fini(mr_nodes *n);

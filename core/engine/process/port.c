@@ -191,8 +191,9 @@ static mr_status port_value(mr_port *p, mr_id id, mr_value *out)
     mr_status status = port_enter(n);
     if (status)
         return status;
-    const mr_val *v = mr_value_find(n, id);
+    mr_val *v = mr_value_find(n, id);
     if (v) {
+        v->seen = true;
         *out = (mr_value){.id = id, .error = v->flags & MR_VALUE_ERROR, .format = v->format, .len = v->len};
         out->data = mr_value_bytes(v);
         if (out->error)
