@@ -276,8 +276,9 @@ def test_a_generator_is_cut(ray, until):
     until(lambda: ray.available_resources()["CPU"] == 2, "the end of the producer")
 
 
-def test_what_ignores_a_cancel_is_killed_after_the_grace(tmp_path, until):
-    miniray.init(num_workers=2, config={"engine.grace": "0.3s"})
+def test_what_ignores_a_cancel_is_killed_after_the_grace(tmp_path, until, monkeypatch):
+    monkeypatch.setenv("MINIRAY_ENGINE_GRACE", "300ms")
+    miniray.init(num_workers=2)
     try:
         @miniray.remote(max_retries=3)
         def stubborn(path):
@@ -289,23 +290,19 @@ def test_what_ignores_a_cancel_is_killed_after_the_grace(tmp_path, until):
                 except KeyboardInterrupt:
                     pass
 
-        @miniray.remote
+        @miniray.remote(max_retries=3)
         def in_c(path):
-            import ctypes
-            libc = ctypes.CDLL(None)
-            open(path, "w").close()
-            while libc.usleep(900000) != 1:  # a signal ends the call; it goes on
-                try:
-                    pass
-                except KeyboardInterrupt:
-                    pass
+            with open(path, "a") as f:
+                f.write("x")
+            return sum(range(10**12))  # looks for signals when it is through
 
-        refs = [stubborn.remote(str(tmp_path / "a"))]
-        until((tmp_path / "a").exists)
-        miniray.cancel(refs[0])
-        with pytest.raises(CANCELLED):
-            miniray.get(refs[0], timeout=20)
-        assert (tmp_path / "a").read_text() == "x"
+        for function, path in ((stubborn, tmp_path / "a"), (in_c, tmp_path / "b")):
+            ref = function.remote(str(path))
+            until(path.exists)
+            miniray.cancel(ref)
+            with pytest.raises(CANCELLED):
+                miniray.get(ref, timeout=20)
+            assert path.read_text() == "x"
         assert miniray.get(brief.remote(2), timeout=20) == 6
     finally:
         miniray.shutdown()

@@ -192,7 +192,8 @@ def batch(first, n, folder, actors, counts):
 def main(seed, tasks, faults):
     rand = random.Random(seed)
     counts = collections.Counter()
-    miniray.init(num_workers=3, log_to_driver=False, config={"log.file": "/dev/null"})
+    os.environ["MINIRAY_LOG_FILE"] = "/dev/null"  # each death is a line
+    miniray.init(num_workers=3, log_to_driver=False)
     try:
         with tempfile.TemporaryDirectory(prefix="kill-loop-") as folder:
             actors = [Stubborn.remote(), Fragile.remote()]
@@ -218,6 +219,7 @@ def main(seed, tasks, faults):
             counts.update(striker.done)
     finally:
         miniray.shutdown()
+        del os.environ["MINIRAY_LOG_FILE"]
     return counts
 
 
