@@ -273,6 +273,7 @@ struct kind {
     uint8_t lang, gpu;
     uint32_t procs, starting, failed; /* failed: spawns in a row */
     uint32_t extra;                   /* of `starting`: beyond max_workers, for actors */
+    uint64_t failed_at;               /* the step of the last of them */
     mr_link idle;                     /* last idle first */
     uint32_t n_idle;
     tlist waiting;
@@ -295,7 +296,8 @@ struct proc {
     mr_link waits;
     idset holds;
     int64_t idle_since;
-    int64_t kill_at; /* its task was cancelled and is killed then; 0: not */
+    int64_t kill_at;  /* its task was cancelled and is killed then; 0: not */
+    uint64_t spawned; /* the step that asked for it */
     uint32_t calls;
 };
 

@@ -192,7 +192,7 @@ def batch(first, n, folder, actors, counts):
 def main(seed, tasks, faults):
     rand = random.Random(seed)
     counts = collections.Counter()
-    os.environ["MINIRAY_LOG_FILE"] = "/dev/null"  # each death is a line
+    os.environ["MINIRAY_LOG_FILE"] = os.environ.get("KLOG", "/dev/null")  # each death is a line
     miniray.init(num_workers=3, log_to_driver=False)
     try:
         with tempfile.TemporaryDirectory(prefix="kill-loop-") as folder:

@@ -356,6 +356,42 @@ START_TEST(cancel_in_the_queue_and_while_running)
 }
 END_TEST
 
+START_TEST(births_that_end_together_are_one_try)
+{
+    world_free(&w);
+    memset(&w, 0, sizeof w);
+    world_new(&w, "CPU=4");
+    w.hold_births = true;
+    uint32_t f = world_func(&w, "f", NULL);
+    mr_id t[4];
+    mr_action a;
+    for (int i = 0; i < 4; i++)
+        t[i] = world_run(&w, f);
+    world_time(&w, 1);
+    for (int round = 0; round < 2; round++) { /* the zygote is killed with four workers in the making, and again */
+        uint32_t born[4];
+        for (int i = 0; i < 4; i++) {
+            ck_assert(world_took(&w, MR_ACT_SPAWN, 0, &a));
+            born[i] = a.worker;
+        }
+        for (int i = 0; i < 4; i++)
+            world_die(&w, born[i], MR_DEATH_SIGNAL, 9);
+        world_time(&w, 1);
+    }
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(world_state(&w, t[i]), MR_OBJ_PENDING);
+        ck_assert(world_took(&w, MR_ACT_SPAWN, 0, &a));
+        world_up(&w, a.worker);
+    }
+    world_time(&w, 1);
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(world_finish(&w, t[i]), MR_OK);
+        world_drop(&w, t[i]);
+    }
+    world_nothing_left(&w);
+}
+END_TEST
+
 START_TEST(what_ignores_a_cancel_is_killed)
 {
     world_free(&w);
@@ -632,6 +668,7 @@ static Suite *suite(void)
     tcase_add_test(t, errors_are_retried_only_if_wanted);
     tcase_add_test(t, a_kind_that_can_not_be_born_fails);
     tcase_add_test(t, cancel_in_the_queue_and_while_running);
+    tcase_add_test(t, births_that_end_together_are_one_try);
     tcase_add_test(t, what_ignores_a_cancel_is_killed);
     tcase_add_test(t, freed_bytes_are_told_twice);
     tcase_add_test(t, cancel_takes_the_children_along);
