@@ -49,6 +49,7 @@ static void ask_create(mr_nodes *n, mr_peer *p, const mr_ask *a)
     h->worker = p->worker;
     h->ask = *a;
     h->until = mr_drive_monotonic() + FULL_WAIT_NS;
+    h->again = mr_drive_monotonic() + MR_COLLECT_EVERY_NS;
     mr_hungry **end = &n->hungry;
     while (*end)
         end = &(*end)->next;
@@ -69,6 +70,10 @@ void mr_ask_retry(mr_nodes *n)
             over = true;
         }
         if (!over) {
+            if (now >= h->again) {
+                h->again = now + MR_COLLECT_EVERY_NS;
+                ask_full(n, p, h->ask.len);
+            }
             at = &h->next;
             continue;
         }

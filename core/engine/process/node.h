@@ -25,6 +25,7 @@ enum {
     MR_PUMP_MAX = 256,         /* records taken from one ring before the others get their turn */
     MR_SMALL_COPY = 64 * 1024, /* copied at once under the lock; more is a job of the mover */
     MR_IDS_BLOCK = 65536,      /* ids granted to a worker at a time */
+    MR_COLLECT_EVERY_NS = 50000000,  /* garbage is asked for again while room is missing; a waiting driver looks up */
     MR_LINES_MAX = 20000       /* lines of output kept for mr_engine_output */
 };
 
@@ -141,6 +142,8 @@ typedef struct mr_waiter {
     _Atomic bool done; /* set under the lock; a spinning leader looks without it */
     bool leads;
     bool lazy; /* it waits for many: need not be rung for each */
+    uint32_t fulls; /* n->fulls when it began */
+    bool told; /* it ends as INTERRUPTED when the driver is asked to collect garbage */
     mr_status status;
     uint64_t value;
     char *text;   /* of a failed request; taken by the waiter */
@@ -161,7 +164,7 @@ typedef struct mr_hungry {
     struct mr_hungry *next;
     uint32_t worker; /* 0: a thread of the driver */
     mr_ask ask;
-    int64_t until;
+    int64_t until, again; /* when it is given up; when garbage is asked for again */
 } mr_hungry;
 
 /* A copy too large for the lock.  done runs with the lock held. */
@@ -241,6 +244,9 @@ struct mr_nodes {
     mr_waiter *called; /* callbacks due; run after unlocking */
     uint32_t next_token;
     uint32_t spin_ns, spin_fails, spin_skip;
+    void (*on_full)(void); /* asks the driver to collect garbage; NULL: nobody is asked */
+    int64_t full_at;       /* when it was last asked */
+    uint32_t fulls;        /* how often */
     mr_inner *inner, **inner_end;
     mr_hungry *hungry;
 
