@@ -86,12 +86,7 @@ void mr_ask_retry(mr_nodes *n)
 
 static void ask_abort(mr_nodes *n, mr_peer *p, const mr_ask *a)
 {
-    mr_place *c = mr_carrier(n);
-    if (!mr_carry_created(p, a->id))
-        return; /* sealed, or never made: nothing to give back */
-    mr_carry_created_end(p, a->id);
-    if (c->ops->abort(c->self, a->id))
-        mr_log(MR_LOG_ERROR, "engine", "bytes of object %llx stay in the store", (unsigned long long)a->id);
+    mr_carry_abort(n, p, a->id); /* sealed, or never made: nothing to give back */
 }
 
 static void ask_state(mr_nodes *n, mr_peer *p, const mr_ask *a)

@@ -203,13 +203,10 @@ static void event_fetch(mr_nodes *n, mr_peer *p, const mr_record *r, const carri
 {
     mr_place *s = &n->node[p->node].store;
     mr_created *c = mr_carry_created(p, v->id);
-    mr_region to;
+    mr_region to = c->home;
     mr_job *job = calloc(1, sizeof(*job));
     mr_record *kept = malloc(r->size);
-    mr_status status = job && kept ? s->ops->create(s->self, v->id, c->region.len, &to) : MR_E_NOMEM;
-    if (status) {
-        mr_log(MR_LOG_WARN, "engine", "an object of %llu bytes of worker %u does not go into the store: %s",
-               (unsigned long long)v->size, p->worker, mr_status_text(status));
+    if (!job || !kept || !c->has_home) {
         free(job);
         free(kept);
         mr_peer_drop(n, p, "sealed an object that could not be copied");

@@ -97,6 +97,8 @@ typedef struct mr_peer_wait {
 typedef struct mr_created {
     mr_id id;
     mr_region region;
+    mr_region home; /* of a value: its place in the store of the peer's node, where that is not the carrier */
+    bool has_home;
 } mr_created;
 
 typedef enum mr_peer_state { MR_PEER_STARTING = 1, MR_PEER_UP, MR_PEER_DEAD } mr_peer_state;
@@ -369,6 +371,8 @@ void mr_carry_fini(mr_nodes *n);
 mr_status mr_carry_create(mr_nodes *n, mr_peer *p, mr_id id, uint64_t len, mr_created *out);
 mr_created *mr_carry_created(mr_peer *p, mr_id id);
 void mr_carry_created_end(mr_peer *p, mr_id id); /* they are somebody else's now */
+/* Gives them back unsealed, home too. */
+void mr_carry_abort(mr_nodes *n, mr_peer *p, mr_id id);
 
 void mr_peer_delivered(mr_nodes *n, mr_peer *p, uint32_t token, mr_status status); /* ends a wait of the worker */
 
