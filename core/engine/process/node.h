@@ -21,12 +21,12 @@
 #include "plugin/loader.h"
 
 enum {
-    MR_NODES_MAX = 64,         /* places of an object are bits of a word */
-    MR_PUMP_MAX = 256,         /* records taken from one ring before the others get their turn */
-    MR_SMALL_COPY = 64 * 1024, /* copied at once under the lock; more is a job of the mover */
-    MR_IDS_BLOCK = 65536,      /* ids granted to a worker at a time */
-    MR_COLLECT_EVERY_NS = 50000000,  /* garbage is asked for again while room is missing; a waiting driver looks up */
-    MR_LINES_MAX = 20000       /* lines of output kept for mr_engine_output */
+    MR_NODES_MAX = 64,              /* places of an object are bits of a word */
+    MR_PUMP_MAX = 256,              /* records taken from one ring before the others get their turn */
+    MR_SMALL_COPY = 64 * 1024,      /* copied at once under the lock; more is a job of the mover */
+    MR_IDS_BLOCK = 65536,           /* ids granted to a worker at a time */
+    MR_COLLECT_EVERY_NS = 50000000, /* garbage is asked for again while room is missing; a waiting driver looks up */
+    MR_LINES_MAX = 20000            /* lines of output kept for mr_engine_output */
 };
 
 /* One store instance: a node's, or the carrier. */
@@ -143,9 +143,9 @@ typedef struct mr_waiter {
     uint32_t token;
     _Atomic bool done; /* set under the lock; a spinning leader looks without it */
     bool leads;
-    bool lazy; /* it waits for many: need not be rung for each */
+    bool lazy;      /* it waits for many: need not be rung for each */
     uint32_t fulls; /* n->fulls when it began */
-    bool told; /* it ends as INTERRUPTED when the driver is asked to collect garbage */
+    bool told;      /* it ends as INTERRUPTED when the driver is asked to collect garbage */
     mr_status status;
     uint64_t value;
     char *text;   /* of a failed request; taken by the waiter */
