@@ -428,6 +428,22 @@ START_TEST(nonsense_in_a_ring)
     case 6:
         tail += 1 << 20;
         break;
+    case 7:
+        r->size = 0;
+        break;
+    case 8:
+        r->size = 0xfffffff8;
+        break;
+    case 9: {
+        mr_big *big = (mr_big *)(void *)r;
+        r->kind = MR_ASK_BIG;
+        big->id = 0x123456;
+        big->len = 1 << 30;
+        break;
+    }
+    case 10:
+        r->n_bytes = 0xffffffff;
+        break;
     default: {
         mr_ev_put *put = (mr_ev_put *)(void *)r;
         r->kind = MR_EV_PUT;
@@ -561,7 +577,7 @@ int main(void)
     tcase_add_test(c, a_killed_supervisor);
     tcase_add_test(c, the_next_session_sweeps);
     tcase_add_test(c, an_idle_session_sleeps);
-    tcase_add_loop_test(c, nonsense_in_a_ring, 0, 8);
+    tcase_add_loop_test(c, nonsense_in_a_ring, 0, 12);
     tcase_add_test(c, a_forked_child_is_told);
     tcase_add_test(c, a_queued_task_is_cancelled);
     tcase_add_test(c, a_running_task_is_killed_by_force);
