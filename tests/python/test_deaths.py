@@ -61,9 +61,11 @@ def test_an_owner_takes_its_children_and_actors_along(ray, tmp_path, until):
     @ray.remote(max_retries=0)
     def owner(folder):
         actor = Owned.remote()
+        pids = [os.getpid(), miniray.get(actor.pid.remote())]
+        # Not before the get, which lends its CPU: this one never finds two free ones.
         kept = [runs.remote(folder + "/child"), marks.options(num_cpus=2).remote(folder + "/queued"), actor]
         with open(folder + "/pids.tmp", "w") as f:
-            json.dump([os.getpid(), miniray.get(actor.pid.remote())], f)
+            json.dump(pids, f)
         os.rename(folder + "/pids.tmp", folder + "/pids")
         while True:
             time.sleep(1)
