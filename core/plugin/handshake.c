@@ -82,9 +82,9 @@ mr_status mr_handshake_file(const char *path, mr_err *err)
         bool lua = len > 4 && strcmp(path + len - 4, ".lua") == 0;
         n = pread(fd, magic, sizeof(magic), 0);
         if (n != (ssize_t)sizeof(magic) || memcmp(magic, elf, sizeof(elf)) != 0)
-            status = mr_err_set(err, MR_E_PLUGIN,
-                                "%s: is not a shared library (it does not begin with the ELF mark); %s", path,
-                                lua ? "a policy in Lua is named by [sched] policy =" : "build it with `cc -shared -fPIC`");
+            status = mr_err_set(
+                err, MR_E_PLUGIN, "%s: is not a shared library (it does not begin with the ELF mark); %s", path,
+                lua ? "a policy in Lua is named by [sched] policy =" : "build it with `cc -shared -fPIC`");
     }
     close(fd);
     return status;
