@@ -94,6 +94,15 @@ void mr_finish(mr_session *s)
     mr_session_leave(s);
 }
 
+void mr_on_full(mr_session *s, void (*ask)(void))
+{
+    if (mr_session_enter(s, NULL))
+        return;
+    if (!s->worker)
+        mr_engine_on_full(s->port, ask);
+    mr_session_leave(s);
+}
+
 void mr_keep_views(mr_session *s)
 {
     if (mr_session_enter(s, NULL))

@@ -283,6 +283,14 @@ void mr_decref(mr_session *s, mr_id id)
     mr_session_leave(s);
 }
 
+void mr_flush(mr_session *s)
+{
+    if (mr_session_enter(s, NULL))
+        return;
+    mr_refs_flush(s->refs, true);
+    mr_session_leave(s);
+}
+
 mr_status mr_free(mr_session *s, const mr_id *ids, size_t n)
 {
     mr_status st = mr_session_enter(s, NULL);

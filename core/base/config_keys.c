@@ -48,7 +48,7 @@ const mr_key mr_config_keys[] = {
     {"engine",  "history",       MR_CONF_INT,      MR_KEY_PLAIN,   "10000",         NULL,  NULL,    0, 1e8,
         "finished tasks that are remembered"},
     {"engine",  "grace",         MR_CONF_DURATION, MR_KEY_PLAIN,   "5s",            NULL,  NULL,    0, VAST,
-        "how long a process that was asked to stop may take before it is killed"},
+        "how long a process that was asked to stop, or whose task was cancelled, may take before it is killed"},
     {"engine",  "inline_max",    MR_CONF_BYTES,    MR_KEY_PLAIN,   "4096",          NULL,  NULL,    0, 65536,
         "values up to this size travel inside records and not through the store"},
     {"engine",  "log_to_driver", MR_CONF_BOOL,     MR_KEY_PLAIN,   "true",          NULL,  NULL,    ANY,

@@ -228,8 +228,10 @@ void mr_actor_call_out(mr_control *c, task *t)
     if (t->where == W_HELD && (t->flags & T_ORDERED)) {
         caller *k = t->caller;
         mr_tlist_remove(&k->held, t);
-        if (a->state != MR_ACTOR_DEAD)
+        if (a->state != MR_ACTOR_DEAD) {
             release_held(c, a, k);
+            mr_actor_pump(c, a); /* nothing else may be due at this actor that would send them */
+        }
     } else if (t->where == W_HELD) {
         mr_tlist_remove(&a->loose, t);
     } else if (t->where == W_CALL) {

@@ -1,6 +1,37 @@
 /* cancel.c: stopping a task wherever it is, and with it what it started. */
 #include "control/room.h"
 
+/* Code that never looks (C, a loop that swallows the interrupt) would keep its seat for ever.  Not for calls of actors:
+ * the state of the actor would go with it, which is why they can not be forced either. */
+static void grace_start(mr_control *c, proc *p)
+{
+    if (c->conf.grace < 0 || !p || p->kill_at)
+        return;
+    p->kill_at = c->now + c->conf.grace;
+    if (c->kill_at < 0 || p->kill_at < c->kill_at)
+        c->kill_at = p->kill_at;
+    c->hungry = true; /* the close has a wake to tell */
+}
+
+/* Kills what was cancelled a grace ago and still runs. */
+void mr_cancel_look(mr_control *c)
+{
+    uint64_t at = 0, id;
+    c->kill_at = MR_UNKNOWN;
+    for (proc *p; (p = mr_table_next(&c->procs, &at, &id));) {
+        if (!p->kill_at || !p->task || !(p->task->flags & T_CANCEL))
+            continue;
+        if (p->kill_at > c->now) {
+            if (c->kill_at < 0 || p->kill_at < c->kill_at)
+                c->kill_at = p->kill_at;
+            continue;
+        }
+        p->kill_at = 0;
+        p->task->flags |= T_FORCE;
+        mr_proc_kill(c, p);
+    }
+}
+
 void mr_task_cancel_one(mr_control *c, task *t, uint32_t flags)
 {
     mr_fault f = mr_task_fault(c, t, MR_E_CANCELLED);
@@ -26,6 +57,8 @@ void mr_task_cancel_one(mr_control *c, task *t, uint32_t flags)
         x->id = t->v.ref;
         x->attempt = t->attempt;
         x->worker = t->worker;
+        if (x->kind == MR_ACT_INTERRUPT && t->where == W_RUN)
+            grace_start(c, proc_at(c, t->worker));
         return;
     }
     actor *a = t->actor ? actor_at(c, t->actor) : NULL;

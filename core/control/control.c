@@ -167,6 +167,7 @@ void mr_control_conf_init(mr_control_conf *conf)
                               .max_workers = 2000,
                               .history = 1000,
                               .idle_worker = INT64_C(60000000000),
+                              .grace = MR_UNKNOWN,
                               .know = MR_KNOW_LEARNED,
                               .latency = 100000,
                               .min_slice = 1000000};
@@ -195,7 +196,7 @@ mr_status mr_control_new(const mr_control_conf *conf, mr_control **out)
     mr_list_init(&c->named);
     mr_list_init(&c->driver_waits);
     c->next_proc = 1;
-    c->hold_since = c->idle_at = c->stuck_at = c->ahead_at = c->told_wake = MR_UNKNOWN;
+    c->hold_since = c->idle_at = c->kill_at = c->stuck_at = c->ahead_at = c->told_wake = MR_UNKNOWN;
     c->pol.wake_at = MR_UNKNOWN;
     c->pol.c = c;
     mr_rand_seed(&c->pol.rand, conf->seed, 0x706f6c);

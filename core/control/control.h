@@ -63,7 +63,7 @@ typedef enum mr_lost {
     X(SPILL)     /* object id of node to disk; answer with SPILLED */                                                  \
     X(RESTORE)   /* and back; RESTORED */                                                                              \
     X(EVICT)     /* drop the copy of object id on node (others remain) */                                              \
-    X(FREE)      /* the last holder of object id is gone: drop its bytes everywhere */                                 \
+    X(FREE)      /* object id is given up: drop its bytes everywhere (flags: mr_free_flags) */                         \
     X(TRANSFER)  /* copy object id from node (value) to node; answer with ARRIVED or LOST */                           \
     X(COLLECT)   /* all clients: collect garbage, flush drops */                                                       \
     X(FAIL)      /* object id is sealed with `fault` as its error: make the value */                                   \
@@ -86,6 +86,10 @@ typedef enum mr_report {
     MR_REPORT_REFUSED = 3,   /* a policy's answer was refused (once per op) */
     MR_REPORT_STALE = 4      /* a message of an old attempt was refused */
 } mr_report;
+
+/* FREE with HELD: given up on request while somebody holds it, so bytes that are being looked at must stay; the FREE
+ * without it comes with the last holder. */
+typedef enum mr_free_flags { MR_FREE_HELD = 1 } mr_free_flags;
 
 typedef struct mr_action {
     uint16_t kind, flags;
@@ -120,11 +124,12 @@ typedef struct mr_control_conf {
     uint32_t history;      /* finished tasks remembered */
     int64_t idle_worker;   /* ns after which an idle process retires; MR_UNKNOWN: never */
     bool lineage;          /* ended tasks are kept to make again what a lost node had */
-    bool infeasible_wait;  /* true: keep what no node can run; false: MR_E_UNSCHEDULABLE at SUBMIT */
-    mr_know know;          /* what estimate shows; exact and noisy are STATED with what the engine states */
-    uint64_t bandwidth;    /* bytes per second between nodes, for copy(); 0: unknown */
-    int64_t latency;       /* ns */
-    int64_t min_slice;     /* ns */
+    int64_t grace;        /* ns a running task may ignore a cancel before its process is killed; MR_UNKNOWN: for ever */
+    bool infeasible_wait; /* true: keep what no node can run; false: MR_E_UNSCHEDULABLE at SUBMIT */
+    mr_know know;         /* what estimate shows; exact and noisy are STATED with what the engine states */
+    uint64_t bandwidth;   /* bytes per second between nodes, for copy(); 0: unknown */
+    int64_t latency;      /* ns */
+    int64_t min_slice;    /* ns */
 } mr_control_conf;
 
 /* Defaults as in the table of config. */

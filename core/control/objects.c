@@ -189,11 +189,12 @@ void mr_object_free_later(mr_control *c, object *o)
     c->freeing = o;
 }
 
-/* FREE, and the references inside. */
-static void give_back(mr_control *c, object *o)
+/* FREE, and the references inside.  `held`: somebody may still look at the bytes; FREE comes again with the last holder. */
+static void give_back(mr_control *c, object *o, bool held)
 {
-    if (o->state != MR_OBJ_FREED)
-        mr_control_act(c, MR_ACT_FREE)->id = o->id;
+    mr_action *f = mr_control_act(c, MR_ACT_FREE);
+    f->id = o->id;
+    f->flags = held ? MR_FREE_HELD : 0;
     extra *x = o->x;
     o->x = NULL;
     o->nodes = 0;
@@ -205,18 +206,18 @@ static void give_back(mr_control *c, object *o)
     extra_free(c, x);
 }
 
-static void bytes_gone(mr_control *c, object *o)
+static void bytes_gone(mr_control *c, object *o, bool held)
 {
     if (o->vflags & MR_VALUE_STORED) {
         c->object_bytes -= o->size;
         mr_lineage_unkeep(c, o);
     }
-    give_back(c, o);
+    give_back(c, o, held);
 }
 
 void mr_object_unseal(mr_control *c, object *o)
 {
-    give_back(c, o);
+    give_back(c, o, false);
     o->state = MR_OBJ_PENDING; /* its size stays, as a guess */
     o->vflags = 0;
     o->why = 0;
@@ -238,13 +239,13 @@ void mr_object_free_now(mr_control *c, object *o)
     }
     if (o->flags & O_ACTOR)
         mr_actor_gone(c, o->id);
-    bytes_gone(c, o);
+    bytes_gone(c, o, false);
     mr_table_del(&c->objects, o->id);
 }
 
 void mr_object_delete(mr_control *c, object *o)
 {
-    bytes_gone(c, o);
+    bytes_gone(c, o, o->holders > 0);
     o->state = MR_OBJ_FREED;
     o->vflags = MR_VALUE_ERROR;
     o->size = 0;

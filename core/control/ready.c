@@ -414,6 +414,8 @@ static void fire(mr_control *c)
         mr_limit_fire(c);
     if (due(c, c->idle_at))
         mr_proc_reap(c);
+    if (due(c, c->kill_at))
+        mr_cancel_look(c);
     if (due(c, c->ahead_at))
         mr_ahead_look(c);
     if (due(c, c->stuck_at))
@@ -434,6 +436,7 @@ static void tell_wake(mr_control *c)
 {
     int64_t at = MR_UNKNOWN;
     earliest(&at, c->idle_at);
+    earliest(&at, c->kill_at);
     earliest(&at, mr_limit_next(c));
     earliest(&at, c->ahead_at);
     earliest(&at, c->stuck_at);

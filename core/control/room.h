@@ -134,6 +134,7 @@ int32_t mr_task_tries(const mr_control *c, const task *t); /* -1: for ever */
 mr_fault mr_task_fault(const mr_control *c, const task *t, mr_status status);
 void mr_task_cancel_children(mr_control *c, mr_id parent, uint32_t flags);
 void mr_task_cancel_one(mr_control *c, task *t, uint32_t flags);
+void mr_cancel_look(mr_control *c);
 void mr_task_release_args(mr_control *c, task *t);
 
 /* ------------------------------------------------------------------------------------------------------- deps.c -- */

@@ -280,6 +280,7 @@ struct kind {
     uint8_t lang, gpu;
     uint32_t procs, starting, failed; /* failed: spawns in a row */
     uint32_t extra;                   /* of `starting`: beyond max_workers, for actors */
+    uint64_t failed_at;               /* the step of the last of them */
     mr_link idle;                     /* last idle first */
     uint32_t n_idle;
     tlist waiting;
@@ -302,6 +303,8 @@ struct proc {
     mr_link waits;
     idset holds;
     int64_t idle_since;
+    int64_t kill_at;  /* its task was cancelled and is killed then; 0: not */
+    uint64_t spawned; /* the step that asked for it */
     uint32_t calls;
 };
 
@@ -415,6 +418,7 @@ struct mr_control {
     int64_t held, held_at; /* slot-ns; since when */
     int64_t hold_since;    /* something could start while nothing ran; MR_UNKNOWN: no */
     int64_t idle_at;       /* next look at idle processes */
+    int64_t kill_at;       /* next look at processes whose task was cancelled; MR_UNKNOWN: none */
     int64_t stuck_at;      /* next look for deadlocks; MR_UNKNOWN: nobody is blocked */
     int64_t ahead_at;      /* next look at prefetched records */
     int64_t told_wake;

@@ -85,6 +85,7 @@ static bool spawn(mr_control *c, node *n, kind *k, bool pooled)
     p->kind = k;
     p->state = MR_PROC_STARTING;
     p->pooled = pooled;
+    p->spawned = c->steps;
     mr_list_init(&p->owned);
     mr_list_init(&p->waits);
     k->procs++;
@@ -159,6 +160,7 @@ mr_status mr_control_prestart(mr_control *c, uint32_t number, uint32_t lang, uin
 static void run(mr_control *c, proc *p, task *t)
 {
     p->task = t;
+    p->kill_at = 0;
     p->state = MR_PROC_BUSY;
     pool(c, p, t->v.kind != MR_ACTOR);
     t->worker = t->last_worker = p->number;
@@ -382,7 +384,12 @@ void mr_proc_lose(mr_control *c, proc *p, const mr_fault *f)
 {
     node *n = c->nodes[p->node];
     kind *k = p->kind;
-    uint32_t failed = p->state == MR_PROC_STARTING && own_end(f) ? ++k->failed : 0;
+    uint32_t failed = 0;
+    /* Births that were under way together are one try: what ended one of them, a zygote's death, ended them all. */
+    if (p->state == MR_PROC_STARTING && own_end(f) && p->spawned >= k->failed_at) {
+        failed = ++k->failed;
+        k->failed_at = c->steps;
+    }
     mr_wait_drop_all(c, &p->waits);
     mr_list_remove(&p->room);
     while (p->ahead.tail)

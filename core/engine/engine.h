@@ -20,6 +20,8 @@ mr_status mr_engine_output(mr_port *p, int64_t timeout, mr_output *out) MR_CHECK
 void mr_engine_finish(mr_port *p);
 /* Close will leave the memory of all values mapped. */
 void mr_engine_keep_views(mr_port *p);
+/* See mr_on_full. */
+void mr_engine_on_full(mr_port *p, void (*ask)(void));
 
 /* Is this a forked child of a driver?  Then its session is dead: every op of its port returns FORKED. */
 bool mr_engine_forked(void);

@@ -92,6 +92,14 @@ static mr_status nap(mr_task_ctx *ctx)
     return give(ctx, getpid());
 }
 
+/* Never looks whether it is to stop. */
+static mr_status deaf(mr_task_ctx *ctx)
+{
+    for (int i = 0; i < 1000; i++)
+        nanosleep(&(struct timespec){.tv_sec = 100}, NULL);
+    return give(ctx, 0);
+}
+
 static mr_status who(mr_task_ctx *ctx)
 {
     return give(ctx, getpid());
@@ -221,6 +229,7 @@ __attribute__((visibility("default"))) const mr_exports *mr_exports_entry(void)
         {"leave", leave},
         {"fail", fail},
         {"nap", nap},
+        {"deaf", deaf},
         {"who", who},
         {"say", say},
         {"daemonize", daemonize},

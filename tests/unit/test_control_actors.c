@@ -363,6 +363,21 @@ START_TEST(async_calls_have_no_order)
 }
 END_TEST
 
+START_TEST(a_call_that_fails_unsent_lets_the_next_go)
+{
+    uint32_t f = world_func(&w, "f", NULL);
+    mr_id a = born(cls), x = world_run(&w, f);
+    mr_id waits = world_call(&w, (call){.func = method, .actor = a, .n_returns = 1, .n_deps = 1, .ids = &x});
+    mr_id behind = call_of(a);
+    world_time(&w, 1);
+    ck_assert(!world_sees(&w, MR_ACT_DISPATCH, behind));
+    world_finish_as(&w, x, MR_E_TASK, MR_FINISHED_RESULT, 1);
+    ck_assert_int_eq(world_state(&w, waits), MR_OBJ_ERROR);
+    ck_assert(world_sees(&w, MR_ACT_DISPATCH, behind));
+    ck_assert_int_eq(world_finish(&w, behind), MR_OK);
+}
+END_TEST
+
 START_TEST(cancel_of_calls)
 {
     mr_id a = born(cls), c1 = call_of(a), c2 = call_of(a);
@@ -395,6 +410,7 @@ static Suite *suite(void)
     tcase_add_test(t, its_owner_dies);
     tcase_add_test(t, exit_actor);
     tcase_add_test(t, async_calls_have_no_order);
+    tcase_add_test(t, a_call_that_fails_unsent_lets_the_next_go);
     tcase_add_test(t, cancel_of_calls);
     suite_add_tcase(s, t);
     return s;

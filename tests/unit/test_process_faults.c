@@ -428,6 +428,22 @@ START_TEST(nonsense_in_a_ring)
     case 6:
         tail += 1 << 20;
         break;
+    case 7:
+        r->size = 0;
+        break;
+    case 8:
+        r->size = 0xfffffff8;
+        break;
+    case 9: {
+        mr_big *big = (mr_big *)(void *)r;
+        r->kind = MR_ASK_BIG;
+        big->id = 0x123456;
+        big->len = 1 << 30;
+        break;
+    }
+    case 10:
+        r->n_bytes = 0xffffffff;
+        break;
     default: {
         mr_ev_put *put = (mr_ev_put *)(void *)r;
         r->kind = MR_EV_PUT;
@@ -500,6 +516,49 @@ START_TEST(a_running_task_is_killed_by_force)
 }
 END_TEST
 
+START_TEST(a_deaf_task_is_killed_after_the_grace)
+{
+    static const mr_override grace[] = {{"engine", "grace", "200ms", "test"}, {NULL, NULL, NULL, NULL}};
+    mr_session *s = process_open(_i ? "store-mem" : "store-shm", grace);
+    mr_func_def def = MR_FUNC_DEF_INIT;
+    def.max_retries = 3;
+    mr_id id = process_submit(s, process_define(s, &def, "deaf"), 0, 0);
+    mr_id beside = process_submit(s, process_func(s, "nap"), 400000000, 0);
+    mr_err err = {0};
+    char text[1024];
+    usleep(50000);
+    ck_assert_int_eq(mr_cancel(s, id, 0, &err), MR_OK);
+    ck_assert_int_eq(fault_of(s, id, text).status, MR_E_CANCELLED);
+    ck_assert_int_gt(process_number(s, beside), 0);
+    mr_close(s);
+}
+END_TEST
+
+/* Bytes that this process was shown stay as they were, whatever is put afterwards. */
+START_TEST(freed_under_a_view)
+{
+    mr_session *s = process_open(_i ? "store-mem" : "store-shm", NULL);
+    enum { LEN = 1 << 20 };
+    static char bytes[LEN];
+    mr_err err = {0};
+    mr_id id, others[8];
+    memset(bytes, 7, LEN);
+    ck_assert_int_eq(mr_put(s, 1, bytes, LEN, NULL, 0, &id, &err), MR_OK);
+    mr_value v = process_value(s, id);
+    ck_assert_int_eq(mr_free(s, &id, 1), MR_OK);
+    memset(bytes, 9, LEN);
+    for (int i = 0; i < 8; i++)
+        ck_assert_int_eq(mr_put(s, 1, bytes, LEN, NULL, 0, &others[i], &err), MR_OK);
+    for (size_t i = 0; i < LEN; i++)
+        if (((const char *)v.data)[i] != 7)
+            ck_abort_msg("byte %zu was given to somebody else", i);
+    mr_value again;
+    ck_assert_int_eq(mr_get(s, &id, 1, 0, 0, &again, &err), MR_OK);
+    ck_assert_int_eq(again.status, MR_E_FREED);
+    mr_close(s);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("process faults");
@@ -518,10 +577,12 @@ int main(void)
     tcase_add_test(c, a_killed_supervisor);
     tcase_add_test(c, the_next_session_sweeps);
     tcase_add_test(c, an_idle_session_sleeps);
-    tcase_add_loop_test(c, nonsense_in_a_ring, 0, 8);
+    tcase_add_loop_test(c, nonsense_in_a_ring, 0, 12);
     tcase_add_test(c, a_forked_child_is_told);
     tcase_add_test(c, a_queued_task_is_cancelled);
     tcase_add_test(c, a_running_task_is_killed_by_force);
+    tcase_add_loop_test(c, a_deaf_task_is_killed_after_the_grace, 0, 2);
+    tcase_add_loop_test(c, freed_under_a_view, 0, 2);
     suite_add_tcase(suite, c);
     SRunner *r = srunner_create(suite);
     srunner_run_all(r, CK_NORMAL);

@@ -130,6 +130,12 @@ class ObjectRefGenerator:
         self._task = task
         self._ended = False
 
+    def __del__(self) -> None:
+        """The node is told at once: a producer that waits for its reader holds a CPU."""
+        if getattr(self, "_task", None) is not None and not self._ended:
+            del self._task
+            _core.flush()
+
     def __iter__(self) -> "ObjectRefGenerator":
         return self
 

@@ -2,6 +2,7 @@
 #include "mrpy.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <time.h>
 
 static PyObject *set_exception(PyObject *exc)
@@ -89,9 +90,33 @@ int64_t mrpy_now(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* The store is full.  On any thread, without the GIL: a thread that waits is told by its wait, one that computes by the
+ * interpreter. */
+static _Atomic bool collect_asked;
+
+void mrpy_on_full(void)
+{
+    atomic_store(&collect_asked, true);
+    (void)Py_AddPendingCall(mrpy_collect, NULL); /* no room in its queue: others do it */
+}
+
+int mrpy_collect(void *unused)
+{
+    (void)unused;
+    if (!atomic_exchange(&collect_asked, false))
+        return 0;
+    PyObject *gc = PyImport_ImportModule("gc");
+    PyObject *found = gc ? PyObject_CallMethod(gc, "collect", NULL) : NULL;
+    Py_XDECREF(gc);
+    Py_XDECREF(found);
+    if (mrpy_session)
+        mr_flush(mrpy_session);
+    return found ? 0 : -1;
+}
+
 int mrpy_interrupted(int64_t *left, int64_t *since)
 {
-    if (PyErr_CheckSignals())
+    if (PyErr_CheckSignals() || mrpy_collect(NULL))
         return -1;
     if (*left >= 0) {
         int64_t now = mrpy_now();

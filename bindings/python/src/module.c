@@ -129,6 +129,7 @@ static PyObject *core_open(PyObject *module, PyObject *a)
         return mrpy_raise(mrpy_state_of(module), status, &err);
     mrpy_session = s;
     mrpy_session_no = mr_session_id(s);
+    mr_on_full(s, mrpy_on_full);
     return PyLong_FromUnsignedLongLong(mrpy_session_no);
 }
 

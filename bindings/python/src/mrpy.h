@@ -66,6 +66,9 @@ int64_t mrpy_timeout(PyObject *o, const char *what);
 int64_t mrpy_now(void);
 /* After E_INTERRUPTED: runs signal handlers; -1 with an exception.  Shortens *left by the time since *since. */
 int mrpy_interrupted(int64_t *left, int64_t *since);
+/* Asks this process to collect garbage (see mr_on_full); does it if it was asked, -1 with an exception. */
+void mrpy_on_full(void);
+int mrpy_collect(void *unused);
 
 /* ---- objectref.c ---- */
 typedef struct mrpy_ref {

@@ -279,6 +279,13 @@ static PyObject *core_free(PyObject *module, PyObject *refs)
     Py_RETURN_NONE;
 }
 
+static PyObject *core_flush(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    if (mrpy_session)
+        mr_flush(mrpy_session);
+    Py_RETURN_NONE;
+}
+
 /* next_item(task ref, timeout) -> ObjectRef, or None at the end */
 static PyObject *core_next_item(PyObject *module, PyObject *args)
 {
@@ -342,6 +349,7 @@ PyMethodDef mrpy_object_methods[] = {
     {"wait", core_wait, METH_VARARGS, NULL},
     {"contains", core_contains, METH_O, "Is the object there (now, in this session)?"},
     {"free", core_free, METH_O, NULL},
+    {"flush", core_flush, METH_NOARGS, "Tells the node now which references were given up."},
     {"next_item", core_next_item, METH_VARARGS, NULL},
     {"state", core_state, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},

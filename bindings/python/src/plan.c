@@ -225,6 +225,9 @@ void mrpy_plan_free(mrpy_plan *p)
     memset(p, 0, sizeof(*p));
 }
 
+/* A put that found the store full is tried again when this process has collected garbage, but not for ever. */
+static const int64_t PUT_TRIES_NS = INT64_C(3000000000);
+
 mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o)
 {
     mrpy_plan p;
@@ -236,6 +239,8 @@ mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o)
         return 0;
     const mr_id *refs = p.enc->refs.v;
     uint32_t n_refs = p.enc->refs.n;
+    int64_t left = -1, since = 0, began = mrpy_now();
+again:
     if (p.total <= 65536 && p.n_parts == 0) {
         status = mr_put(s, p.format, p.head, p.total, refs, n_refs, &id, &err);
     } else {
@@ -253,9 +258,15 @@ mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o)
         }
         Py_END_ALLOW_THREADS;
     }
+    if (status == MR_E_INTERRUPTED && mrpy_now() - began < PUT_TRIES_NS) {
+        if (!mrpy_interrupted(&left, &since))
+            goto again;
+        mrpy_plan_free(&p);
+        return 0;
+    }
     mrpy_plan_free(&p);
     if (status != MR_OK) {
-        mrpy_raise(st, status, &err);
+        mrpy_raise(st, status == MR_E_INTERRUPTED ? MR_E_FULL : status, &err);
         return 0;
     }
     return id;

@@ -177,7 +177,7 @@ static void act_evict(mr_nodes *n, const mr_action *a)
 
 static void act_free(mr_nodes *n, const mr_action *a)
 {
-    mr_value_free(n, a->id);
+    mr_value_free(n, a->id, a->flags & MR_FREE_HELD);
 }
 
 static void act_transfer(mr_nodes *n, const mr_action *a)
@@ -188,6 +188,17 @@ static void act_transfer(mr_nodes *n, const mr_action *a)
 static void act_collect(mr_nodes *n, const mr_action *a)
 {
     (void)a;
+    int64_t now = mr_drive_monotonic();
+    if (n->on_full && (!n->fulls || now - n->full_at >= MR_COLLECT_EVERY_NS)) {
+        n->full_at = now;
+        n->fulls++;
+        n->on_full();
+        for (mr_waiter *w = n->waiters.next; w != &n->waiters; w = w->next)
+            if (w->told && w->leads)
+                mr_bell_ring_always(&n->links->page.bell, n->event_fd);
+            else if (w->told)
+                mr_bell_ring_always(&w->bell, -1);
+    }
     for (uint32_t l = 0; l < n->n_links; l++)
         if (n->peer[l] && n->peer[l]->state == MR_PEER_UP)
             mr_peer_order(n, n->peer[l], MR_ORD_COLLECT, 0, 0);

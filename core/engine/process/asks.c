@@ -58,6 +58,7 @@ static void ask_create(mr_nodes *n, mr_peer *p, const mr_ask *a)
     h->worker = p->worker;
     h->ask = *a;
     h->until = mr_drive_monotonic() + FULL_WAIT_NS;
+    h->again = mr_drive_monotonic() + MR_COLLECT_EVERY_NS;
     mr_hungry **end = &n->hungry;
     while (*end)
         end = &(*end)->next;
@@ -78,6 +79,10 @@ void mr_ask_retry(mr_nodes *n)
             over = true;
         }
         if (!over) {
+            if (now >= h->again) {
+                h->again = now + MR_COLLECT_EVERY_NS;
+                ask_full(n, p, h->ask.len);
+            }
             at = &h->next;
             continue;
         }
@@ -90,12 +95,7 @@ void mr_ask_retry(mr_nodes *n)
 
 static void ask_abort(mr_nodes *n, mr_peer *p, const mr_ask *a)
 {
-    mr_place *c = mr_carrier(n);
-    if (!mr_carry_created(p, a->id))
-        return; /* sealed, or never made: nothing to give back */
-    mr_carry_created_end(p, a->id);
-    if (c->ops->abort(c->self, a->id))
-        mr_log(MR_LOG_ERROR, "engine", "bytes of object %llx stay in the store", (unsigned long long)a->id);
+    mr_carry_abort(n, p, a->id); /* sealed, or never made: nothing to give back */
 }
 
 static void ask_state(mr_nodes *n, mr_peer *p, const mr_ask *a)

@@ -243,6 +243,7 @@ bool mr_carry_dep(mr_nodes *n, mr_peer *p, mr_parcel *parcel, mr_dep *d, mr_id i
         return false;
     d->flags |= MR_VALUE_STORED;
     if (!n->carried) {
+        v->seen = true;
         d->at = v->u.stored.region.at;
         return true;
     }
@@ -333,11 +334,34 @@ mr_status mr_carry_create(mr_nodes *n, mr_peer *p, mr_id id, uint64_t len, mr_cr
         p->created = grown;
         p->cap_created = cap;
     }
-    out->id = id ? id : carry_id(n);
+    *out = (mr_created){.id = id ? id : carry_id(n)};
     mr_status status = carry_room(n, out->id, len, &out->region);
-    if (!status)
-        p->created[p->n_created++] = *out;
+    if (status)
+        return status;
+    p->created[p->n_created++] = *out;
+    if (id && n->carried) {
+        /* Room at home now: a value that is made already can not be told to wait. */
+        mr_place *s = &n->node[p->node].store;
+        status = s->ops->create(s->self, id, len, &out->home);
+        out->has_home = !status;
+        p->created[p->n_created - 1] = *out;
+        if (status)
+            mr_carry_abort(n, p, id);
+    }
     return status;
+}
+
+void mr_carry_abort(mr_nodes *n, mr_peer *p, mr_id id)
+{
+    const mr_created *made = mr_carry_created(p, id);
+    mr_place *c = mr_carrier(n), *s = &n->node[p->node].store;
+    if (!made)
+        return;
+    bool home = made->has_home;
+    mr_carry_created_end(p, id);
+    if (c->ops->abort(c->self, id) || (home && s->ops->abort(s->self, id)))
+        mr_log(MR_LOG_ERROR, "engine", "bytes of object %llx of worker %u stay in the store", (unsigned long long)id,
+               p->worker);
 }
 
 mr_created *mr_carry_created(mr_peer *p, mr_id id)

@@ -265,11 +265,16 @@ static int drive_sleep(mr_nodes *n, mr_bell *bell, uint32_t armed, int64_t deadl
     return why;
 }
 
-static mr_status drive_ended(const mr_nodes *n, int why, int64_t deadline)
+static bool drive_asked(const mr_nodes *n, const mr_waiter *w)
+{
+    return w->told && w->fulls != n->fulls;
+}
+
+static mr_status drive_ended(const mr_nodes *n, const mr_waiter *w, int why, int64_t deadline)
 {
     if (n->closing)
         return MR_E_CLOSED;
-    if (why == EINTR)
+    if (why == EINTR || drive_asked(n, w))
         return MR_E_INTERRUPTED;
     if (deadline >= 0 && mr_drive_monotonic() >= deadline)
         return MR_E_TIMEOUT;
@@ -300,14 +305,14 @@ static mr_status drive_lead(mr_nodes *n, mr_waiter *w, int64_t deadline)
             continue;
         }
         int why = 0;
-        if (!w->done && !n->closing && !drive_try_spin(n, w)) {
+        if (!w->done && !n->closing && !drive_asked(n, w) && !drive_try_spin(n, w)) {
             uint32_t armed = mr_bell_arm(bell, w->lazy ? MR_BELL_LAZY : MR_BELL_FUTEX);
             if (!w->done && !n->closing && !mr_drive_pending(n))
                 why = drive_sleep(n, bell, armed, deadline);
             mr_bell_awake(bell);
         }
         if (!w->done)
-            status = drive_ended(n, why, deadline);
+            status = drive_ended(n, w, why, deadline);
     }
     w->leads = false;
     n->leader = NULL;
@@ -322,12 +327,13 @@ static mr_status drive_follow(mr_nodes *n, mr_waiter *w, int64_t deadline)
     uint32_t armed = mr_bell_arm(&w->bell, MR_BELL_FUTEX);
     int why = drive_sleep(n, &w->bell, armed, deadline);
     mr_bell_awake(&w->bell);
-    return w->done ? MR_OK : drive_ended(n, why, deadline);
+    return w->done ? MR_OK : drive_ended(n, w, why, deadline);
 }
 
 mr_status mr_drive_wait(mr_nodes *n, mr_waiter *w, int64_t deadline)
 {
     mr_status status = MR_OK;
+    w->fulls = n->fulls;
     while (!w->done && !status)
         status = n->closing ? MR_E_CLOSED : n->leader ? drive_follow(n, w, deadline) : drive_lead(n, w, deadline);
     return status;

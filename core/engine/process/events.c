@@ -132,7 +132,7 @@ mr_status mr_drive_step(mr_nodes *n, const mr_record *r)
     if (n->actions.n)
         mr_actions_run(n);
     if (has_value && !status && !event_has_value(n, value.id))
-        mr_value_free(n, value.id); /* kept for the actions alone, if at all */
+        mr_value_free(n, value.id, false); /* kept for the actions alone, if at all */
     return status;
 }
 
@@ -205,13 +205,10 @@ static void event_fetch(mr_nodes *n, mr_peer *p, const mr_record *r, const carri
 {
     mr_place *s = &n->node[p->node].store;
     mr_created *c = mr_carry_created(p, v->id);
-    mr_region to;
+    mr_region to = c->home;
     mr_job *job = calloc(1, sizeof(*job));
     mr_record *kept = malloc(r->size);
-    mr_status status = job && kept ? s->ops->create(s->self, v->id, c->region.len, &to) : MR_E_NOMEM;
-    if (status) {
-        mr_log(MR_LOG_WARN, "engine", "an object of %llu bytes of worker %u does not go into the store: %s",
-               (unsigned long long)v->size, p->worker, mr_status_text(status));
+    if (!job || !kept || !c->has_home) {
         free(job);
         free(kept);
         mr_peer_drop(n, p, "sealed an object that could not be copied");

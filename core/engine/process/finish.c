@@ -57,3 +57,13 @@ void mr_engine_keep_views(mr_port *port)
 {
     ((mr_nodes *)(void *)port)->keep_views = true;
 }
+
+void mr_engine_on_full(mr_port *port, void (*ask)(void))
+{
+    mr_nodes *n = (mr_nodes *)(void *)port;
+    if (atomic_load_explicit(&mr_nodes_forked, memory_order_relaxed))
+        return;
+    pthread_mutex_lock(&n->lock);
+    n->on_full = ask;
+    pthread_mutex_unlock(&n->lock);
+}

@@ -59,10 +59,8 @@ void mr_peer_bury(mr_nodes *n, mr_peer *p)
     mr_drive_drain(n, p);
     if (p->stalled)
         return; /* comes back when the copy is made */
-    mr_place *c = mr_carrier(n);
-    for (size_t i = 0; i < p->n_created; i++)
-        if (c->ops->abort(c->self, p->created[i].id))
-            mr_log(MR_LOG_ERROR, "engine", "bytes of dead worker %u stay in the store", p->worker);
+    while (p->n_created)
+        mr_carry_abort(n, p, p->created[p->n_created - 1].id);
     while (p->n_lent)
         mr_carry_return(n, p, p->lent[p->n_lent - 1].id, p->lent[p->n_lent - 1].at);
     while (p->waits) {

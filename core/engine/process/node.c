@@ -242,6 +242,7 @@ static mr_status nodes_control(mr_nodes *n, mr_err *err)
     conf.history = (uint32_t)mr_config_int(c, "engine", "history");
     conf.idle_worker = mr_config_int(c, "engine", "idle_worker_s");
     conf.lineage = n->n_nodes > 1 || mr_config_int(c, "engine", "add_nodes");
+    conf.grace = mr_config_int(c, "engine", "grace");
     conf.infeasible_wait = !strcmp(mr_config_text(c, "engine", "infeasible"), "wait");
     conf.know = !strcmp(know, "nothing")   ? MR_KNOW_NOTHING
                 : !strcmp(know, "learned") ? MR_KNOW_LEARNED

@@ -21,11 +21,12 @@
 #include "plugin/loader.h"
 
 enum {
-    MR_NODES_MAX = 64,         /* places of an object are bits of a word */
-    MR_PUMP_MAX = 256,         /* records taken from one ring before the others get their turn */
-    MR_SMALL_COPY = 64 * 1024, /* copied at once under the lock; more is a job of the mover */
-    MR_IDS_BLOCK = 65536,      /* ids granted to a worker at a time */
-    MR_LINES_MAX = 20000       /* lines of output kept for mr_engine_output */
+    MR_NODES_MAX = 64,              /* places of an object are bits of a word */
+    MR_PUMP_MAX = 256,              /* records taken from one ring before the others get their turn */
+    MR_SMALL_COPY = 64 * 1024,      /* copied at once under the lock; more is a job of the mover */
+    MR_IDS_BLOCK = 65536,           /* ids granted to a worker at a time */
+    MR_COLLECT_EVERY_NS = 50000000, /* garbage is asked for again while room is missing; a waiting driver looks up */
+    MR_LINES_MAX = 20000            /* lines of output kept for mr_engine_output */
 };
 
 /* One store instance: a node's, or the carrier. */
@@ -50,9 +51,9 @@ enum { MR_VAL_ROOM = 40 };
 /* Bytes of one sealed object.  STORED: pinned (get) in the store of each node in `nodes`; `region` is the first's. */
 typedef struct mr_val {
     uint8_t kind, freed;    /* freed: FREE came while a job reads it; the job ends it */
+    bool seen, hidden;      /* seen: some process was shown where the bytes are; hidden: given up, kept for those */
     uint16_t busy;          /* jobs that read it */
     uint32_t format, flags; /* MR_VALUE_ERROR */
-    uint8_t viewed;         /* the driver was given a view of it */
     uint64_t len;
     union {
         char small[MR_VAL_ROOM];
@@ -96,6 +97,8 @@ typedef struct mr_peer_wait {
 typedef struct mr_created {
     mr_id id;
     mr_region region;
+    mr_region home; /* of a value: its place in the store of the peer's node, where that is not the carrier */
+    bool has_home;
 } mr_created;
 
 typedef enum mr_peer_state { MR_PEER_STARTING = 1, MR_PEER_UP, MR_PEER_DEAD } mr_peer_state;
@@ -140,7 +143,9 @@ typedef struct mr_waiter {
     uint32_t token;
     _Atomic bool done; /* set under the lock; a spinning leader looks without it */
     bool leads;
-    bool lazy; /* it waits for many: need not be rung for each */
+    bool lazy;      /* it waits for many: need not be rung for each */
+    uint32_t fulls; /* n->fulls when it began */
+    bool told;      /* it ends as INTERRUPTED when the driver is asked to collect garbage */
     mr_status status;
     uint64_t value;
     char *text;   /* of a failed request; taken by the waiter */
@@ -161,7 +166,7 @@ typedef struct mr_hungry {
     struct mr_hungry *next;
     uint32_t worker; /* 0: a thread of the driver */
     mr_ask ask;
-    int64_t until;
+    int64_t until, again; /* when it is given up; when garbage is asked for again */
 } mr_hungry;
 
 /* A copy too large for the lock.  done runs with the lock held. */
@@ -243,6 +248,9 @@ struct mr_nodes {
     mr_waiter *called; /* callbacks due; run after unlocking */
     uint32_t next_token;
     uint32_t spin_ns, spin_fails, spin_skip;
+    void (*on_full)(void); /* asks the driver to collect garbage; NULL: nobody is asked */
+    int64_t full_at;       /* when it was last asked */
+    uint32_t fulls;        /* how often */
     mr_inner *inner, **inner_end;
     mr_hungry *hungry;
 
@@ -306,14 +314,15 @@ int64_t mr_drive_monotonic(void); /* no lock */
 void mr_actions_run(mr_nodes *n);
 
 /* values.c */
-mr_val *mr_value_find(mr_nodes *n, mr_id id); /* NULL: none */
+mr_val *mr_value_find(mr_nodes *n, mr_id id); /* NULL: none, or given up */
 mr_status mr_value_inline(mr_nodes *n, mr_id id, uint32_t format, uint32_t flags, const void *data, uint64_t len);
 /* The object was sealed in the store of `node`: pins it. */
 mr_status mr_value_stored(mr_nodes *n, mr_id id, uint32_t format, uint32_t flags, uint32_t node);
 mr_status mr_value_fault(mr_nodes *n, mr_id id, const mr_fault *f, const char *text);
 mr_status mr_value_alias(mr_nodes *n, mr_id id, mr_id other); /* a copy of the other's (an error) */
 const void *mr_value_bytes(const mr_val *v);
-void mr_value_free(mr_nodes *n, mr_id id);
+/* held: on request, though there are references: bytes that somebody was shown stay until the last of those goes. */
+void mr_value_free(mr_nodes *n, mr_id id, bool held);
 void mr_value_evict(mr_nodes *n, mr_id id, uint32_t node);
 void mr_value_unbusy(mr_nodes *n, mr_id id);
 /* Node `node` goes, and its copy with it; true: its bytes are still looked at, so they stay in its store. */
@@ -366,6 +375,8 @@ void mr_carry_fini(mr_nodes *n);
 mr_status mr_carry_create(mr_nodes *n, mr_peer *p, mr_id id, uint64_t len, mr_created *out);
 mr_created *mr_carry_created(mr_peer *p, mr_id id);
 void mr_carry_created_end(mr_peer *p, mr_id id); /* they are somebody else's now */
+/* Gives them back unsealed, home too. */
+void mr_carry_abort(mr_nodes *n, mr_peer *p, mr_id id);
 
 void mr_peer_delivered(mr_nodes *n, mr_peer *p, uint32_t token, mr_status status); /* ends a wait of the worker */
 

@@ -132,7 +132,7 @@ static mr_record *wait_record(const mr_id *ids, size_t count, size_t need, uint3
 /* Registers the wait with control and sleeps. */
 static mr_status wait_blocked(mr_nodes *n, mr_record *record, bool lazy, int64_t deadline, mr_err *err)
 {
-    mr_waiter w = {.lazy = lazy};
+    mr_waiter w = {.lazy = lazy, .told = true};
     mr_drive_add(n, &w);
     record->token = w.token;
     mr_status status = mr_drive_step(n, record);
@@ -193,7 +193,7 @@ static mr_status port_value(mr_port *p, mr_id id, mr_value *out)
         return status;
     mr_val *v = mr_value_find(n, id);
     if (v) {
-        v->viewed = 1;
+        v->seen = true;
         *out = (mr_value){.id = id, .error = v->flags & MR_VALUE_ERROR, .format = v->format, .len = v->len};
         out->data = mr_value_bytes(v);
         if (out->error)
@@ -220,14 +220,17 @@ static mr_status port_value(mr_port *p, mr_id id, mr_value *out)
 /* Room may come: processes are asked to give back what they no longer use, and tasks end. */
 static mr_status create_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_region *region)
 {
-    int64_t until = mr_drive_monotonic() + PORT_FULL_WAIT_NS;
+    int64_t until = mr_drive_monotonic() + PORT_FULL_WAIT_NS, again = 0;
     const mr_place *s = &n->node[home].store;
     mr_status status = MR_E_FULL;
     mr_ev_place full = {.h = {.size = sizeof(full), .kind = MR_EV_STORE_FULL, .version = MR_RECORD_VERSION}};
     full.size = len;
-    mr_drive_inner(n, &full.h);
     while (status == MR_E_FULL && mr_drive_monotonic() < until) {
-        mr_waiter w = {0};
+        if (mr_drive_monotonic() >= again) {
+            mr_drive_inner(n, &full.h);
+            again = mr_drive_monotonic() + MR_COLLECT_EVERY_NS;
+        }
+        mr_waiter w = {.told = true};
         mr_drive_add(n, &w);
         mr_status waited = mr_drive_wait(n, &w, mr_drive_monotonic() + FULL_LOOK_NS);
         mr_drive_remove(n, &w);

@@ -17,7 +17,8 @@ typedef struct payload {
 
 mr_val *mr_value_find(mr_nodes *n, mr_id id)
 {
-    return mr_table_at(&n->values, id);
+    mr_val *v = mr_table_at(&n->values, id);
+    return v && !v->hidden ? v : NULL;
 }
 
 const void *mr_value_bytes(const mr_val *v)
@@ -153,11 +154,15 @@ mr_status mr_value_alias(mr_nodes *n, mr_id id, mr_id other)
     return mr_value_inline(n, id, o->format, o->flags, mr_value_bytes(o), o->len);
 }
 
-void mr_value_free(mr_nodes *n, mr_id id)
+void mr_value_free(mr_nodes *n, mr_id id, bool held)
 {
     mr_val *v = mr_table_at(&n->values, id);
     if (!v)
         return;
+    if (held && v->seen) {
+        v->hidden = true;
+        return;
+    }
     if (v->busy) {
         v->freed = 1;
         return;
@@ -170,7 +175,7 @@ void mr_value_unbusy(mr_nodes *n, mr_id id)
 {
     mr_val *v = mr_table_at(&n->values, id);
     if (v && --v->busy == 0 && v->freed)
-        mr_value_free(n, id);
+        mr_value_free(n, id, false);
 }
 
 /* The bytes are those of the lowest node that has them. */
@@ -202,7 +207,7 @@ bool mr_value_left(mr_nodes *n, mr_id id, uint32_t node)
     uint64_t bit = UINT64_C(1) << node;
     if (!v || v->kind != MR_VAL_STORED || !(v->u.stored.nodes & bit))
         return false;
-    bool looked_at = v->viewed || v->busy;
+    bool looked_at = v->seen || v->busy;
     if (v->busy)
         mr_jobs_lose(n, id); /* they are made again from what is left */
     v->busy = 0;
@@ -255,7 +260,7 @@ static void transfer_done(mr_nodes *n, mr_job *job)
 void mr_value_transfer(mr_nodes *n, mr_id id, uint32_t from, uint32_t to)
 {
     (void)from; /* every store of this engine is in this process: any copy will do */
-    mr_val *v = mr_table_at(&n->values, id);
+    mr_val *v = mr_value_find(n, id);
     mr_place *s = &n->node[to].store;
     mr_region region;
     if (!v || !n->node[to].alive) {

@@ -221,9 +221,16 @@ MR_API mr_status mr_on_ready(mr_session *s, mr_id id, void (*done)(void *arg, mr
 /* Counts.  mr_decref never takes a lock that a miniray call holds, never blocks, and may run inside an allocator. */
 MR_API mr_status mr_incref(mr_session *s, mr_id id);
 MR_API void mr_decref(mr_session *s, mr_id id);
+/* Tells the node now which references were given up. */
+MR_API void mr_flush(mr_session *s);
+/* Driver: `ask()` is called when a store is full: collect garbage, then mr_flush.  It runs on any thread with a lock of
+ * the core held: it must only set a flag, and must not call miniray.  mr_get, mr_wait and mr_create that wait then
+ * return INTERRUPTED, so that a driver of one thread learns of it; at most twenty times a second.  NULL: nobody. */
+MR_API void mr_on_full(mr_session *s, void (*ask)(void));
 /* Is the object sealed and its bytes to be had?  (Not: will it ever be.) */
 MR_API bool mr_contains(mr_session *s, mr_id id);
-/* Gives objects up now, whoever holds them; later gets raise FREED. */
+/* Gives objects up now, whoever holds them; later gets raise FREED.  Bytes that some process was shown stay where they
+ * are until the last reference goes. */
 MR_API mr_status mr_free(mr_session *s, const mr_id *ids, size_t n);
 
 /* --------------------------------------------------------------------------------------------- cancel and actors -- */

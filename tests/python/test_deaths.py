@@ -1,0 +1,184 @@
+"""Who is killed, and what the others make of it: owners, zygote, supervisor, drivers with children of their own."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+import miniray
+from miniray import _core
+from test_faults import gone, start
+
+
+def parent(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        return int(f.read().rpartition(")")[2].split()[1])
+
+
+def strike(pid):
+    os.kill(pid, signal.SIGKILL)
+
+
+@miniray.remote(max_retries=3)
+def one(i):
+    return i + 1
+
+
+@pytest.mark.parametrize("who", ["worker", "zygote", "supervisor"])
+def test_work_goes_on_without(ray, who):
+    @ray.remote
+    def pid():
+        return os.getpid()
+
+    victim = ray.get(pid.remote(), timeout=20)
+    refs = [one.remote(i) for i in range(200)]
+    for _ in range(("worker", "zygote", "supervisor").index(who)):
+        victim = parent(victim)
+    strike(victim)
+    assert ray.get(refs, timeout=30) == list(range(1, 201))
+    assert ray.get([one.remote(i) for i in range(200)], timeout=30) == list(range(1, 201))
+
+
+def test_an_owner_takes_its_children_and_actors_along(ray, tmp_path, until):
+    @ray.remote
+    class Owned:
+        def pid(self):
+            return os.getpid()
+
+    @ray.remote(num_cpus=0)
+    def runs(path):
+        with open(path + ".tmp", "w") as f:
+            f.write(str(os.getpid()))
+        os.rename(path + ".tmp", path)
+        time.sleep(60)
+
+    @ray.remote(num_cpus=0)
+    def marks(path):
+        open(path, "w").close()
+
+    @ray.remote(max_retries=0)
+    def owner(folder):
+        actor = Owned.remote()
+        pids = [os.getpid(), miniray.get(actor.pid.remote())]
+        # Not before the get, which lends its CPU: this one never finds two free ones.
+        kept = [runs.remote(folder + "/child"), marks.options(num_cpus=2).remote(folder + "/queued"), actor]
+        with open(folder + "/pids.tmp", "w") as f:
+            json.dump(pids, f)
+        os.rename(folder + "/pids.tmp", folder + "/pids")
+        while True:
+            time.sleep(1)
+            assert kept
+
+    ref = owner.remote(str(tmp_path))
+    until((tmp_path / "pids").exists)
+    until((tmp_path / "child").exists)
+    (own, actor), child = json.loads((tmp_path / "pids").read_text()), int((tmp_path / "child").read_text())
+    strike(own)
+    with pytest.raises(miniray.exceptions.WorkerCrashedError, match="signal 9"):
+        ray.get(ref, timeout=20)
+    until(lambda: not os.path.exists(f"/proc/{child}"), "the end of the child")
+    until(lambda: not os.path.exists(f"/proc/{actor}"), "the end of the actor")
+    assert ray.get(one.remote(1), timeout=20) == 2
+    assert not (tmp_path / "queued").exists()
+    assert not [t for t in json.loads(_core.state("tasks")) if t["state"] in ("waiting", "ready", "running")]
+
+
+def test_children_of_a_task_that_ended_go_on(ray, tmp_path, until):
+    @ray.remote
+    def marks(path):
+        time.sleep(0.1)
+        open(path, "w").close()
+
+    @ray.remote
+    def parent_of(path):
+        marks.remote(path)
+
+    ray.get(parent_of.remote(str(tmp_path / "done")), timeout=20)
+    until((tmp_path / "done").exists)
+
+
+def test_restarts_are_counted(ray, until):
+    @ray.remote(max_restarts=2)
+    class Actor:
+        def pid(self):
+            return os.getpid()
+
+    actor = Actor.remote()
+
+    def pid():
+        while True:
+            try:
+                return ray.get(actor.pid.remote(), timeout=20)
+            except miniray.exceptions.ActorUnavailableError:
+                pass  # between two lives
+
+    lives = set()
+    for _ in range(3):
+        lives.add(pid())
+        strike(max(lives, key=lambda p: os.path.exists(f"/proc/{p}")))
+        until(lambda: not any(os.path.exists(f"/proc/{p}") for p in lives))
+    assert len(lives) == 3
+    with pytest.raises(miniray.exceptions.ActorDiedError):
+        pid()
+
+
+def test_calls_are_tried_again_in_their_order(ray, tmp_path):
+    @ray.remote(max_restarts=-1, max_task_retries=-1)
+    class Actor:
+        def __init__(self):
+            self.seen = []
+
+        def add(self, i, path):
+            if i == 5 and not os.path.exists(path):
+                open(path, "w").close()
+                os._exit(1)
+            self.seen.append(i)
+            return i
+
+        def all(self):
+            return self.seen
+
+    actor = Actor.remote()
+    refs = [actor.add.remote(i, str(tmp_path / "died")) for i in range(12)]
+    assert ray.get(refs, timeout=20) == list(range(12))
+    seen = ray.get(actor.all.remote(), timeout=20)
+    assert seen == sorted(seen) and seen[-1] == 11 and 5 in seen
+
+
+@pytest.mark.parametrize("with_supervisor", [False, True])
+def test_a_driver_with_children_of_its_own_is_killed(with_supervisor):
+    """A forked child of the driver holds all its descriptors, so no end of file tells of its death."""
+    driver = start("""
+        import os, subprocess, time, miniray as ray
+        @ray.remote
+        def nap():
+            subprocess.Popen(["sleep", "1000"], start_new_session=True)
+            print("up", os.getppid(), flush=True)
+            time.sleep(1000)
+        ray.init(num_workers=1)
+        child = os.fork()
+        if child == 0:
+            time.sleep(1000)
+        print("child", child, flush=True)
+        ray.get(nap.remote())
+    """)
+    child = None
+    try:
+        lines = [driver.stdout.readline(), driver.stdout.readline()]
+        child = int(next(line for line in lines if line.startswith("child")).split()[1])
+        zygote = int(next(line for line in lines if "up" in line).split()[-1])
+        if with_supervisor:
+            strike(parent(zygote))
+        driver.kill()
+        driver.wait(10)
+        if with_supervisor:  # what escaped into a session of its own is found by the next one
+            miniray.init(num_workers=1)
+            miniray.shutdown()
+        gone(driver.pid)
+    finally:
+        driver.kill()
+        if child:
+            strike(child)
+        driver.communicate()
