@@ -189,7 +189,8 @@ void mr_object_free_later(mr_control *c, object *o)
     c->freeing = o;
 }
 
-/* FREE, and the references inside.  `held`: somebody may still look at the bytes; FREE comes again with the last holder. */
+/* FREE, and the references inside.  `held`: somebody may still look at the bytes; FREE comes again with the last
+ * holder. */
 static void give_back(mr_control *c, object *o, bool held)
 {
     mr_action *f = mr_control_act(c, MR_ACT_FREE);

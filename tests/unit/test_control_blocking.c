@@ -1,4 +1,4 @@
-/* test_control_blocking.c: blocked tasks and the CPU they lend, deadlocks, prefetched records, streams, several nodes.
+/* test_control_blocking.c: blocked tasks and the CPU they lend, deadlocks, prefetched records, streams.
  */
 #include <check.h>
 #include <stdio.h>
@@ -8,7 +8,6 @@
 #include "helper_control.h"
 
 static world w;
-static bool lineage; /* of the world that is opened next */
 
 static void open_with(const char *node, int64_t prefetch, uint32_t max_workers)
 {
@@ -16,7 +15,6 @@ static void open_with(const char *node, int64_t prefetch, uint32_t max_workers)
     mr_control_conf_init(&w.conf);
     w.conf.prefetch = prefetch;
     w.conf.max_workers = max_workers;
-    w.conf.lineage = lineage;
     world_new(&w, node);
 }
 
@@ -463,206 +461,9 @@ START_TEST(a_dropped_stream_frees_its_items)
 }
 END_TEST
 
-/* ---------------------------------------------------------------------------------------------------------- nodes --
- */
-
-START_TEST(inputs_travel)
-{
-    open_world("CPU=1", 0);
-    world_node(&w, "CPU=1 wheel=1");
-    uint32_t g = world_func(&w, "g", "CPU=1 wheel=1");
-    mr_id x = world_put(&w, 1000, 0, NULL), inlined = world_put(&w, 0, 0, NULL);
-    mr_id t = world_submit(&w, g, (mr_id[]){x, inlined, x, 0});
-    mr_action a;
-    world_time(&w, 1);
-    ck_assert(world_took(&w, MR_ACT_TRANSFER, x, &a));
-    ck_assert_uint_eq(a.node, 1);
-    ck_assert_int_eq(a.value, 0);
-    ck_assert(!world_sees(&w, MR_ACT_TRANSFER, 0) && !world_sees(&w, MR_ACT_DISPATCH, t));
-    ck_assert_uint_eq(world_stats(&w).moved_bytes, 1000);
-    world_arrived(&w, x, 1);
-    ck_assert(world_sees(&w, MR_ACT_DISPATCH, t));
-    ck_assert_uint_eq(mr_control_object(w.c, x).nodes, 3);
-}
-END_TEST
-
-START_TEST(spread_goes_round)
-{
-    open_world("CPU=4", 0);
-    world_node(&w, "CPU=4");
-    world_node(&w, "CPU=4");
-    uint32_t f = world_define(&w, (spec){.name = "f", .strategy = MR_STRATEGY_SPREAD});
-    for (int i = 0; i < 6; i++)
-        world_run(&w, f);
-    world_time(&w, 1);
-    for (uint32_t i = 0; i < 3; i++)
-        ck_assert_int_eq(world_free_cpu(&w, i), 2 * MR_RES_UNIT);
-}
-END_TEST
-
-START_TEST(affinity)
-{
-    open_world("CPU=1", 0);
-    world_node(&w, "CPU=1");
-    uint32_t hard = world_define(&w, (spec){.name = "f", .strategy = MR_STRATEGY_NODE, .node = MR_REF_NODE | 2});
-    uint32_t soft = world_define(
-        &w, (spec){.name = "f", .strategy = MR_STRATEGY_NODE, .node = MR_REF_NODE | 2, .flags = MR_FUNC_SOFT_NODE});
-    mr_id a = world_run(&w, hard), b = world_run(&w, hard), d = world_run(&w, soft);
-    world_time(&w, 1);
-    mr_action x;
-    ck_assert(world_took(&w, MR_ACT_DISPATCH, a, &x));
-    ck_assert_uint_eq(x.node, 1);
-    ck_assert(!world_sees(&w, MR_ACT_DISPATCH, b));
-    ck_assert(world_took(&w, MR_ACT_DISPATCH, d, &x));
-    ck_assert_uint_eq(x.node, 0);
-}
-END_TEST
-
-START_TEST(a_node_goes)
-{
-    open_world("CPU=1", 0);
-    world_node(&w, "CPU=1");
-    uint32_t f = world_define(&w, (spec){.name = "f", .retries = 1});
-    mr_id a = world_run(&w, f), b = world_run(&w, f), x = world_put(&w, 100, 1, NULL);
-    world_time(&w, 1);
-    world_remove_node(&w, 1);
-    ck_assert_int_eq(world_state(&w, x), MR_OBJ_LOST);
-    ck_assert(world_sees(&w, MR_ACT_FAIL, x));
-    world_finish(&w, a);
-    world_time(&w, 1);
-    ck_assert_int_eq(world_finish(&w, b), MR_OK);
-    world_drop(&w, a);
-    world_drop(&w, b);
-    world_drop(&w, x);
-    world_nothing_left(&w);
-}
-END_TEST
-
-/* A result in a store is made again by its task, with what that needs; then those who need it run. */
-START_TEST(a_lost_result_is_made_again)
-{
-    lineage = true;
-    open_world("CPU=1", 0);
-    world_node(&w, "CPU=1 wheel=1");
-    world_node(&w, "CPU=1");
-    uint32_t f = world_define(&w, (spec){.name = "f", .needs = "CPU=1", .retries = 2});
-    uint32_t g = world_define(&w, (spec){.name = "g", .needs = "CPU=1", .retries = 2});
-    mr_id in = world_put(&w, 100, 0, NULL), a = world_submit(&w, f, (mr_id[]){in, 0});
-    world_time(&w, 1);
-    world_drop(&w, in); /* the task that may run again holds it */
-    ck_assert_int_eq(world_seal(&w, a, 0, 1000, 1, NULL), MR_OK);
-    ck_assert_int_eq(world_finish_as(&w, a, MR_OK, 0, 1), MR_OK);
-    world_time(&w, 1);
-    ck_assert(!world_sees(&w, MR_ACT_DROP, a));
-    mr_id busy = world_run(&w, f); /* no seat is free for b: it is ready, and must wait again */
-    mr_id more = world_run(&w, f), third = world_run(&w, f);
-    world_time(&w, 1);
-    mr_id b = world_submit(&w, g, (mr_id[]){a, 0});
-    world_time(&w, 1);
-    world_forget(&w);
-    world_remove_node(&w, 1);
-    ck_assert_int_eq(world_state(&w, a), MR_OBJ_PENDING);
-    ck_assert(world_sees(&w, MR_ACT_FREE, a) && !world_sees(&w, MR_ACT_FAIL, a));
-    world_finish(&w, busy);
-    world_time(&w, 1);
-    for (int i = 0; i < 8 && !world_worker(&w, a); i++) {
-        world_finish(&w, more);
-        world_finish(&w, third);
-        world_time(&w, 1);
-    }
-    ck_assert_uint_ne(world_worker(&w, a), 0);
-    ck_assert(!world_worker(&w, b));
-    ck_assert_int_eq(world_seal(&w, a, 0, 1000, 0, NULL), MR_OK);
-    ck_assert_int_eq(world_finish_as(&w, a, MR_OK, 0, 1), MR_OK);
-    world_time(&w, 1);
-    mr_action x;
-    for (int i = 0; i < 8 && !world_worker(&w, b); i++) {
-        world_finish(&w, more);
-        world_finish(&w, third);
-        if (world_took(&w, MR_ACT_TRANSFER, a, &x))
-            world_arrived(&w, a, x.node);
-        world_time(&w, 1);
-    }
-    ck_assert_int_eq(world_finish(&w, b), MR_OK);
-    for (int i = 0; i < 4; i++) {
-        world_finish(&w, more);
-        world_finish(&w, third);
-        world_time(&w, 1);
-    }
-    world_drop(&w, a);
-    world_drop(&w, b);
-    world_drop(&w, busy);
-    world_drop(&w, more);
-    world_drop(&w, third);
-    world_time(&w, 1);
-    world_nothing_left(&w);
-}
-END_TEST
-
-START_TEST(what_cannot_be_made_again_says_why)
-{
-    char text[256];
-    mr_action x;
-    lineage = true;
-    open_world("CPU=1", 0);
-    world_node(&w, "CPU=1 wheel=1");
-    uint32_t once = world_define(&w, (spec){.name = "once", .needs = "CPU=1 wheel=1", .retries = 0});
-    uint32_t f = world_define(&w, (spec){.name = "f", .needs = "CPU=1 wheel=1", .retries = 3});
-    mr_id put = world_put(&w, 100, 1, NULL), a = world_run(&w, once);
-    world_time(&w, 1);
-    ck_assert_int_eq(world_seal(&w, a, 0, 1000, 1, NULL), MR_OK);
-    ck_assert_int_eq(world_finish_as(&w, a, MR_OK, 0, 1), MR_OK);
-    mr_id b = world_submit(&w, f, (mr_id[]){put, 0}); /* its own argument cannot be made again */
-    world_time(&w, 1);
-    ck_assert_int_eq(world_seal(&w, b, 0, 1000, 1, NULL), MR_OK);
-    ck_assert_int_eq(world_finish_as(&w, b, MR_OK, 0, 1), MR_OK);
-    world_time(&w, 1);
-    world_remove_node(&w, 1);
-    ck_assert_int_eq(world_state(&w, put), MR_OBJ_LOST);
-    ck_assert(world_took(&w, MR_ACT_FAIL, put, &x));
-    mr_fault_text(w.c, &x.fault, text, sizeof(text));
-    ck_assert_msg(strstr(text, "was lost with node") && strstr(text, "it was put"), "%s", text);
-    ck_assert(world_took(&w, MR_ACT_FAIL, a, &x));
-    mr_fault_text(w.c, &x.fault, text, sizeof(text));
-    ck_assert_msg(strstr(text, "no attempt left"), "%s", text);
-    ck_assert_int_eq(world_state(&w, b), MR_OBJ_ERROR); /* as its argument's */
-    ck_assert(world_took(&w, MR_ACT_ALIAS, b, &x) && x.id2 == put);
-    world_drop(&w, put);
-    world_drop(&w, a);
-    world_drop(&w, b);
-    world_time(&w, 1);
-    world_nothing_left(&w);
-}
-END_TEST
-
-/* A full store takes back what is kept for the making again. */
-START_TEST(room_comes_before_lineage)
-{
-    lineage = true;
-    open_world("CPU=1", 0);
-    world_node(&w, "CPU=1");
-    mr_id x = world_put(&w, 100, 0, NULL);
-    mr_id a = world_submit(&w, world_define(&w, (spec){.name = "f", .retries = 3}), (mr_id[]){x, 0});
-    world_time(&w, 1);
-    ck_assert_int_eq(world_seal(&w, a, 0, 1000, 0, NULL), MR_OK);
-    ck_assert_int_eq(world_finish_as(&w, a, MR_OK, 0, 1), MR_OK);
-    world_time(&w, 1);
-    world_drop(&w, x);
-    ck_assert_int_eq(world_state(&w, x), MR_OBJ_SEALED);
-    mr_ev_place full = {.h = {.kind = MR_EV_STORE_FULL}, .size = 1};
-    world_step(&w, &full);
-    ck_assert_int_eq(world_state(&w, x), MR_OBJ_NONE);
-    ck_assert(world_sees(&w, MR_ACT_DROP, a) && world_sees(&w, MR_ACT_COLLECT, 0));
-    world_remove_node(&w, 0);
-    ck_assert_int_eq(world_state(&w, a), MR_OBJ_LOST);
-    world_drop(&w, a);
-    world_nothing_left(&w);
-}
-END_TEST
-
 static Suite *suite(void)
 {
-    Suite *s = suite_create("control: blocking, prefetch, streams, nodes");
+    Suite *s = suite_create("control: blocking, prefetch, streams");
     TCase *t = tcase_create("all");
     tcase_add_checked_fixture(t, NULL, teardown);
     tcase_add_test(t, nested_to_depth_1000_on_one_cpu);
@@ -682,13 +483,6 @@ static Suite *suite(void)
     tcase_add_test(t, a_slow_task_keeps_nobody_waiting);
     tcase_add_test(t, items_come_one_by_one);
     tcase_add_test(t, a_dropped_stream_frees_its_items);
-    tcase_add_test(t, inputs_travel);
-    tcase_add_test(t, spread_goes_round);
-    tcase_add_test(t, affinity);
-    tcase_add_test(t, a_node_goes);
-    tcase_add_test(t, a_lost_result_is_made_again);
-    tcase_add_test(t, what_cannot_be_made_again_says_why);
-    tcase_add_test(t, room_comes_before_lineage);
     suite_add_tcase(s, t);
     return s;
 }

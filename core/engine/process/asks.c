@@ -31,13 +31,15 @@ static bool ask_dying(const mr_nodes *n, mr_id id)
     return false;
 }
 
-/* FULL: not answered yet. */
+/* FULL: not answered yet, there is no room; BUSY: not answered yet, the id is still being written to. */
 static mr_status ask_try(mr_nodes *n, mr_peer *p, const mr_ask *a)
 {
     mr_created made;
     mr_status status = mr_carry_create(n, p, a->id, a->len, &made);
-    if (status == MR_E_FULL || (status == MR_E_EXISTS && ask_dying(n, a->id)))
+    if (status == MR_E_FULL)
         return MR_E_FULL;
+    if (status == MR_E_EXISTS && ask_dying(n, a->id))
+        return MR_E_BUSY;
     mr_peer_reply(n, p, MR_ORD_REPLY, a->h.token, status, status ? 0 : made.region.at, status ? 0 : made.id, NULL, 0);
     return MR_OK;
 }
@@ -48,7 +50,8 @@ static void ask_create(mr_nodes *n, mr_peer *p, const mr_ask *a)
         mr_peer_drop(n, p, "asked for an object under an id that is not its own");
         return;
     }
-    if (ask_try(n, p, a) != MR_E_FULL)
+    mr_status status = ask_try(n, p, a);
+    if (!status)
         return;
     mr_hungry *h = calloc(1, sizeof(*h));
     if (!h) {
@@ -63,7 +66,8 @@ static void ask_create(mr_nodes *n, mr_peer *p, const mr_ask *a)
     while (*end)
         end = &(*end)->next;
     *end = h;
-    ask_full(n, p, a->len);
+    if (status == MR_E_FULL)
+        ask_full(n, p, a->len);
     mr_progress_poll(n, HUNGRY_POLL_NS);
 }
 
@@ -73,13 +77,14 @@ void mr_ask_retry(mr_nodes *n)
     for (mr_hungry **at = &n->hungry; *at;) {
         mr_hungry *h = *at;
         mr_peer *p = mr_peer_of(n, h->worker);
-        bool over = !p || p->died || ask_try(n, p, &h->ask) != MR_E_FULL;
+        mr_status status = !p || p->died ? MR_OK : ask_try(n, p, &h->ask);
+        bool over = !status;
         if (!over && now >= h->until) {
             mr_peer_reply(n, p, MR_ORD_REPLY, h->ask.h.token, MR_E_FULL, 0, 0, NULL, 0);
             over = true;
         }
         if (!over) {
-            if (now >= h->again) {
+            if (status == MR_E_FULL && now >= h->again) {
                 h->again = now + MR_COLLECT_EVERY_NS;
                 ask_full(n, p, h->ask.len);
             }
