@@ -306,3 +306,22 @@ def test_what_ignores_a_cancel_is_killed_after_the_grace(tmp_path, until, monkey
         assert miniray.get(brief.remote(2), timeout=20) == 6
     finally:
         miniray.shutdown()
+
+
+def test_a_cancel_right_after_submission_is_not_lost(monkeypatch):
+    """The worker may not have begun: then the record is taken back.  Nothing is killed after a grace to mend it."""
+    monkeypatch.setenv("MINIRAY_ENGINE_GRACE", "600s")
+    with miniray.init(num_cpus=1):
+
+        @miniray.remote(max_retries=0)
+        def f(wait):
+            while wait:
+                time.sleep(0.005)
+
+        miniray.get([f.remote(False) for _ in range(200)])
+        for _ in range(20):
+            refs = [f.remote(i == 0) for i in range(60)]
+            miniray.cancel(refs[0])
+            miniray.get(refs[1:], timeout=60)
+            with pytest.raises(miniray.exceptions.TaskCancelledError):
+                miniray.get(refs[0])

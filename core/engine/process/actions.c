@@ -56,6 +56,17 @@ static void act_signal(mr_nodes *n, uint32_t worker, int sig)
     mr_spawn_order(n, &m);
 }
 
+/* The record was taken back before user code began; the worker will skip it, so its end is told here. */
+static void interrupt_unstarted(mr_nodes *n, const mr_action *a)
+{
+    mr_ev_finished ev = {.h = {.size = sizeof(ev), .kind = MR_EV_FINISHED, .version = MR_RECORD_VERSION}};
+    ev.h.from = a->worker;
+    ev.task = a->id;
+    ev.attempt = a->attempt;
+    ev.outcome = MR_E_CANCELLED;
+    mr_drive_inner(n, &ev.h);
+}
+
 static void act_interrupt(mr_nodes *n, const mr_action *a)
 {
     mr_peer *p = mr_peer_of(n, a->worker);
@@ -66,13 +77,21 @@ static void act_interrupt(mr_nodes *n, const mr_action *a)
         act_signal(n, a->worker, SIGKILL);
         return;
     }
-    if (mr_peer_runs(p, a->id, &seq)) {
-        uint64_t running = seq << 2 | MR_SLOT_RUNNING;
-        if (atomic_compare_exchange_strong(&p->block->slot, &running, seq << 2 | MR_SLOT_CANCEL))
-            act_signal(n, a->worker, MR_CANCEL_SIGNAL);
-        else if (running != (seq << 2 | MR_SLOT_DONE))
-            mr_peer_order(n, p, MR_ORD_CANCEL, a->id, a->attempt);
+    /* The worker stores the slot before it claims: when the record can not be taken back, the slot tells how far it is.
+     */
+    if (!mr_peer_runs(p, a->id, &seq) && mr_peer_revoke(n, p, a->id)) {
+        interrupt_unstarted(n, a);
         return;
+    }
+    uint64_t running = 0;
+    if (mr_peer_runs(p, a->id, &seq)) {
+        running = seq << 2 | MR_SLOT_RUNNING;
+        if (atomic_compare_exchange_strong(&p->block->slot, &running, seq << 2 | MR_SLOT_CANCEL)) {
+            act_signal(n, a->worker, MR_CANCEL_SIGNAL);
+            return;
+        }
+        if (running == (seq << 2 | MR_SLOT_DONE))
+            return;
     }
     mr_peer_order(n, p, MR_ORD_CANCEL, a->id, a->attempt);
 }
