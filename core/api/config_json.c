@@ -49,26 +49,30 @@ static void put_settings(cJSON *root, const mr_config *c)
     }
 }
 
-static mr_status check_plugin(mr_config *c, const char *section, mr_plugin_kind kind, const char *own, mr_err *err)
+static mr_status check_plugin(mr_config *c, const char *section, mr_plugin_kind kind, const char *own, mr_loaded **out,
+                              mr_err *err)
 {
-    mr_loaded *l;
-    mr_status st = mr_plugin_load(&l, mr_config_text(c, section, "plugin"), kind, c, own, err);
-    if (st)
-        return st;
-    st = mr_config_check_plugin(c, l->plugin, err);
-    mr_plugin_unload(l);
-    return st;
+    mr_status st = mr_plugin_load(out, mr_config_text(c, section, "plugin"), kind, c, own, err);
+    return st ? st : mr_config_check_plugin(c, (*out)->plugin, err);
 }
 
 static mr_status check_plugins(mr_config *c, mr_err *err)
 {
-    char home[1024], own[1100] = "";
+    char home[1024], path[1100] = "";
     mr_err ignored;
+    mr_loaded *store = NULL, *sched = NULL;
     /* Without a home the search path alone has to do; the message of the loader says where it looked. */
     if (mr_engine_home(NULL, home, sizeof(home), &ignored) == MR_OK)
-        snprintf(own, sizeof(own), "%s/plugins", home);
-    mr_status st = check_plugin(c, "store", MR_KIND_STORE, own[0] ? own : NULL, err);
-    return st ? st : check_plugin(c, "sched", MR_KIND_SCHED, own[0] ? own : NULL, err);
+        snprintf(path, sizeof(path), "%s/plugins", home);
+    const char *own = path[0] ? path : NULL;
+    mr_status st = check_plugin(c, "store", MR_KIND_STORE, own, &store, err);
+    if (!st)
+        st = check_plugin(c, "sched", MR_KIND_SCHED, own, &sched, err);
+    if (!st)
+        st = mr_plugin_check_sections(c, own, (const mr_plugin *const[]){store->plugin, sched->plugin}, 2, err);
+    mr_plugin_unload(sched);
+    mr_plugin_unload(store);
+    return st;
 }
 
 mr_status mr_config_json(const char *config, const mr_override *overrides, size_t n_overrides, char **json, mr_err *err)

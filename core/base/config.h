@@ -5,7 +5,8 @@
  * does not parse or is out of range, a line too long, a key outside any section, a missing file.
  * Known sections: node, node.NAME, engine, store, sched, plugins, log, sim (the table in config_keys.c) and store.NAME,
  * sched.NAME, whose keys the plugin NAME declares: they are kept as text here and checked by mr_config_check_plugin
- * once it is loaded.  NAME is the plugin's name with or without its kind: [sched.lua] is [sched.sched-lua].
+ * once it is loaded; mr_plugin_check_sections (plugin/loader.h) refuses those of no plugin at all.  NAME is the
+ * plugin's name with or without its kind: [sched.lua] is [sched.sched-lua].
  *
  * Thread: none of this is locked; a config is built by one thread, then only read.
  */

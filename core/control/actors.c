@@ -419,7 +419,7 @@ mr_status mr_actor_kill(mr_control *c, const mr_record *r)
         return mr_control_refuse(c, MR_E_NOTFOUND, "kill: there is no actor %llx", (unsigned long long)e->id);
     if (a->state == MR_ACTOR_DEAD)
         return MR_OK;
-    mr_fault f = {.status = MR_E_ACTOR_DIED, .worker = a->worker, .func = a->func, .cause = a->id};
+    mr_fault f = {.status = MR_E_ACTOR_DIED, .worker = a->worker, .func = a->func, .why = 1, .cause = a->id};
     object_at(c, a->id)->flags |= O_CANCEL;
     if ((e->flags & MR_KILL_NO_RESTART) || a->state != MR_ACTOR_ALIVE)
         mr_actor_exit(c, a, &f, false);

@@ -32,7 +32,8 @@ typedef struct mr_fault {
     uint32_t attempt, of;  /* attempt 2 of 4; of = 0: unbounded */
     uint32_t func;         /* number of the function, 0: none */
     uint32_t may_have_run; /* of an actor call: 0 no, 1 maybe */
-    uint32_t why, node;    /* of LOST: mr_lost; of LOST and NODE_DIED: 1 + number of the node, 0: none */
+    uint32_t why, node;    /* of LOST: mr_lost; of ACTOR_DIED: 1: kill() ended it; of LOST and NODE_DIED: 1 + number of
+                              the node, 0: none */
     mr_id task, cause;     /* cause: actor or object behind it, 0: none */
 } mr_fault;
 
@@ -155,8 +156,10 @@ const char *mr_control_why(const mr_control *c);
  * NULL: FIFO.  Then step a POLICY event: the present is told to it as one batch. */
 mr_status mr_control_policy(mr_control *c, const char *name, const mr_sched_ops *ops, const mr_host *base,
                             mr_err *err) MR_CHECK_RESULT;
-/* Name of the policy, and the error it was ejected for (NULL: it was not; then `degraded` reports stay false). */
+/* Name of the policy, and the error it was ejected for (NULL: it was not; then `degraded` reports stay false).  After
+ * an ejection the name is "fifo"; `given` is still the name of the policy that was ejected. */
 const char *mr_control_policy_name(const mr_control *c);
+const char *mr_control_policy_given(const mr_control *c);
 const char *mr_control_policy_error(const mr_control *c);
 /* The engine learned of a failure (host->fail) outside a question: eject at the next TIME. */
 void mr_control_policy_fail(mr_control *c, const char *why);

@@ -75,7 +75,9 @@ static void add_actor(const mr_control *c, text *t, const mr_fault *f)
     const actor *a = actor_at((mr_control *)(uintptr_t)c, f->cause);
     const mr_define *d = a ? mr_control_func(c, a->func) : NULL;
     add(t, "actor %s%s", d ? d->name : "", f->status == MR_E_ACTOR_UNAVAILABLE ? " is restarting" : " died");
-    if (f->how || f->pid) {
+    if (f->status == MR_E_ACTOR_DIED && f->why) {
+        add(t, ": the actor was killed by ray.kill");
+    } else if (f->how || f->pid) {
         add(t, ": ");
         add_worker(t, f);
     }

@@ -157,6 +157,11 @@ const char *mr_control_policy_name(const mr_control *c)
     return c->pol.ejected ? "fifo" : c->pol.name;
 }
 
+const char *mr_control_policy_given(const mr_control *c)
+{
+    return c->pol.name;
+}
+
 const char *mr_control_policy_error(const mr_control *c)
 {
     return c->pol.ejected ? c->pol.error : NULL;

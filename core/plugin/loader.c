@@ -206,6 +206,66 @@ mr_status mr_plugin_load(mr_loaded **out, const char *name, mr_plugin_kind kind,
     return status;
 }
 
+/* The section that a plugin of the kind would have: "sched-lua" has [sched.lua]. */
+static const char *short_name(const char *kind, const char *name)
+{
+    size_t n = strlen(kind);
+    return strncmp(name, kind, n) == 0 && name[n] == '-' ? name + n + 1 : name;
+}
+
+static bool section_found(const folders *f, const char *kind, const char *name)
+{
+    char path[PATH_MAX], full[160];
+    snprintf(full, sizeof(full), "%s-%s", kind, name);
+    for (size_t i = 0; i < f->n; i++)
+        if (find_in(f->at[i], full, path, sizeof(path)) || find_in(f->at[i], name, path, sizeof(path)))
+            return true;
+    return false;
+}
+
+static mr_status section_unknown(const folders *f, const mr_setting *s, const char *kind, mr_err *err)
+{
+    char *names[MAX_FILES], line[16] = "";
+    const char *near[MAX_FILES], *other = strcmp(kind, "sched") == 0 ? "store" : "sched";
+    size_t n = known_names(f, &names), n_near = 0;
+    for (size_t i = 0; i < n; i++)
+        if (short_name(other, names[i]) == names[i])
+            near[n_near++] = short_name(kind, names[i]);
+    const char *meant = mr_nearest(s->section + 6, near, n_near);
+    if (s->source == MR_FROM_FILE)
+        snprintf(line, sizeof(line), ":%d", s->line);
+    mr_status status =
+        mr_err_set(err, MR_E_CONFIG, "%s%s: %s: no such plugin%s%s%s%s%s", s->file ? s->file : "call", line, s->section,
+                   meant ? "; did you mean " : "", meant ? kind : "", meant ? "." : "", meant ? meant : "",
+                   meant ? "" : "; `miniray plugins list` lists those there are, and where it looks");
+    for (size_t i = 0; i < n; i++)
+        free(names[i]);
+    return status;
+}
+
+mr_status mr_plugin_check_sections(const mr_config *c, const char *own, const mr_plugin *const *loaded, size_t n,
+                                   mr_err *err)
+{
+    folders f;
+    mr_status status = MR_OK;
+    const mr_setting *s;
+    if (folders_init(&f, c, own))
+        return mr_err_set(err, MR_E_NOMEM, "no memory to look for plugins");
+    for (size_t i = 0; !status && (s = mr_config_at(c, i)); i++) {
+        const char *kind = strncmp(s->section, "store.", 6) == 0   ? "store"
+                           : strncmp(s->section, "sched.", 6) == 0 ? "sched"
+                                                                   : NULL;
+        bool known = !kind;
+        for (size_t k = 0; !known && k < n; k++)
+            known = strcmp(mr_plugin_kind_name(loaded[k]->kind), kind) == 0 &&
+                    strcmp(short_name(kind, loaded[k]->name), s->section + 6) == 0;
+        if (!known && !section_found(&f, kind, s->section + 6))
+            status = section_unknown(&f, s, kind, err);
+    }
+    folders_fini(&f);
+    return status;
+}
+
 static size_t paths_in(const char *folder, char ***out, size_t n)
 {
     struct dirent **files = NULL;

@@ -32,6 +32,12 @@ mr_status mr_plugin_load(mr_loaded **out, const char *name, mr_plugin_kind kind,
 /* Closes the .so; no instance of it may be open. */
 void mr_plugin_unload(mr_loaded *l);
 
+/* Is every [store.NAME] and [sched.NAME] that is given the section of a plugin?  One of `loaded`, or one that the
+ * search path of mr_plugin_load has: a section of a plugin that is not chosen this time may stay.  Errors: CONFIG,
+ * NOMEM. */
+mr_status mr_plugin_check_sections(const mr_config *c, const char *own, const mr_plugin *const *loaded, size_t n,
+                                   mr_err *err) MR_CHECK_RESULT;
+
 /* Calls `each` for every plugin file on the search path, loadable or not (then loaded is NULL and err says why).  Stops
  * at the first non-zero answer and returns it. */
 int mr_plugin_each(const mr_config *c, const char *own,

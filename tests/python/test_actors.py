@@ -205,7 +205,7 @@ def test_kill(ray):
     counter = Counter.remote()
     assert ray.get(counter.increment.remote()) == 1
     ray.kill(counter)
-    with pytest.raises(ray.exceptions.ActorDiedError) as info:
+    with pytest.raises(ray.exceptions.ActorDiedError, match="was killed by ray.kill") as info:
         ray.get(counter.increment.remote(), timeout=20)
     assert isinstance(info.value, ray.exceptions.RayActorError) and info.value.actor_id
     with pytest.raises(ValueError, match="only supported for actors"):

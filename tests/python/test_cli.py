@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import miniray
 from miniray.cli import main
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "python"
@@ -63,6 +64,20 @@ def test_config(tmp_path):
     assert "[node]" in dumped and "good.ini:2" in dumped and "history = 77" in dumped and "environment" in dumped
     assert "cpus" in run("config", "help").stdout and "infeasible" in run("config", "help", "engine").stdout
     assert run("config", "help", "nothing").returncode == 2
+
+
+def test_a_section_that_no_plugin_has(tmp_path):
+    file = tmp_path / "mini.ini"
+    file.write_text("[sched.locality]\ndelay = 2ms\n")  # of a plugin that is not chosen: kept
+    other = run("config", "check", str(file))
+    assert other.returncode == 0, other.stderr
+    for section, meant in (("sched.lau", "; did you mean sched.lua"), ("store.smh", "; did you mean store.shm"),
+                           ("sched.utterly-unknown", "")):
+        file.write_text(f"[node]\ncpus = 2\n[{section}]\nx = 1\n")
+        result = run("config", "check", str(file))
+        assert result.returncode == 2 and f"mini.ini:4: {section}: no such plugin{meant}" in result.stderr, result.stderr
+        with pytest.raises(miniray.exceptions.ConfigError, match=f"mini.ini:4: {section}: no such plugin"):
+            miniray.init(config=str(file))
 
 
 def test_plugins():

@@ -23,6 +23,11 @@ class Unpicklable(Exception):
         super().__init__("two arguments")
 
 
+class TwoWords(ValueError):
+    def __init__(self, a, b):
+        super().__init__(f"{a} and {b}")
+
+
 class Final(Exception):
     def __init_subclass__(cls, **kwargs):
         raise TypeError("final")
@@ -293,3 +298,17 @@ def test_errors_that_were_read_are_not_reported(tmp_path):
 def test_an_error_that_nobody_read_is_reported_once(tmp_path, code, what):
     (line,) = unhandled(tmp_path, code)
     assert all(w in line for w in what), line
+
+
+def test_a_class_that_cannot_be_rebuilt_arrives_as_its_base(ray):
+    @ray.remote
+    def two():
+        raise TwoWords("salt", "pepper") from KeyError("cause")
+
+    with pytest.raises(ValueError) as info:
+        ray.get(two.remote())
+    error = info.value
+    assert isinstance(error, RayTaskError) and error.cause_class == "TwoWords"
+    assert type(error.cause) is ValueError and str(error.cause) == "salt and pepper"
+    assert isinstance(error.cause.__cause__, KeyError)
+    assert "TwoWords: salt and pepper" in str(error) and "raise TwoWords" in str(error) and "arrives as ValueError" in str(error)

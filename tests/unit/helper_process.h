@@ -20,6 +20,8 @@ mr_value process_value(mr_session *s, mr_id id);
 /* Processes of the session below process `root` (all descendants). */
 int process_children(int root);
 int process_fds(void);
+/* The first child of process `parent`, 0: none.  Of a driver that has no other, its supervisor. */
+int process_child_of(int parent);
 /* Waits until no process `pid` runs; false after 5 s. */
 int process_gone(int pid);
 

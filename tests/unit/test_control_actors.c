@@ -242,6 +242,26 @@ START_TEST(death_tells_the_truth)
 }
 END_TEST
 
+START_TEST(killed_by_kill_is_told)
+{
+    mr_id a = born(cls), first = call_of(a);
+    mr_action x;
+    char text[200];
+    world_kill(&w, a, MR_KILL_NO_RESTART);
+    ck_assert(world_took(&w, MR_ACT_FAIL, first, &x));
+    mr_fault_text(w.c, &x.fault, text, sizeof text);
+    ck_assert_ptr_nonnull(
+        strstr(text, "actor Counter died: the actor was killed by ray.kill; the call of Counter.add"));
+    mr_id late = call_of(a);
+    ck_assert(world_took(&w, MR_ACT_FAIL, late, &x));
+    mr_fault_text(w.c, &x.fault, text, sizeof text);
+    ck_assert_str_eq(text, "actor Counter died: the actor was killed by ray.kill; the call of Counter.add did not run");
+    world_drop(&w, first);
+    world_drop(&w, late);
+    world_drop(&w, a);
+}
+END_TEST
+
 START_TEST(restart)
 {
     mr_id x = world_put(&w, 0, 0, NULL);
@@ -405,6 +425,7 @@ static Suite *suite(void)
     tcase_add_test(t, names);
     tcase_add_test(t, too_many_pending_calls);
     tcase_add_test(t, death_tells_the_truth);
+    tcase_add_test(t, killed_by_kill_is_told);
     tcase_add_test(t, restart);
     tcase_add_test(t, a_constructor_that_raises);
     tcase_add_test(t, its_owner_dies);

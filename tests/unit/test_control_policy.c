@@ -293,6 +293,7 @@ START_TEST(holding_everything_back_is_ejected)
     ck_assert_int_eq(a.flags, MR_REPORT_EJECTED);
     ck_assert(world_sees(&w, MR_ACT_DISPATCH, t));
     ck_assert_str_eq(mr_control_policy_name(w.c), "fifo");
+    ck_assert_str_eq(mr_control_policy_given(w.c), "probe");
     ck_assert_str_eq(mr_control_policy_error(w.c),
                      "policy probe held 1 ready tasks back for 1000 ms while nothing ran");
     ck_assert_int_eq(world_stats(&w).held, 2 * w.conf.max_hold);

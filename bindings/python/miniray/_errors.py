@@ -40,6 +40,20 @@ def _pickle_chain(exc: BaseException) -> Optional[bytes]:
     return None
 
 
+def _stand_in(exc: BaseException, text: str) -> Optional[BaseException]:
+    """For an exception that cannot be rebuilt from its pickle: one of its nearest base that can, with its text."""
+    for base in type(exc).__mro__[1:]:
+        if base in (Exception, BaseException) or not issubclass(base, BaseException):
+            break
+        try:
+            made = base(text)
+            if str(made) == text and _pickle_chain(made) is not None:
+                return made
+        except Exception:
+            continue
+    return None
+
+
 def encode(exc: BaseException, function_name: str, actor: Optional[str]) -> tuple:
     """The plain tuple that exceptions._from_error reads."""
     from .exceptions import RayTaskError
@@ -63,7 +77,12 @@ def encode(exc: BaseException, function_name: str, actor: Optional[str]) -> tupl
         text = ""
     inner = exc.cause if isinstance(exc, RayTaskError) and exc.cause is not None else exc
     exc.__traceback__ = None
-    return ("task", function_name, type(inner).__name__, text, _plain(trace), pid, _pickle_chain(inner), actor)
+    data = _pickle_chain(inner)
+    if data is None and (other := _stand_in(inner, text)) is not None:
+        other.__cause__ = inner.__cause__
+        data = _pickle_chain(other)
+        trace = f"{trace.rstrip()}\n(a {type(inner).__name__} cannot be rebuilt from its pickle: it arrives as {type(other).__name__})\n"
+    return ("task", function_name, type(inner).__name__, text, _plain(trace), pid, data, actor)
 
 
 def _plain(text: str) -> str:

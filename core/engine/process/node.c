@@ -73,6 +73,9 @@ static mr_status nodes_plugins(mr_nodes *n, mr_err *err)
         status = mr_plugin_load(&n->sched_plugin, sched, MR_KIND_SCHED, c, own, err);
     if (!status)
         status = mr_config_check_plugin(c, n->sched_plugin->plugin, err);
+    if (!status)
+        status = mr_plugin_check_sections(
+            c, own, (const mr_plugin *const[]){n->store_plugin->plugin, n->sched_plugin->plugin}, 2, err);
     if (status)
         return status;
     /* The node's own store carries when others can map it and it is the only one; else a shared arena beside it. */

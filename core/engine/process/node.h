@@ -408,7 +408,8 @@ void mr_progress_poll(mr_nodes *n, int64_t ns); /* looks again in `ns` */
 void mr_progress_watch(mr_nodes *n);            /* a new supervisor socket */
 
 /* sweep.c */
-void mr_sweep_escaped(void); /* no lock */
+void mr_sweep_escaped(void);         /* no lock */
+void mr_sweep_own(uint64_t session); /* any lock; the session's supervisor is dead and no other was started */
 
 /* state.c */
 char *mr_state_json(mr_nodes *n, const char *what, mr_status *status, mr_err *err);

@@ -269,7 +269,8 @@ static void spawn_prove_dead(const mr_nodes *n, int32_t pid)
     close(fd);
 }
 
-static void spawn_reap(mr_nodes *n)
+/* True: the supervisor was seen to end by itself, with all below it. */
+static bool spawn_reap(mr_nodes *n)
 {
     siginfo_t info = {0};
     if (n->sup_pidfd >= 0) {
@@ -283,6 +284,7 @@ static void spawn_reap(mr_nodes *n)
     }
     n->sup_pidfd = -1;
     n->sup_pid = 0;
+    return info.si_code == CLD_EXITED;
 }
 
 void mr_spawn_lost(mr_nodes *n)
@@ -303,8 +305,10 @@ void mr_spawn_lost(mr_nodes *n)
         free(q);
     }
     n->sup_queue_end = &n->sup_queue;
-    if (!n->closing)
-        spawn_reap(n); /* mr_spawn_end does it otherwise */
+    if (!n->closing) { /* mr_spawn_end does it otherwise */
+        spawn_reap(n);
+        mr_sweep_own(n->port.session);
+    }
     for (uint32_t l = 0; l < n->n_links; l++) {
         mr_peer *p = n->peer[l];
         if (!p)
@@ -351,6 +355,7 @@ void mr_spawn_end(mr_nodes *n)
         spawn_ended(pidfd, grace);
     }
     pthread_mutex_lock(&n->lock); /* the progress thread may be looking at it */
-    spawn_reap(n);
+    if (!spawn_reap(n))
+        mr_sweep_own(n->port.session);
     pthread_mutex_unlock(&n->lock);
 }

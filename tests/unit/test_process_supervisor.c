@@ -1,0 +1,120 @@
+/* test_process_supervisor.c: the deaths of supervisor and driver, each alone and together; nothing is left behind. */
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "helper_process.h"
+
+/* The driver as a process of its own: what it tells through `tell`, then how it ends. */
+static void drive_and_end(int tell, int how)
+{
+    mr_session *s = process_open("store-shm", NULL);
+    int64_t pids[2] = {process_number(s, process_submit(s, process_func(s, "daemonize"), 0, 0)),
+                       process_number(s, process_submit(s, process_func(s, "who"), 0, 0))};
+    process_submit(s, process_func(s, "nap"), SECONDS(100), 0);
+    usleep(20000);
+    if (write(tell, pids, sizeof(pids)) != sizeof(pids))
+        _exit(2);
+    if (how == 0)
+        _exit(0); /* without mr_close */
+    for (;;)
+        pause();
+}
+
+START_TEST(a_driver_that_is_gone_leaves_nothing)
+{
+    int ends[2];
+    int64_t pids[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    pid_t driver = fork();
+    if (driver == 0)
+        drive_and_end(ends[1], _i);
+    ck_assert_int_eq(read(ends[0], pids, sizeof(pids)), sizeof(pids));
+    if (_i == 1)
+        kill(driver, SIGKILL);
+    ck_assert_int_eq(waitpid(driver, NULL, 0), driver);
+    ck_assert(process_gone((int)pids[0]));
+    ck_assert(process_gone((int)pids[1]));
+}
+END_TEST
+
+START_TEST(a_killed_supervisor)
+{
+    mr_session *s = process_open("store-shm", NULL);
+    uint32_t who = process_func(s, "who"), nap = process_func(s, "nap");
+    int64_t pid = process_number(s, process_submit(s, who, 0, 0));
+    mr_id napping = process_submit(s, nap, 100000000, 0);
+    int supervisor = process_child_of(getpid());
+    ck_assert_int_gt(supervisor, 0);
+    kill(supervisor, SIGKILL);
+    ck_assert(process_gone((int)pid));
+    /* Its workers died with it; the task is retried on a new one. */
+    ck_assert_int_gt(process_number(s, napping), 0);
+    ck_assert_int_gt(process_number(s, process_submit(s, who, 0, 0)), 0);
+    mr_close(s);
+    ck_assert_int_eq(process_children(getpid()), 0);
+}
+END_TEST
+
+/* The supervisor alone is killed: what a task started in a session of its own is ended by the driver, at once (0) or
+ * when the session is closed (1). */
+START_TEST(a_killed_supervisor_leaves_nothing)
+{
+    mr_session *s = process_open("store-shm", NULL);
+    int64_t pid = process_number(s, process_submit(s, process_func(s, "daemonize"), 0, 0));
+    int supervisor = process_child_of(getpid());
+    ck_assert_int_gt(supervisor, 0);
+    ck_assert_int_eq(kill((pid_t)pid, 0), 0);
+    kill(supervisor, SIGKILL);
+    if (_i == 1)
+        mr_close(s);
+    ck_assert(process_gone((int)pid));
+    if (_i == 0) {
+        ck_assert_int_gt(process_number(s, process_submit(s, process_func(s, "who"), 0, 0)), 0);
+        mr_close(s);
+    }
+    ck_assert_int_eq(process_children(getpid()), 0);
+}
+END_TEST
+
+/* Driver and supervisor killed at once: what a task started in a session of its own escapes, until the next session. */
+START_TEST(the_next_session_sweeps)
+{
+    int ends[2];
+    int64_t pids[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    pid_t driver = fork();
+    if (driver == 0)
+        drive_and_end(ends[1], 1);
+    ck_assert_int_eq(read(ends[0], pids, sizeof(pids)), sizeof(pids));
+    int supervisor = process_child_of(driver);
+    ck_assert_int_gt(supervisor, 0);
+    kill(supervisor, SIGSTOP); /* so that it can not do its work in between */
+    kill(driver, SIGKILL);
+    kill(supervisor, SIGKILL);
+    ck_assert_int_eq(waitpid(driver, NULL, 0), driver);
+    ck_assert(process_gone((int)pids[1]));
+    ck_assert_int_eq(kill((pid_t)pids[0], 0), 0);
+    mr_session *s = process_open("store-shm", NULL);
+    ck_assert(process_gone((int)pids[0]));
+    mr_close(s);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("process supervisor");
+    TCase *c = tcase_create("supervisor");
+    tcase_set_timeout(c, 30);
+    tcase_add_loop_test(c, a_driver_that_is_gone_leaves_nothing, 0, 2);
+    tcase_add_test(c, a_killed_supervisor);
+    tcase_add_loop_test(c, a_killed_supervisor_leaves_nothing, 0, 2);
+    tcase_add_test(c, the_next_session_sweeps);
+    suite_add_tcase(suite, c);
+    SRunner *r = srunner_create(suite);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
