@@ -393,6 +393,9 @@ mr_status mr_inbox_wait(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool in
             if (other != w && mr_bell_ring_always(&other->bell, -1))
                 break;
     mr_inbox_unlock(p);
+    /* Who only looks goes on to an event loop: what it left untold would stay so while the leader sleeps. */
+    if (st == MR_E_TIMEOUT)
+        mr_ring_port_nudge(p);
     return st;
 }
 

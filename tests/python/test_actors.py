@@ -265,6 +265,9 @@ class Async:
         self.now -= 1
         return self.most
 
+    async def inside(self):
+        return self.now
+
     async def go(self):
         self.event.set()
 
@@ -299,6 +302,8 @@ class Async:
 def test_an_async_actor_runs_many_calls(ray):
     actor = Async.remote()
     waiting = [actor.wait.remote() for _ in range(200)]
+    while ray.get(actor.inside.remote()) < 2:  # calls of an async actor have no order: `go` might come first
+        time.sleep(0.01)
     ray.get(actor.go.remote())
     assert max(ray.get(waiting, timeout=30)) > 1
     assert ray.get([actor.quick.remote(i) for i in range(100)]) == list(range(1, 101))
