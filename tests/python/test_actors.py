@@ -271,6 +271,9 @@ class Async:
     async def go(self):
         self.event.set()
 
+    async def stop(self):
+        self.event.clear()
+
     async def quick(self, x):
         return x + 1
 
@@ -299,11 +302,42 @@ class Async:
             return "timed out"
 
 
+def test_calls_of_an_async_actor_begin_in_order(ray):
+    actor = Async.remote()
+    for many in (1, 30, 200):
+        waiting = [actor.wait.remote() for _ in range(many)]
+        inside = actor.inside.remote()  # has no await: it must not overtake those that have
+        assert ray.get(inside) == many
+        ray.get(actor.go.remote())
+        ray.get(waiting, timeout=30)
+        ray.get(actor.stop.remote())
+
+
+def test_an_async_call_is_cancelled_before_it_begins(ray):
+    actor = Async.remote()
+    refs = [actor.forever.remote() for _ in range(300)]
+    for ref in refs:
+        ray.cancel(ref)
+    for ref in refs:
+        with pytest.raises(miniray.exceptions.TaskCancelledError):
+            ray.get(ref, timeout=30)
+    assert ray.get(actor.inside.remote(), timeout=30) == 0
+
+
+def test_an_async_actor_answers_while_it_is_polled(ray):
+    """A worker that only looks for calls and goes back to its loop has told all that it knew."""
+    actor = Async.remote()
+    waiting = [actor.wait.remote() for _ in range(200)]
+    for _ in range(30):
+        assert ray.get(actor.inside.remote(), timeout=30) == 200
+        time.sleep(0.01)
+    ray.get(actor.go.remote())
+    ray.get(waiting, timeout=30)
+
+
 def test_an_async_actor_runs_many_calls(ray):
     actor = Async.remote()
     waiting = [actor.wait.remote() for _ in range(200)]
-    while ray.get(actor.inside.remote()) < 2:  # calls of an async actor have no order: `go` might come first
-        time.sleep(0.01)
     ray.get(actor.go.remote())
     assert max(ray.get(waiting, timeout=30)) > 1
     assert ray.get([actor.quick.remote(i) for i in range(100)]) == list(range(1, 101))

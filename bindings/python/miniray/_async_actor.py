@@ -1,4 +1,4 @@
-"""An async actor: one event loop on the main thread; calls are its tasks, in no order."""
+"""An async actor: one event loop on the main thread; calls are its tasks.  They begin in the order in which they came."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import gc
 import dis
 import inspect
 import sys
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Set
 
 from . import _core, _errors, _worker
 from ._worker import _Left
@@ -28,7 +28,8 @@ class _Serving:
         self.instance = instance
         self.loop = asyncio.new_event_loop()
         self.tasks: "Dict[int, asyncio.Task]" = {}
-        self.methods: "Dict[int, tuple]" = {}  # by function number: the method, is it flat?
+        self.methods: "Dict[int, tuple]" = {}  # by function number: the method, is it flat, does it run when it is called?
+        self.unbegun: "Set[int]" = set()  # calls that the loop has still to begin
         self.leaving = False
         self.eager = sys.version_info >= (3, 12)
 
@@ -60,9 +61,20 @@ class _Serving:
         known = self.methods.get(call.func)
         if known is None:
             function = _worker.method_of(call.entry)
-            known = self.methods[call.func] = (function, _is_flat(function))
+            flat = _is_flat(function)
+            suspends = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+            known = self.methods[call.func] = (function, flat, flat or not suspends)
+        if self.unbegun and known[2]:  # its turn comes after theirs
+            self.unbegun.add(call.task)
+            self.loop.call_soon(self.run, call, known[0], known[1])
+        else:
+            self.run(call, known[0], known[1])
+
+    def run(self, call: "_core.Call", function: Callable, flat: bool) -> None:
+        number = call.task
+        self.unbegun.discard(number)
         try:
-            made = call.begin(known[0], self.instance, known[1])
+            made = call.begin(function, self.instance, flat)
         except BaseException as exc:
             self.fail(call, exc)
             return
@@ -71,18 +83,19 @@ class _Serving:
         if not inspect.iscoroutine(made) and not inspect.isasyncgen(made):
             self.end(call, made)
             return
-        coroutine = self.follow(call, made)
+        coroutine = self.follow(call, made, number)
         if self.eager:
             task = asyncio.Task(coroutine, loop=self.loop, eager_start=True)  # type: ignore[call-arg]
             if task.done():
                 return
         else:
+            self.unbegun.add(number)
             task = self.loop.create_task(coroutine)
-        number = call.task
         self.tasks[number] = task
-        task.add_done_callback(lambda _task: self.over(number))
+        task.add_done_callback(lambda _task: self.over(call, number))
 
-    async def follow(self, call: "_core.Call", made: Any) -> None:
+    async def follow(self, call: "_core.Call", made: Any, number: int) -> None:
+        self.unbegun.discard(number)
         try:
             if inspect.isasyncgen(made):
                 async for item in made:
@@ -119,8 +132,11 @@ class _Serving:
         except _Left:
             self.stop(at_once=True)
 
-    def over(self, number: int) -> None:
+    def over(self, call: "_core.Call", number: int) -> None:
         self.tasks.pop(number, None)
+        if number in self.unbegun:  # cancelled before its first step: `follow` never ran
+            self.unbegun.discard(number)
+            call.finish(_core.E_CANCELLED)
         if self.leaving and not self.tasks:
             self.loop.stop()
 
