@@ -9,6 +9,8 @@
 #include <miniray/sched.h>
 #include <miniray/store.h>
 
+#include "run_suite.h"
+
 #define AT(type, field, offset) ck_assert_uint_eq(offsetof(type, field), (offset))
 
 START_TEST(versions)
@@ -234,9 +236,5 @@ int main(void)
     tcase_add_test(t, sched_views_minor_0);
     tcase_add_test(t, statuses);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

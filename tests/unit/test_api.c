@@ -10,6 +10,8 @@
 
 #include <miniray/miniray.h>
 
+#include "run_suite.h"
+
 static mr_session *s;
 static mr_err err;
 static const char *const stores[] = {"store-shm", "store-mem"};
@@ -565,9 +567,5 @@ int main(void)
     tcase_add_loop_test(c, test_threads, 0, 2);
     tcase_add_loop_test(c, test_nested, 0, 2);
     suite_add_tcase(suite, c);
-    SRunner *r = srunner_create(suite);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -13,6 +13,7 @@
 #include "base/machine.h"
 #include "base/rand.h"
 #include "base/table.h"
+#include "run_suite.h"
 
 /* -- table ------------------------------------------------------------------------------------------------------- */
 
@@ -336,9 +337,5 @@ int main(void)
     tcase_add_test_raise_signal(c, a_bug_ends_the_process, 6);
     tcase_add_test(c, machine_is_plausible);
     suite_add_tcase(suite, c);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

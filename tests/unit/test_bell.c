@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "client/bell.h"
+#include "run_suite.h"
 
 static mr_bell bell;
 
@@ -162,9 +163,5 @@ int main(void)
     tcase_add_test(c, test_signal);
     tcase_add_test(c, test_hammer);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

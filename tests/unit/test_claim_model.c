@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "helper_model.h"
+#include "run_suite.h"
 
 enum { OVER = 200 };
 /* Dispatch k has number k; its record fills one cell of the ring.  Claim words: k << 2 | state, in k mod `words`. */
@@ -230,9 +231,5 @@ int main(void)
     tcase_add_test(c, test_claims_and_the_slot);
     tcase_add_test(c, test_claim_rules_are_needed);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

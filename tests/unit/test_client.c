@@ -6,6 +6,7 @@
 
 #include "client/drops.h"
 #include "client/refs.h"
+#include "run_suite.h"
 
 /* A port that writes down the holds and drops it is told. */
 enum { TOLD_MAX = 400000 };
@@ -302,9 +303,5 @@ int main(void)
     tcase_add_test(c, test_drops_of_another);
     tcase_add_test(c, test_copy);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/config.h"
+#include "run_suite.h"
 
 static mr_config *c;
 static mr_err err;
@@ -489,10 +490,7 @@ int main(int argc, char **argv)
     tcase_add_test(t, the_default_file_is_complete);
     tcase_add_loop_test(t, broken_files_say_what_is_wrong, 0, (int)n_broken);
     suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner) || n_broken < 40;
-    srunner_free(runner);
+    int failed = run_suite(suite) || n_broken < 40;
     for (size_t i = 0; i < n_broken; i++)
         free(broken[i]);
     free(broken);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "helper_control.h"
+#include "run_suite.h"
 
 static world w;
 
@@ -489,9 +490,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *r = srunner_create(suite());
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite());
 }

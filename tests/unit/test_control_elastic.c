@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "helper_control.h"
+#include "run_suite.h"
 
 static world w;
 
@@ -248,9 +249,5 @@ int main(void)
     tcase_add_test(t, an_actor_keeps_its_gpu);
     tcase_add_test(t, gpus_beyond_32_are_counted);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return run_suite(s);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "helper_control.h"
+#include "run_suite.h"
 
 static world w;
 
@@ -121,9 +122,5 @@ int main(void)
     tcase_add_test(t, what_ignores_a_cancel_is_killed);
     tcase_add_test(t, freed_bytes_are_told_twice);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

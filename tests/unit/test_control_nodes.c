@@ -6,23 +6,16 @@
 #include <string.h>
 
 #include "helper_control.h"
+#include "run_suite.h"
 
 static world w;
-static bool lineage; /* of the world that is opened next */
-
-static void open_with(const char *node, int64_t prefetch, uint32_t max_workers)
+static void open_world(const char *node, bool lineage)
 {
     memset(&w, 0, sizeof w);
     mr_control_conf_init(&w.conf);
-    w.conf.prefetch = prefetch;
-    w.conf.max_workers = max_workers;
+    w.conf.prefetch = 0;
     w.conf.lineage = lineage;
     world_new(&w, node);
-}
-
-static void open_world(const char *node, int64_t prefetch)
-{
-    open_with(node, prefetch, 512);
 }
 
 static void teardown(void)
@@ -32,7 +25,7 @@ static void teardown(void)
 
 START_TEST(inputs_travel)
 {
-    open_world("CPU=1", 0);
+    open_world("CPU=1", false);
     world_node(&w, "CPU=1 wheel=1");
     uint32_t g = world_func(&w, "g", "CPU=1 wheel=1");
     mr_id x = world_put(&w, 1000, 0, NULL), inlined = world_put(&w, 0, 0, NULL);
@@ -52,7 +45,7 @@ END_TEST
 
 START_TEST(spread_goes_round)
 {
-    open_world("CPU=4", 0);
+    open_world("CPU=4", false);
     world_node(&w, "CPU=4");
     world_node(&w, "CPU=4");
     uint32_t f = world_define(&w, (spec){.name = "f", .strategy = MR_STRATEGY_SPREAD});
@@ -66,7 +59,7 @@ END_TEST
 
 START_TEST(affinity)
 {
-    open_world("CPU=1", 0);
+    open_world("CPU=1", false);
     world_node(&w, "CPU=1");
     uint32_t hard = world_define(&w, (spec){.name = "f", .strategy = MR_STRATEGY_NODE, .node = MR_REF_NODE | 2});
     uint32_t soft = world_define(
@@ -84,7 +77,7 @@ END_TEST
 
 START_TEST(a_node_goes)
 {
-    open_world("CPU=1", 0);
+    open_world("CPU=1", false);
     world_node(&w, "CPU=1");
     uint32_t f = world_define(&w, (spec){.name = "f", .retries = 1});
     mr_id a = world_run(&w, f), b = world_run(&w, f), x = world_put(&w, 100, 1, NULL);
@@ -105,8 +98,7 @@ END_TEST
 /* A result in a store is made again by its task, with what that needs; then those who need it run. */
 START_TEST(a_lost_result_is_made_again)
 {
-    lineage = true;
-    open_world("CPU=1", 0);
+    open_world("CPU=1", true);
     world_node(&w, "CPU=1 wheel=1");
     world_node(&w, "CPU=1");
     uint32_t f = world_define(&w, (spec){.name = "f", .needs = "CPU=1", .retries = 2});
@@ -167,8 +159,7 @@ START_TEST(what_cannot_be_made_again_says_why)
 {
     char text[256];
     mr_action x;
-    lineage = true;
-    open_world("CPU=1", 0);
+    open_world("CPU=1", true);
     world_node(&w, "CPU=1 wheel=1");
     uint32_t once = world_define(&w, (spec){.name = "once", .needs = "CPU=1 wheel=1", .retries = 0});
     uint32_t f = world_define(&w, (spec){.name = "f", .needs = "CPU=1 wheel=1", .retries = 3});
@@ -202,8 +193,7 @@ END_TEST
 /* A full store takes back what is kept for the making again. */
 START_TEST(room_comes_before_lineage)
 {
-    lineage = true;
-    open_world("CPU=1", 0);
+    open_world("CPU=1", true);
     world_node(&w, "CPU=1");
     mr_id x = world_put(&w, 100, 0, NULL);
     mr_id a = world_submit(&w, world_define(&w, (spec){.name = "f", .retries = 3}), (mr_id[]){x, 0});
@@ -242,9 +232,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *r = srunner_create(suite());
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite());
 }

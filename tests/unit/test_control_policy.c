@@ -7,6 +7,7 @@
 
 #include "base/rand.h"
 #include "helper_control.h"
+#include "run_suite.h"
 
 static world w;
 static const mr_sched_host *host;
@@ -410,9 +411,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *r = srunner_create(suite());
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite());
 }

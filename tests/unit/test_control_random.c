@@ -9,6 +9,7 @@
 
 #include "base/rand.h"
 #include "helper_control.h"
+#include "run_suite.h"
 
 enum { STEPS = 120, MOST = 4096, BASE = 1000, FUNCS = 9 };
 
@@ -452,9 +453,5 @@ int main(void)
     tcase_add_loop_test(t, histories, 0, getenv("MINIRAY_TEST_SEED") ? 1 : 10);
     tcase_add_test(t, histories_that_broke_it);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

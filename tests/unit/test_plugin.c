@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "plugin/loader.h"
+#include "run_suite.h"
 
 static char folder[PATH_MAX]; /* tests/badplugins, built; its real path */
 static char scratch[64];      /* a folder of this test's own */
@@ -585,9 +586,5 @@ int main(void)
     for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
         tcase_add_test(t, tests[i]);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

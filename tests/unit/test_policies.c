@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "plugin/conformance/bench_host.h"
+#include "run_suite.h"
 
 static mr_loaded *lua, *fifo, *locality;
 static mr_config *config;
@@ -545,9 +546,5 @@ int main(void)
     tcase_add_test(t, heft_takes_80_and_cpop_86);
     tcase_add_test(t, minmin_is_its_definition);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

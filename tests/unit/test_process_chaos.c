@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "helper_process.h"
+#include "run_suite.h"
 
 /* Instrumented processes take this much longer to be born, and one that never gets there is no subject of this test. */
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -110,9 +111,5 @@ int main(void)
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, every_value_is_right, 0, 2);
     suite_add_tcase(suite, c);
-    SRunner *r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

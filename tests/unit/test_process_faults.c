@@ -15,6 +15,7 @@
 
 #include "client/link.h"
 #include "helper_process.h"
+#include "run_suite.h"
 
 static mr_fault_value fault_of(mr_session *s, mr_id id, char text[1024])
 {
@@ -523,9 +524,5 @@ int main(void)
     tcase_add_loop_test(c, a_deaf_task_is_killed_after_the_grace, 0, 2);
     tcase_add_loop_test(c, freed_under_a_view, 0, 2);
     suite_add_tcase(suite, c);
-    SRunner *r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

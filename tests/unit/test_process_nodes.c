@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "helper_process.h"
+#include "run_suite.h"
 
 enum { BIG = 200000 };
 
@@ -235,9 +236,5 @@ int main(void)
     tcase_add_test(c, what_is_refused);
     tcase_add_loop_test(c, nodes_come_and_go, 0, 2);
     suite_add_tcase(suite, c);
-    SRunner *r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "helper_process.h"
+#include "run_suite.h"
 
 /* The driver as a process of its own: what it tells through `tell`, then how it ends. */
 static void drive_and_end(int tell, int how)
@@ -112,9 +113,5 @@ int main(void)
     tcase_add_loop_test(c, a_killed_supervisor_leaves_nothing, 0, 2);
     tcase_add_test(c, the_next_session_sweeps);
     suite_add_tcase(suite, c);
-    SRunner *r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

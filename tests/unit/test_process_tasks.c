@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "helper_process.h"
+#include "run_suite.h"
 
 static const char *const stores[] = {"store-shm", "store-mem"};
 
@@ -246,9 +247,5 @@ int main(void)
     tcase_add_loop_test(c, lines_of_workers, 0, n);
     tcase_add_loop_test(c, state_is_told, 0, n);
     suite_add_tcase(suite, c);
-    SRunner *r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "helper_model.h"
+#include "run_suite.h"
 
 enum { WORD, DIRTY, TAIL, TAIL_1, GOT, GOT_1, EVENTFD, LOCK, LEADER, DONE, NEED, BURIED, BELLS_N };
 enum { AWAKE, FUTEX, EVENT, LAZY, RUNG };
@@ -349,9 +350,5 @@ int main(void)
     tcase_add_test(c, test_killed_ringer_silences_nobody);
     tcase_add_test(c, test_bell_rules_are_needed);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

@@ -5,6 +5,7 @@
 
 #include "base/rand.h"
 #include "control/record.h"
+#include "run_suite.h"
 
 static struct {
     mr_ev_refs e;
@@ -122,9 +123,5 @@ int main(void)
     tcase_add_test(t, inner_counts);
     tcase_add_test(t, noise_is_never_read_past_its_end);
     suite_add_tcase(s, t);
-    SRunner *runner = srunner_create(s);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/ring.h"
+#include "run_suite.h"
 
 enum { CAP = 1024 };
 
@@ -218,9 +219,5 @@ int main(void)
     tcase_add_loop_test(c, test_nonsense, 0, 11);
     tcase_add_test(c, test_two_threads);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "plugin/conformance/bench_host.h"
+#include "run_suite.h"
 
 static mr_loaded *plugin;
 static mr_config *config;
@@ -550,9 +551,5 @@ int main(void)
     tcase_add_test(t, a_long_file_is_refused);
     tcase_add_test(t, any_amount_of_memory);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

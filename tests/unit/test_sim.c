@@ -8,6 +8,7 @@
 #include <check.h>
 
 #include "base/rand.h"
+#include "run_suite.h"
 #include "unit/helper_sim.h"
 
 #define S INT64_C(1000000000)
@@ -424,9 +425,5 @@ int main(void)
     tcase_add_test(c, bounds_hold);
     tcase_add_test(c, one_queue_as_in_the_book);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return run_suite(s);
 }

@@ -4,6 +4,7 @@
 
 #include <check.h>
 
+#include "run_suite.h"
 #include "unit/helper_sim.h"
 
 #define OK(id) "{\"id\": \"" id "\", \"duration_s\": 1}\n"
@@ -175,9 +176,5 @@ int main(void)
     tcase_add_test(c, outputs_and_inputs);
     tcase_add_test(c, reads_wfformat);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    return run_suite(s);
 }

@@ -15,6 +15,7 @@
 #include "../../plugins/store-shm/shm_headroom.c"
 #define next index_next /* both have a static of this name */
 #include "../../plugins/store-shm/shm_index.c"
+#include "run_suite.h"
 #undef next
 
 /* -- a host that counts, and can refuse ------------------------------------------------------------------------- */
@@ -373,9 +374,5 @@ int main(void)
     tcase_add_test(t, headroom_in_a_container);
     tcase_add_test(t, headroom_here);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "helper_node.h"
+#include "run_suite.h"
 
 static fake_node node;
 
@@ -511,9 +512,5 @@ int main(void)
     tcase_add_loop_test(c, test_nonsense, 0, 2);
     tcase_add_test(c, test_attach_refuses);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }
