@@ -191,9 +191,10 @@ mr_status mr_calls_error(mr_call *c, const mr_content *v, bool retriable, mr_err
     c->retriable = retriable;
     if (c->left == 0 && !(c->func->def->flags & MR_FUNC_STREAMING)) /* the handle of a stream carries its error */
         return st ? mr_err_set(err, st, "%s: %s", c->func->def->name, mr_status_text(st)) : MR_OK;
-    /* Its bytes lie under the first result that is missing. */
-    for (uint32_t i = 0; is_sealed(c, i); i++)
-        id = c->task + i + 1;
+    /* Its bytes lie under the last result that is missing: an earlier attempt may have sealed the first ones. */
+    for (uint32_t i = c->order->n_returns; i-- > 0 && id == c->task;)
+        if (!is_sealed(c, i))
+            id = c->task + i;
     if (!st)
         st = place(c, id, v, &vflags, &node, err);
     if (!st)

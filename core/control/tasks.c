@@ -265,8 +265,6 @@ void mr_task_failing(mr_control *c, task *t)
     actor *a = t->actor ? actor_at(c, t->actor) : NULL;
     if (t->cause) {
         end(c, t, NULL, t->cause);
-        if (a) /* those it held back may go */
-            mr_actor_pump(c, a);
         return;
     }
     mr_fault f = a ? a->fault : mr_task_fault(c, t, MR_E_ACTOR_DIED);

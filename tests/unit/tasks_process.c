@@ -55,6 +55,19 @@ static mr_status make(mr_task_ctx *ctx)
     return status;
 }
 
+/* Two results; the first attempt dies between them. */
+static mr_status half(mr_task_ctx *ctx)
+{
+    mr_call_info info;
+    mr_call_describe(mr_ctx_call(ctx), &info);
+    mr_status status = make(ctx);
+    if (info.attempt == 1)
+        _exit(3);
+    if (info.n_deps)
+        return mr_ctx_fail(ctx, "the second attempt gave up");
+    return status ? status : mr_ctx_return(ctx, 1, &(int64_t){info.attempt}, sizeof(int64_t));
+}
+
 /* How many of dependency 0's bytes are as `make` makes them. */
 static mr_status check(mr_task_ctx *ctx)
 {
@@ -224,6 +237,7 @@ __attribute__((visibility("default"))) const mr_exports *mr_exports_entry(void)
         {"square", square},
         {"sum", sum},
         {"make", make},
+        {"half", half},
         {"check", check},
         {"die", die},
         {"leave", leave},

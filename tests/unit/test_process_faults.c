@@ -269,6 +269,30 @@ START_TEST(a_result_that_does_not_fit)
 }
 END_TEST
 
+/* What the first attempt sealed stands; the second writes it again for nothing. */
+START_TEST(a_result_is_sealed_by_two_attempts)
+{
+    mr_session *s = process_open(_i ? "store-shm" : "store-mem", NULL);
+    mr_func_def def = MR_FUNC_DEF_INIT;
+    def.n_returns = 2;
+    uint32_t half = process_define(s, &def, "half"), check = process_func(s, "check");
+    mr_id id = process_submit(s, half, 1000000, 0);
+    ck_assert_int_eq(process_number(s, id + 1), 2);
+    ck_assert_int_eq(process_number(s, process_submit(s, check, 1000000, id)), 1000000);
+    mr_decref(s, id);
+    /* The second fails: its error is for what is missing, and for that alone. */
+    mr_id one = process_submit(s, check, 0, process_submit(s, process_func(s, "make"), 1, 0));
+    id = process_submit(s, half, 1000000, one);
+    mr_value v = process_value(s, id + 1);
+    ck_assert(v.error);
+    ck_assert_str_eq(v.data, "the second attempt gave up");
+    mr_decref(s, v.id);
+    mr_decref(s, id + 1);
+    ck_assert_int_eq(process_number(s, process_submit(s, check, 1000000, id)), 1000000);
+    mr_close(s);
+}
+END_TEST
+
 static int voluntary_switches(int pid)
 {
     char path[600], line[256];
@@ -516,6 +540,7 @@ int main(void)
     tcase_add_test(c, ready_is_told_while_nobody_waits);
     tcase_add_test(c, a_timeout_and_a_look);
     tcase_add_loop_test(c, a_result_that_does_not_fit, 0, 2);
+    tcase_add_loop_test(c, a_result_is_sealed_by_two_attempts, 0, 2);
     tcase_add_test(c, an_idle_session_sleeps);
     tcase_add_loop_test(c, nonsense_in_a_ring, 0, 12);
     tcase_add_test(c, a_forked_child_is_told);

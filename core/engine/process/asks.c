@@ -1,8 +1,9 @@
 /* asks.c: what workers ask the engine itself (kinds 600 and up): bytes to write, ids, state, functions.
  *
- * A creation that finds the store full waits here, is tried again whenever the node does something, and is refused
- * after FULL_WAIT_NS.  Nothing in a request is believed: an unknown kind, a short record, or an object of somebody else
- * drops the peer or refuses the request.  Lock: the node list's.
+ * A creation that finds the store full, or its id still taken by an earlier attempt, waits here, is tried again
+ * whenever the node does something, and is refused after FULL_WAIT_NS or EARLIER_WAIT_NS.  Nothing in a request is
+ * believed: an unknown kind, a short record, or an object of somebody else drops the peer or refuses the request. Lock:
+ * the node list's.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 enum { HUNGRY_POLL_NS = 10000000 };
 static const int64_t FULL_WAIT_NS = INT64_C(2000000000);
+static const int64_t EARLIER_WAIT_NS = INT64_C(30000000000); /* a large copy takes its time */
 
 static void ask_full(mr_nodes *n, const mr_peer *p, uint64_t len)
 {
@@ -22,24 +24,14 @@ static void ask_full(mr_nodes *n, const mr_peer *p, uint64_t len)
     mr_drive_inner(n, &ev.h);
 }
 
-/* Is the id still written to by a worker that is being killed?  Its task may run again before its end is proved. */
-static bool ask_dying(const mr_nodes *n, mr_id id)
-{
-    for (uint32_t l = 0; id && l < n->n_links; l++)
-        if (n->peer[l] && n->peer[l]->dropped && mr_carry_created(n->peer[l], id))
-            return true;
-    return false;
-}
-
-/* FULL: not answered yet, there is no room; BUSY: not answered yet, the id is still being written to. */
+/* OK: it was answered.  FULL: there is no room yet.  EXISTS: what an earlier attempt wrote under this id is still on
+ * its way out: its worker is being killed, or a copy is being made. */
 static mr_status ask_try(mr_nodes *n, mr_peer *p, const mr_ask *a)
 {
     mr_created made;
     mr_status status = mr_carry_create(n, p, a->id, a->len, &made);
-    if (status == MR_E_FULL)
-        return MR_E_FULL;
-    if (status == MR_E_EXISTS && ask_dying(n, a->id))
-        return MR_E_BUSY;
+    if (status == MR_E_FULL || status == MR_E_EXISTS)
+        return status;
     mr_peer_reply(n, p, MR_ORD_REPLY, a->h.token, status, status ? 0 : made.region.at, status ? 0 : made.id, NULL, 0);
     return MR_OK;
 }
@@ -60,7 +52,7 @@ static void ask_create(mr_nodes *n, mr_peer *p, const mr_ask *a)
     }
     h->worker = p->worker;
     h->ask = *a;
-    h->until = mr_drive_monotonic() + FULL_WAIT_NS;
+    h->until = mr_drive_monotonic() + (status == MR_E_FULL ? FULL_WAIT_NS : EARLIER_WAIT_NS);
     h->again = mr_drive_monotonic() + MR_COLLECT_EVERY_NS;
     mr_hungry **end = &n->hungry;
     while (*end)
@@ -80,7 +72,7 @@ void mr_ask_retry(mr_nodes *n)
         mr_status status = !p || p->died ? MR_OK : ask_try(n, p, &h->ask);
         bool over = !status;
         if (!over && now >= h->until) {
-            mr_peer_reply(n, p, MR_ORD_REPLY, h->ask.h.token, MR_E_FULL, 0, 0, NULL, 0);
+            mr_peer_reply(n, p, MR_ORD_REPLY, h->ask.h.token, status, 0, 0, NULL, 0);
             over = true;
         }
         if (!over) {

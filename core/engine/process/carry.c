@@ -334,12 +334,15 @@ mr_status mr_carry_create(mr_nodes *n, mr_peer *p, mr_id id, uint64_t len, mr_cr
         p->created = grown;
         p->cap_created = cap;
     }
-    *out = (mr_created){.id = id ? id : carry_id(n)};
-    mr_status status = carry_room(n, out->id, len, &out->region);
+    bool spare = id && mr_value_find(n, id);
+    out->under = id && !spare ? id : carry_id(n);
+    out->id = id ? id : out->under;
+    out->has_home = false;
+    mr_status status = carry_room(n, out->under, len, &out->region);
     if (status)
         return status;
     p->created[p->n_created++] = *out;
-    if (id && n->carried) {
+    if (id && n->carried && !spare) {
         /* Room at home now: a value that is made already can not be told to wait. */
         mr_place *s = &n->node[p->node].store;
         status = s->ops->create(s->self, id, len, &out->home);
@@ -358,8 +361,9 @@ void mr_carry_abort(mr_nodes *n, mr_peer *p, mr_id id)
     if (!made)
         return;
     bool home = made->has_home;
+    mr_id under = made->under;
     mr_carry_created_end(p, id);
-    if (c->ops->abort(c->self, id) || (home && s->ops->abort(s->self, id)))
+    if (c->ops->abort(c->self, under) || (home && s->ops->abort(s->self, id)))
         mr_log(MR_LOG_ERROR, "engine", "bytes of object %llx of worker %u stay in the store", (unsigned long long)id,
                p->worker);
 }

@@ -307,6 +307,12 @@ static bool event_bytes(mr_nodes *n, mr_peer *p, mr_record *r)
         mr_peer_drop(n, p, "sealed an object that it did not create");
         return false;
     }
+    if (c->under != v.id) { /* what the earlier attempt sealed stands */
+        mr_carry_abort(n, p, v.id);
+        if (r->kind == MR_EV_FINISHED)
+            ((mr_ev_finished *)(void *)r)->flags &= ~(uint32_t)MR_FINISHED_RESULT;
+        return r->kind == MR_EV_FINISHED;
+    }
     if (n->carried) {
         event_fetch(n, p, r, &v);
         return false;

@@ -95,7 +95,8 @@ typedef struct mr_peer_wait {
 
 /* Bytes in the carrier that a peer is writing: unsealed. */
 typedef struct mr_created {
-    mr_id id;
+    mr_id id;    /* of the object */
+    mr_id under; /* which the carrier has the bytes; another one: the object has its value from an earlier attempt */
     mr_region region;
     mr_region home; /* of a value: its place in the store of the peer's node, where that is not the carrier */
     bool has_home;
