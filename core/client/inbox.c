@@ -224,7 +224,7 @@ static mr_status take_order(mr_ring_port *p, const mr_record *r, mr_blob *whole)
 void mr_inbox_look(mr_ring_port *p)
 {
     uint64_t before = p->in.mine;
-    while (!p->broken) {
+    while (!atomic_load(&p->broken)) {
         const mr_record *r;
         mr_status st = mr_ring_peek(&p->in, &r);
         if (!st && !r)
@@ -235,7 +235,7 @@ void mr_inbox_look(mr_ring_port *p)
         if (st) {
             mr_log(MR_LOG_ERROR, "client", "worker %u cannot go on: an order (kind %u) of the node: %s", p->number,
                    kind, mr_status_text(st));
-            p->broken = true;
+            atomic_store(&p->broken, true);
             break;
         }
         mr_ring_take(&p->in, r);
@@ -274,7 +274,8 @@ void mr_inbox_unlock(mr_ring_port *p)
 
 static bool inbox_closing(const mr_ring_port *p)
 {
-    return atomic_load_explicit(&p->page->closing, memory_order_acquire) || atomic_load(&p->stopped);
+    return atomic_load_explicit(&p->page->closing, memory_order_acquire) || atomic_load(&p->stopped) ||
+           atomic_load(&p->broken);
 }
 
 static uint64_t inbox_tail(const mr_ring_port *p)
@@ -372,7 +373,7 @@ mr_status mr_inbox_wait(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool in
             mr_inbox_look(p);
         if (w->done)
             break;
-        if (p->broken || inbox_closing(p)) {
+        if (inbox_closing(p)) {
             st = MR_E_CLOSED;
             break;
         }

@@ -24,9 +24,11 @@ static mr_ring_port *of(mr_port *p)
 
 /* ----------------------------------------------------------------------------------------------------- outbound -- */
 
+/* One that is broken tells nothing more: what its tasks make of that would be taken for their outcome, where the end of
+ * the process has them tried again. */
 static bool port_closed(const mr_ring_port *p)
 {
-    return atomic_load_explicit(&p->page->closing, memory_order_acquire);
+    return atomic_load_explicit(&p->page->closing, memory_order_acquire) || atomic_load(&p->broken);
 }
 
 /* The fence keeps the look at our bit behind the publishing: else we could see a bit that the node has just taken, and

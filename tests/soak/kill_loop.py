@@ -15,6 +15,7 @@ import os
 import random
 import signal
 import struct
+import sys
 import tempfile
 import threading
 import time
@@ -192,10 +193,10 @@ def batch(first, n, folder, actors, counts):
 def main(seed, tasks, faults):
     rand = random.Random(seed)
     counts = collections.Counter()
-    os.environ["MINIRAY_LOG_FILE"] = os.environ.get("KLOG", "/dev/null")  # each death is a line
-    miniray.init(num_workers=3, log_to_driver=False)
-    try:
-        with tempfile.TemporaryDirectory(prefix="kill-loop-") as folder:
+    with tempfile.TemporaryDirectory(prefix="kill-loop-", ignore_cleanup_errors=True) as folder:
+        log = os.environ["MINIRAY_LOG_FILE"] = os.environ.get("KLOG", f"{folder}/log")  # each death is a line
+        miniray.init(num_workers=3, log_to_driver=False)
+        try:
             actors = [Stubborn.remote(), Fragile.remote()]
             striker = Striker(rand, faults)
             striker.start()
@@ -217,9 +218,13 @@ def main(seed, tasks, faults):
                 most = 3 if 31 <= i % 40 < 34 else 1
                 assert times <= most, f"task {i} ran {times} times, its limit is {most}"
             counts.update(striker.done)
-    finally:
-        miniray.shutdown()
-        del os.environ["MINIRAY_LOG_FILE"]
+        except BaseException:
+            with open(log) as f:
+                print("the last that the session told:", *collections.deque(f, 200), sep="\n", file=sys.stderr)
+            raise
+        finally:
+            miniray.shutdown()
+            del os.environ["MINIRAY_LOG_FILE"]
     return counts
 
 

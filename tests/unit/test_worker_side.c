@@ -472,6 +472,21 @@ START_TEST(test_nonsense)
 }
 END_TEST
 
+/* What the task in hand makes of it is not its outcome: only the death of the process is told. */
+START_TEST(test_nonsense_while_a_task_waits)
+{
+    node_start(&node, serve);
+    node_func(&node, 1, MR_FUNC_TASK, "get", 1);
+    node_dispatch(&node, 100, 1, 1, "", 0);
+    node_take(&node, MR_EV_REFS);
+    node_take(&node, MR_EV_BLOCKED);
+    mr_ev_none bad = {.h = {.size = sizeof(bad), .kind = 999}};
+    node_order(&node, &bad);
+    ck_assert_int_eq(node_join(&node), 3);
+    ck_assert(node_quiet(&node));
+}
+END_TEST
+
 START_TEST(test_attach_refuses)
 {
     mr_session *s;
@@ -510,6 +525,7 @@ int main(void)
     tcase_add_test(c, test_call_fd);
     tcase_add_test(c, test_closing);
     tcase_add_loop_test(c, test_nonsense, 0, 2);
+    tcase_add_test(c, test_nonsense_while_a_task_waits);
     tcase_add_test(c, test_attach_refuses);
     suite_add_tcase(s, c);
     return run_suite(s);
