@@ -51,6 +51,18 @@ def test_run_refuses(tmp_path):
     script.write_text("import miniray as ray\nray.init()\n")
     result = run("run", "--store", "store-nowhere", str(script))
     assert result.returncode != 0 and "store-nowhere" in result.stderr
+    config = tmp_path / "bad.ini"
+    config.write_text("[store]\nplugn = store-mem\n")
+    result = run("run", "--config", str(config), str(script))
+    assert result.returncode == 2 and result.stderr.startswith(f"miniray run: {config}:2: store.plugn: ")
+
+
+def test_run_tells_an_interrupt_as_python_does(tmp_path):
+    script = tmp_path / "s.py"
+    script.write_text("import os, signal, miniray as ray\nray.init(num_cpus=1)\nos.kill(os.getpid(), signal.SIGINT)\nray.get([])\n")
+    result = run("run", str(script))
+    assert result.returncode == 130 and f'File "{script}", line 3' in result.stderr and "runpy" not in result.stderr
+    assert result.stderr.endswith("KeyboardInterrupt\n")
 
 
 def test_config(tmp_path):

@@ -13,11 +13,12 @@ from miniray import _core
 from miniray.exceptions import RayError
 
 
-def _read(file: Optional[str]) -> Dict[str, Any]:
+def read_settings(command: str, file: Optional[str]) -> Dict[str, Any]:
+    """What FILE, the environment and the defaults say; ends the program with status 2 and one line if they are wrong."""
     try:
         return json.loads(_core.config_json(file, []))
     except RayError as error:
-        click.echo(f"miniray config: {error}", err=True)
+        click.echo(f"miniray {command}: {error}", err=True)
         raise SystemExit(2) from None
 
 
@@ -54,7 +55,7 @@ def config() -> None:
 @click.argument("file", type=click.Path(), required=False)
 def check(file: Optional[str]) -> None:
     """Checks FILE.ini (and the environment, the plugins and the policy they name); status 2 and one line if it is wrong."""
-    settings = _read(file)["settings"]
+    settings = read_settings("config", file)["settings"]
     if any(s["section"] == "sched" and s["value"] and (s["key"] == "policy" or s["value"].endswith(".lua")) for s in settings):
         _try_policy(file)
     click.echo(f"{file or 'the environment'}: good")
@@ -65,7 +66,7 @@ def check(file: Optional[str]) -> None:
 def dump(file: Optional[str]) -> None:
     """Prints every setting with where its value came from, as an INI file."""
     section = None
-    for setting in _read(file)["settings"]:
+    for setting in read_settings("config", file)["settings"]:
         if setting["section"] != section:
             click.echo(f"{'' if section is None else chr(10)}[{setting['section']}]")
             section = setting["section"]
@@ -80,7 +81,7 @@ def help_(key: Optional[str]) -> None:
     """Explains every key, or those whose SECTION or SECTION.KEY begins as given."""
     section = None
     found = False
-    for entry in _read("")["keys"]:
+    for entry in read_settings("config", "")["keys"]:
         name = f"{entry['section']}.{entry['key']}"
         if key and not name.startswith(key):
             continue

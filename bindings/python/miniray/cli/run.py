@@ -9,6 +9,8 @@ from typing import Optional
 
 import click
 
+from miniray.cli.config import read_settings
+
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("--config", metavar="F.ini", type=click.Path(exists=True, dir_okay=False, resolve_path=True), help="Settings.")
@@ -29,13 +31,14 @@ def run(config: Optional[str], store: Optional[str], sched: Optional[str], polic
                         ("MINIRAY_SCHED_POLICY", policy), ("MINIRAY_NODE_CPUS", workers)):
         if value is not None:
             os.environ[name] = str(value)
+    read_settings("run", config)  # a mistake in it is told before the script begins
     sys.argv = [script, *args]
     sys.path.insert(0, os.path.dirname(os.path.abspath(script)))
     try:
         runpy.run_path(script, run_name="__main__")
-    except Exception as error:  # shown as if python had run the script: from its first line on
+    except (Exception, KeyboardInterrupt) as error:  # shown as if python had run the script: from its first line on
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_code.co_filename != script:
             trace = trace.tb_next
         sys.excepthook(type(error), error.with_traceback(trace), trace)
-        raise SystemExit(1) from None
+        raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else 1) from None
