@@ -95,6 +95,11 @@ mr_status mr_call_yield(mr_call *call, uint32_t format, const void *data, uint64
     return mr_calls_yield(call, &v, err);
 }
 
+mr_status mr_call_room(mr_call *call, int64_t timeout)
+{
+    return mr_calls_room(call, mr_session_deadline(timeout));
+}
+
 static void give_up(mr_session *s, const mr_id *refs, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)

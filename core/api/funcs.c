@@ -107,6 +107,9 @@ static mr_status check_def(const mr_func_def *d, mr_err *err)
 {
     if (!d->name || !d->name[0])
         return mr_err_set(err, MR_E_INVAL, "a remote function needs a name");
+    if ((d->flags & MR_DEF_STREAMING) && (d->window == 0 || d->window < -1))
+        return mr_err_set(err, MR_E_INVAL, "%s: window = %d: a stream may have from 1 unread items, or any number (-1)",
+                          d->name, d->window);
     if (d->kind > MR_DEF_METHOD || d->lang < MR_DEF_C || d->lang > MR_DEF_PYTHON)
         return mr_err_set(err, MR_E_INVAL, "%s: kind %d, language %d: no such", d->name, (int)d->kind, d->lang);
     if (d->lang == MR_DEF_C && ((d->flags & MR_DEF_ASYNC) || (d->kind == MR_DEF_ACTOR && d->max_concurrency > 1)))

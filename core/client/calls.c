@@ -79,6 +79,7 @@ mr_status mr_calls_put(mr_ring_port *p, mr_blob *blob)
     c->func = f;
     c->task = o->task;
     c->left = o->n_returns;
+    c->allowed = f->def->window > 0 ? (uint64_t)f->def->window : UINT64_MAX;
     c->sealed = (uint64_t *)(void *)(c + 1);
     queue_push(p, c);
     return MR_OK;
@@ -95,13 +96,12 @@ mr_status mr_calls_note(mr_ring_port *p, int kind, mr_id task)
     return MR_OK;
 }
 
-void mr_calls_throttle(mr_ring_port *p, mr_id task, bool on)
+void mr_calls_allow(mr_ring_port *p, mr_id task, uint64_t items)
 {
     for (mr_call *c = p->open; c; c = c->next)
         if (c->task == task)
-            c->throttled = on;
-    if (!on)
-        mr_inbox_done(p, MR_FOR_RESUME, task);
+            c->allowed = items;
+    mr_inbox_done(p, MR_FOR_RESUME, task);
 }
 
 static void call_free(mr_call *c)
@@ -231,6 +231,7 @@ void mr_calls_describe(const mr_call *c, mr_call_info *out)
     out->n_refs = o->n_refs;
     out->flags = d->flags;
     out->max_concurrency = (uint32_t)d->max_concurrency;
+    out->window = d->window;
     out->name = d->name;
     out->entry = d->entry;
     out->data = (const char *)o + o->args_at;

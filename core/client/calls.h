@@ -33,6 +33,7 @@ mr_status mr_calls_create(mr_call *c, uint32_t i, uint64_t len, void **data, mr_
 mr_status mr_calls_seal(mr_call *c, uint32_t i, uint32_t format, const mr_id *refs, uint32_t n_refs,
                         mr_err *err) MR_CHECK_RESULT;
 mr_status mr_calls_yield(mr_call *c, const mr_content *v, mr_err *err) MR_CHECK_RESULT;
+mr_status mr_calls_room(mr_call *c, int64_t deadline) MR_CHECK_RESULT;
 mr_status mr_calls_error(mr_call *c, const mr_content *v, bool retriable, mr_err *err) MR_CHECK_RESULT;
 /* References in what will travel with FINISHED. */
 const mr_id *mr_calls_kept_refs(const mr_call *c, uint32_t *n);

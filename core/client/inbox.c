@@ -28,9 +28,9 @@ static size_t order_size(uint32_t kind)
     case MR_ORD_REPLY:
         return sizeof(mr_ord_reply);
     case MR_ORD_CANCEL:
-    case MR_ORD_THROTTLE:
-    case MR_ORD_RESUME:
         return sizeof(mr_ev_task);
+    case MR_ORD_RESUME:
+        return sizeof(mr_ord_resume);
     case MR_ORD_BIG:
         return sizeof(mr_big);
     default:
@@ -210,9 +210,8 @@ static mr_status take_order(mr_ring_port *p, const mr_record *r, mr_blob *whole)
         return mr_calls_note(p, MR_CALL_COLLECT, 0);
     case MR_ORD_CANCEL:
         return mr_calls_note(p, MR_CALL_CANCEL, task->task);
-    case MR_ORD_THROTTLE:
     case MR_ORD_RESUME:
-        mr_calls_throttle(p, task->task, r->kind == MR_ORD_THROTTLE);
+        mr_calls_allow(p, ((const mr_ord_resume *)r)->task, ((const mr_ord_resume *)r)->allowed);
         return MR_OK;
     case MR_ORD_BIG:
         return take_big(p, (const mr_big *)r);

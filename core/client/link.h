@@ -85,13 +85,12 @@ typedef enum mr_order_kind {
     MR_ORD_VALUE,          /* mr_ord_value: an object's value, for the wait that comes next */
     MR_ORD_DELIVER,        /* mr_ord_reply: wait `token` ended with status; payload: one byte per waited id: is
                               there something to take?; then the text of an error */
-    MR_ORD_REPLY,    /* mr_ord_reply: answer to request `token`; payload: text (an error's, or the JSON of STATE) */
-    MR_ORD_LEAVE,    /* mr_ev_none: finish what is queued, then send WORKER_RETIRED and exit */
-    MR_ORD_COLLECT,  /* mr_ev_none */
-    MR_ORD_CANCEL,   /* mr_ev_task: stop this async or threaded call */
-    MR_ORD_THROTTLE, /* mr_ev_task */
-    MR_ORD_RESUME,   /* mr_ev_task */
-    MR_ORD_BIG       /* mr_big: a record that did not fit */
+    MR_ORD_REPLY,   /* mr_ord_reply: answer to request `token`; payload: text (an error's, or the JSON of STATE) */
+    MR_ORD_LEAVE,   /* mr_ev_none: finish what is queued, then send WORKER_RETIRED and exit */
+    MR_ORD_COLLECT, /* mr_ev_none */
+    MR_ORD_CANCEL,  /* mr_ev_task: stop this async or threaded call */
+    MR_ORD_RESUME,  /* mr_ord_resume: a stream's window has room again */
+    MR_ORD_BIG      /* mr_big: a record that did not fit */
 } mr_order_kind;
 
 /* A dependency's value.  STORED: `at` in the carrier; else inline, `at` bytes after the start of the record
@@ -125,6 +124,13 @@ typedef struct mr_ord_reply {
     uint32_t pad0;
     uint64_t value, value2; /* CREATE: id's place `at`; IDS: first, count; NAME: actor id, func; READ: item id */
 } mr_ord_reply;
+
+/* Stream `task` may make `allowed` items in all; at first as many as its function's window. */
+typedef struct mr_ord_resume {
+    mr_record h;
+    mr_id task;
+    uint64_t allowed;
+} mr_ord_resume;
 
 /* A whole record of `len` bytes lies at `at` of the carrier under carrier id `id`; the receiver copies it, then RETURNs
  * it. */

@@ -204,24 +204,29 @@ mr_status mr_calls_error(mr_call *c, const mr_content *v, bool retriable, mr_err
     return MR_OK;
 }
 
-/* Waits while the reader is behind. */
-static mr_status unthrottled(mr_call *c)
+/* in_lock held */
+static bool has_room(const mr_call *c)
+{
+    return c->n_yielded < c->allowed;
+}
+
+mr_status mr_calls_room(mr_call *c, int64_t deadline)
 {
     mr_ring_port *p = c->port;
     pthread_mutex_lock(&p->in_lock);
-    if (!p->leader)
+    if (!has_room(c) && !p->leader)
         mr_inbox_look(p);
-    bool stand = c->throttled;
+    bool room = has_room(c);
     mr_inbox_unlock(p);
-    if (!stand)
+    if (room)
         return MR_OK;
     mr_waiter w;
     mr_inbox_join(p, &w, MR_FOR_RESUME);
     pthread_mutex_lock(&p->in_lock);
     w.task = c->task;
-    w.done = !c->throttled;
+    w.done = has_room(c);
     pthread_mutex_unlock(&p->in_lock);
-    mr_status st = mr_inbox_wait(p, &w, -1, true);
+    mr_status st = mr_inbox_wait(p, &w, deadline, true);
     mr_inbox_part(p, &w);
     return st;
 }
@@ -230,11 +235,8 @@ mr_status mr_calls_yield(mr_call *c, const mr_content *v, mr_err *err)
 {
     if (!c->order || !c->started || !(c->func->def->flags & MR_FUNC_STREAMING))
         return mr_err_set(err, MR_E_INVAL, "an item from a task that is not a stream");
-    mr_status st = unthrottled(c);
-    if (st)
-        return st;
     mr_id id;
-    st = c->port->port.ops->ids(&c->port->port, 1, &id);
+    mr_status st = c->port->port.ops->ids(&c->port->port, 1, &id);
     uint32_t vflags = 0, node = 0;
     if (!st)
         st = place(c, id, v, &vflags, &node, err);

@@ -78,12 +78,12 @@ struct mr_call {
     mr_dep *deps; /* in the blob */
     mr_known_func *func;
     mr_id task; /* also of CANCEL */
-    bool waited, main, started, stopped, throttled, retriable;
+    bool waited, main, started, stopped, retriable;
     int64_t began;
-    uint32_t left;    /* results not yet sealed */
-    uint64_t *sealed; /* bit per result */
-    uint64_t n_yielded;
-    mr_ev_finished *last; /* the last result or the error, kept to travel with FINISHED; malloc'ed */
+    uint32_t left;               /* results not yet sealed */
+    uint64_t *sealed;            /* bit per result */
+    uint64_t n_yielded, allowed; /* items of a stream: made, and may be made (in_lock) */
+    mr_ev_finished *last;        /* the last result or the error, kept to travel with FINISHED; malloc'ed */
     struct mr_making *making;
 };
 
@@ -190,7 +190,7 @@ void mr_held_forget(mr_ring_port *p, mr_id id);
 /* From the inbox, in_lock held. */
 mr_status mr_calls_put(mr_ring_port *p, mr_blob *record) MR_CHECK_RESULT;
 mr_status mr_calls_note(mr_ring_port *p, int kind, mr_id task) MR_CHECK_RESULT;
-void mr_calls_throttle(mr_ring_port *p, mr_id task, bool on);
+void mr_calls_allow(mr_ring_port *p, mr_id task, uint64_t items);
 void mr_calls_fini(mr_ring_port *p);
 mr_known_func *mr_calls_func(mr_ring_port *p, uint32_t number);
 mr_status mr_calls_define(mr_ring_port *p, uint32_t number, const mr_define *def, size_t len) MR_CHECK_RESULT;

@@ -57,8 +57,7 @@ typedef enum mr_lost {
     X(SPAWN)     /* start process `worker` on node: lang in flags, env in value */                                     \
     X(RETIRE)    /* ask worker to leave when its queue is empty; answer with WORKER_RETIRED */                         \
     X(KILL)      /* end worker's process now; WORKER_DIED follows */                                                   \
-    X(THROTTLE)  /* producer of stream task id: stand still at its next yield */                                       \
-    X(RESUME)    /* and go on */                                                                                       \
+    X(RESUME)    /* producer of stream task id: its window allows `value` items in all; it stands still by itself */   \
     X(STOP)      /* preempt task id on worker; answer with STOPPED (or FINISHED) */                                    \
     X(CONTINUE)  /* a stopped task goes on */                                                                          \
     X(SPILL)     /* object id of node to disk; answer with SPILLED */                                                  \

@@ -64,7 +64,7 @@ typedef struct mr_define {
     int32_t max_pending;     /* of an actor: queued calls per actor; -1: any */
     int32_t max_calls;       /* worker retires after so many; 0: never */
     int32_t priority;
-    int32_t window;                       /* unread items of a stream before its producer is throttled; -1: any */
+    int32_t window;                       /* unread items of a stream at which its producer stands still; -1: any */
     int64_t estimate, limit, deadline;    /* ns; MR_UNKNOWN; deadline counts from submission */
     mr_ref node;                          /* STRATEGY_NODE */
     mr_id group;                          /* placement group, 0: none */

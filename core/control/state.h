@@ -189,9 +189,11 @@ struct stream {
     mr_id id;
     mr_id *items; /* ring */
     uint32_t head, n, room;
-    uint64_t produced, given;
-    uint32_t next_index; /* the lowest index not yet yielded */
-    bool ended, abandoned, throttled;
+    uint64_t given;
+    uint32_t next_index;    /* the lowest index not yet yielded */
+    uint32_t attempt;       /* that made the last item, */
+    uint64_t made, allowed; /* how many it has made, of how many it may make */
+    bool ended, abandoned;
     uint32_t n_readers, room_readers;
     struct reader {
         uint32_t client, token;

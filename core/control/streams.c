@@ -1,5 +1,8 @@
 /* streams.c: results that come one by one: items wait for their reader, a full window makes the producer stand still.
  *
+ * The window is hard: a producer starts with leave for as many items as the window has and stands still by itself when
+ * they are made; as items are read, RESUME raises that number, once it has been used up.
+ *
  * A stream lives as long as its handle (the first result).  It holds the items that were not read; a reader takes over
  * the hold with the item.  Index i is yielded once: a retry's earlier items are refused.
  */
@@ -69,23 +72,33 @@ static void give(mr_control *c, stream *s, uint32_t client, uint32_t token)
     answer(c, client, token, MR_OK, id);
 }
 
-static void throttle(mr_control *c, stream *s, bool on)
-{
-    const task *t = task_live(c, s->id);
-    if (s->throttled == on)
-        return;
-    s->throttled = on;
-    mr_action *x = mr_control_act(c, on ? MR_ACT_THROTTLE : MR_ACT_RESUME);
-    x->id = s->id;
-    x->worker = t ? t->worker : 0;
-    x->attempt = t ? t->attempt : 0;
-}
-
+/* The running attempt, if it has to do with a window and has used up the leave that it has. */
 static void balance(mr_control *c, stream *s)
 {
     const task *t = task_live(c, s->id);
     int32_t window = t ? c->funcs[t->func - 1]->def->window : -1;
-    throttle(c, s, window >= 0 && !s->abandoned && s->n > 0 && s->n >= (uint32_t)window);
+    if (window <= 0 || !t->worker || t->attempt != s->attempt || s->made < s->allowed)
+        return;
+    uint64_t allowed = s->abandoned ? INT64_MAX : s->given + (uint64_t)window;
+    if (allowed <= s->allowed)
+        return;
+    s->allowed = allowed;
+    mr_action *x = mr_control_act(c, MR_ACT_RESUME);
+    x->id = s->id;
+    x->worker = t->worker;
+    x->attempt = t->attempt;
+    x->value = (int64_t)allowed;
+}
+
+/* Attempt of `t` made item `index`.  A new attempt has the leave of its window alone, whatever was read before. */
+static void made(mr_control *c, stream *s, const task *t, uint32_t index)
+{
+    if (s->attempt != t->attempt || !s->allowed) {
+        s->attempt = t->attempt;
+        s->allowed = (uint64_t)c->funcs[t->func - 1]->def->window;
+    }
+    s->made = (uint64_t)index + 1;
+    balance(c, s);
 }
 
 mr_status mr_stream_yielded(mr_control *c, const mr_record *r)
@@ -98,8 +111,10 @@ mr_status mr_stream_yielded(mr_control *c, const mr_record *r)
         return mr_control_refuse(c, MR_E_INVAL, "task %llx: an item of attempt %u, which is over",
                                  (unsigned long long)e->task, e->attempt);
     }
-    if (e->index < s->next_index)
+    if (e->index < s->next_index) {
+        made(c, s, t, e->index);
         return MR_E_EXISTS; /* an earlier attempt yielded it: the engine drops these bytes */
+    }
     if (e->index > s->next_index || object_at(c, e->id) || task_at(c, e->id))
         return mr_control_refuse(c, MR_E_INVAL, "task %llx: item %u of id %llx is out of order or exists",
                                  (unsigned long long)e->task, e->index, (unsigned long long)e->id);
@@ -115,9 +130,10 @@ mr_status mr_stream_yielded(mr_control *c, const mr_record *r)
         return status;
     }
     s->next_index++;
-    s->produced++;
-    if (s->abandoned)
+    if (s->abandoned) {
+        made(c, s, t, e->index);
         return MR_OK;
+    }
     s->items[(s->head + s->n++) % s->room] = e->id;
     if (s->n_readers) {
         struct reader k = s->readers[0];
@@ -130,7 +146,7 @@ mr_status mr_stream_yielded(mr_control *c, const mr_record *r)
         if (handle && handle->waits)
             mr_wait_settle(c, handle);
     }
-    balance(c, s);
+    made(c, s, t, e->index);
     return MR_OK;
 }
 
@@ -187,7 +203,7 @@ void mr_stream_abandon(mr_control *c, mr_id id)
             mr_object_unhold(c, o);
         }
     }
-    throttle(c, s, false);
+    balance(c, s);
     if (s->ended)
         stream_free(c, s);
 }

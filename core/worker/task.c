@@ -73,7 +73,13 @@ mr_status mr_ctx_return(mr_task_ctx *ctx, uint32_t i, const void *data, uint64_t
 mr_status mr_ctx_yield(mr_task_ctx *ctx, const void *data, uint64_t len)
 {
     mr_err err = {0};
-    return remember(ctx, mr_call_yield(ctx->call, MR_FORMAT_BYTES, data, len, NULL, 0, &err), &err);
+    mr_status st = mr_call_yield(ctx->call, MR_FORMAT_BYTES, data, len, NULL, 0, &err);
+    if (st)
+        return remember(ctx, st, &err);
+    do
+        st = mr_call_room(ctx->call, -1);
+    while (st == MR_E_INTERRUPTED);
+    return st;
 }
 
 mr_status mr_ctx_fail(mr_task_ctx *ctx, const char *fmt, ...)

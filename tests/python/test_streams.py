@@ -28,22 +28,69 @@ def test_items_leave_as_they_are_made(ray, tmp_path):
         next(stream)
 
 
-@pytest.mark.parametrize("window", [1, 3])
-def test_the_producer_waits_for_its_reader(ray, tmp_path, until, window):
-    @ray.remote(_generator_backpressure_num_objects=window)
-    def items(path):
-        for i in range(5000):
+class Noting:
+    """Notes each item in a file before it yields it."""
+
+    def items(self, path, n):
+        for i in range(n):
             with open(path, "a") as f:
                 f.write("x")
             yield i
 
-    path = tmp_path / "made"
-    stream = items.remote(str(path))
-    until(lambda: path.exists() and path.stat().st_size >= window)
-    assert ray.get([next(stream) for _ in range(10)], timeout=20) == list(range(10))
-    until(lambda: path.stat().st_size >= 10)
-    assert path.stat().st_size < 5000  # a few more than the window are made before the word to stop arrives
-    assert [ray.get(ref, timeout=20) for ref in stream] == list(range(10, 5000))
+
+def noting(kind, window):
+    option = {"_generator_backpressure_num_objects": window}
+    if kind == "task":
+        return miniray.remote(**option)(lambda path, n: (yield from Noting().items(path, n)))
+    actor = miniray.remote(max_concurrency=4 if kind == "threads" else 1)(Noting).remote()
+    return actor.items.options(num_returns="streaming", **option)
+
+
+@pytest.mark.parametrize("kind", ["task", "actor", "threads"])
+@pytest.mark.parametrize("window", [1, 3])
+def test_never_more_than_the_window_is_unread(ray, tmp_path, until, window, kind):
+    path, n = tmp_path / "made", 300
+    path.touch()
+    stream = noting(kind, window).remote(str(path), n)
+    for i in range(20):
+        until(lambda: path.stat().st_size == i + window)  # it stands still exactly there
+        assert ray.get(next(stream), timeout=20) == i
+    for i in range(20, n):
+        assert ray.get(next(stream), timeout=20) == i
+        assert path.stat().st_size <= i + 1 + window
+    with pytest.raises(StopIteration):
+        next(stream)
+
+
+def test_a_window_across_deaths(ray, tmp_path):
+    @ray.remote(max_retries=5, _generator_backpressure_num_objects=2)
+    def items(path):
+        for i in range(9):
+            with open(path, "a") as f:
+                f.write("x")
+            if os.path.getsize(path) in (3, 6, 11):
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield i
+
+    assert [ray.get(ref, timeout=20) for ref in items.remote(str(tmp_path / "runs"))] == list(range(9))
+
+
+def test_windows_that_cannot_be(ray):
+    with pytest.raises(ValueError, match="_generator_backpressure_num_objects=0 is not allowed"):
+        ray.remote(_generator_backpressure_num_objects=0)(lambda: (yield 1))
+
+    @ray.remote
+    class Async:
+        async def items(self):
+            yield 1
+
+        async def other(self):
+            return 2
+
+    a = Async.remote()
+    with pytest.raises(ValueError, match="async"):
+        ray.get(next(a.items.options(_generator_backpressure_num_objects=1).remote()), timeout=20)
+    assert ray.get(a.other.remote(), timeout=20) == 2
 
 
 def test_a_reader_that_goes_lets_the_producer_end(ray, tmp_path, until):

@@ -97,7 +97,7 @@ void node_order(fake_node *n, void *record)
     mr_bell_ring_always(&n->link->bell, -1);
 }
 
-void node_func(fake_node *n, uint32_t number, int kind, const char *entry, uint32_t n_returns)
+static void send_func(fake_node *n, uint32_t number, int kind, const char *entry, uint32_t n_returns, int32_t window)
 {
     struct {
         mr_record h;
@@ -110,8 +110,26 @@ void node_func(fake_node *n, uint32_t number, int kind, const char *entry, uint3
     r.def.n_returns = (int32_t)n_returns;
     r.def.max_concurrency = 1;
     r.def.max_pending = -1;
+    r.def.flags = window ? MR_FUNC_STREAMING : 0;
+    r.def.window = window;
     strcpy(r.def.name, entry);
     strcpy(r.def.entry, entry);
+    node_order(n, &r);
+}
+
+void node_func(fake_node *n, uint32_t number, int kind, const char *entry, uint32_t n_returns)
+{
+    send_func(n, number, kind, entry, n_returns, 0);
+}
+
+void node_stream(fake_node *n, uint32_t number, const char *entry, int32_t window)
+{
+    send_func(n, number, MR_FUNC_TASK, entry, 1, window);
+}
+
+void node_allow(fake_node *n, mr_id task, uint64_t items)
+{
+    mr_ord_resume r = {.h = {.size = sizeof(r), .kind = MR_ORD_RESUME}, .task = task, .allowed = items};
     node_order(n, &r);
 }
 

@@ -31,6 +31,9 @@ void node_close(fake_node *n);
 /* Orders. */
 void node_order(fake_node *n, void *record); /* size and kind are set; published, and the bell rung */
 void node_func(fake_node *n, uint32_t number, int kind, const char *entry, uint32_t n_returns);
+/* A streaming function whose producer stands still at `window` unread items. */
+void node_stream(fake_node *n, uint32_t number, const char *entry, int32_t window);
+void node_allow(fake_node *n, mr_id task, uint64_t items);
 /* A task with inline arguments; returns its claim number. */
 uint64_t node_dispatch(fake_node *n, mr_id task, uint32_t func, uint32_t n_returns, const char *args, size_t len);
 void node_plain(fake_node *n, uint32_t kind, mr_id task);

@@ -417,14 +417,21 @@ START_TEST(items_come_one_by_one)
     ck_assert_uint_eq(x.token, 5);
     ck_assert_int_eq(x.value, 9000);
     world_yield(&w, s, 1, 9001);
-    ck_assert(!world_sees(&w, MR_ACT_THROTTLE, s));
+    ck_assert(world_took(&w, MR_ACT_RESUME, s, &x)); /* two were allowed and made, one is read */
+    ck_assert_int_eq(x.value, 3);
     world_yield(&w, s, 2, 9002);
-    ck_assert(world_took(&w, MR_ACT_THROTTLE, s, NULL));
+    ck_assert(!world_sees(&w, MR_ACT_RESUME, s));
     reads(s, 6);
-    ck_assert(world_took(&w, MR_ACT_RESUME, s, NULL));
+    ck_assert(world_took(&w, MR_ACT_RESUME, s, &x));
+    ck_assert_int_eq(x.value, 4);
+    ck_assert(world_took(&w, MR_ACT_REPLY, 0, &x));
     world_die(&w, world_worker(&w, s), MR_DEATH_EXIT, 1);
     world_time(&w, 1);
     ck_assert_int_eq(world_yield(&w, s, 0, 9010), MR_E_EXISTS); /* the first attempt was there first */
+    ck_assert(!world_sees(&w, MR_ACT_RESUME, s));               /* a new attempt has leave for two */
+    ck_assert_int_eq(world_yield(&w, s, 1, 9011), MR_E_EXISTS);
+    ck_assert(world_took(&w, MR_ACT_RESUME, s, &x));
+    ck_assert_int_eq(x.value, 4);
     ck_assert_int_eq(world_yield(&w, s, 3, 9013), MR_OK);
     world_finish_as(&w, s, MR_OK, 0, 1);
     ck_assert_int_eq(world_state(&w, s), MR_OBJ_SEALED);
@@ -447,13 +454,14 @@ START_TEST(a_dropped_stream_frees_its_items)
     mr_id s = world_run(&w, world_define(&w, (spec){.name = "gen", .flags = MR_FUNC_STREAMING, .window = 1}));
     world_time(&w, 1);
     world_yield(&w, s, 0, 9000);
-    ck_assert(world_took(&w, MR_ACT_THROTTLE, s, NULL));
+    ck_assert(!world_sees(&w, MR_ACT_RESUME, s));
     uint32_t token = world_block(&w, 0, 0, 1, 0, (mr_id[]){s, 0});
     mr_action x;
     ck_assert(world_took(&w, MR_ACT_DELIVER, 0, &x));
     ck_assert_uint_eq(x.token, token);
     world_drop(&w, s);
-    ck_assert(world_took(&w, MR_ACT_RESUME, s, NULL));
+    ck_assert(world_took(&w, MR_ACT_RESUME, s, &x));
+    ck_assert_int_eq(x.value, INT64_MAX);
     ck_assert(world_took(&w, MR_ACT_FREE, 9000, NULL));
     world_yield(&w, s, 1, 9001);
     ck_assert(world_took(&w, MR_ACT_FREE, 9001, NULL));

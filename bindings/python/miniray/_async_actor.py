@@ -75,6 +75,9 @@ class _Serving:
         self.unbegun.discard(number)
         try:
             made = call.begin(function, self.instance, flat)
+            if call.window > 0 and call.flags & _core.DEF_STREAMING:
+                raise ValueError("_generator_backpressure_num_objects is not supported for an async actor: a generator that stands "
+                                 "still would stop the event loop, and with it all other calls")
         except BaseException as exc:
             self.fail(call, exc)
             return

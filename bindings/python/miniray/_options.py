@@ -64,6 +64,12 @@ def _whole(words: str, least: int) -> Callable[[str, Any], None]:
     return check
 
 
+def _window(name: str, value: Any) -> None:
+    _whole("-1 or a positive integer", -1)(name, value)
+    if value == 0:
+        raise ValueError(f"{name}=0 is not allowed: nothing could ever be yielded; use -1 for any number, or a positive integer")
+
+
 def _num_returns(name: str, value: Any) -> None:
     words = "None, a non-negative integer, \"streaming\" (for generators), or \"dynamic\""
     if isinstance(value, str):
@@ -189,7 +195,7 @@ _COMMON: "Dict[str, Callable[[str, Any], None]]" = {
 _TASK: "Dict[str, Callable[[str, Any], None]]" = {
     **_COMMON, "max_calls": _whole("0 or a positive integer", 0), "num_returns": _num_returns,
     "max_retries": _whole("0, -1 or a positive integer", -1), "retry_exceptions": _retry,
-    "_generator_backpressure_num_objects": _whole("-1 or a positive integer", -1),
+    "_generator_backpressure_num_objects": _window,
 }
 _ACTOR: "Dict[str, Callable[[str, Any], None]]" = {
     **_COMMON, "name": _actor_name, "namespace": _namespace, "lifetime": _lifetime, "get_if_exists": _bool,
@@ -203,7 +209,7 @@ _ACTOR: "Dict[str, Callable[[str, Any], None]]" = {
 }
 _METHOD: "Dict[str, Callable[[str, Any], None]]" = {
     "num_returns": _num_returns, "name": _text, "max_task_retries": _whole("-1, 0 or a positive integer", -1),
-    "retry_exceptions": _retry, "_generator_backpressure_num_objects": _whole("-1 or a positive integer", -1),
+    "retry_exceptions": _retry, "_generator_backpressure_num_objects": _window,
     "concurrency_group": _nothing("max_concurrency is"), "enable_task_events": _bool,
     "tensor_transport": _nothing("arrays travel through the object store without a copy"),
 }

@@ -17,6 +17,7 @@ typedef struct mrpy_call {
     int kind;
     unsigned long long task, actor, gpus;
     unsigned int func, attempt, n_returns, flags, max_concurrency;
+    int window;
 } mrpy_call;
 
 static int finished(mrpy_call *self)
@@ -318,10 +319,22 @@ static PyObject *call_give_all(PyObject *o, PyObject *value)
     Py_RETURN_NONE;
 }
 
+/* emit(item): the next item of a stream; then it waits until its reader leaves room for another. */
 static PyObject *call_emit(PyObject *o, PyObject *value)
 {
-    if (send((mrpy_call *)o, WAY_YIELD, 0, value, false))
+    mrpy_call *self = (mrpy_call *)o;
+    if (send(self, WAY_YIELD, 0, value, false))
         return NULL;
+    mr_status status = mr_call_room(self->call, 0);
+    while (status == MR_E_TIMEOUT || status == MR_E_INTERRUPTED || status == MR_E_CANCELLED) {
+        if (status != MR_E_TIMEOUT && PyErr_CheckSignals())
+            return NULL;
+        Py_BEGIN_ALLOW_THREADS;
+        status = mr_call_room(self->call, -1);
+        Py_END_ALLOW_THREADS;
+    }
+    if (status != MR_OK)
+        return mrpy_raise(self->st, status, NULL);
     Py_RETURN_NONE;
 }
 
@@ -400,6 +413,7 @@ static PyMemberDef call_members[] = {
     {"n_returns", T_UINT, offsetof(mrpy_call, n_returns), READONLY, NULL},
     {"flags", T_UINT, offsetof(mrpy_call, flags), READONLY, NULL},
     {"max_concurrency", T_UINT, offsetof(mrpy_call, max_concurrency), READONLY, NULL},
+    {"window", T_INT, offsetof(mrpy_call, window), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 static PyGetSetDef call_getset[] = {
@@ -459,6 +473,7 @@ static PyObject *next_call(PyObject *module, PyObject *wait)
     o->n_returns = o->info.n_returns;
     o->flags = o->info.flags;
     o->max_concurrency = o->info.max_concurrency;
+    o->window = o->info.window;
     return (PyObject *)o;
 }
 

@@ -164,11 +164,19 @@ static void act_kill(mr_nodes *n, const mr_action *a)
     act_signal(n, a->worker, SIGKILL);
 }
 
-static void act_throttle(mr_nodes *n, const mr_action *a)
+static void act_resume(mr_nodes *n, const mr_action *a)
 {
     mr_peer *p = mr_peer_of(n, a->worker);
-    if (p)
-        mr_peer_order(n, p, a->kind == MR_ACT_THROTTLE ? MR_ORD_THROTTLE : MR_ORD_RESUME, a->id, a->attempt);
+    mr_parcel *parcel = p ? mr_parcel_new(MR_ORD_RESUME, sizeof(mr_ord_resume)) : NULL;
+    if (!parcel) {
+        if (p)
+            mr_peer_drop(n, p, "could not be sent an order: out of memory");
+        return;
+    }
+    mr_ord_resume *o = (mr_ord_resume *)(void *)parcel->record;
+    o->task = a->id;
+    o->allowed = (uint64_t)a->value;
+    mr_peer_send(n, p, parcel);
 }
 
 static void act_stop(mr_nodes *n, const mr_action *a)
@@ -288,14 +296,14 @@ static void act_report(mr_nodes *n, const mr_action *a)
 }
 
 static const act_fn act_table[MR_ACT_COUNT] = {
-    [MR_ACT_DISPATCH] = act_dispatch, [MR_ACT_REVOKE] = act_revoke,     [MR_ACT_INTERRUPT] = act_interrupt,
-    [MR_ACT_DELIVER] = act_deliver,   [MR_ACT_REPLY] = act_reply,       [MR_ACT_SPAWN] = act_spawn,
-    [MR_ACT_RETIRE] = act_retire,     [MR_ACT_KILL] = act_kill,         [MR_ACT_THROTTLE] = act_throttle,
-    [MR_ACT_RESUME] = act_throttle,   [MR_ACT_STOP] = act_stop,         [MR_ACT_CONTINUE] = act_stop,
-    [MR_ACT_SPILL] = act_spill,       [MR_ACT_RESTORE] = act_spill,     [MR_ACT_EVICT] = act_evict,
-    [MR_ACT_FREE] = act_free,         [MR_ACT_TRANSFER] = act_transfer, [MR_ACT_COLLECT] = act_collect,
-    [MR_ACT_FAIL] = act_fail,         [MR_ACT_ALIAS] = act_alias,       [MR_ACT_DROP] = act_drop,
-    [MR_ACT_WAKE] = act_wake,         [MR_ACT_REPORT] = act_report,
+    [MR_ACT_DISPATCH] = act_dispatch, [MR_ACT_REVOKE] = act_revoke,   [MR_ACT_INTERRUPT] = act_interrupt,
+    [MR_ACT_DELIVER] = act_deliver,   [MR_ACT_REPLY] = act_reply,     [MR_ACT_SPAWN] = act_spawn,
+    [MR_ACT_RETIRE] = act_retire,     [MR_ACT_KILL] = act_kill,       [MR_ACT_RESUME] = act_resume,
+    [MR_ACT_STOP] = act_stop,         [MR_ACT_CONTINUE] = act_stop,   [MR_ACT_SPILL] = act_spill,
+    [MR_ACT_RESTORE] = act_spill,     [MR_ACT_EVICT] = act_evict,     [MR_ACT_FREE] = act_free,
+    [MR_ACT_TRANSFER] = act_transfer, [MR_ACT_COLLECT] = act_collect, [MR_ACT_FAIL] = act_fail,
+    [MR_ACT_ALIAS] = act_alias,       [MR_ACT_DROP] = act_drop,       [MR_ACT_WAKE] = act_wake,
+    [MR_ACT_REPORT] = act_report,
 };
 
 static bool act_makes_value(const mr_action *a)

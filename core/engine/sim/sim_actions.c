@@ -186,7 +186,7 @@ static mr_status act(mr_sim *s, const mr_action *a)
     case MR_ACT_COLLECT:
     case MR_ACT_DELIVER:
         return MR_OK;
-    default: /* SPILL, RESTORE, THROTTLE, RESUME: nothing here is ever full or streamed */
+    default: /* SPILL, RESTORE, RESUME: nothing here is ever full or streamed */
         return MR_E_PROTOCOL;
     }
 }

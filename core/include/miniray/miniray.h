@@ -308,6 +308,7 @@ typedef struct mr_call_info {
     int kind;
     mr_id task, actor, code;
     uint32_t func, attempt, n_returns, n_deps, n_refs, flags, max_concurrency; /* flags: MR_DEF_ of the function */
+    int32_t window;                                                            /* of a stream; -1: any */
     const char *name, *entry;                                                  /* good until finish */
     const void *data; /* encoded arguments, 8-aligned, good until finish */
     size_t len;
@@ -333,9 +334,12 @@ MR_API mr_status mr_call_return(mr_call *call, uint32_t i, uint32_t format, cons
 MR_API mr_status mr_call_create(mr_call *call, uint32_t i, uint64_t len, void **data, mr_err *err) MR_CHECK_RESULT;
 MR_API mr_status mr_call_seal(mr_call *call, uint32_t i, uint32_t format, const mr_id *refs, uint32_t n_refs,
                               mr_err *err) MR_CHECK_RESULT;
-/* The next item of a streaming task; waits while the stream is throttled. */
+/* The next item of a streaming task.  Where it has a window, mr_call_room must have said OK since the last item. */
 MR_API mr_status mr_call_yield(mr_call *call, uint32_t format, const void *data, uint64_t len, const mr_id *refs,
                                uint32_t n_refs, mr_err *err) MR_CHECK_RESULT;
+/* After an item: waits (timeout in ns, -1: any time) until fewer than `window` are unread, or nobody will read them.
+ * Errors: TIMEOUT; CANCELLED, INTERRUPTED (a signal; ask again); CLOSED. */
+MR_API mr_status mr_call_room(mr_call *call, int64_t timeout) MR_CHECK_RESULT;
 /* The attempt raised: this error value is for all results not yet sealed.  `retriable`: as the user's options say. */
 MR_API mr_status mr_call_error(mr_call *call, uint32_t format, const void *data, uint64_t len, const mr_id *refs,
                                uint32_t n_refs, bool retriable, mr_err *err) MR_CHECK_RESULT;
@@ -379,7 +383,7 @@ MR_API void mr_ctx_set_state(mr_task_ctx *ctx, void *state, void (*drop)(void *s
 MR_API void *mr_ctx_state(mr_task_ctx *ctx);
 /* The call behind it, for results with references or in two steps: mr_call_return, mr_call_create, ... */
 MR_API mr_call *mr_ctx_call(mr_task_ctx *ctx);
-/* The next item of a task that is a stream. */
+/* The next item of a task that is a stream; waits while its window is full.  CANCELLED, CLOSED: return it. */
 MR_API mr_status mr_ctx_yield(mr_task_ctx *ctx, const void *data, uint64_t len) MR_CHECK_RESULT;
 /* Was it cancelled?  For loops that do not call miniray; `return MR_E_CANCELLED` then. */
 MR_API bool mr_ctx_cancelled(mr_task_ctx *ctx);
