@@ -198,6 +198,9 @@ mr_object_info mr_control_object(const mr_control *c, mr_id id);
 /* The value of `id`, an error, was handed to somebody: no MR_REPORT_UNHANDLED for it or the other results of its task.
  * Not an event, so not in a recording. */
 void mr_control_seen(mr_control *c, mr_id id);
+/* Can closing the instant (TIME) change anything but the time?  False after the submit of a task that stands behind
+ * others that need the same and could not start: then the next event that frees something closes it soon enough. */
+bool mr_control_eager(const mr_control *c);
 /* Starts up to n processes before a task asks for them (an engine's wish; not an event, so not in a recording). Appends
  * SPAWN actions.  Errors: INVAL (no such node), NOMEM. */
 mr_status mr_control_prestart(mr_control *c, uint32_t node, uint32_t lang, uint32_t env, uint32_t n,

@@ -458,11 +458,15 @@ static void tell_wake(mr_control *c)
     mr_control_act(c, MR_ACT_WAKE)->value = at;
 }
 
+bool mr_control_eager(const mr_control *c)
+{
+    return c->dirty || c->pol.n_notes || c->hungry || c->starved || c->pol.failed || c->pol.n_rerank ||
+           c->pol.rerank_all;
+}
+
 void mr_ready_close(mr_control *c)
 {
-    bool any = c->dirty || c->fresh.head || c->pol.n_notes || c->hungry || c->starved || c->pol.failed ||
-               c->pol.n_rerank || c->pol.rerank_all;
-    if (!any && (c->told_wake < 0 || c->now < c->told_wake))
+    if (!mr_control_eager(c) && !c->fresh.head && (c->told_wake < 0 || c->now < c->told_wake))
         return;
     fire(c);
     mr_policy_eject_if(c);

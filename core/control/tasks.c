@@ -23,7 +23,9 @@ void mr_task_ready(mr_control *c, task *t)
     if (c->fresh.tail && c->fresh.tail->v.seq > t->v.seq)
         c->fresh_unsorted = true;
     mr_tlist_push(&c->fresh, t);
-    c->dirty = true;
+    /* Behind one that could not start and needs the same, it can not start either: nothing is to be decided. */
+    if (!c->shapes[t->shape]->ready || c->pol.any || c->n_blocked)
+        c->dirty = true;
 }
 
 /* Slot and resources back to the node. */

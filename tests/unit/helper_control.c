@@ -15,6 +15,8 @@ static void keep(world *w)
             w->seen = realloc(w->seen, w->room_seen * sizeof *w->seen);
         }
         w->seen[w->n_seen++] = w->out.v[i];
+        if (w->out.v[i].kind == MR_ACT_WAKE)
+            w->wake = w->out.v[i].value;
     }
     w->out.n = 0;
 }
@@ -79,6 +81,14 @@ static uint32_t count_ids(const mr_id *ids)
 
 void world_time(world *w, int64_t later)
 {
+    if (!mr_control_eager(w->c) &&
+        (w->wake <= 0 ||
+         w->wake > w->now)) { /* an engine leaves the instant open then: closing it must change nothing */
+        size_t from = w->n_seen;
+        send(w, event(MR_EV_TIME, 0, 0, NULL));
+        for (size_t i = from; i < w->n_seen; i++)
+            ck_assert_msg(w->seen[i].kind == MR_ACT_WAKE, "closing a quiet instant made action %d", w->seen[i].kind);
+    }
     w->now += later;
     send(w, event(MR_EV_TIME, 0, 0, NULL));
 }

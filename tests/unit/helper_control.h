@@ -11,7 +11,7 @@ typedef struct world {
     mr_actions out;
     mr_action *seen; /* actions not yet taken */
     size_t n_seen, room_seen;
-    int64_t now;
+    int64_t now, wake; /* wake: what control asked for last */
     mr_id next_id;
     uint32_t client, next_token;
     mr_id parent;

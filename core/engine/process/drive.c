@@ -127,11 +127,26 @@ static bool drive_rings(mr_nodes *n)
     return any;
 }
 
+/* What was given to each worker meanwhile is told at once: a worker that is woken for the first record alone may run
+ * dry, and take this thread's core, before the second is there. */
+static void drive_bells(mr_nodes *n)
+{
+    n->pumping = false;
+    for (uint32_t w = 0; w * 64 < n->n_links; w++)
+        for (; n->to_ring[w]; n->to_ring[w] &= n->to_ring[w] - 1) {
+            mr_peer *p = n->peer[w * 64 + (uint32_t)__builtin_ctzll(n->to_ring[w])];
+            if (p)
+                mr_bell_ring(&p->block->bell, &p->rung, -1);
+        }
+}
+
 void mr_drive_pump(mr_nodes *n, bool close)
 {
     static const mr_ev_none time_event = {
         .h = {.size = sizeof(mr_ev_none), .kind = MR_EV_TIME, .version = MR_RECORD_VERSION}};
     bool more = true;
+    n->unlooked = 0;
+    n->pumping = true;
     while (more) {
         more = drive_inner_all(n);
         more |= drive_rings(n);
@@ -146,6 +161,7 @@ void mr_drive_pump(mr_nodes *n, bool close)
         n->stepped = false;
         more = mr_drive_pending(n);
     }
+    drive_bells(n);
 }
 
 /* ------------------------------------------------------------------------------------------------------ waiters -- */

@@ -121,7 +121,9 @@ mr_status mr_drive_step(mr_nodes *n, const mr_record *r)
     if (status)
         return status;
     status = mr_control_step(n->control, r, n->now, &n->actions);
-    if (r->kind != MR_EV_REFS && r->kind != MR_EV_DEFINE)
+    if (r->kind == MR_EV_SUBMIT)
+        n->stepped |= mr_control_eager(n->control);
+    else if (r->kind != MR_EV_REFS && r->kind != MR_EV_DEFINE)
         n->stepped = true;
     if (status && r->kind == MR_EV_SUBMIT)
         mr_payload_drop(n, ((const mr_ev_submit *)(const void *)r)->id);

@@ -183,7 +183,9 @@ void mr_peer_flush(mr_nodes *n, mr_peer *p)
             p->box_end = &p->box;
         free(parcel);
     }
-    if (any)
+    if (any && n->pumping)
+        n->to_ring[p->link / 64] |= UINT64_C(1) << (p->link % 64);
+    else if (any)
         mr_bell_ring(&p->block->bell, &p->rung, -1);
 }
 

@@ -219,7 +219,10 @@ struct mr_nodes {
     _Atomic int64_t now;       /* engine time of the present instant */
     int64_t poll_at;           /* the engine's own wish to look again (a full ring, a full store); -1: none */
     int64_t wake_at, timer_at; /* control's wish; what the timer is set to; -1: none */
-    bool stepped;              /* an event was applied since TIME */
+    bool stepped;              /* an event was applied since TIME that may let something start */
+    uint32_t unlooked;         /* records of the driver stepped since it looked at the rings */
+    bool pumping;              /* bells of workers are rung at its end, once each */
+    uint64_t to_ring[MR_LINKS_MAX / 64];
     uint32_t batching;
     bool closing;
     int log_fd;

@@ -9,7 +9,7 @@
 #include "engine/engine.h"
 #include "engine/process/node.h"
 
-enum { FULL_LOOK_NS = 10000000, LAZY_FROM = 8 };
+enum { FULL_LOOK_NS = 10000000, LAZY_FROM = 8, LOOK_EVERY = 16 };
 static const int64_t PORT_FULL_WAIT_NS = INT64_C(2000000000);
 
 static mr_nodes *port_nodes(mr_port *p)
@@ -44,6 +44,15 @@ static mr_status port_ids(mr_port *p, uint32_t count, mr_id *first)
     return MR_OK;
 }
 
+/* Nothing can start by what was sent, and the rings were looked at a moment ago.  Whatever lies in them, its worker has
+ * rung for it or will before it sleeps: the bell has been armed all the time, or someone leads. */
+static bool port_may_go(mr_nodes *n)
+{
+    uint32_t who = atomic_load_explicit(&n->links->page.bell.word, memory_order_relaxed) & 3;
+    return !n->stepped && !n->inner && !n->called && !n->hungry && ++n->unlooked < LOOK_EVERY &&
+           (n->leader || who == MR_BELL_EVENT);
+}
+
 static mr_status port_send(mr_port *p, mr_record *r, mr_err *err)
 {
     mr_nodes *n = port_nodes(p);
@@ -54,6 +63,10 @@ static mr_status port_send(mr_port *p, mr_record *r, mr_err *err)
     status = mr_drive_step(n, r);
     if (status)
         port_why(n, status, err);
+    if (port_may_go(n)) {
+        pthread_mutex_unlock(&n->lock);
+        return status;
+    }
     mr_drive_pump(n, false);
     mr_drive_unlock(n);
     return status;
