@@ -1,10 +1,12 @@
 """Times miniray, Ray, multiprocessing.Pool and ProcessPoolExecutor side by side and prints medians and ratios.
 
-    python bench/run.py [--rounds 3] [--workers 2] [--ray PYTHON] [--json OUT] [--load]
+    python bench/run.py [--rounds 3] [--workers 2] [--ray PYTHON] [--native DIR] [--json OUT]
 
-Each round runs every system once, in alternation, each in a process of its own, so that a drift of the machine's speed
-hits all of them; a ratio is the median over the rounds of miniray / other *of the same round*.  Ray lives in an
-environment of its own (`--ray` names its Python; `make bench` makes it from PyPI).  `--load` keeps one core busy.
+Each round runs every system once with the cores free and once with one core taken by another process, in alternation,
+each in a process of its own, so that a drift of the machine's speed hits all of them; a ratio is the median over the
+rounds of miniray / other *of the same round*.  Ray lives in an environment of its own (`--ray` names its Python;
+`make bench` makes it from PyPI).  `--native` names the folder of ring_bench (two of the engine's rings between two
+processes, and nothing else) and c_bench (miniray from C, with C workers); `make bench` builds them.
 """
 
 from __future__ import annotations
@@ -38,9 +40,20 @@ CASES = {
 }
 
 
-def once(python: str, system: str, workers: int, array_mb: int) -> dict[str, float]:
+def commands(args: argparse.Namespace) -> dict[str, list[str]]:
+    """How each system is run; each prints {case: value} as its last line."""
+    one = [str(HERE / "one.py"), "--workers", str(args.workers), "--array-mb", str(args.array_mb)]
+    out = {system: [sys.executable, *one, system] for system in ("miniray", "pool", "executor")}
+    if args.native:
+        out["from C"] = [f"{args.native}/c_bench", str(args.workers)]
+        out["bare ring"] = [f"{args.native}/ring_bench"]
+    if args.ray:
+        out["ray"] = [args.ray, *one, "ray"]
+    return out
+
+
+def once(system: str, command: list[str]) -> dict[str, float]:
     """One run of one system; {} with a note on stderr when it fails."""
-    command = [python, str(HERE / "one.py"), system, "--workers", str(workers), "--array-mb", str(array_mb)]
     env = dict(os.environ, RAY_DEDUP_LOGS="0", RAY_USAGE_STATS_ENABLED="0")
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
@@ -62,34 +75,40 @@ def show(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-def table(rounds: list[dict[str, dict[str, float]]], systems: list[str]) -> list[dict]:
+def loaded(runs: dict[str, list[str]]) -> dict[str, dict[str, float]]:
+    """One run of every system while another process takes one core."""
+    hog = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        return {s: once(s, command) for s, command in runs.items()}
+    finally:
+        hog.kill()
+        hog.wait()
+
+
+def table(rounds: dict[str, list], systems: list[str]) -> list[dict]:
+    """A row for each case and condition; a round is {system: {case: value}}."""
     rows = []
     for case, (unit, _) in CASES.items():
-        row: dict = {"case": case, "unit": unit, "median": {}, "ratio": {}}
-        for system in systems:
-            values = [r[system][case] for r in rounds if case in r.get(system, {})]
-            row["median"][system] = statistics.median(values) if values else None
-            pairs = [
-                better(case, r["miniray"][case], r[system][case])
-                for r in rounds
-                if system != "miniray" and case in r.get(system, {}) and case in r.get("miniray", {})
-            ]
-            if pairs:
-                row["ratio"][system] = statistics.median(pairs)
-        rows.append(row)
+        for cores, runs in rounds.items():
+            row: dict = {"case": case, "unit": unit, "cores": cores, "median": {}, "ratio": {}}
+            for system in systems:
+                values = [r[system][case] for r in runs if case in r[system]]
+                row["median"][system] = statistics.median(values) if values else None
+                pairs = [better(case, r["miniray"][case], r[system][case]) for r in runs if case in r[system] and case in r["miniray"]]
+                if system != "miniray" and pairs:
+                    row["ratio"][system] = statistics.median(pairs)
+            rows.append(row)
     return rows
 
 
 def print_table(rows: list[dict], systems: list[str]) -> None:
     others = [s for s in systems if s != "miniray"]
-    head = ["case", "unit", *systems, *(f"x {s}" for s in others)]
-    body = [
-        [r["case"], r["unit"], *(show(r["median"][s]) for s in systems), *(show(r["ratio"].get(s)) for s in others)]
-        for r in rows
-    ]
+    head = ["case", "unit", "cores", *systems, *(f"x {s}" for s in others)]
+    body = [[r["case"], r["unit"], r["cores"], *(show(r["median"][s]) for s in systems), *(show(r["ratio"].get(s)) for s in others)]
+            for r in rows]
     widths = [max(len(str(line[i])) for line in [head, *body]) for i in range(len(head))]
     for line in [head, ["-" * w for w in widths], *body]:
-        cells = [str(c).ljust(w) if i < 2 else str(c).rjust(w) for i, (c, w) in enumerate(zip(line, widths))]
+        cells = [str(c).ljust(w) if i < 3 else str(c).rjust(w) for i, (c, w) in enumerate(zip(line, widths))]
         print("  ".join(cells).rstrip())
 
 
@@ -99,30 +118,23 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--array-mb", type=int, default=800)
     parser.add_argument("--ray", metavar="PYTHON", help="Python with Ray installed; left out: Ray is not run")
+    parser.add_argument("--native", metavar="DIR", help="folder of ring_bench and c_bench; left out: they are not run")
     parser.add_argument("--json", metavar="OUT", help="also write everything measured")
-    parser.add_argument("--load", action="store_true", help="keep one core busy meanwhile")
     args = parser.parse_args()
 
-    systems = ["miniray", "pool", "executor"] + (["ray"] if args.ray else [])
-    python = {s: args.ray if s == "ray" else sys.executable for s in systems}
-    hog = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if args.load else None
-    rounds = []
-    try:
-        for i in range(args.rounds):
-            print(f"round {i + 1} of {args.rounds}", file=sys.stderr)
-            rounds.append({s: once(python[s], s, args.workers, args.array_mb) for s in systems})
-    finally:
-        if hog:
-            hog.kill()
-            hog.wait()
-    rows = table(rounds, systems)
-    print(f"{args.workers} workers, {os.cpu_count()} cores{', one of them kept busy' if args.load else ''}; "
-          f"medians of {args.rounds} rounds; x = miniray is so many times better")
-    print_table(rows, systems)
+    runs = commands(args)
+    rounds: dict[str, list] = {"free": [], "one taken": []}
+    for i in range(args.rounds):
+        print(f"round {i + 1} of {args.rounds}", file=sys.stderr)
+        rounds["free"].append({s: once(s, command) for s, command in runs.items()})
+        rounds["one taken"].append(loaded(runs))
+    rows = table(rounds, list(runs))
+    print(f"{args.workers} workers, {os.cpu_count()} cores; medians of {args.rounds} rounds; x = miniray is so many times better")
+    print_table(rows, list(runs))
     if args.json:
-        about = {"machine": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version(), "load": args.load}
+        about = {"machine": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()}
         Path(args.json).write_text(json.dumps({"about": about, "rounds": rounds, "table": rows}, indent=1))
-    return 0 if all(r["miniray"] for r in rounds) else 1
+    return 0 if all(r["miniray"] for runs in rounds.values() for r in runs) else 1
 
 
 if __name__ == "__main__":
