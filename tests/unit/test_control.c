@@ -65,35 +65,6 @@ START_TEST(two_at_a_time_in_order)
 }
 END_TEST
 
-START_TEST(what_stands_behind_its_like_needs_no_instant)
-{
-    uint32_t f = world_func(&w, "f", NULL), wide = world_func(&w, "wide", "CPU=2");
-    mr_id t[5];
-    for (int i = 0; i < 3; i++) {
-        t[i] = world_run(&w, f);
-        ck_assert(mr_control_eager(w.c));
-        world_time(&w, 1);
-    }
-    ck_assert(!mr_control_eager(w.c));
-    t[3] = world_run(&w, f); /* as t[2], which waits for a CPU */
-    ck_assert(!mr_control_eager(w.c));
-    t[4] = world_run(&w, wide);
-    ck_assert(mr_control_eager(w.c));
-    world_time(&w, 1);
-    world_finish(&w, t[0]);
-    ck_assert(mr_control_eager(w.c));
-    world_time(&w, 1);
-    ck_assert(world_sees(&w, MR_ACT_DISPATCH, t[2]) && !world_sees(&w, MR_ACT_DISPATCH, t[3]));
-    for (int i = 1; i < 5; i++) {
-        world_finish(&w, t[i]);
-        world_time(&w, 1);
-    }
-    for (int i = 0; i < 5; i++)
-        world_drop(&w, t[i]);
-    world_nothing_left(&w);
-}
-END_TEST
-
 START_TEST(a_shape_that_does_not_fit_blocks_nobody)
 {
     uint32_t wide = world_func(&w, "wide", "CPU=2"), f = world_func(&w, "f", NULL);
@@ -589,7 +560,6 @@ static Suite *suite(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, one_task);
     tcase_add_test(t, two_at_a_time_in_order);
-    tcase_add_test(t, what_stands_behind_its_like_needs_no_instant);
     tcase_add_test(t, a_shape_that_does_not_fit_blocks_nobody);
     tcase_add_test(t, arguments_are_waited_for);
     tcase_add_test(t, an_error_fails_what_depends_on_it);

@@ -1,4 +1,5 @@
-/* test_control_elastic.c: processes that come and go, the cap on them, failed births, and which GPUs a task gets. */
+/* test_control_elastic.c: what needs no instant of its own; processes that come and go, the cap on them, failed births,
+ * and which GPUs a task gets. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,38 @@ static void teardown(void)
 {
     world_free(&w);
 }
+
+/* ------------------------------------------------------------------------------------------------------- slots -- */
+
+START_TEST(what_stands_behind_its_like_needs_no_instant)
+{
+    open_with("CPU=2", 100);
+    uint32_t f = world_func(&w, "f", NULL), wide = world_func(&w, "wide", "CPU=2");
+    mr_id t[5];
+    for (int i = 0; i < 3; i++) {
+        t[i] = world_run(&w, f);
+        ck_assert(mr_control_eager(w.c));
+        world_time(&w, 1);
+    }
+    ck_assert(!mr_control_eager(w.c));
+    t[3] = world_run(&w, f); /* as t[2], which waits for a CPU */
+    ck_assert(!mr_control_eager(w.c));
+    t[4] = world_run(&w, wide);
+    ck_assert(mr_control_eager(w.c));
+    world_time(&w, 1);
+    world_finish(&w, t[0]);
+    ck_assert(mr_control_eager(w.c));
+    world_time(&w, 1);
+    ck_assert(world_sees(&w, MR_ACT_DISPATCH, t[2]) && !world_sees(&w, MR_ACT_DISPATCH, t[3]));
+    for (int i = 1; i < 5; i++) {
+        world_finish(&w, t[i]);
+        world_time(&w, 1);
+    }
+    for (int i = 0; i < 5; i++)
+        world_drop(&w, t[i]);
+    world_nothing_left(&w);
+}
+END_TEST
 
 /* ------------------------------------------------------------------------------------------------ the cap, births --
  */
@@ -237,6 +270,7 @@ int main(void)
     Suite *s = suite_create("control_elastic");
     TCase *t = tcase_create("processes");
     tcase_add_checked_fixture(t, NULL, teardown);
+    tcase_add_test(t, what_stands_behind_its_like_needs_no_instant);
     tcase_add_test(t, actors_do_not_count);
     tcase_add_test(t, a_failed_constructor_gives_its_process_back);
     tcase_add_test(t, a_birth_cut_short_from_outside_is_repeated);
