@@ -41,6 +41,34 @@ def test_work_goes_on_without(ray, who):
     assert ray.get([one.remote(i) for i in range(200)], timeout=30) == list(range(1, 201))
 
 
+def test_a_zygote_is_killed_before_it_told_of_its_child(tmp_path, until, monkeypatch):
+    """The child is at work by then: nobody else may be given what it read from its ring."""
+    # The wrapper holds the zygote back after each fork, as a busy machine may.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, time\nfork = os.fork\n"
+        "def slow():\n    pid = fork()\n    if pid and not os.path.exists(os.environ['SLOW_ONCE']): time.sleep(60)\n    return pid\n"
+        "os.fork = slow\n")
+    mark = str(tmp_path / "mark")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("SLOW_ONCE", mark)
+    miniray.init(num_workers=1)
+    try:
+        @miniray.remote(max_retries=1)
+        def attempt(mark):
+            if os.path.exists(mark):
+                return "again"
+            with open(mark, "w") as f:
+                f.write(str(os.getppid()))
+            time.sleep(60)
+
+        ref = attempt.remote(mark)
+        until(lambda: os.path.exists(mark) and os.path.getsize(mark))
+        strike(int(open(mark).read()))
+        assert miniray.get(ref, timeout=20) == "again"
+    finally:
+        miniray.shutdown()
+
+
 def test_an_owner_takes_its_children_and_actors_along(ray, tmp_path, until):
     @ray.remote
     class Owned:

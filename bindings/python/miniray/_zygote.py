@@ -58,8 +58,11 @@ def _reap(sock: socket.socket, workers: "dict[int, int]") -> None:
         sock.send(_MESSAGE.pack(CHANGED, worker, 0, 0, info.si_pid, info.si_code, info.si_status, 0))
 
 
-def _in_child(zygote: int, worker: int, link: int, node: int, fds: List[int]) -> None:
+def _in_child(sock: socket.socket, zygote: int, worker: int, link: int, node: int, fds: List[int]) -> None:
     """Becomes a worker.  Never returns.
+
+    It tells of itself before it joins: a zygote that is killed between the fork and the telling would leave a worker that
+    nobody knows, and its link would be given to a second one.
 
     Whatever it touches here is memory of its own, in each of a thousand actors: what can be done before the fork is done
     there, and `random` seeds itself anew.
@@ -67,6 +70,8 @@ def _in_child(zygote: int, worker: int, link: int, node: int, fds: List[int]) ->
     code = 1
     try:
         _core.die_with_parent(zygote)
+        sock.send(_MESSAGE.pack(FORKED, worker, 0, 0, os.getpid(), 0, 0, 0))
+        sock.close()
         os.setsid()
         os.dup2(fds[0], 1)
         os.dup2(fds[1], 2)
@@ -136,13 +141,11 @@ def _serve(sock: socket.socket) -> None:
             _signal.signal(_SIGINT, _signal.default_int_handler)
             os.close(wake_in)
             os.close(wake_out)
-            sock.close()
-            _in_child(me, worker, link, node, fds)
+            _in_child(sock, me, worker, link, node, fds)
         for fd in fds:
             os.close(fd)
         if pid > 0:
             workers[pid] = worker
-            sock.send(_MESSAGE.pack(FORKED, worker, 0, 0, pid, 0, 0, 0))
 
 
 def _warm() -> None:

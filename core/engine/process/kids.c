@@ -343,9 +343,9 @@ static void zygote_said(mr_sup *s, const mr_zygote_msg *m)
         mr_sup_report(s, &up, NULL);
         break;
     case MR_ZYGOTE_FORKED:
-        s->forks -= s->forks > 0;
         if (!k || k->pid)
             break;
+        s->forks -= s->forks > 0;
         k->pid = m->pid;
         k->pidfd = (int)syscall(SYS_pidfd_open, m->pid, 0);
         if (s->ending)
@@ -359,6 +359,10 @@ static void zygote_said(mr_sup *s, const mr_zygote_msg *m)
             kid_end(s, k, MR_DEATH_SPAWN, m->code);
         break;
     case MR_ZYGOTE_CHANGED:
+        if (k && !k->pid && k->asked && m->code != CLD_STOPPED && m->code != CLD_CONTINUED) {
+            s->forks -= s->forks > 0; /* it ended before it could tell of itself */
+            k->pid = m->pid;
+        }
         if (k && k->pid == m->pid)
             kid_changed(s, k, m->code, m->status);
         break;
@@ -405,7 +409,7 @@ static void zygote_died(mr_sup *s, uint32_t how, int code)
         if (k->lang != MR_LANG_PYTHON)
             continue;
         if (!k->pid && was_ready) {
-            /* Not started, or started without our knowledge and dead by now: ask the next zygote. */
+            /* Not started, or killed before it told of itself and so before it joined: ask the next zygote. */
             k->asked = false;
             kid_close(k->pipe);
             k->pipe[0] = k->pipe[1] = -1;

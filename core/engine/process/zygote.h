@@ -11,14 +11,15 @@
  *
  * Duties of the zygote
  *   1. when it can fork: send READY (pid: its own).  Requests may be waiting before that.
- *   2. on FORK: fork; in the child: close MINIRAY_ZYGOTE_FD and every other thing of the zygote's, PR_SET_PDEATHSIG
- *      SIGKILL and then check that getppid() is still the zygote (else exit), setsid, dup2 the two descriptors that
- * came with the request to 1 and 2, set MINIRAY_WORKER = "worker:link:node" in the environment (so that C getenv sees
- *      it), reset signal handlers, reseed, attach.  In the parent: close both descriptors; send FORKED (worker, pid),
- * or FAILED (worker, code: errno) if fork failed.
+ *   2. on FORK: fork; in the child: PR_SET_PDEATHSIG SIGKILL and then check that getppid() is still the zygote (else
+ *      exit), send FORKED (worker, pid) itself, close MINIRAY_ZYGOTE_FD and every other thing of the zygote's, setsid,
+ *      dup2 the two descriptors that came with the request to 1 and 2, set MINIRAY_WORKER = "worker:link:node" in the
+ *      environment (so that C getenv sees it), reset signal handlers, reseed, attach.  A child that did not tell of
+ *      itself never attaches: so a request whose zygote died can be given to the next one, with the same link.
+ *      In the parent: close both descriptors; send FAILED (worker, code: errno) if fork failed.
  *   3. on SIGCHLD: waitid(P_ALL, WEXITED | WSTOPPED | WCONTINUED | WNOHANG) until nothing is left, and send CHANGED for
  *      each: pid, worker, code: si_code (CLD_EXITED 1, CLD_KILLED 2, CLD_DUMPED 3, CLD_STOPPED 5, CLD_CONTINUED 6),
- *      status: si_status.  FORKED always precedes CHANGED of the same worker.
+ *      status: si_status.  FORKED precedes CHANGED of the same worker, unless it ended before it could tell.
  *   4. end of file on the socket: exit.
  * Signals to workers are not its business: the supervisor sends them itself, through a pidfd.
  *
