@@ -115,6 +115,14 @@ class Striker(threading.Thread):
         with open(f"/proc/{pid}/stat") as f:
             return int(f.read().rpartition(")")[2].split()[1])
 
+    def above(self, pid, levels):
+        """The zygote (1) or the supervisor (2) of a worker; an orphan has others above it, which are not to be struck."""
+        for _ in range(levels):
+            pid = self.parent(pid)
+            if pid in (1, os.getpid()):
+                raise ProcessLookupError(pid)
+        return pid
+
     def strike(self):
         pids = self.workers()
         if not pids:
@@ -127,10 +135,10 @@ class Striker(threading.Thread):
                 os.kill(victim, signal.SIGCONT)
                 self.done["stopped"] += 1
             elif dice < 0.23:  # the zygote takes all Python workers along
-                os.kill(self.parent(victim), signal.SIGKILL)
+                os.kill(self.above(victim, 1), signal.SIGKILL)
                 self.done["zygote"] += 1
             elif dice < 0.24:
-                os.kill(self.parent(self.parent(victim)), signal.SIGKILL)
+                os.kill(self.above(victim, 2), signal.SIGKILL)
                 self.done["supervisor"] += 1
                 time.sleep(0.2)
             else:
