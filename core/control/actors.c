@@ -12,13 +12,13 @@
 /* --------------------------------------------------------------------------------------------------------- names -- */
 
 /* "namespace\0name\0": both ended inside n bytes. */
-static bool well_named(const char *text, size_t n)
+bool mr_name_good(const char *text, size_t n)
 {
     const char *end = n ? memchr(text, 0, n) : NULL;
     return end && n > (size_t)(end - text) + 1 && text[n - 1] == 0 && memchr(end + 1, 0, n) == text + n - 1;
 }
 
-static size_t name_size(const char *text)
+size_t mr_name_size(const char *text)
 {
     size_t first = strlen(text) + 1;
     return first + strlen(text + first) + 1;
@@ -29,7 +29,7 @@ static actor *find_named(mr_control *c, const char *text, size_t n)
     MR_LIST_EACH(&c->named, l)
     {
         actor *a = MR_LIST_ENTRY(l, actor, named);
-        if (name_size(a->name) == n && !memcmp(a->name, text, n))
+        if (mr_name_size(a->name) == n && !memcmp(a->name, text, n))
             return a;
     }
     return NULL;
@@ -38,7 +38,7 @@ static actor *find_named(mr_control *c, const char *text, size_t n)
 mr_status mr_actor_name(mr_control *c, const mr_record *r)
 {
     const char *text = mr_record_bytes(r, sizeof(mr_ev_none));
-    if (!well_named(text, r->n_bytes))
+    if (!mr_name_good(text, r->n_bytes))
         return mr_control_refuse(c, MR_E_INVAL, "a name must be namespace and name, each ended by 0");
     actor *a = find_named(c, text, r->n_bytes);
     if (!a)
@@ -58,7 +58,7 @@ static mr_status check_creation(mr_control *c, const mr_ev_submit *e, mr_id *exi
     if (!(e->flags & MR_SUBMIT_NAMED))
         return MR_OK;
     const char *bytes = mr_record_bytes(e, sizeof *e), *text = bytes + e->h.n_bytes - e->name_bytes;
-    if (!well_named(text, e->name_bytes))
+    if (!mr_name_good(text, e->name_bytes))
         return mr_control_refuse(c, MR_E_INVAL, "actor %llx: a name must be namespace and name, each ended by 0",
                                  (unsigned long long)e->id);
     actor *a = find_named(c, text, e->name_bytes);
@@ -336,6 +336,8 @@ void mr_actor_die(mr_control *c, actor *a, const mr_fault *f)
     a->fault.cause = f->cause ? f->cause : a->id;
     c->n_actors--;
     mr_list_remove(&a->named);
+    if (mr_table_count(&c->groups))
+        mr_groups_owner_gone(c, a->id);
     fail_calls(c, &a->flight);
     fail_calls(c, &a->ready);
     fail_calls(c, &a->loose);
@@ -448,7 +450,7 @@ void mr_actor_free(mr_control *c, actor *a)
         mr_control_unalloc(c, k, sizeof *k);
     }
     if (a->name)
-        mr_control_unalloc(c, a->name, name_size(a->name));
+        mr_control_unalloc(c, a->name, mr_name_size(a->name));
     a->callers = NULL;
     a->name = NULL;
 }

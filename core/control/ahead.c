@@ -67,6 +67,7 @@ static bool give(mr_control *c, proc *p)
         return false;
     mr_ready_leave(c, t);
     t->where = W_AHEAD;
+    t->in = p->task->in;
     t->worker = p->number;
     t->v.state = MR_TRAVELLING;
     mr_tlist_push(&p->ahead, t);

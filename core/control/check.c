@@ -136,14 +136,16 @@ static mr_status check_queues(mr_control *c, mr_err *err)
     return MR_OK;
 }
 
-static mr_status check_node(mr_control *c, const node *n, mr_err *err)
+/* Total = free + what its tasks hold + what was moved out of it, without what is lent. */
+static mr_status check_pool(mr_control *c, const node *n, const pool *p, const int64_t *moved, mr_err *err)
 {
-    int64_t held[MR_RES_MAX] = {0}, lent = 0;
-    uint32_t idle = 0, blocked = 0;
+    int64_t held[MR_RES_MAX] = {0}, lent = 0, gpus = 0;
+    uint32_t blocked = 0, users = 0;
     for (mr_link *l = mr_list_first(&n->running); l; l = mr_list_next(&n->running, l)) {
         const task *t = MR_LIST_ENTRY(l, task, run);
-        if (task_node(c, t) != n)
-            BROKEN("task %llx is listed on node %u, where it is not", (ull)t->v.ref, n->number);
+        if (t->in != p)
+            continue;
+        users++;
         for (uint32_t i = 0; i < t->v.n_needs; i++)
             held[t->v.needs[i].res] += t->v.needs[i].amount;
         if (t->flags & T_LENT) {
@@ -151,16 +153,88 @@ static mr_status check_node(mr_control *c, const node *n, mr_err *err)
             blocked++;
         }
     }
-    SAME("lent CPU", n->lent, lent);
-    SAME("tasks that lend", n->blocked, blocked);
-    for (uint32_t i = 0; i < n->v.n_res; i++) {
+    SAME("tasks that use a pool", p->users, users);
+    SAME("lent CPU", p->lent, lent);
+    SAME("tasks that lend", p->blocked, blocked);
+    if (mr_list_linked(&p->lends) != (blocked > 0))
+        BROKEN("node %s: a pool and the list of those that lend differ", n->name);
+    for (uint32_t i = 0; i < p->n_res; i++) {
         int64_t lends = i == MR_RES_CPU ? lent : 0;
-        if (n->total[i].amount != n->free[i].amount + held[i] - lends)
-            BROKEN("node %s, %s: total %lld, free %lld, held %lld, lent %lld", n->name, mr_res_name(c, i),
-                   (long long)n->total[i].amount, (long long)n->free[i].amount, (long long)held[i], (long long)lends);
-        if (n->free[i].amount < 0 && i != MR_RES_CPU)
-            BROKEN("node %s, %s: free is %lld", n->name, mr_res_name(c, i), (long long)n->free[i].amount);
+        if (p->total[i].amount != p->free[i].amount + held[i] + moved[i] - lends)
+            BROKEN("node %s, %s: total %lld, free %lld, held %lld, in bundles %lld, lent %lld", n->name,
+                   mr_res_name(c, i), (long long)p->total[i].amount, (long long)p->free[i].amount, (long long)held[i],
+                   (long long)moved[i], (long long)lends);
+        if (p->free[i].amount < 0 && i != MR_RES_CPU)
+            BROKEN("node %s, %s: free is %lld", n->name, mr_res_name(c, i), (long long)p->free[i].amount);
     }
+    for (uint32_t g = 0; g < p->n_gpu; g++) {
+        if (p->gpu[g] < 0 || p->gpu[g] > MR_RES_UNIT)
+            BROKEN("node %s: %lld of GPU %u is free", n->name, (long long)p->gpu[g], g);
+        gpus += p->gpu[g];
+    }
+    if (p->n_gpu && gpus != p->free[MR_RES_GPU].amount)
+        BROKEN("node %s: %lld of its GPUs is free, the pool says %lld", n->name, (long long)gpus,
+               (long long)p->free[MR_RES_GPU].amount);
+    return MR_OK;
+}
+
+static mr_status check_bundles(mr_control *c, const node *n, int64_t *moved, mr_err *err)
+{
+    static const int64_t none[MR_RES_MAX];
+    uint64_t at = 0, id;
+    for (group **g; (g = mr_table_next(&c->groups, &at, &id));)
+        for (uint32_t i = 0; (*g)->b && i < (*g)->n; i++) {
+            const pool *p = &(*g)->b[i].p;
+            if (!(*g)->b[i].placed || p->node != n->number)
+                continue;
+            for (uint32_t k = 0; k < p->n_res; k++)
+                moved[k] += p->total[k].amount;
+            mr_status status = check_pool(c, n, p, none, err);
+            if (status)
+                return status;
+        }
+    return MR_OK;
+}
+
+static mr_status check_groups(mr_control *c, mr_err *err)
+{
+    uint64_t at = 0, id;
+    for (group **p; (p = mr_table_next(&c->groups, &at, &id));) {
+        const group *g = *p;
+        uint32_t unplaced = 0;
+        for (uint32_t i = 0; g->b && i < g->n; i++)
+            unplaced += !g->b[i].placed;
+        if (g->state == MR_GROUP_REMOVED)
+            continue;
+        SAME("bundles without a node", g->unplaced, unplaced);
+        if (mr_list_linked(&g->pending) != (unplaced > 0) || (g->state == MR_GROUP_PLACED) != !unplaced)
+            BROKEN("placement group %llx: state %d with %u bundles that have no node", (ull)id, g->state, unplaced);
+        for (uint32_t i = 0; g->strategy >= MR_GROUP_STRICT_PACK && i < g->n; i++)
+            for (uint32_t k = 0; k < i; k++)
+                if (g->b[i].placed && g->b[k].placed &&
+                    (g->b[i].p.node == g->b[k].p.node) != (g->strategy == MR_GROUP_STRICT_PACK))
+                    BROKEN("placement group %llx: bundles %u and %u break %s", (ull)id, k, i,
+                           mr_group_strategy_name(g->strategy));
+    }
+    return MR_OK;
+}
+
+static mr_status check_node(mr_control *c, const node *n, mr_err *err)
+{
+    uint32_t idle = 0;
+    int64_t moved[MR_RES_MAX] = {0};
+    for (mr_link *l = mr_list_first(&n->running); l; l = mr_list_next(&n->running, l)) {
+        const task *t = MR_LIST_ENTRY(l, task, run);
+        if (task_node(c, t) != n)
+            BROKEN("task %llx is listed on node %u, where it is not", (ull)t->v.ref, n->number);
+        if (t->in->node != n->number || !mr_group_uses(c->shapes[t->shape], t->in))
+            BROKEN("task %llx has resources of a pool that is not its own", (ull)t->v.ref);
+    }
+    mr_status status = check_bundles(c, n, moved, err);
+    if (!status)
+        status = check_pool(c, n, &n->own, moved, err);
+    if (status)
+        return status;
     for (uint32_t i = 0; i < n->n_slots; i++) {
         const slot *s = c->slots[n->slots[i]];
         idle += !s->t;
@@ -265,24 +339,15 @@ static mr_status check_objects(mr_control *c, mr_err *err)
 /* ------------------------------------------------------------------------------------------------------ processes --
  */
 
-static mr_status check_gpus(mr_control *c, mr_err *err)
+static mr_status check_spares(mr_control *c, mr_err *err)
 {
     for (uint32_t i = 0; i < c->n_nodes; i++) {
         const node *n = c->nodes[i];
-        int64_t sum = 0;
         uint32_t idle = 0;
-        for (uint32_t g = 0; g < n->n_gpu; g++) {
-            if (n->gpu[g] < 0 || n->gpu[g] > MR_RES_UNIT)
-                BROKEN("node %s: %lld of GPU %u is free", n->name, (long long)n->gpu[g], g);
-            sum += n->gpu[g];
-        }
         for (const kind *k = n->kinds; k; k = k->next)
             idle += k->n_idle;
         if (n->alive)
             SAME("idle processes of a node", n->spares, idle);
-        if (n->n_gpu && sum != n->free[MR_RES_GPU].amount)
-            BROKEN("node %s: %lld of its GPUs is free, the pool says %lld", n->name, (long long)sum,
-                   (long long)n->free[MR_RES_GPU].amount);
     }
     return MR_OK;
 }
@@ -345,9 +410,11 @@ mr_status mr_control_check(const mr_control *shown, mr_err *err)
     for (uint32_t i = 0; !status && i < c->n_nodes; i++)
         status = check_node(c, c->nodes[i], err);
     if (!status)
+        status = check_groups(c, err);
+    if (!status)
         status = check_objects(c, err);
     if (!status)
-        status = check_gpus(c, err);
+        status = check_spares(c, err);
     if (!status)
         status = check_procs(c, err);
     if (!status)

@@ -190,10 +190,14 @@ mr_status mr_control_new(const mr_control_conf *conf, mr_control **out)
     mr_table_init(&c->procs, sizeof(proc));
     mr_table_init(&c->actors, sizeof(actor));
     mr_table_init(&c->streams, sizeof(stream));
+    mr_table_init(&c->groups, sizeof(group *));
     mr_list_init(&c->active);
     mr_list_init(&c->roomy);
     mr_list_init(&c->aheads);
     mr_list_init(&c->named);
+    mr_list_init(&c->lenders);
+    mr_list_init(&c->pending);
+    mr_list_init(&c->named_groups);
     mr_list_init(&c->driver_waits);
     c->next_proc = 1;
     c->hold_since = c->idle_at = c->kill_at = c->stuck_at = c->ahead_at = c->told_wake = MR_UNKNOWN;
@@ -245,6 +249,7 @@ void mr_control_free(mr_control *c)
     }
     free_waits(&c->driver_waits);
     mr_streams_free(c);
+    mr_groups_free(c);
     mr_table_fini(&c->tasks);
     mr_table_fini(&c->objects);
     mr_table_fini(&c->procs);

@@ -32,8 +32,8 @@ typedef struct mr_fault {
     uint32_t attempt, of;  /* attempt 2 of 4; of = 0: unbounded */
     uint32_t func;         /* number of the function, 0: none */
     uint32_t may_have_run; /* of an actor call: 0 no, 1 maybe */
-    uint32_t why, node;    /* of LOST: mr_lost; of ACTOR_DIED: 1: kill() ended it; of LOST and NODE_DIED: 1 + number of
-                              the node, 0: none */
+    uint32_t why, node;    /* of LOST: mr_lost; of ACTOR_DIED: 1: kill() ended it, 2: its group was removed; of LOST and
+                              NODE_DIED: 1 + number of    the node, 0: none */
     mr_id task, cause;     /* cause: actor or object behind it, 0: none */
 } mr_fault;
 
@@ -44,7 +44,8 @@ typedef enum mr_lost {
     MR_LOST_ACTOR,  /* a call of an actor made it */
     MR_LOST_STREAM, /* a generator made it */
     MR_LOST_TRIES,  /* its task has no attempt left */
-    MR_LOST_FULL    /* what its task needs was given up, for want of room */
+    MR_LOST_FULL,   /* what its task needs was given up, for want of room */
+    MR_LOST_GROUP   /* its task's placement group was removed */
 } mr_lost;
 
 /* Node numbers are dense (0 is the first); worker numbers start at 1; function numbers start at 1. */
@@ -239,6 +240,30 @@ typedef struct mr_node_info {
 } mr_node_info;
 bool mr_control_node(const mr_control *c, uint32_t node, mr_node_info *out);
 uint32_t mr_control_nodes(const mr_control *c); /* numbers given so far */
+
+/* PLACED: all bundles have a node.  RESCHEDULING: some had, and lost it with a node. */
+typedef enum mr_group_state {
+    MR_GROUP_PENDING = 0,
+    MR_GROUP_PLACED = 1,
+    MR_GROUP_REMOVED = 2,
+    MR_GROUP_RESCHEDULING = 3
+} mr_group_state;
+typedef struct mr_group_info {
+    mr_id id;
+    mr_group_state state;
+    uint32_t strategy, n_bundles, unplaced; /* n_bundles: 0 for one that is removed and empty */
+    const char *name, *ns;                  /* "" if it has none */
+} mr_group_info;
+bool mr_control_group(const mr_control *c, mr_id group, mr_group_info *out);
+mr_id mr_control_group_next(const mr_control *c, mr_id after); /* removed ones too, by id; 0: no more */
+typedef struct mr_bundle_info {
+    uint32_t node; /* UINT32_MAX: none yet */
+    uint32_t n;
+    const mr_amount *asks; /* n */
+} mr_bundle_info;
+bool mr_control_bundle(const mr_control *c, mr_id group, uint32_t i, mr_bundle_info *out);
+const char *mr_group_strategy_name(uint32_t strategy);
+const char *mr_control_resource(const mr_control *c, uint32_t res); /* name of resource `res` */
 
 typedef enum mr_actor_state {
     MR_ACTOR_NONE = 0,

@@ -328,32 +328,41 @@ void mr_wait_lend(mr_control *c, task *t)
     slot *s = task_slot(c, t);
     if (!n || (t->flags & T_LENT) || t->v.kind == MR_ACTOR)
         return;
+    pool *p = t->in;
     int64_t cpu = c->shapes[t->shape]->cpu;
     t->flags |= T_LENT;
     if (s)
         mr_slot_idle(c, s);
     t->v.on = n->v.ref;
-    n->free[MR_RES_CPU].amount += cpu;
-    n->lent += cpu;
-    if (!n->blocked++) {
-        n->lend_delay = LEND_FIRST;
-        n->lend_at = c->now + n->lend_delay;
+    p->free[MR_RES_CPU].amount += cpu;
+    p->lent += cpu;
+    if (!p->blocked++) {
+        p->lend_delay = LEND_FIRST;
+        p->lend_at = c->now + p->lend_delay;
+        mr_list_push_back(&c->lenders, &p->lends);
     }
     c->dirty = true;
+}
+
+void mr_wait_unlend(mr_control *c, task *t)
+{
+    pool *p = t->in;
+    int64_t cpu = c->shapes[t->shape]->cpu;
+    t->flags &= ~(uint32_t)T_LENT;
+    p->free[MR_RES_CPU].amount -= cpu;
+    p->lent -= cpu;
+    if (!--p->blocked) {
+        p->open = 0;
+        mr_list_remove(&p->lends);
+    }
 }
 
 void mr_wait_take_back(mr_control *c, task *t)
 {
     if (!(t->flags & T_LENT))
         return;
-    node *n = task_node(c, t);
-    int64_t cpu = c->shapes[t->shape]->cpu;
-    t->flags &= ~(uint32_t)T_LENT;
-    n->free[MR_RES_CPU].amount -= cpu;
-    n->lent -= cpu;
-    if (!--n->blocked)
-        n->open = 0;
-    slot *s = mr_node_idle_slot(c, n, true);
+    mr_wait_unlend(c, t);
+    slot *s = mr_node_idle_slot(c, task_node(c, t), true);
     if (s)
         mr_slot_busy(c, s, t);
 }

@@ -76,7 +76,7 @@ static void add_actor(const mr_control *c, text *t, const mr_fault *f)
     const mr_define *d = a ? mr_control_func(c, a->func) : NULL;
     add(t, "actor %s%s", d ? d->name : "", f->status == MR_E_ACTOR_UNAVAILABLE ? " is restarting" : " died");
     if (f->status == MR_E_ACTOR_DIED && f->why) {
-        add(t, ": the actor was killed by ray.kill");
+        add(t, f->why == 2 ? ": its placement group was removed" : ": the actor was killed by ray.kill");
     } else if (f->how || f->pid) {
         add(t, ": ");
         add_worker(t, f);
@@ -103,8 +103,9 @@ static const char *why_lost(uint32_t why)
         [MR_LOST_STREAM] = ", and a generator made it: only what a task returned is made again",
         [MR_LOST_TRIES] = ", and the task that made it has no attempt left (max_retries)",
         [MR_LOST_FULL] = ", and what its task needs to make it again was given up for want of room",
+        [MR_LOST_GROUP] = ", and the placement group of the task that made it was removed",
     };
-    return why <= MR_LOST_FULL ? texts[why] : "";
+    return why <= MR_LOST_GROUP ? texts[why] : "";
 }
 
 size_t mr_fault_text(const mr_control *c, const mr_fault *f, char *out, size_t n)
@@ -130,6 +131,10 @@ size_t mr_fault_text(const mr_control *c, const mr_fault *f, char *out, size_t n
         add_node(c, &t, f);
         add(&t, " was removed");
         add_subject(c, &t, f, "while it ran");
+        break;
+    case MR_E_GROUP_REMOVED:
+        add(&t, "the placement group corresponding to this task has been removed");
+        add_subject(c, &t, f, ":");
         break;
     case MR_E_CANCELLED:
         add(&t, "the task was cancelled");

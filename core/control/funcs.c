@@ -72,9 +72,10 @@ static mr_amount *pack(const int64_t *dense, uint32_t *n)
 
 static bool same_shape(const shape *a, const shape *b)
 {
-    return a->n_needs == b->n_needs && a->lang == b->lang && a->gpu == b->gpu && a->strategy == b->strategy &&
-           a->nested == b->nested && a->actor == b->actor && a->env == b->env && a->soft == b->soft &&
-           a->node == b->node && !memcmp(a->needs, b->needs, a->n_needs * sizeof *a->needs);
+    return a->n_needs == b->n_needs && a->group == b->group && a->bundle == b->bundle && a->captures == b->captures &&
+           a->lang == b->lang && a->gpu == b->gpu && a->strategy == b->strategy && a->nested == b->nested &&
+           a->actor == b->actor && a->env == b->env && a->soft == b->soft && a->node == b->node &&
+           !memcmp(a->needs, b->needs, a->n_needs * sizeof *a->needs);
 }
 
 /* Takes want->needs if it makes a new shape. */
@@ -112,6 +113,17 @@ static shape *shape_intern(mr_control *c, shape *want)
     return s;
 }
 
+shape *mr_shape_captured(mr_control *c, const shape *base, group *g)
+{
+    shape want = {.lang = base->lang, .gpu = base->gpu, .nested = base->nested, .actor = base->actor, .env = base->env};
+    want.needs = base->needs;
+    want.n_needs = base->n_needs;
+    want.bundle = -1;
+    want.group = g;
+    want.bound = want.captures = true;
+    return shape_intern(c, &want);
+}
+
 /* --------------------------------------------------------------------------------------------------- definitions -- */
 
 static mr_status read_needs(mr_control *c, const mr_define *d, int64_t *needs, int64_t *living)
@@ -137,6 +149,10 @@ static mr_status func_shapes(mr_control *c, func *f, const int64_t *needs)
     shape want = {.lang = d->lang, .strategy = d->strategy, .env = d->env, .soft = !!(d->flags & MR_FUNC_SOFT_NODE)};
     want.gpu = needs[MR_RES_GPU] > 0;
     want.actor = d->kind == MR_FUNC_ACTOR;
+    want.group = d->group ? group_at(c, d->group) : NULL;
+    want.bundle = want.group ? d->bundle : -1;
+    want.captures = want.group && (d->flags & MR_FUNC_CAPTURE);
+    want.bound = want.group || d->strategy == MR_STRATEGY_NODE;
     if (d->strategy == MR_STRATEGY_NODE)
         want.node = mr_ref_is_node(d->node) ? (uint32_t)(d->node & 0xFFFFFFFF) - 1 : (uint32_t)d->node;
     want.needs = pack(needs, &want.n_needs);
@@ -191,8 +207,14 @@ static mr_status define_check(mr_control *c, const mr_define *d)
     if (d->kind > MR_FUNC_METHOD || d->lang > MR_LANG_PYTHON || d->strategy > MR_STRATEGY_NODE)
         return mr_control_refuse(c, MR_E_INVAL, "definition of %s: kind %u, language %u or strategy %u is unknown",
                                  d->name, d->kind, d->lang, d->strategy);
-    if (d->group)
-        return mr_control_refuse(c, MR_E_UNSUPPORTED, "definition of %s: placement groups are not supported", d->name);
+    const group *g = d->group ? group_at(c, d->group) : NULL;
+    if (d->group && !g)
+        return mr_control_refuse(c, MR_E_NOTFOUND, "definition of %s: there is no placement group %llx", d->name,
+                                 (unsigned long long)d->group);
+    if (g && g->state != MR_GROUP_REMOVED && (d->bundle < -1 || d->bundle >= (int32_t)g->n))
+        return mr_control_refuse(c, MR_E_INVAL,
+                                 "placement group bundle index %d is invalid. Valid placement group indexes: 0-%u",
+                                 d->bundle, g->n);
     if (d->max_retries < -1 || d->max_restarts < -1 || d->n_returns < 0)
         return mr_control_refuse(c, MR_E_INVAL, "definition of %s: max_retries, max_restarts or n_returns is negative",
                                  d->name);

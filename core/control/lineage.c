@@ -25,6 +25,12 @@ static void say_why(mr_control *c, const task *t, mr_lost why)
     }
 }
 
+static bool group_removed(const mr_control *c, const task *t)
+{
+    const group *g = c->shapes[t->shape]->group;
+    return g && g->state == MR_GROUP_REMOVED;
+}
+
 static bool attempt_left(const mr_control *c, const task *t)
 {
     int32_t tries = mr_task_tries(c, t);
@@ -106,7 +112,10 @@ static void run_again(mr_control *c, task *t)
         t->owner = 0;
     mr_id wrong = mr_deps_link(c, t);
     mr_policy_note(c, MR_SUBMITTED, t, MR_OK, 0);
-    if (wrong)
+    mr_fault f = mr_task_fault(c, t, MR_E_GROUP_REMOVED);
+    if (group_removed(c, t)) /* in the same instant */
+        mr_task_fail(c, t, &f);
+    else if (wrong)
         mr_task_fail_by(c, t, wrong);
     else if (!t->waiting)
         mr_task_ready(c, t);
@@ -137,8 +146,10 @@ static task *maker_of(mr_control *c, const object *o, mr_lost *why)
     *why = !o->task ? MR_LOST_PUT : o->why ? (mr_lost)o->why : MR_LOST_FULL;
     if (o->state != MR_OBJ_SEALED || !t)
         return NULL;
-    if (t->flags & T_PAST)
-        return t->v.limit < 0 || mr_limit_room(c) ? t : NULL;
+    if (t->flags & T_PAST) {
+        *why = group_removed(c, t) ? MR_LOST_GROUP : *why;
+        return !group_removed(c, t) && (t->v.limit < 0 || mr_limit_room(c)) ? t : NULL;
+    }
     bool living = t->where != W_OVER && t->where != W_FAILING && t->where != W_PAST;
     *why = t->actor ? MR_LOST_ACTOR : t->flags & T_STREAM ? MR_LOST_STREAM : *why;
     return living && t->v.kind == MR_TASK && !t->actor && !(t->flags & T_STREAM) ? t : NULL;

@@ -65,8 +65,8 @@ bool mr_control_node(const mr_control *c, uint32_t number, mr_node_info *out)
         return false;
     node *n = c->nodes[number];
     for (uint32_t i = 0; i < n->v.n_res; i++) {
-        n->show[i] = n->total[i].amount;
-        n->show[MR_RES_MAX + i] = n->free[i].amount;
+        n->show[i] = n->own.total[i].amount;
+        n->show[MR_RES_MAX + i] = n->own.free[i].amount;
         n->show_names[i] = mr_res_name(c, i);
     }
     *out = (mr_node_info){.name = n->name,

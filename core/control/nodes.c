@@ -1,7 +1,8 @@
 /* nodes.c: nodes with their pools of resources, and the slots that policies see.
  *
- * Invariant: in each pool, total = free + what the tasks in node->running hold (needs, or `living` of an actor), except
- * that a blocked task's CPU counts as free and is in `lent`.  Free is below 0 only by CPUs taken back after blocking.
+ * Invariant: in each pool, total = free + what its tasks in node->running hold (needs, or `living` of an actor) + what
+ * bundles took, except that a blocked task's CPU counts as free and is in `lent`.  Free is below 0 only by CPUs taken
+ * back after blocking.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,69 +89,109 @@ slot *mr_node_idle_slot(mr_control *c, node *n, bool grow)
 
 /* -------------------------------------------------------------------------------------------------------- pools -- */
 
+bool mr_pool_init(pool *p, uint32_t n_res)
+{
+    p->n_res = n_res;
+    p->lend_at = MR_UNKNOWN;
+    p->total = calloc(n_res, sizeof *p->total);
+    p->free = calloc(n_res, sizeof *p->free);
+    for (uint32_t i = 0; p->total && p->free && i < n_res; i++)
+        p->total[i].res = p->free[i].res = i;
+    return p->total && p->free;
+}
+
+void mr_pool_fini(pool *p)
+{
+    free(p->total);
+    free(p->free);
+    free(p->gpu);
+    p->total = p->free = NULL;
+    p->gpu = NULL;
+}
+
 static int64_t amount(const mr_amount *v, uint32_t n, uint32_t res)
 {
     return res < n ? v[res].amount : 0;
 }
 
-bool mr_node_fits(const node *n, const mr_amount *needs, uint32_t n_needs)
+bool mr_pool_fits(const pool *p, const mr_amount *needs, uint32_t n_needs)
 {
     for (uint32_t i = 0; i < n_needs; i++)
-        if (amount(n->free, n->v.n_res, needs[i].res) < needs[i].amount ||
-            (needs[i].res == MR_RES_GPU && !mr_gpu_fits(n, needs[i].amount)))
+        if (amount(p->free, p->n_res, needs[i].res) < needs[i].amount ||
+            (needs[i].res == MR_RES_GPU && !mr_gpu_fits(p, needs[i].amount)))
             return false;
     return true;
 }
 
-void mr_node_take(mr_control *c, node *n, task *t)
+void mr_pool_take(pool *p, task *t)
 {
-    (void)c;
+    t->in = p;
+    p->users++;
     for (uint32_t i = 0; i < t->v.n_needs; i++) {
-        n->free[t->v.needs[i].res].amount -= t->v.needs[i].amount;
+        p->free[t->v.needs[i].res].amount -= t->v.needs[i].amount;
         if (t->v.needs[i].res == MR_RES_GPU)
-            mr_gpu_take(n, t, t->v.needs[i].amount);
+            mr_gpu_take(p, t, t->v.needs[i].amount);
     }
 }
 
-void mr_node_give(mr_control *c, node *n, task *t)
+void mr_pool_give(mr_control *c, task *t)
 {
+    pool *p = t->in;
+    p->users--;
     for (uint32_t i = 0; i < t->v.n_needs; i++) {
-        n->free[t->v.needs[i].res].amount += t->v.needs[i].amount;
+        p->free[t->v.needs[i].res].amount += t->v.needs[i].amount;
         if (t->v.needs[i].res == MR_RES_GPU)
-            mr_gpu_give(n, t, t->v.needs[i].amount);
+            mr_gpu_give(p, t, t->v.needs[i].amount);
     }
+    if (p->group)
+        mr_group_given(c, p);
     c->dirty = true;
 }
 
 bool mr_node_allows(const mr_control *c, const node *n, const shape *s)
 {
     (void)c;
-    if (!n->alive || (s->strategy == MR_STRATEGY_NODE && !s->soft && s->node != n->number))
+    if (!n->alive)
         return false;
+    if (s->bound) {
+        if (s->group)
+            return mr_group_allows(n, s);
+        if (s->strategy == MR_STRATEGY_NODE && !s->soft && s->node != n->number)
+            return false;
+    }
     for (uint32_t i = 0; i < s->n_needs; i++)
-        if (amount(n->total, n->v.n_res, s->needs[i].res) < s->needs[i].amount)
+        if (amount(n->own.total, n->v.n_res, s->needs[i].res) < s->needs[i].amount)
             return false;
     return true;
 }
 
 /* A lent CPU is for descendants of blocked tasks; now and then for one other, so that those at a barrier get in. */
-static bool lent_allows(mr_control *c, const node *n, const shape *s, const task *t)
+bool mr_pool_lends(mr_control *c, const pool *p, const shape *s, const task *t)
 {
-    if (!n->lent || !s->cpu || n->free[MR_RES_CPU].amount - n->lent >= s->cpu || n->open)
+    if (!p->lent || !s->cpu || p->free[MR_RES_CPU].amount - p->lent >= s->cpu || p->open)
         return true;
     return t && s->nested && mr_wait_descends(c, t);
 }
 
+pool *mr_node_pool(mr_control *c, node *n, const shape *s, const task *t, bool lent)
+{
+    if (s->group)
+        return mr_group_pool(c, n, s, t, lent);
+    bool fits = mr_pool_fits(&n->own, s->needs, s->n_needs) && (lent || mr_pool_lends(c, &n->own, s, t));
+    return fits ? &n->own : NULL;
+}
+
 bool mr_node_can(mr_control *c, node *n, const shape *s, const task *t)
 {
-    return mr_node_allows(c, n, s) && mr_node_fits(n, s->needs, s->n_needs) && lent_allows(c, n, s, t) &&
-           mr_kind_possible(c, n, s);
+    return mr_node_allows(c, n, s) && mr_node_pool(c, n, s, t, false) && mr_kind_possible(c, n, s);
 }
 
 bool mr_node_feasible(mr_control *c, shape *s)
 {
     if (s->gen == c->node_gen + 1)
         return s->feasible;
+    if (s->group)
+        return mr_group_feasible(s);
     s->feasible = false;
     for (uint32_t i = 0; i < c->n_nodes && !s->feasible; i++)
         s->feasible = mr_node_allows(c, c->nodes[i], s);
@@ -163,7 +204,7 @@ static const node *richest(const mr_control *c, uint32_t res)
     const node *best = NULL;
     for (uint32_t i = 0; i < c->n_nodes; i++) {
         const node *n = c->nodes[i];
-        if (n->alive && (!best || amount(n->total, n->v.n_res, res) > amount(best->total, best->v.n_res, res)))
+        if (n->alive && (!best || amount(n->own.total, n->v.n_res, res) > amount(best->own.total, best->v.n_res, res)))
             best = n;
     }
     return best;
@@ -174,9 +215,9 @@ static void node_text(const mr_control *c, const node *n, char *text, size_t roo
     char one[96];
     size_t at = (size_t)snprintf(text, room, "%s:", n->name);
     for (uint32_t i = 0; i < n->v.n_res && at < room - 1; i++) {
-        if (!n->total[i].amount)
+        if (!n->own.total[i].amount)
             continue;
-        mr_amount_text(c, i, n->total[i].amount, one, sizeof one);
+        mr_amount_text(c, i, n->own.total[i].amount, one, sizeof one);
         at += (size_t)snprintf(text + at, room - at, "%s %s", text[at - 1] == ':' ? "" : ",", one);
     }
 }
@@ -184,12 +225,14 @@ static void node_text(const mr_control *c, const node *n, char *text, size_t roo
 mr_status mr_node_unschedulable(mr_control *c, const func *f, const shape *s)
 {
     char want[96], most[96], all[256];
+    if (s->group)
+        return mr_group_unschedulable(c, f, s);
     if (s->strategy == MR_STRATEGY_NODE && !s->soft && (s->node >= c->n_nodes || !c->nodes[s->node]->alive))
         return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s must run on node %u, which is not there", f->def->name,
                                  s->node);
     for (uint32_t i = 0; i < s->n_needs; i++) {
         const node *n = richest(c, s->needs[i].res);
-        int64_t has = n ? amount(n->total, n->v.n_res, s->needs[i].res) : 0;
+        int64_t has = n ? amount(n->own.total, n->v.n_res, s->needs[i].res) : 0;
         if (has >= s->needs[i].amount)
             continue;
         mr_amount_text(c, s->needs[i].res, s->needs[i].amount, want, sizeof want);
@@ -226,12 +269,10 @@ void mr_node_free(mr_control *c, node *n)
     free(n->at.q);
     free(n->slots);
     free(n->idle.w);
-    free(n->total);
-    free(n->free);
+    mr_pool_fini(&n->own);
     free(n->show);
     free(n->show_names);
     free(n->labels);
-    free(n->gpu);
     mr_idset_fini(&n->coming);
     free(n);
 }
@@ -247,9 +288,9 @@ static mr_status read_amounts(mr_control *c, node *n, const mr_ev_node *e)
         mr_status status = mr_res_number(c, v[i].name, &res);
         if (status)
             return status;
-        n->total[res].amount = n->free[res].amount = v[i].amount;
+        n->own.total[res].amount = n->own.free[res].amount = v[i].amount;
     }
-    n->v.n_res = mr_intern_count(c->res) - 1;
+    n->own.n_res = n->v.n_res = mr_intern_count(c->res) - 1;
     return MR_OK;
 }
 
@@ -260,18 +301,16 @@ static mr_status node_make(mr_control *c, const mr_ev_node *e, node **out)
     if (!n)
         return MR_E_NOMEM;
     n->number = e->node;
-    n->total = calloc(MR_RES_MAX, sizeof *n->total);
-    n->free = calloc(MR_RES_MAX, sizeof *n->free);
+    bool made = mr_pool_init(&n->own, MR_RES_MAX);
     n->show = calloc(2 * MR_RES_MAX, sizeof *n->show);
     n->show_names = calloc(MR_RES_MAX, sizeof *n->show_names);
     n->labels = calloc(e->n_labels + 1, sizeof *n->labels);
-    if (!n->total || !n->free || !n->show || !n->show_names || !n->labels)
+    if (!made || !n->show || !n->show_names || !n->labels)
         goto fail;
-    for (uint32_t i = 0; i < MR_RES_MAX; i++)
-        n->total[i].res = n->free[i].res = i;
+    n->own.node = n->number;
     status = read_amounts(c, n, e);
     if (!status)
-        status = mr_gpu_make(n);
+        status = mr_gpu_make(&n->own);
     if (status)
         goto fail;
     const mr_named *v = mr_record_bytes(e, sizeof *e);
@@ -280,15 +319,14 @@ static mr_status node_make(mr_control *c, const mr_ev_node *e, node **out)
     snprintf(n->name, sizeof n->name, "%s", e->name);
     n->v.ref = MR_REF_NODE | (e->node + 1);
     n->v.id = e->node;
-    n->v.total = n->total;
-    n->v.free = n->free;
+    n->v.total = n->own.total;
+    n->v.free = n->own.free;
     n->cls = e->cls;
     n->speed = e->speed > 0 ? e->speed : 1;
     n->fixed = e->fixed;
     n->alive = true;
-    n->lend_at = MR_UNKNOWN;
     mr_list_init(&n->running);
-    int64_t cpus = n->total[MR_RES_CPU].amount / MR_RES_UNIT;
+    int64_t cpus = n->own.total[MR_RES_CPU].amount / MR_RES_UNIT;
     n->base_slots = cpus < 1 ? 1 : cpus > 1000000 ? 1000000 : (uint32_t)cpus;
     status = MR_E_NOMEM;
     uint32_t before = c->n_slots;
@@ -383,6 +421,7 @@ mr_status mr_node_removed(mr_control *c, const mr_record *r)
     n->n_idle = 0;
     mr_bits_clear(&c->node_idle, n->number);
     mr_ready_replace(c, n->v.ref);
+    mr_groups_node_gone(c, n);
     lose_objects(c, n);
     c->dirty = true;
     return MR_OK;

@@ -127,10 +127,10 @@ static bool frees_for(mr_control *c, const task *t, const task *r)
     const node *n = task_node(c, r);
     const shape *s = c->shapes[t->shape];
     if (!n || r->where != W_RUN || r->v.kind != MR_TASK || (r->flags & (T_BLOCKED | T_STOPPING)) ||
-        c->shapes[r->shape]->gpu || !mr_node_allows(c, n, s))
+        c->shapes[r->shape]->gpu || !mr_node_allows(c, n, s) || !mr_group_uses(s, r->in))
         return false;
     for (uint32_t i = 0; i < s->n_needs; i++) {
-        int64_t have = n->free[s->needs[i].res].amount;
+        int64_t have = r->in->free[s->needs[i].res].amount;
         for (uint32_t k = 0; k < r->v.n_needs; k++)
             if (r->v.needs[k].res == s->needs[i].res)
                 have += r->v.needs[k].amount;

@@ -171,15 +171,16 @@ bool mr_ready_start(mr_control *c, task *t, slot *s)
     }
     if (!mr_kind_of(c, n, c->shapes[t->shape]))
         return false;
-    uint32_t missing = t->n_deps ? mr_ready_send(c, t, n) : 0;
-    if (missing == UINT32_MAX)
-        return false;
     const shape *sh = c->shapes[t->shape];
-    if (n->open && n->free[MR_RES_CPU].amount - n->lent < sh->cpu && !(sh->nested && mr_wait_descends(c, t)))
-        n->open = 0;
+    pool *p = sh->group ? mr_group_pool(c, n, sh, t, false) : &n->own;
+    uint32_t missing = t->n_deps ? mr_ready_send(c, t, n) : 0;
+    if (missing == UINT32_MAX || !p)
+        return false;
+    if (p->open && p->free[MR_RES_CPU].amount - p->lent < sh->cpu && !(sh->nested && mr_wait_descends(c, t)))
+        p->open = 0;
     mr_ready_leave(c, t);
     mr_slot_busy(c, s, t);
-    mr_node_take(c, n, t);
+    mr_pool_take(p, t);
     mr_list_push_back(&n->running, &t->run);
     t->v.state = MR_TRAVELLING;
     t->missing = missing;
@@ -302,7 +303,7 @@ task *mr_ready_best(mr_control *c, mr_ref of, slot *s, bool from_end)
         const queue *q = mr_ready_queue(c, of, sh);
         task *t = !q || !q->n ? NULL : from_end ? mr_queue_last(q) : mr_queue_first(q);
         /* Tasks of one shape differ only in who may use a lent CPU. */
-        int left = n->lent ? 256 : 1;
+        int left = n->own.lent || (sh->group && c->n_blocked) ? 256 : 1;
         while (t && !mr_node_can(c, n, sh, t) && --left)
             t = from_end ? mr_queue_before(q, t->v.rank, t->v.entry) : mr_queue_after(q, t->v.rank, t->v.entry);
         if (t && left && (!best || (from_end ? ranks_before(best, t) : ranks_before(t, best))))
@@ -336,7 +337,7 @@ bool mr_ready_any(mr_control *c)
             continue;
         for (uint32_t i = 0; i < c->n_nodes; i++) {
             node *n = c->nodes[i];
-            if (mr_node_allows(c, n, s) && mr_node_fits(n, s->needs, s->n_needs) && mr_kind_possible(c, n, s))
+            if (mr_node_allows(c, n, s) && mr_node_pool(c, n, s, NULL, true) && mr_kind_possible(c, n, s))
                 return true;
         }
     }
@@ -358,6 +359,8 @@ static void sweep(mr_control *c)
 {
     c->sweep++;
     c->dirty = false;
+    if (!mr_list_empty(&c->pending))
+        mr_bundles_place(c);
     if (c->n_ready) {
         if (c->pol.ops.pick) {
             grow_slots(c);
@@ -420,13 +423,14 @@ static void fire(mr_control *c)
         mr_ahead_look(c);
     if (due(c, c->stuck_at))
         mr_deadlock_look(c);
-    for (uint32_t i = 0; c->n_blocked && i < c->n_nodes; i++) {
-        node *n = c->nodes[i];
-        if (!n->blocked || !c->n_ready || n->lend_at > c->now)
+    MR_LIST_EACH(&c->lenders, l)
+    {
+        pool *p = MR_LIST_ENTRY(l, pool, lends);
+        if (!c->n_ready || p->lend_at > c->now)
             continue;
-        n->open = 1;
-        n->lend_delay = n->lend_delay * 2 > 128000000 ? 128000000 : n->lend_delay * 2;
-        n->lend_at = c->now + n->lend_delay;
+        p->open = 1;
+        p->lend_delay = p->lend_delay * 2 > 128000000 ? 128000000 : p->lend_delay * 2;
+        p->lend_at = c->now + p->lend_delay;
         c->dirty = true;
     }
     mr_policy_woken(c);
@@ -444,9 +448,11 @@ static void tell_wake(mr_control *c)
         earliest(&at, c->pol.wake_at);
     if (c->hold_since >= 0)
         earliest(&at, c->hold_since + c->conf.max_hold);
-    for (uint32_t i = 0; c->n_blocked && c->n_ready && i < c->n_nodes; i++)
-        if (c->nodes[i]->blocked)
-            earliest(&at, c->nodes[i]->lend_at);
+    if (c->n_ready)
+        MR_LIST_EACH(&c->lenders, l)
+        {
+            earliest(&at, MR_LIST_ENTRY(l, pool, lends)->lend_at);
+        }
     /* A wish that is early only costs a look; telling each change would cost the engine a timer each. */
     if (at == c->told_wake || (at >= 0 && c->told_wake > c->now && c->told_wake <= at))
         return;

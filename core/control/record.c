@@ -69,6 +69,17 @@ static mr_status check_submit(const mr_record *r, mr_err *err)
     return MR_OK;
 }
 
+static mr_status check_group(const mr_record *r, mr_err *err)
+{
+    const mr_ev_group *e = (const void *)r;
+    if ((uint64_t)e->n_amounts * sizeof(mr_named) + e->name_bytes > r->n_bytes || e->n_bundles > e->n_amounts)
+        return mr_err_set(
+            err, MR_E_PROTOCOL,
+            "GROUP from client %u: %u amounts in %u bundles and a name of %u bytes do not fit in %u bytes", r->from,
+            e->n_amounts, e->n_bundles, e->name_bytes, r->n_bytes);
+    return check_names(r, mr_record_bytes(r, sizeof *e), e->n_amounts, err);
+}
+
 static mr_status check_node(const mr_record *r, mr_err *err)
 {
     const mr_ev_node *e = (const void *)r;
@@ -105,6 +116,8 @@ mr_status mr_record_check(const mr_record *r, size_t available, mr_err *err)
         return check_submit(r, err);
     case MR_EV_NODE_ADDED:
         return check_node(r, err);
+    case MR_EV_GROUP:
+        return check_group(r, err);
     case MR_EV_REFS:
         if (((const mr_ev_refs *)(const void *)r)->n_add > r->n_ids)
             return mr_err_set(err, MR_E_PROTOCOL, "REFS from client %u: %u to add, but %u ids", r->from,

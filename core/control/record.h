@@ -46,7 +46,9 @@ enum {                            /* flags of a function */
        MR_FUNC_RETRY_ERRORS = 8,  /* application errors are retried too (the worker says which: FINISHED.retriable) */
        MR_FUNC_SOFT_NODE = 16,    /* node affinity is a wish */
        MR_FUNC_EXPLICIT_CPU = 32, /* actor: `living` was stated */
-       MR_FUNC_SYSTEM = 64        /* method that runs beside others whatever max_concurrency says */
+       MR_FUNC_SYSTEM = 64,       /* method that runs beside others whatever max_concurrency says */
+       MR_FUNC_CAPTURE = 128,     /* what it submits runs in its placement group */
+       MR_FUNC_OWN_PLACE = 256    /* where it runs was stated: no group of who submits it captures it */
 };
 
 /* A remote function with its options, defined once per session and (function, options); its number is the answer. */
@@ -96,7 +98,7 @@ typedef struct mr_define {
     X(CANCEL, mr_ev_cancel)         /* task or call that makes object `id` */                                          \
     X(KILL, mr_ev_cancel)           /* actor `id` */                                                                   \
     X(NAME, mr_ev_none)             /* "namespace\0name\0" -> REPLY value: actor id, or NOTFOUND */                    \
-    X(GROUP, mr_ev_group)           /* make or remove a placement group */                                             \
+    X(GROUP, mr_ev_group)           /* make, remove, find a placement group; REPLY value: its id */                    \
     X(ARRIVED, mr_ev_place)         /* a copy of object `id` is on `node` */                                           \
     X(LOST, mr_ev_place)            /* the copy of object `id` on `node` is gone (all: node = none) */                 \
     X(SPILLED, mr_ev_place)         /* object `id` is on disk, no longer in the store of `node` */                     \
@@ -227,11 +229,24 @@ typedef struct mr_ev_cancel {
     uint32_t flags, pad0;
 } mr_ev_cancel;
 
-/* payload: mr_named[], bundle by bundle; ids: none */
+typedef enum mr_group_strategy {
+    MR_GROUP_PACK = 0,         /* on few nodes */
+    MR_GROUP_SPREAD = 1,       /* on many */
+    MR_GROUP_STRICT_PACK = 2,  /* on one */
+    MR_GROUP_STRICT_SPREAD = 3 /* on one each */
+} mr_group_strategy;
+typedef enum mr_group_op {
+    MR_GROUP_MAKE = 1,   /* payload: n_amounts of mr_named, where an empty name ends a bundle; then "ns\0name\0" or
+                            nothing.  Fails: INVAL, UNSCHEDULABLE, NAME_TAKEN, NOMEM */
+    MR_GROUP_REMOVE = 2, /* what runs in it is ended */
+    MR_GROUP_FIND = 3,   /* payload: "ns\0name\0".  NOTFOUND */
+    MR_GROUP_CURRENT = 4 /* of task `id`, or of the actor that is the client; 0: none */
+} mr_group_op;
+enum { MR_GROUP_DETACHED = 1 /* outlives the actor that makes it */ };
 typedef struct mr_ev_group {
     mr_record h;
     mr_id id;
-    uint32_t strategy, n_bundles, remove, pad0;
+    uint32_t op, strategy, flags, n_bundles, n_amounts, name_bytes;
 } mr_ev_group;
 
 typedef struct mr_ev_place {

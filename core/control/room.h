@@ -101,6 +101,8 @@ void mr_func_learn(mr_control *c, func *f, shape *s, int64_t ran);
 void mr_funcs_free(mr_control *c);
 mr_status mr_res_number(mr_control *c, const char *name, uint32_t *out);
 const char *mr_res_name(const mr_control *c, uint32_t res);
+/* `base` in any bundle of `g`, as what a task in it submits; NULL: no memory. */
+shape *mr_shape_captured(mr_control *c, const shape *base, group *g);
 int64_t mr_func_estimate(const mr_control *c, const func *f, int64_t stated);
 /* Prints "GPU 2" or "memory 8.0 GiB". */
 void mr_amount_text(const mr_control *c, uint32_t res, int64_t amount, char *text, size_t n);
@@ -132,6 +134,7 @@ void mr_task_gone(mr_control *c, task *t);
 void mr_task_again(mr_control *c, task *t);
 int32_t mr_task_tries(const mr_control *c, const task *t); /* -1: for ever */
 mr_fault mr_task_fault(const mr_control *c, const task *t, mr_status status);
+mr_status mr_task_why_killed(const task *t); /* of one with T_CANCEL: by whom */
 void mr_task_cancel_children(mr_control *c, mr_id parent, uint32_t flags);
 void mr_task_cancel_one(mr_control *c, task *t, uint32_t flags);
 void mr_cancel_look(mr_control *c);
@@ -153,6 +156,7 @@ void mr_wait_drop_all(mr_control *c, mr_link *waits);
 void mr_wait_end(mr_control *c, wait *w, mr_status status, bool deliver);
 void mr_wait_lend(mr_control *c, task *t);
 void mr_wait_take_back(mr_control *c, task *t);
+void mr_wait_unlend(mr_control *c, task *t);         /* the CPU alone, not the slot */
 bool mr_wait_descends(mr_control *c, const task *t); /* is an ancestor blocked? */
 /* deadlock.c */
 bool mr_deadlock_stuck(mr_control *c, const wait *w);
@@ -238,6 +242,8 @@ void mr_actor_maybe_leave(mr_control *c, actor *a);
 mr_status mr_actor_kill(mr_control *c, const mr_record *r);
 mr_status mr_actor_name(mr_control *c, const mr_record *r);
 void mr_actor_gone(mr_control *c, mr_id id);
+bool mr_name_good(const char *text, size_t n); /* "namespace\0name\0", n bytes */
+size_t mr_name_size(const char *text);
 struct caller *mr_actor_caller(const actor *a, uint32_t client);  /* NULL: none */
 void mr_actor_release(mr_control *c, actor *a, struct caller *k); /* its held calls that can be sent */
 void mr_actor_caller_gone(mr_control *c, uint32_t client);
@@ -251,19 +257,27 @@ mr_status mr_node_added(mr_control *c, const mr_record *r);
 mr_status mr_node_removed(mr_control *c, const mr_record *r);
 void mr_node_free(mr_control *c, node *n);
 bool mr_node_allows(const mr_control *c, const node *n, const shape *s); /* constraints and total */
-bool mr_node_fits(const node *n, const mr_amount *needs, uint32_t n_needs);
+bool mr_pool_init(pool *p, uint32_t n_res);
+void mr_pool_fini(pool *p);
+bool mr_pool_fits(const pool *p, const mr_amount *needs, uint32_t n_needs);
+bool mr_pool_lends(mr_control *c, const pool *p, const shape *s, const task *t);
+void mr_pool_take(pool *p, task *t); /* what t->v.needs says */
+void mr_pool_give(mr_control *c, task *t);
+/* The node's own, or a bundle there, where it fits now; NULL: none.  lent: also with CPUs lent to others. */
+pool *mr_node_pool(mr_control *c, node *n, const shape *s, const task *t, bool lent);
 bool mr_node_can(mr_control *c, node *n, const shape *s, const task *t); /* now: pool, lent, process */
 bool mr_node_feasible(mr_control *c, shape *s);
 mr_status mr_node_unschedulable(mr_control *c, const func *f, const shape *s);
-void mr_node_take(mr_control *c, node *n, task *t); /* what t->v.needs says */
-void mr_node_give(mr_control *c, node *n, task *t);
 /* gpus.c: which GPUs a task has; made with the node, taken and given by the functions above. */
-mr_status mr_gpu_make(node *n);
-bool mr_gpu_fits(const node *n, int64_t amount);
-void mr_gpu_take(node *n, task *t, int64_t amount);
-void mr_gpu_give(node *n, task *t, int64_t amount);
+enum { MR_GPU_MOST = 32 };
+mr_status mr_gpu_make(pool *p);
+bool mr_gpu_fits(const pool *p, int64_t amount);
+void mr_gpu_take(pool *p, task *t, int64_t amount);
+void mr_gpu_give(pool *p, task *t, int64_t amount);
+void mr_gpu_reserve(pool *from, pool *to, int64_t amount); /* for a bundle; it fits */
+void mr_gpu_return(pool *from, pool *to);                  /* all that is free */
 /* Gives back what it took for `gpus`, which are free, if it needs as many. */
-void mr_gpu_swap(node *n, task *t, uint32_t gpus, uint8_t part);
+void mr_gpu_swap(pool *p, task *t, uint32_t gpus, uint8_t part);
 slot *mr_node_idle_slot(mr_control *c, node *n, bool grow);
 void mr_slot_busy(mr_control *c, slot *s, task *t);
 void mr_slot_idle(mr_control *c, slot *s);
@@ -332,9 +346,35 @@ mr_status mr_policy_swapped(mr_control *c, const mr_record *r);
 void mr_policy_refused(mr_control *c, const char *op, uint32_t bit);
 int64_t mr_policy_cost(mr_control *c, const task *t, const slot *s);
 
-/* --------------------------------------------------------------------------------------------- history.c, groups -- */
+/* ----------------------------------------------------------------------------------------------------- history.c -- */
 
 void mr_history_add(mr_control *c, const task *t);
+
+/* ------------------------------------------------------------------------------------------ groups.c, bundles.c -- */
+
 mr_status mr_group_event(mr_control *c, const mr_record *r);
+static inline group *group_at(mr_control *c, mr_id id)
+{
+    group **g = mr_table_at(&c->groups, id);
+    return g ? *g : NULL;
+}
+/* What the shape of a task in a group may use: a bundle that it names, or any. */
+bool mr_group_allows(const node *n, const shape *s); /* ever on this node, as far as is known */
+bool mr_group_feasible(const shape *s);              /* is there a bundle that is large enough? */
+/* Now; NULL: none.  lent: also with CPUs lent to others. */
+pool *mr_group_pool(mr_control *c, const node *n, const shape *s, const task *t, bool lent);
+bool mr_group_uses(const shape *s, const pool *p); /* may its tasks run in this pool? */
+mr_status mr_group_unschedulable(mr_control *c, const func *f, const shape *s);
+void mr_group_given(mr_control *c, pool *p); /* a task gave back what it had of a bundle */
+/* The shape of a task given by a task or actor that captures; f's own if none does.  NULL: no memory. */
+shape *mr_group_shape(mr_control *c, const mr_ev_submit *e, func *f);
+void mr_groups_owner_gone(mr_control *c, mr_id owner);
+void mr_groups_node_gone(mr_control *c, const node *n);
+void mr_groups_free(mr_control *c);
+/* bundles.c: finds a node for each bundle that has none. */
+void mr_bundles_place(mr_control *c);              /* of all pending groups, by creation */
+void mr_bundles_order(group *g);                   /* once, when it is made */
+bool mr_bundles_possible(mr_control *c, group *g); /* on the nodes as they are if they were empty; true if unsure */
+void mr_bundle_drop(mr_control *c, bundle *b);     /* what is free of it goes back to its node */
 
 #endif

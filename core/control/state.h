@@ -28,6 +28,8 @@ typedef struct shape shape;
 typedef struct func func;
 typedef struct wait wait;
 typedef struct stream stream;
+typedef struct pool pool;
+typedef struct group group;
 
 /* ------------------------------------------------------------------------------------------------------- queues -- */
 
@@ -86,12 +88,13 @@ enum {
     T_QUIET = 1024,  /* was told DROPPED already */
     T_TREE = 2048,   /* in the treap of its queue */
     T_STOPPING = 4096,
-    T_STOPPED = 8192,  /* stands still, has its process */
-    T_RAN = 16384,     /* call that was sent when its actor died */
-    T_ORPHAN = 32768,  /* killed because its owner died */
-    T_OVERDUE = 65536, /* killed because it ran longer than its limit */
-    T_PAST = 131072,   /* over, and kept while a result of it lies in a store */
-    T_AGAIN = 262144   /* kept, and a result of it was lost: it runs once more */
+    T_STOPPED = 8192,   /* stands still, has its process */
+    T_RAN = 16384,      /* call that was sent when its actor died */
+    T_ORPHAN = 32768,   /* killed because its owner died */
+    T_OVERDUE = 65536,  /* killed because it ran longer than its limit */
+    T_PAST = 131072,    /* over, and kept while a result of it lies in a store */
+    T_EVICTED = 524288, /* killed because its placement group was removed */
+    T_AGAIN = 262144    /* kept, and a result of it was lost: it runs once more */
 };
 
 /* One for each argument: in the ring of the object that is not sealed yet. */
@@ -105,6 +108,7 @@ struct task {
     task *qa, *qb;
     union {
         queue *q;              /* of W_READY */
+        pool *in;              /* of one that was started (or is W_AHEAD): whose resources it has (will take over) */
         struct caller *caller; /* of W_HELD, ordered: whose list it is in, also when its owner is gone */
         mr_id cause;           /* of W_FAILING: the object whose error it repeats; 0: its actor's fault */
     };
@@ -207,7 +211,11 @@ struct shape {
     mr_amount *needs;
     uint8_t lang, gpu, strategy, nested, actor;
     uint32_t env, soft;
-    uint32_t node; /* STRATEGY_NODE */
+    uint32_t node;  /* STRATEGY_NODE */
+    bool bound;     /* node, group: not any node will do */
+    bool captures;  /* what it submits runs in its group */
+    int32_t bundle; /* of group, -1: any */
+    group *group;   /* NULL: none */
     int64_t cpu;
     uint32_t ready; /* tasks in its queues, all places */
     queue shared;
@@ -223,6 +231,7 @@ struct func {
     mr_define *def;
     uint32_t number, name, user;
     shape *shape[2]; /* of tasks given by the driver, of nested ones */
+    shape *captured; /* of those that the last group to do so captured; NULL: none yet */
     mr_amount *living;
     uint32_t n_living;
     int64_t *by_class; /* ns by speed class, MR_UNKNOWN where none was stated; NULL: by speed */
@@ -248,14 +257,28 @@ typedef struct bits {
     uint32_t n, low; /* words; none below `low` has a bit */
 } bits;
 
+/* What tasks take from: a node's own resources, or those of a bundle of a placement group. */
+struct pool {
+    mr_amount *total, *free; /* dense, n_res each */
+    uint32_t n_res, node;
+    group *group;                /* NULL: the node's own */
+    int64_t lent;                /* CPU that blocked tasks gave */
+    int64_t lend_at, lend_delay; /* when others may use it; how long the next time */
+    uint32_t blocked, open;
+    mr_link lends;  /* of c->lenders, while `blocked` */
+    uint32_t n_gpu; /* GPUs of the node that have an index; 0: they are only counted */
+    int64_t *gpu;   /* what is free of each */
+    uint32_t users; /* tasks that have resources of it; kept for bundles */
+};
+
 struct node {
     mr_node v; /* first */
     uint32_t number, cls, n_slots, base_slots, room_slots, n_idle;
     double speed;
     bool alive, fixed;
     char name[64];
-    mr_amount *total, *free; /* dense, n_res each */
-    int64_t *show;           /* 2 * n_res, for mr_control_node */
+    pool own;
+    int64_t *show; /* 2 * n_res, for mr_control_node */
     const char **show_names;
     mr_label *labels;
     uint32_t n_labels;
@@ -265,14 +288,34 @@ struct node {
     kind *kinds;
     tlist travel;
     tlist stopped;
-    idset coming;                /* objects on their way here */
-    mr_link running;             /* tasks that hold something here, by start */
-    int64_t lent;                /* CPU that blocked tasks gave */
-    int64_t lend_at, lend_delay; /* when others may use it; how long the next time */
-    uint32_t blocked, procs, open;
+    idset coming;    /* objects on their way here */
+    mr_link running; /* tasks that hold something here, by start */
+    uint32_t procs;
     uint32_t spares; /* idle processes of all kinds */
-    uint32_t n_gpu;  /* GPUs that have an index; 0: they are only counted */
-    int64_t *gpu;    /* what is free of each */
+};
+
+/* ---------------------------------------------------------------------------------------------- placement groups -- */
+
+/* Placed: its pool has taken what it asks out of the own pool of pool.node. */
+typedef struct bundle {
+    pool p;
+    mr_amount *asks;     /* ascending res */
+    uint32_t n_asks, at; /* at: where the search tries it */
+    int64_t score;       /* of that node */
+    bool placed;
+} bundle;
+
+struct group {
+    mr_id id, owner;         /* owner: actor that it ends with, 0: the session's */
+    uint8_t strategy, state; /* mr_group_strategy, mr_group_state */
+    bool detached;
+    uint32_t n, unplaced;
+    uint32_t tasks;  /* not over, whose shape names it */
+    bundle *b;       /* n; NULL when it is removed and nothing uses it any more */
+    uint32_t *order; /* in which the search takes them: the largest first */
+    char *name;      /* "ns\0name\0", one block, NULL: none */
+    mr_link named;
+    mr_link pending; /* of c->pending, while `unplaced` */
 };
 
 /* Processes that can stand in for each other. */
@@ -384,7 +427,7 @@ struct mr_control {
     char why[512];
     mr_fault fault; /* of the last failed step, for REPLY */
 
-    mr_table tasks, objects, procs, actors, streams;
+    mr_table tasks, objects, procs, actors, streams, groups;
     func **funcs;
     shape **shapes;
     uint32_t n_funcs, room_funcs, n_shapes, room_shapes;
@@ -397,6 +440,8 @@ struct mr_control {
     bits node_idle;   /* nodes with an idle slot */
     bool small;       /* there are shapes of less than one CPU: they fit where no slot is idle */
     mr_link active, roomy, aheads, named, driver_waits;
+    mr_link lenders;               /* pools */
+    mr_link pending, named_groups; /* groups, by creation */
     uint32_t n_procs, next_proc;
 
     tlist fresh, failing, over, past;

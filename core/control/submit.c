@@ -38,7 +38,7 @@ static mr_status check_ids(mr_control *c, const mr_ev_submit *e, const func *f, 
     return MR_OK;
 }
 
-static mr_status check(mr_control *c, const mr_ev_submit *e, func **out, mr_id *existing)
+static mr_status check(mr_control *c, const mr_ev_submit *e, func **out, shape **as, mr_id *existing)
 {
     func *f = func_at(c, e->func);
     if (!f)
@@ -60,9 +60,14 @@ static mr_status check(mr_control *c, const mr_ev_submit *e, func **out, mr_id *
     mr_status status = check_ids(c, e, f, results_of(e, f));
     if (status)
         return status;
-    shape *s = f->shape[e->parent != 0];
-    if (!e->actor && !c->conf.infeasible_wait && !mr_node_feasible(c, s))
+    shape *s = mr_group_shape(c, e, f);
+    if (!s)
+        return mr_control_refuse(c, MR_E_NOMEM, "%s: no memory for the task", f->def->name);
+    if (s->group && s->group->state == MR_GROUP_REMOVED && !e->actor)
+        return mr_control_refuse(c, MR_E_GROUP_REMOVED, "%s: its placement group was removed", f->def->name);
+    if (!e->actor && (!c->conf.infeasible_wait || s->group) && !mr_node_feasible(c, s))
         return mr_node_unschedulable(c, f, s);
+    *as = s;
     *out = f;
     return MR_OK;
 }
@@ -114,10 +119,9 @@ static task *make(mr_control *c, const mr_ev_submit *e, const func *f, uint32_t 
     return t;
 }
 
-static void fill(mr_control *c, task *t, const mr_ev_submit *e, const func *f, uint32_t n_results)
+static void fill(mr_control *c, task *t, const mr_ev_submit *e, const func *f, const shape *s, uint32_t n_results)
 {
     const mr_define *d = f->def;
-    const shape *s = f->shape[e->parent != 0];
     mr_task *v = &t->v;
     v->seq = ++c->seq;
     v->fn = f->name;
@@ -167,7 +171,8 @@ mr_status mr_task_submit(mr_control *c, const mr_record *r)
     const mr_ev_submit *e = (const void *)r;
     mr_id existing = 0;
     func *f = NULL;
-    mr_status status = check(c, e, &f, &existing);
+    shape *s = NULL;
+    mr_status status = check(c, e, &f, &s, &existing);
     if (status)
         return status;
     if (existing) {
@@ -185,7 +190,7 @@ mr_status mr_task_submit(mr_control *c, const mr_record *r)
     task *t = make(c, e, f, n_results);
     if (!t)
         return mr_control_refuse(c, MR_E_NOMEM, "%s: no memory for the task", f->def->name);
-    fill(c, t, e, f, n_results);
+    fill(c, t, e, f, s, n_results);
     if (t->v.kind == MR_ACTOR && (status = mr_actor_new(c, e, t))) {
         undo(c, t, n_results);
         return status;

@@ -31,25 +31,19 @@ void mr_task_ready(mr_control *c, task *t)
 /* Slot and resources back to the node. */
 static void release_seat(mr_control *c, task *t)
 {
-    node *n = task_node(c, t);
     slot *s = task_slot(c, t);
-    const shape *sh = c->shapes[t->shape];
-    if (!n)
+    if (!task_node(c, t))
         return;
-    if (t->flags & T_LENT) {
-        n->lent -= sh->cpu;
-        n->free[MR_RES_CPU].amount -= sh->cpu; /* given back with the rest below */
-        t->flags &= ~(uint32_t)T_LENT;
-        if (!--n->blocked)
-            n->open = 0;
-    }
+    pool *p = t->in;
+    if (t->flags & T_LENT)
+        mr_wait_unlend(c, t); /* given back with the rest below */
     if (s)
         mr_slot_idle(c, s);
-    mr_node_give(c, n, t);
+    if (p->blocked && p->lend_at < c->now + p->lend_delay)
+        p->lend_at = c->now + p->lend_delay; /* it moves: the lent CPUs stay with the descendants */
+    mr_pool_give(c, t);
     mr_list_remove(&t->run);
     t->v.on = MR_NONE;
-    if (n->blocked && n->lend_at < c->now + n->lend_delay)
-        n->lend_at = c->now + n->lend_delay; /* it moves: the lent CPUs stay with the descendants */
     c->dirty = true;
 }
 
@@ -129,6 +123,18 @@ int32_t mr_task_tries(const mr_control *c, const task *t)
     if (t->v.kind == MR_ACTOR)
         retries = c->funcs[t->func - 1]->def->max_restarts;
     return retries < 0 ? -1 : retries + 1;
+}
+
+mr_status mr_task_why_killed(const task *t)
+{
+    static const struct {
+        uint32_t flag;
+        mr_status status;
+    } table[] = {{T_EVICTED, MR_E_GROUP_REMOVED}, {T_ORPHAN, MR_E_OWNER_DIED}, {T_OVERDUE, MR_E_TIMEOUT}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (t->flags & table[i].flag)
+            return table[i].status;
+    return MR_E_CANCELLED;
 }
 
 mr_fault mr_task_fault(const mr_control *c, const task *t, mr_status status)
@@ -302,10 +308,7 @@ void mr_task_lost(mr_control *c, task *t, const mr_fault *f, bool blame)
     int32_t tries = mr_task_tries(c, t);
     mr_fault own = *f;
     if (t->flags & T_CANCEL)
-        own = mr_task_fault(c, t,
-                            t->flags & T_ORPHAN    ? MR_E_OWNER_DIED
-                            : t->flags & T_OVERDUE ? MR_E_TIMEOUT
-                                                   : MR_E_CANCELLED);
+        own = mr_task_fault(c, t, mr_task_why_killed(t));
     else if (!blame) {
         mr_task_detach(c, t);
         mr_ready_enter(c, t, true);
@@ -456,6 +459,7 @@ static void actor_finished(mr_control *c, task *t, proc *p)
 {
     actor *a = actor_at(c, t->v.ref);
     node *n = task_node(c, t);
+    pool *in = t->in;
     func *f = c->funcs[t->func - 1];
     t->worker = p->number;
     a->worker = p->number;
@@ -465,8 +469,8 @@ static void actor_finished(mr_control *c, task *t, proc *p)
     mr_task_detach(c, t);
     t->v.needs = f->living;
     t->v.n_needs = f->n_living;
-    mr_node_take(c, n, t);
-    mr_gpu_swap(n, t, gpus, part); /* its constructor has seen which they are */
+    mr_pool_take(in, t);
+    mr_gpu_swap(in, t, gpus, part); /* its constructor has seen which they are */
     t->v.on = n->v.ref;
     t->v.state = MR_RUNNING_NOW;
     t->where = W_LIVING;

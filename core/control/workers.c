@@ -65,7 +65,7 @@ bool mr_kind_possible(mr_control *c, node *n, const shape *s)
 /* ------------------------------------------------------------------------------------------------------- births -- */
 
 /* Processes of actors, from their creation on, do not count for max_workers. */
-static void pool(mr_control *c, proc *p, bool in)
+static void count_in(mr_control *c, proc *p, bool in)
 {
     if (p->pooled == in)
         return;
@@ -162,7 +162,7 @@ static void run(mr_control *c, proc *p, task *t)
     p->task = t;
     p->kill_at = 0;
     p->state = MR_PROC_BUSY;
-    pool(c, p, t->v.kind != MR_ACTOR);
+    count_in(c, p, t->v.kind != MR_ACTOR);
     t->worker = t->last_worker = p->number;
     t->last_node = p->node;
     const slot *seat = task_slot(c, t);
@@ -231,7 +231,7 @@ void mr_proc_idle(mr_control *c, proc *p)
         run_new(c, p, t);
         return;
     }
-    pool(c, p, true);
+    count_in(c, p, true);
     mr_list_push_front(&k->idle, &p->idle);
     k->n_idle++;
     n->spares++;
@@ -262,7 +262,7 @@ void mr_proc_next(mr_control *c, proc *p)
     t->v.on = n->v.ref;
     if (s)
         mr_slot_busy(c, s, t);
-    mr_node_take(c, n, t);
+    mr_pool_take(t->in, t);
     mr_list_push_back(&n->running, &t->run);
     run(c, p, t);
     if ((t->flags & T_CANCEL) && !(t->flags & T_REVOKING))

@@ -175,6 +175,8 @@ uint32_t world_define(world *w, spec s)
     d->limit = s.limit ? s.limit : MR_UNKNOWN;
     d->deadline = s.deadline ? s.deadline : MR_UNKNOWN;
     d->node = s.node;
+    d->group = s.group;
+    d->bundle = s.bundle - 1;
     d->n_needs = n;
     d->n_living = m;
     d->n_labels = labels;
@@ -225,6 +227,81 @@ mr_id world_submit(world *w, uint32_t func, const mr_id *deps)
 mr_id world_run(world *w, uint32_t func)
 {
     return world_submit(w, func, NULL);
+}
+
+/* ------------------------------------------------------------------------------------------------------- groups -- */
+
+static mr_id ask_group(world *w, mr_ev_group *e)
+{
+    mr_action a;
+    e->h.token = ++w->next_token;
+    if (send(w, e)) {
+        ck_assert(world_took(w, MR_ACT_REPLY, 0, &a) && a.status == w->last);
+        return 0;
+    }
+    ck_assert(world_took(w, MR_ACT_REPLY, 0, &a));
+    return (mr_id)a.value;
+}
+
+/* "ns\0name\0" */
+static uint32_t full_name(const char *name, char *text)
+{
+    return name ? (uint32_t)snprintf(text, 64, "ns%c%s", 0, name) + 1 : 0;
+}
+
+mr_id world_group(world *w, mr_group_strategy strategy, const char *bundles, uint32_t flags, const char *name)
+{
+    mr_named v[64] = {0};
+    char text[64], one[64];
+    uint32_t n = 0, n_bundles = 0, name_bytes = full_name(name, text);
+    for (const char *at = bundles; *at; at += *at == ';') {
+        size_t len = strcspn(at, ";");
+        snprintf(one, sizeof one, "%.*s", (int)len, at);
+        n += read_amounts(one, v + n);
+        memset(&v[n++], 0, sizeof *v);
+        n_bundles++;
+        at += len;
+    }
+    mr_ev_group *e = event(MR_EV_GROUP, 0, (uint32_t)(n * sizeof *v) + name_bytes, NULL);
+    memcpy(e + 1, v, n * sizeof *v);
+    memcpy((char *)(e + 1) + n * sizeof *v, text, name_bytes);
+    e->op = MR_GROUP_MAKE;
+    e->id = w->next_id++;
+    e->strategy = strategy;
+    e->flags = flags;
+    e->n_bundles = n_bundles;
+    e->n_amounts = n;
+    e->name_bytes = name_bytes;
+    e->h.from = w->client;
+    return ask_group(w, e);
+}
+
+mr_status world_ungroup(world *w, mr_id group)
+{
+    mr_ev_group *e = event(MR_EV_GROUP, 0, 0, NULL);
+    e->op = MR_GROUP_REMOVE;
+    e->id = group;
+    ask_group(w, e);
+    return w->last;
+}
+
+mr_id world_find_group(world *w, const char *name)
+{
+    char text[64];
+    uint32_t n = full_name(name, text);
+    mr_ev_group *e = event(MR_EV_GROUP, 0, n, NULL);
+    memcpy(e + 1, text, n);
+    e->op = MR_GROUP_FIND;
+    return ask_group(w, e);
+}
+
+mr_id world_current_group(world *w, uint32_t client, mr_id task)
+{
+    mr_ev_group *e = event(MR_EV_GROUP, 0, 0, NULL);
+    e->op = MR_GROUP_CURRENT;
+    e->id = task;
+    e->h.from = client;
+    return ask_group(w, e);
 }
 
 mr_id world_put(world *w, uint64_t size, uint32_t node, const mr_id *refs)

@@ -35,6 +35,8 @@ typedef struct spec {
     int32_t retries, restarts, concurrency, max_pending, window, max_calls;
     int64_t estimate, limit, deadline;
     mr_ref node;
+    mr_id group;
+    int32_t bundle; /* + 1; 0: any */
 } spec;
 uint32_t world_define(world *w, spec s);
 uint32_t world_func(world *w, const char *name, const char *needs);
@@ -51,6 +53,12 @@ typedef struct call {
     int64_t estimate;
 } call;
 mr_id world_call(world *w, call k);
+
+/* A placement group: "CPU=1;CPU=2 GPU=1"; name (in namespace "ns") may be NULL.  0, with w->last set, if refused. */
+mr_id world_group(world *w, mr_group_strategy strategy, const char *bundles, uint32_t flags, const char *name);
+mr_status world_ungroup(world *w, mr_id group);
+mr_id world_find_group(world *w, const char *name);
+mr_id world_current_group(world *w, uint32_t client, mr_id task);
 
 mr_id world_put(world *w, uint64_t size, uint32_t node, const mr_id *refs); /* size 0: inline */
 void world_drop(world *w, mr_id id);

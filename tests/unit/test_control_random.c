@@ -11,7 +11,7 @@
 #include "helper_control.h"
 #include "run_suite.h"
 
-enum { STEPS = 120, MOST = 4096, BASE = 1000, FUNCS = 9 };
+enum { STEPS = 120, MOST = 4096, BASE = 1000, FUNCS = 13, PLAIN = 9 };
 
 typedef struct history {
     world w;
@@ -27,6 +27,8 @@ typedef struct history {
     uint32_t n_waits;
     mr_id actors[64];
     uint32_t n_actors;
+    mr_id groups[8];
+    uint32_t n_groups;
     bool ending;
 } history;
 
@@ -222,6 +224,37 @@ static void drop(history *h)
     world_drop(&h->w, id);
 }
 
+/* Sometimes a new one, of what fits and what does not; its functions take the last places. */
+static void group(history *h)
+{
+    static const char *const asks[] = {"CPU=1", "CPU=1;CPU=1 memory=20", "GPU=0.5 CPU=0.5;CPU=0.5",
+                                       "CPU=1;CPU=1;CPU=1"};
+    world *w = &h->w;
+    mr_task_info by;
+    if (w->next_id > BASE + MOST - 100)
+        return;
+    if (h->n_groups == 8 || (h->n_groups && one_in(h, 2))) {
+        uint32_t i = (uint32_t)below(h, h->n_groups);
+        ck_assert_int_eq(world_ungroup(w, h->groups[i]), MR_OK);
+        h->groups[i] = h->groups[--h->n_groups];
+        return;
+    }
+    if (one_in(h, 3) && some_task(h, true, &by))
+        w->client = by.worker;
+    mr_id g = world_group(w, (mr_group_strategy)below(h, 4), asks[below(h, 4)], (uint32_t)below(h, 2), NULL);
+    w->client = 0;
+    if (!g) {
+        ck_assert_int_eq(w->last, MR_E_UNSCHEDULABLE);
+        return;
+    }
+    h->groups[h->n_groups++] = g;
+    spec one = {.name = "in", .needs = "CPU=0.5", .retries = 2, .group = g, .flags = MR_FUNC_CAPTURE};
+    one.bundle = (int32_t)below(h, 2);
+    one.kind = one_in(h, 4) ? MR_FUNC_ACTOR : MR_FUNC_TASK;
+    one.restarts = one.kind == MR_FUNC_ACTOR;
+    h->f[PLAIN + below(h, FUNCS - PLAIN)] = world_define(w, one);
+}
+
 static void choose_policy(history *h);
 
 static void act(history *h)
@@ -251,6 +284,8 @@ static void act(history *h)
     } else if (dice == 91 && h->node_count < 4 && one_in(h, 3)) {
         world_node(w, "CPU=1 memory=100");
         h->node_count++;
+    } else if (dice > 97) {
+        group(h);
     } else if (dice == 93 && one_in(h, 4)) {
         choose_policy(h);
     } else if (dice == 92 && h->node_count > 1 && one_in(h, 3)) {
@@ -361,6 +396,8 @@ static void start(history *h, uint64_t seed)
     h->f[7] = world_define(
         w, (spec){.name = "B", .kind = MR_FUNC_ACTOR, .flags = MR_FUNC_ASYNC, .concurrency = 3, .living = "memory=20"});
     h->f[8] = world_define(w, (spec){.name = "h", .env = 3, .retries = 1, .strategy = MR_STRATEGY_SPREAD});
+    for (int i = PLAIN; i < FUNCS; i++)
+        h->f[i] = h->f[0];
     h->method = world_define(w, (spec){.name = "m", .kind = MR_FUNC_METHOD, .retries = 1});
     choose_policy(h);
 }
@@ -392,6 +429,9 @@ static void end(history *h)
         if (round > 200 && h->n_held)
             drop(h);
     }
+    while (h->n_groups)
+        ck_assert_int_eq(world_ungroup(w, h->groups[--h->n_groups]), MR_OK);
+    answer(h);
     while (h->n_held)
         drop(h);
     for (int round = 0; round < 3000 && !only_kept(h); round++) {

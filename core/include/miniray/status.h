@@ -49,7 +49,8 @@ extern "C" {
     X(E_OWNER_DIED, -31, "the process that owns this task died")                                                       \
     X(E_NODE_DIED, -32, "the node was removed")                                                                        \
     X(E_PROTOCOL, -33, "malformed record")                                                                             \
-    X(E_END, -34, "end of stream")
+    X(E_END, -34, "end of stream")                                                                                     \
+    X(E_GROUP_REMOVED, -35, "the placement group was removed")
 
 typedef enum mr_status {
 #define MR_STATUS_ENUM(name, code, text) MR_##name = (code),
