@@ -273,7 +273,8 @@ static mr_status op_wait(mr_port *port, const mr_id *ids, size_t n, size_t need,
     mr_inbox_join(p, &w, MR_FOR_TOKEN);
     w.settled = settled;
     w.n = n;
-    mr_status st = send_blocked(p, ids, n, need, flags | (values ? MR_WAIT_VALUES : 0), w.token, mr_thread_self());
+    flags |= (values ? MR_WAIT_VALUES : 0) | (deadline >= 0 ? MR_WAIT_TIMED : 0);
+    mr_status st = send_blocked(p, ids, n, need, flags, w.token, mr_thread_self());
     if (!st && deadline == 0)
         st = MR_E_TIMEOUT;
     else if (!st)

@@ -68,16 +68,21 @@ void mr_task_cancel_one(mr_control *c, task *t, uint32_t flags)
         mr_actor_pump(c, a);
 }
 
-/* Children were submitted by the process that runs (or ran) the parent: they are among what it owns. */
+/* Children were submitted by the process that runs (or ran) the parent: they are among what it owns.  Ending one may
+ * end others there, so the next is found by its id; if it is gone too the search begins anew. */
 static void cancel_owned(mr_control *c, proc *p, mr_id parent, uint32_t flags)
 {
-    MR_LIST_EACH(&p->owned, l)
-    {
+    for (mr_link *l = mr_list_first(&p->owned), *after; l;) {
         task *t = MR_LIST_ENTRY(l, task, owned);
-        if (t->parent != parent || (t->flags & T_CANCEL))
-            continue;
-        mr_task_cancel_children(c, t->v.ref, flags);
-        mr_task_cancel_one(c, t, flags);
+        after = mr_list_next(&p->owned, l);
+        if (t->parent == parent && !(t->flags & T_CANCEL)) {
+            mr_id next = after ? MR_LIST_ENTRY(after, task, owned)->v.ref : 0;
+            mr_task_cancel_children(c, t->v.ref, flags);
+            mr_task_cancel_one(c, t, flags);
+            t = next ? task_live(c, next) : NULL;
+            after = !next ? NULL : t && t->owner == p->number ? &t->owned : mr_list_first(&p->owned);
+        }
+        l = after;
     }
 }
 

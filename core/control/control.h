@@ -202,10 +202,6 @@ void mr_control_seen(mr_control *c, mr_id id);
 /* Can closing the instant (TIME) change anything but the time?  False after the submit of a task that stands behind
  * others that need the same and could not start: then the next event that frees something closes it soon enough. */
 bool mr_control_eager(const mr_control *c);
-/* Starts up to n processes before a task asks for them (an engine's wish; not an event, so not in a recording). Appends
- * SPAWN actions.  Errors: INVAL (no such node), NOMEM. */
-mr_status mr_control_prestart(mr_control *c, uint32_t node, uint32_t lang, uint32_t env, uint32_t n,
-                              mr_actions *out) MR_CHECK_RESULT;
 /* Fast form for waiting loops: is it sealed, an error, lost or freed? */
 bool mr_control_settled(const mr_control *c, mr_id id);
 /* Settled, or a stream with an item to read. */

@@ -2,7 +2,7 @@
  *
  * Two ways to be stuck: a circle of waits, and all running tasks blocked while nothing that is ready can start.  Both
  * searches only call a wait stuck when nothing that could still run is reachable from it, so they err on the side of
- * waiting.
+ * waiting.  A wait with a timeout ends by itself, and its task goes on then.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +52,8 @@ static void look_object(mr_control *c, search *s, mr_id id)
 
 static void look_wait(mr_control *c, search *s, const wait *w)
 {
+    if (w->flags & MR_WAIT_TIMED)
+        s->lives = true;
     for (uint32_t i = 0; i < w->n && !s->lives; i++)
         if (w->nodes[i].id)
             look_object(c, s, w->nodes[i].id);
@@ -214,6 +216,8 @@ void mr_deadlock_capped(mr_control *c)
         {
             wait *w = MR_LIST_ENTRY(l, wait, link);
             const task *t = w->task ? task_live(c, w->task) : NULL;
+            if (t && (w->flags & MR_WAIT_TIMED))
+                return;
             if (t && t->where == W_RUN && (!by || t->v.seq > by->v.seq)) {
                 newest = w;
                 by = t;

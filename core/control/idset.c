@@ -53,12 +53,6 @@ static bool find(const idset *s, mr_id id, uint32_t *at)
     return false;
 }
 
-bool mr_idset_has(const idset *s, mr_id id)
-{
-    uint32_t at;
-    return find(s, id, &at);
-}
-
 bool mr_idset_add(idset *s, mr_id id)
 {
     uint32_t at;

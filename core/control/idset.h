@@ -18,7 +18,6 @@ mr_status mr_idset_room(idset *s, uint32_t more) MR_CHECK_RESULT;
 /* True if it was not in.  Room must have been made. */
 bool mr_idset_add(idset *s, mr_id id);
 bool mr_idset_del(idset *s, mr_id id);
-bool mr_idset_has(const idset *s, mr_id id);
 void mr_idset_fini(idset *s);
 
 #endif

@@ -177,7 +177,8 @@ typedef struct mr_ev_task {
 enum {
     MR_WAIT_EARLY = 1 /* also satisfied by the first error */,
     MR_WAIT_LEND = 2 /* a task's main thread: lends its CPU */,
-    MR_WAIT_VALUES = 4 /* the node sends the values along (for the engine; control ignores it) */
+    MR_WAIT_VALUES = 4 /* the node sends the values along (for the engine; control ignores it) */,
+    MR_WAIT_TIMED = 8 /* ends by itself: nobody who waits for its task is stuck */
 };
 typedef struct mr_ev_blocked {
     mr_record h;

@@ -506,8 +506,9 @@ mr_status mr_task_finished(mr_control *c, const mr_record *r)
         mr_task_again(c, t);
         return MR_OK;
     }
-    if (t->v.kind == MR_ACTOR && actor_at(c, t->v.ref)->state == MR_ACTOR_DEAD) { /* killed while it was made */
-        mr_fault fault = actor_at(c, t->v.ref)->fault;
+    const actor *made = t->v.kind == MR_ACTOR ? actor_at(c, t->v.ref) : NULL;
+    if (t->v.kind == MR_ACTOR && (!made || made->state == MR_ACTOR_DEAD)) { /* killed while it was made (again) */
+        mr_fault fault = made ? made->fault : mr_task_fault(c, t, MR_E_ACTOR_DIED);
         mr_task_detach(c, t);
         end(c, t, &fault, 0);
         return MR_OK;

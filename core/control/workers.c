@@ -139,22 +139,6 @@ void mr_proc_births(mr_control *c)
                 births(c, c->nodes[i], k);
 }
 
-mr_status mr_control_prestart(mr_control *c, uint32_t number, uint32_t lang, uint32_t env, uint32_t n, mr_actions *out)
-{
-    shape s = {.lang = (uint8_t)lang, .env = env};
-    if (number >= c->n_nodes || !c->nodes[number]->alive)
-        return MR_E_INVAL;
-    kind *k = mr_kind_of(c, c->nodes[number], &s);
-    if (!k)
-        return MR_E_NOMEM;
-    c->out = out;
-    while (n-- && may_spawn(c, c->nodes[number]))
-        if (!spawn(c, c->nodes[number], k, true))
-            break;
-    c->out = NULL;
-    return MR_OK;
-}
-
 /* ------------------------------------------------------------------------------------------------------- working -- */
 
 static void run(mr_control *c, proc *p, task *t)

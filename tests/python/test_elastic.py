@@ -226,7 +226,7 @@ def test_a_blocked_task_lends_only_its_cpu():
     def holds_x():
         plain = miniray.get(echo.remote(5))  # the one CPU is lent
         with pytest.raises(DeadlockError, match="holds_x"):  # x is not, so that task can never start
-            miniray.get(needs_x.options(num_cpus=0).remote(), timeout=LONG)
+            miniray.get(needs_x.options(num_cpus=0).remote())
         return plain
 
     with miniray.init(num_cpus=1, resources={"x": 1}):
@@ -279,6 +279,21 @@ def test_a_task_that_waits_for_itself(ray):
     ray.get(box.give.remote([mine]))
     with pytest.raises(DeadlockError, match=r"own \([0-9a-f]+\)"):
         ray.get(mine, timeout=LONG)
+
+
+def test_a_timeout_inside_a_circle_is_a_timeout():
+    @miniray.remote(resources={"x": 1})
+    def needs_x():
+        return 1
+
+    @miniray.remote(resources={"x": 1})
+    def holds_x():
+        with pytest.raises(GetTimeoutError):
+            miniray.get(needs_x.options(num_cpus=0).remote(), timeout=0.6)
+        return "went on"
+
+    with miniray.init(num_cpus=1, resources={"x": 1}):
+        assert miniray.get(holds_x.remote(), timeout=LONG) == "went on"
 
 
 def test_all_workers_blocked_and_no_more_allowed(tmp_path):

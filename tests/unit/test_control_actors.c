@@ -412,6 +412,41 @@ START_TEST(cancel_of_calls)
 }
 END_TEST
 
+START_TEST(killed_while_it_is_made_again)
+{
+    uint32_t f = world_define(&w, (spec){.name = "R", .kind = MR_FUNC_ACTOR, .restarts = 1});
+    uint32_t m = world_define(&w, (spec){.name = "R.m", .kind = MR_FUNC_METHOD, .retries = -1});
+    mr_id a = born(f), k = world_call(&w, (call){.func = m, .actor = a, .n_returns = 1});
+    world_drop(&w, a); /* the call holds it */
+    world_die(&w, world_worker(&w, k), MR_DEATH_SIGNAL, 9);
+    world_time(&w, 1);
+    ck_assert_int_eq(state(a), MR_ACTOR_RESTARTING);
+    uint32_t at = world_worker(&w, a);
+    world_kill(&w, a, MR_KILL_NO_RESTART);
+    ck_assert_int_eq(state(a), MR_ACTOR_NONE);
+    ck_assert_int_eq(world_finish_as(&w, a, MR_OK, 0, 10), MR_OK); /* faster than the kill */
+    world_die(&w, at, MR_DEATH_SIGNAL, 9);
+    world_drop(&w, k);
+    world_nothing_left(&w);
+}
+END_TEST
+
+START_TEST(cancel_of_calls_that_started_others)
+{
+    mr_id a = born(world_define(&w, (spec){.name = "P", .kind = MR_FUNC_ACTOR, .concurrency = 3})), top = call_of(a);
+    w.client = world_worker(&w, top);
+    w.parent = top;
+    mr_id inner = call_of(a);
+    w.parent = inner; /* in the same process */
+    mr_id task = world_run(&w, world_func(&w, "f", NULL));
+    w.client = 0;
+    w.parent = 0;
+    ck_assert_int_eq(world_cancel(&w, top, MR_CANCEL_RECURSIVE), MR_OK);
+    ck_assert(world_sees(&w, MR_ACT_INTERRUPT, top) && world_sees(&w, MR_ACT_INTERRUPT, inner));
+    ck_assert(world_sees(&w, MR_ACT_FAIL, task));
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("control: actors");
@@ -434,6 +469,8 @@ static Suite *suite(void)
     tcase_add_test(t, async_calls_have_no_order);
     tcase_add_test(t, a_call_that_fails_unsent_lets_the_next_go);
     tcase_add_test(t, cancel_of_calls);
+    tcase_add_test(t, cancel_of_calls_that_started_others);
+    tcase_add_test(t, killed_while_it_is_made_again);
     suite_add_tcase(s, t);
     return s;
 }

@@ -161,6 +161,45 @@ START_TEST(a_circle_is_told)
 }
 END_TEST
 
+START_TEST(a_wait_with_a_timeout_ends_by_itself)
+{
+    open_world("CPU=2", 0);
+    uint32_t f = world_func(&w, "f", NULL);
+    mr_id a = world_run(&w, f), b = world_run(&w, f);
+    world_time(&w, 1);
+    uint32_t at_a = world_worker(&w, a);
+    uint32_t timed = world_block(&w, at_a, a, 1, MR_WAIT_LEND | MR_WAIT_TIMED, (mr_id[]){b, 0});
+    blocks_on(b, a);
+    world_time(&w, INT64_C(10000000000));
+    ck_assert(!world_sees(&w, MR_ACT_DELIVER, 0)); /* neither: a goes on when its time is over */
+    world_unblock(&w, at_a, timed);
+    mr_action x;
+    ck_assert(!world_sees(&w, MR_ACT_DELIVER, 0));
+    blocks_on(a, b);
+    ck_assert(world_took(&w, MR_ACT_DELIVER, 0, &x));
+    ck_assert_int_eq(x.status, MR_E_DEADLOCK);
+}
+END_TEST
+
+START_TEST(all_blocked_but_one_of_them_for_a_time)
+{
+    open_with("CPU=2", 0, 2);
+    uint32_t f = world_func(&w, "f", NULL);
+    mr_id a = world_run(&w, f), b = world_run(&w, f);
+    world_time(&w, 1);
+    mr_id x = child_of(a, f), y = child_of(b, f);
+    uint32_t at_a = world_worker(&w, a);
+    uint32_t timed = world_block(&w, at_a, a, 1, MR_WAIT_LEND | MR_WAIT_TIMED, (mr_id[]){x, 0});
+    blocks_on(b, y);
+    world_time(&w, INT64_C(10000000000));
+    ck_assert(!world_sees(&w, MR_ACT_DELIVER, 0));
+    world_unblock(&w, at_a, timed);
+    world_finish(&w, a);
+    world_time(&w, 1);
+    ck_assert(world_worker(&w, x));
+}
+END_TEST
+
 START_TEST(an_actor_that_waits_for_itself)
 {
     open_world("CPU=2", 0);
@@ -480,6 +519,8 @@ static Suite *suite(void)
     tcase_add_test(t, twenty_at_a_barrier);
     tcase_add_test(t, free_goes_below_zero_and_comes_back);
     tcase_add_test(t, a_circle_is_told);
+    tcase_add_test(t, a_wait_with_a_timeout_ends_by_itself);
+    tcase_add_test(t, all_blocked_but_one_of_them_for_a_time);
     tcase_add_test(t, an_actor_that_waits_for_itself);
     tcase_add_test(t, all_blocked_and_no_process_left);
     tcase_add_test(t, records_are_held_ahead);

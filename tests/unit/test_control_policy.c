@@ -15,12 +15,14 @@ static char told[65536];
 static mr_rand dice;
 static int depth;
 
+enum { WARM = 2 }; /* tasks that ran before the test begins: not counted */
+
 static void say(const char *what, const mr_task *t)
 {
     size_t n = strlen(told);
     ck_assert_int_eq(depth, 0);
     if (n < sizeof told - 64)
-        snprintf(told + n, sizeof told - n, "%s%llu ", what, t ? (unsigned long long)t->seq : 0);
+        snprintf(told + n, sizeof told - n, "%s%llu ", what, t ? (unsigned long long)t->seq - WARM : 0);
 }
 
 static mr_status p_open(void **self, const mr_sched_host *h, mr_err *err)
@@ -95,8 +97,16 @@ static void setup(void)
     memset(&w, 0, sizeof w);
     mr_rand_seed(&dice, 7, 7);
     world_new(&w, "CPU=2");
-    ck_assert_int_eq(mr_control_prestart(w.c, 0, MR_LANG_C, 0, 2, &w.out), MR_OK);
-    world_time(&w, 0); /* they are born */
+    mr_id warm[WARM];
+    for (int i = 0; i < WARM; i++)
+        warm[i] = world_run(&w, world_func(&w, "warm", NULL));
+    world_time(&w, 0); /* its processes are born */
+    for (int i = 0; i < WARM; i++) {
+        world_finish(&w, warm[i]);
+        world_drop(&w, warm[i]);
+    }
+    world_forget(&w);
+    w.next_id = 1000;
 }
 
 static void teardown(void)
@@ -332,7 +342,7 @@ END_TEST
 static mr_ref plan_node_1(void *self, const mr_task *t)
 {
     (void)self;
-    return t->seq > 1 ? MR_REF_NODE | 2 : MR_NONE;
+    return t->seq > 1 + WARM ? MR_REF_NODE | 2 : MR_NONE;
 }
 
 START_TEST(a_plan_sends_the_inputs_as_they_are_sealed)
