@@ -200,7 +200,7 @@ static mr_status get(mr_session *s, const mr_id *ids, size_t n, int64_t timeout,
             out[i].id = ids[i];
             out[i].status = one;
         }
-    } while (!st && !s->worker && lost_meanwhile(out, n));
+    } while (!st && lost_meanwhile(out, n));
     for (size_t i = 0; i < n; i++)
         if (!filled || out[i].status)
             mr_refs_sub(s->refs, ids[i]);

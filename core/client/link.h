@@ -114,7 +114,7 @@ typedef struct mr_ord_dispatch {
 typedef struct mr_ord_value {
     mr_record h;
     mr_dep value;   /* inline: at = offset from the record's start */
-    int32_t status; /* MR_OK; LOST, FREED, NOTFOUND */
+    int32_t status; /* MR_OK; FREED, NOTFOUND, LOST; TIMEOUT: it went and is, or is not, made again: wait anew */
     uint32_t pad0;
 } mr_ord_value;
 

@@ -261,7 +261,7 @@ void mr_actor_pump(mr_control *c, actor *a)
     if (d->flags & MR_FUNC_ASYNC && d->max_concurrency < 1)
         most = 1000;
     proc *p = a->state == MR_ACTOR_ALIVE ? proc_at(c, a->worker) : NULL;
-    if (!p || p->killing)
+    if (!p || p->killing || c->losing)
         return;
     for (task *t; (t = a->ready.head) && (a->in_flight < most || (t->flags & T_SYSTEM));) {
         mr_tlist_remove(&a->ready, t);

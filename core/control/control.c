@@ -105,6 +105,7 @@ static const handler handlers[MR_EV_COUNT] = {
     [MR_EV_REVOKED] = mr_task_revoked,     [MR_EV_STOPPED] = mr_task_stopped,
     [MR_EV_NODE_ADDED] = mr_node_added,    [MR_EV_NODE_REMOVED] = mr_node_removed,
     [MR_EV_POLICY] = mr_policy_swapped,    [MR_EV_TIME] = on_time,
+    [MR_EV_UNSENT] = mr_lineage_unsent,
 };
 
 static bool wants_reply(uint32_t k)

@@ -223,31 +223,86 @@ static void hold_task(mr_control *c, task *t)
     mr_deps_link_again(c, t);
 }
 
+/* It does not run yet: an argument that it has may be gone, or is being made again. */
+static void look_again(mr_control *c, task *t)
+{
+    for (uint32_t i = 0; i < t->n_deps; i++) {
+        const object *o = object_at(c, t->ids[i]);
+        if (o && bad(o)) {
+            mr_task_fail_by(c, t, o->id);
+            return;
+        }
+    }
+    if (!mr_deps_pending(c, t))
+        return;
+    if (t->where == W_CALL)
+        hold_calls(c, actor_at(c, t->actor));
+    else if (t->where == W_HELD)
+        mr_deps_link_again(c, t);
+    else
+        hold_task(c, t);
+}
+
 void mr_lineage_settle(mr_control *c, tlist *again)
 {
     uint64_t at = 0, id;
     for (task *t; (t = mr_table_next(&c->tasks, &at, &id));) {
-        mr_id wrong = 0;
         bool waits = t->where == W_WAITING || t->where == W_FRESH || t->where == W_READY || t->where == W_TRAVEL ||
                      t->where == W_PROCESS || t->where == W_HELD || t->where == W_CALL;
-        if (!waits || !t->n_deps)
-            continue;
-        for (uint32_t i = 0; !wrong && i < t->n_deps; i++) {
-            const object *o = object_at(c, t->ids[i]);
-            wrong = o && o->state == MR_OBJ_LOST ? o->id : 0;
-        }
-        if (wrong)
-            mr_task_fail_by(c, t, wrong);
-        else if (!mr_deps_pending(c, t))
-            continue;
-        else if (t->where == W_CALL)
-            hold_calls(c, actor_at(c, t->actor));
-        else if (t->where == W_HELD)
-            mr_deps_link_again(c, t);
-        else
-            hold_task(c, t);
+        if (waits && t->n_deps)
+            look_again(c, t);
     }
     for (task *t; (t = mr_tlist_pop(again));)
         run_again(c, t);
     c->dirty = true;
+}
+
+/* Back to where it was before it was given to a process; it has not begun. */
+static void take_back(mr_control *c, task *t)
+{
+    actor *a = t->actor ? actor_at(c, t->actor) : NULL;
+    t->flags &= ~(uint32_t)T_REVOKING;
+    if (t->flags & T_CANCEL) {
+        mr_fault f = mr_task_fault(c, t, MR_E_CANCELLED);
+        f.may_have_run = 0;
+        mr_task_fail(c, t, &f);
+    } else if (a) {
+        a->pending++; /* it is never without this call, or the actor could leave */
+        mr_actor_call_out(c, t);
+        c->n_waiting++;
+        mr_actor_call_back(c, a, t);
+        a->pending--;
+    } else {
+        if (t->where == W_RUN)
+            mr_policy_note(c, MR_DROPPED, t, MR_OK, 0);
+        mr_task_detach(c, t);
+        mr_ready_enter(c, t, true);
+    }
+}
+
+mr_status mr_lineage_unsent(mr_control *c, const mr_record *r)
+{
+    const mr_ev_worker *e = (const void *)r;
+    const mr_id *ids = mr_record_ids(r, sizeof *e);
+    proc *p = proc_at(c, e->worker);
+    mr_id of = 0;
+    bool ran = false;
+    for (uint32_t i = r->n_ids; p && i-- > 0;) {
+        task *t = task_live(c, ids[i]);
+        if (!t || t->worker != e->worker || (t->where != W_RUN && t->where != W_AHEAD && t->where != W_FLIGHT))
+            continue; /* its process, or itself, was ended meanwhile */
+        ran |= t->where == W_RUN;
+        of = t->actor;
+        take_back(c, t);
+    }
+    for (uint32_t i = 0; i < r->n_ids; i++) {
+        task *t = task_live(c, ids[i]);
+        if (t && !t->worker && t->where != W_FAILING)
+            look_again(c, t);
+    }
+    if (ran)
+        mr_proc_next(c, p);
+    if (of && actor_at(c, of)->state == MR_ACTOR_ALIVE)
+        mr_actor_pump(c, actor_at(c, of));
+    return MR_OK;
 }

@@ -393,6 +393,7 @@ mr_status mr_node_removed(mr_control *c, const mr_record *r)
     c->node_gen++;
     mr_fault f = {.status = MR_E_NODE_DIED, .node = n->number + 1};
     uint64_t at = 0;
+    c->losing = true;
     /* Losing one process can end others' tasks, never another process: each is found anew. */
     for (bool again = true; again;) {
         again = false;
@@ -423,6 +424,10 @@ mr_status mr_node_removed(mr_control *c, const mr_record *r)
     mr_ready_replace(c, n->v.ref);
     mr_groups_node_gone(c, n);
     lose_objects(c, n);
+    c->losing = false;
+    at = 0;
+    for (actor *a; (a = mr_table_next(&c->actors, &at, NULL));)
+        mr_actor_pump(c, a);
     c->dirty = true;
     return MR_OK;
 }

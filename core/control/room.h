@@ -200,6 +200,7 @@ void mr_lineage_give_up(mr_control *c);                 /* all of it: room is wa
  * them: settle. */
 void mr_lineage_lose(mr_control *c, object *o, uint32_t from, tlist *again);
 void mr_lineage_settle(mr_control *c, tlist *again);
+mr_status mr_lineage_unsent(mr_control *c, const mr_record *r);
 
 /* ---------------------------------------------------------------------------------------------------- holders.c -- */
 

@@ -125,6 +125,38 @@ def test_cluster_ends_with_the_session():
         Cluster(connect=True)
 
 
+@pytest.mark.parametrize("how", ["argument", "get", "task"])
+def test_a_node_that_goes_while_its_bytes_are_on_their_way(cluster, how):
+    """The copy for an actor is being made when its source goes: the value is made again, and no process pays for it."""
+    @miniray.remote(num_cpus=0)
+    class Sum:
+        def of(self, x):
+            return int(x[-1]), os.getpid()
+
+        def taken(self, refs):
+            return self.of(miniray.get(refs[0]))
+
+    actor = Sum.options(scheduling_strategy=on(cluster.head_node)).remote()
+    _, pid = miniray.get(actor.of.remote([1]))
+    for _ in range(3):
+        node = cluster.add_node(num_cpus=1)
+        ref = numbers.options(scheduling_strategy=on(node, soft=True)).remote(2_000_000)
+        miniray.wait([ref])
+        if how == "task":
+            calls = [total.options(scheduling_strategy=on(cluster.head_node)).remote(ref)]
+        elif how == "get":
+            calls = [actor.taken.remote([ref])]
+        else:
+            calls = [actor.of.remote(x) for x in (ref, [2], [3])]
+        cluster.remove_node(node)
+        got = miniray.get(calls, timeout=60)
+        if how == "task":
+            assert got == [1999999000000]
+        else:
+            assert got == [(1999999, pid), (2, pid), (3, pid)][:len(calls)]
+        del ref, calls
+
+
 def test_one_node_sessions_do_not_grow():
     with miniray.init(num_cpus=1):
         with pytest.raises(NotImplementedError, match="add_nodes = true"):

@@ -518,6 +518,18 @@ mr_status world_revoked(world *w, mr_id id, bool ok)
     return send(w, e);
 }
 
+mr_status world_free_object(world *w, mr_id id)
+{
+    return send(w, event(MR_EV_FREE, 1, 0, (mr_id[]){id, 0}));
+}
+
+mr_status world_unsent(world *w, const mr_id *tasks)
+{
+    mr_ev_worker *e = event(MR_EV_UNSENT, count_ids(tasks), 0, tasks);
+    e->worker = world_worker(w, tasks[0]);
+    return send(w, e);
+}
+
 static void place(world *w, uint32_t kind, mr_id id, uint32_t node)
 {
     mr_ev_place *e = event(kind, 0, 0, NULL);

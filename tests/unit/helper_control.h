@@ -61,6 +61,7 @@ mr_id world_find_group(world *w, const char *name);
 mr_id world_current_group(world *w, uint32_t client, mr_id task);
 
 mr_id world_put(world *w, uint64_t size, uint32_t node, const mr_id *refs); /* size 0: inline */
+mr_status world_free_object(world *w, mr_id id);                            /* now, whoever holds it */
 void world_drop(world *w, mr_id id);
 void world_hold(world *w, mr_id id);
 
@@ -85,6 +86,8 @@ uint32_t world_block(world *w, uint32_t client, mr_id task, uint32_t need, uint3
                      const mr_id *ids); /* token */
 void world_unblock(world *w, uint32_t client, uint32_t token);
 mr_status world_revoked(world *w, mr_id task, bool ok);
+/* Tasks (ended by 0) given to the worker of the first, in this order, could not be sent. */
+mr_status world_unsent(world *w, const mr_id *tasks);
 void world_arrived(world *w, mr_id id, uint32_t node);
 void world_remove_node(world *w, uint32_t node);
 mr_object_state world_state(world *w, mr_id id);

@@ -95,6 +95,81 @@ START_TEST(a_node_goes)
 }
 END_TEST
 
+/* A record that lacks an argument whose node went comes back, and with it those behind it; they go again in their
+ * order, as the same attempts. */
+START_TEST(what_could_not_be_sent_comes_back)
+{
+    open_world("CPU=1", true);
+    world_node(&w, "CPU=1");
+    uint32_t f = world_define(&w, (spec){.name = "f", .retries = 2});
+    uint32_t cls = world_define(&w, (spec){.name = "A", .needs = "", .living = "", .kind = MR_FUNC_ACTOR});
+    uint32_t method = world_define(&w, (spec){.name = "A.m", .kind = MR_FUNC_METHOD});
+    mr_id actor = world_run(&w, cls), a = world_run(&w, f), calls[4] = {0};
+    world_time(&w, 1);
+    uint32_t home = world_worker(&w, actor);
+    world_finish_as(&w, actor, MR_OK, 0, 1);
+    world_seal(&w, a, 0, 1000, 1, NULL);
+    world_finish_as(&w, a, MR_OK, 0, 1);
+    for (int i = 0; i < 3; i++)
+        calls[i] = world_call(
+            &w, (call){.func = method, .actor = actor, .n_returns = 1, .n_deps = i == 1, .ids = (mr_id[]){a, 0}});
+    world_finish(&w, calls[0]);
+    world_remove_node(&w, 1);
+    ck_assert_int_eq(world_unsent(&w, calls + 1), MR_OK);
+    ck_assert(!world_worker(&w, calls[1]) && !world_worker(&w, calls[2]));
+    world_time(&w, 1);
+    world_forget(&w);
+    world_seal(&w, a, 0, 1000, 0, NULL);
+    world_finish_as(&w, a, MR_OK, 0, 1);
+    for (int i = 1; i < 3; i++) {
+        mr_action x;
+        ck_assert(world_took(&w, MR_ACT_DISPATCH, 0, &x));
+        ck_assert_uint_eq(x.id, calls[i]);
+        ck_assert_uint_eq(x.worker, home);
+        ck_assert_uint_eq(x.attempt, 1);
+    }
+    for (int i = 0; i < 3; i++) {
+        world_finish(&w, calls[i]);
+        world_drop(&w, calls[i]);
+    }
+    world_drop(&w, a);
+    world_drop(&w, actor);
+    world_retired(&w, home);
+    world_nothing_left(&w);
+}
+END_TEST
+
+START_TEST(a_task_that_could_not_be_sent)
+{
+    open_world("CPU=1", false);
+    world_node(&w, "CPU=1");
+    uint32_t f = world_func(&w, "f", NULL);
+    mr_id x = world_put(&w, 100, 1, NULL), y = world_put(&w, 100, 0, NULL);
+    mr_id lost = world_submit(&w, f, (mr_id[]){y, 0}), stays = world_submit(&w, f, (mr_id[]){x, 0});
+    world_time(&w, 1);
+    world_arrived(&w, x, 0);
+    world_arrived(&w, x, 1);
+    world_arrived(&w, y, 1);
+    world_time(&w, 1);
+    ck_assert(world_worker(&w, lost) && world_worker(&w, stays));
+    ck_assert_int_eq(world_unsent(&w, (mr_id[]){stays, 0}), MR_OK); /* nothing is wrong with it: it goes again */
+    ck_assert(!world_worker(&w, stays));
+    world_time(&w, 1);
+    ck_assert(world_worker(&w, stays));
+    world_free_object(&w, y);
+    ck_assert_int_eq(world_unsent(&w, (mr_id[]){lost, 0}), MR_OK);
+    ck_assert_int_ne(world_state(&w, lost), MR_OBJ_PENDING);
+    ck_assert_int_eq(world_unsent(&w, (mr_id[]){lost, 0}), MR_OK); /* once more: it is over */
+    world_time(&w, 1);
+    world_finish(&w, stays);
+    world_drop(&w, lost);
+    world_drop(&w, stays);
+    world_drop(&w, x);
+    world_drop(&w, y);
+    world_nothing_left(&w);
+}
+END_TEST
+
 /* A result in a store is made again by its task, with what that needs; then those who need it run. */
 START_TEST(a_lost_result_is_made_again)
 {
@@ -223,6 +298,8 @@ static Suite *suite(void)
     tcase_add_test(t, spread_goes_round);
     tcase_add_test(t, affinity);
     tcase_add_test(t, a_node_goes);
+    tcase_add_test(t, what_could_not_be_sent_comes_back);
+    tcase_add_test(t, a_task_that_could_not_be_sent);
     tcase_add_test(t, a_lost_result_is_made_again);
     tcase_add_test(t, what_cannot_be_made_again_says_why);
     tcase_add_test(t, room_comes_before_lineage);

@@ -255,6 +255,14 @@ static void group(history *h)
     h->f[PLAIN + below(h, FUNCS - PLAIN)] = world_define(w, one);
 }
 
+static bool waits(const history *h, mr_id task)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < h->n_waits; i++)
+        any |= h->waits[i].task == task;
+    return any;
+}
+
 static void choose_policy(history *h);
 
 static void act(history *h)
@@ -288,6 +296,8 @@ static void act(history *h)
         group(h);
     } else if (dice == 93 && one_in(h, 4)) {
         choose_policy(h);
+    } else if (dice == 94 && some_task(h, true, &t) && !waits(h, t.task)) {
+        world_unsent(w, (mr_id[]){t.task, 0});
     } else if (dice == 92 && h->node_count > 1 && one_in(h, 3)) {
         mr_node_info n;
         uint32_t i = 1 + (uint32_t)below(h, h->node_count - 1);

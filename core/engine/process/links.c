@@ -163,18 +163,65 @@ static bool box_publish(mr_nodes *n, mr_peer *p, const mr_parcel *parcel)
     return true;
 }
 
+/* Takes parcel *at out of the box. */
+static void box_drop(mr_nodes *n, mr_peer *p, mr_parcel **at)
+{
+    mr_parcel *parcel = *at;
+    uint64_t seq = parcel->seq;
+    *at = parcel->next;
+    if (p->box_end == &parcel->next)
+        p->box_end = at;
+    if (parcel->missing)
+        mr_carry_forsake(n, parcel);
+    free(parcel);
+    mr_carry_return_seq(n, p, seq);
+}
+
+static const mr_ord_dispatch *box_dispatch(const mr_parcel *parcel)
+{
+    return parcel->seq ? (const mr_ord_dispatch *)(const void *)parcel->record : NULL;
+}
+
+/* The first dispatch lacks an argument that went with its node, or was freed: it goes back to control, and with it all
+ * that are behind it, so that they keep their order. */
+static void box_return(mr_nodes *n, mr_peer *p)
+{
+    uint32_t count = 0;
+    for (const mr_parcel *parcel = p->box; parcel; parcel = parcel->next)
+        count += box_dispatch(parcel) != NULL;
+    size_t size = mr_record_total(sizeof(mr_ev_worker), count, 0);
+    mr_ev_worker *ev = calloc(1, size);
+    if (!ev) {
+        mr_peer_drop(n, p, "was to be sent a value that is gone, and there is no memory to say so");
+        return;
+    }
+    ev->h = (mr_record){.size = (uint32_t)size, .kind = MR_EV_UNSENT, .version = MR_RECORD_VERSION, .n_ids = count};
+    ev->worker = p->worker;
+    mr_id *id = (mr_id *)(ev + 1);
+    for (mr_parcel **at = &p->box; *at;) {
+        const mr_ord_dispatch *d = box_dispatch(*at);
+        if (d) {
+            *id++ = d->task;
+            box_drop(n, p, at);
+        } else {
+            at = &(*at)->next;
+        }
+    }
+    mr_drive_inner(n, &ev->h);
+    free(ev);
+}
+
 void mr_peer_flush(mr_nodes *n, mr_peer *p)
 {
     bool any = false;
     while (p->box && !p->box->missing) {
         mr_parcel *parcel = p->box;
-        if (parcel->failed) {
-            mr_record *r = (mr_record *)(void *)parcel->record;
-            if (r->kind == MR_ORD_VALUE)
-                ((mr_ord_value *)(void *)r)->status = MR_E_LOST;
-            else
-                mr_peer_drop(n, p, "was to be sent a value that was freed");
+        if (parcel->failed && box_dispatch(parcel) && !p->dropped) {
+            box_return(n, p);
+            continue;
         }
+        if (parcel->failed && !parcel->seq) /* it is asked for again */
+            ((mr_ord_value *)(void *)parcel->record)->status = MR_E_TIMEOUT;
         if (!p->dropped && !p->died && !box_publish(n, p, parcel))
             break;
         any = true;
@@ -276,17 +323,10 @@ mr_status mr_peer_dispatch(mr_nodes *n, mr_peer *p, mr_id task, uint32_t attempt
 static bool box_revoke(mr_nodes *n, mr_peer *p, mr_id task)
 {
     for (mr_parcel **at = &p->box; *at; at = &(*at)->next) {
-        mr_parcel *parcel = *at;
-        uint64_t seq = parcel->seq;
-        if (!seq || ((const mr_ord_dispatch *)(const void *)parcel->record)->task != task)
+        const mr_ord_dispatch *d = box_dispatch(*at);
+        if (!d || d->task != task)
             continue;
-        *at = parcel->next;
-        if (p->box_end == &parcel->next)
-            p->box_end = at;
-        if (parcel->missing)
-            mr_carry_forsake(n, parcel);
-        free(parcel);
-        mr_carry_return_seq(n, p, seq);
+        box_drop(n, p, at);
         return true;
     }
     return false;
