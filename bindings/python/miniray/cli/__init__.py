@@ -10,9 +10,9 @@ from .run import run
 
 
 class _Group(click.Group):
-    """Loads `demo` and `lab` only when they are asked for: they import much."""
+    """Loads some commands only when they are asked for: they import much."""
 
-    late = {"demo": ("miniray.demo", "demo"), "lab": ("miniray.cli.lab", "lab")}
+    late = {"demo": ("miniray.demo", "demo"), "lab": ("miniray.cli.lab", "lab"), "policy": ("miniray.cli.policy", "policy")}
 
     def list_commands(self, ctx: click.Context) -> "list[str]":
         return sorted({*super().list_commands(ctx), *self.late})

@@ -13,7 +13,7 @@ import click
 _PACKAGE = Path(os.path.abspath(__file__)).parent.parent
 
 
-def _tool() -> str:
+def tool() -> str:
     """The path of miniray-plugin-check."""
     for place in (os.environ.get("MINIRAY_BIN_DIR"), str(_PACKAGE / "bin")):
         if place and os.access(os.path.join(place, "miniray-plugin-check"), os.X_OK):
@@ -28,7 +28,7 @@ def _tool() -> str:
 def _call(*arguments: str) -> None:
     own = _PACKAGE / "plugins"
     extra = ["--own", str(own)] if own.is_dir() else []
-    raise SystemExit(subprocess.call([_tool(), *extra, *arguments]))
+    raise SystemExit(subprocess.call([tool(), *extra, *arguments]))
 
 
 @click.group()

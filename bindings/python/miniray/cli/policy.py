@@ -1,0 +1,99 @@
+"""`miniray policy`: write, check and test a scheduling policy in Lua."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import List
+
+import click
+
+from .plugins import tool
+
+_TEMPLATES = Path(__file__).parent.parent / "templates" / "policy"
+
+
+def _file(policy: str) -> str:
+    from miniray.lab import policy_tests
+
+    try:
+        return policy_tests.exists(policy)
+    except (OSError, ValueError) as error:
+        click.echo(f"miniray policy: {error}", err=True)
+        raise SystemExit(2) from None
+
+
+@click.group()
+def policy() -> None:
+    """Write, check and test a scheduling policy in Lua."""
+
+
+@policy.command()
+@click.argument("name")
+@click.option("--into", type=click.Path(file_okay=False), default=".", help="Folder to write it in.")
+def new(name: str, into: str) -> None:
+    """Writes NAME.lua, a policy with its tests to start from."""
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,40}", name):
+        raise click.BadParameter(f"{name!r}: small letters, digits, '-' and '_', beginning with a letter", param_hint="NAME")
+    target = Path(into) / f"{name}.lua"
+    if target.exists():
+        raise click.ClickException(f"{target} exists already")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text((_TEMPLATES / "policy.lua").read_text(encoding="utf-8").replace("@NAME@", name), encoding="utf-8")
+    click.echo(f"{target}: try it with\n  miniray policy test {target}\nand on real workers with\n"
+               f"  miniray run --policy {target} SCRIPT.py")
+
+
+@policy.command()
+@click.argument("files", nargs=-1, required=True)
+def check(files: "tuple[str, ...]") -> None:
+    """Loads FILES and runs the conformance suite of schedulers on each: answers, budget, deaths, swaps, nothing known.
+
+    Exit status: 0 all is well, 1 one does not load or fails a case, 2 there is no such file."""
+    from miniray.lab import places
+
+    own, bad = places.plugins(), 0
+    for file in files:
+        command = [tool(), *(["--own", str(own)] if own else []), "--policy", _file(file), "sched-lua"]
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        lines = done.stdout.splitlines()
+        failed = [line for line in lines if line.startswith("FAILED")]
+        click.echo(f"{file}: {sum(line.startswith('ok ') for line in lines)} cases passed, {len(failed)} failed")
+        for line in failed or ([] if done.returncode == 0 else [done.stderr.strip() or done.stdout.strip()]):
+            click.echo(f"  {line}")
+        bad |= done.returncode != 0
+    raise SystemExit(1 if bad else 0)
+
+
+@policy.command()
+@click.argument("file")
+@click.option("--properties/--no-properties", default=True, show_default=True,
+              help="Also the properties that every policy must keep, on five kinds of workloads.")
+def test(file: str, properties: bool) -> None:
+    """Runs the tests in the comments of FILE (blocks that begin with `--- test NAME`), in virtual time.
+
+    Exit status: 0 all passed, 1 one failed, 2 a line of a test is not understood, or there is no such file."""
+    from miniray.lab import policy_tests
+
+    path = _file(file)
+    try:
+        tests = policy_tests.read(path)
+    except policy_tests.BadTest as error:
+        click.echo(f"miniray policy: {error}", err=True)
+        raise SystemExit(2) from None
+    failed = 0
+    for one in tests:
+        failed += _tell(one.name, policy_tests.failures(path, one))
+    for name in policy_tests.PROPERTIES if properties else ():
+        failed += _tell(name, policy_tests.property_failures(path, name))
+    total = len(tests) + (len(policy_tests.PROPERTIES) if properties else 0)
+    click.echo(f"{total - failed} of {total} passed" + ("" if tests else f"; {file} has no `--- test` of its own"))
+    raise SystemExit(1 if failed else 0)
+
+
+def _tell(name: str, problems: List[str]) -> bool:
+    click.echo(f"{'FAILED' if problems else 'ok    '} {name}")
+    for problem in problems:
+        click.echo(f"       {problem}")
+    return bool(problems)
