@@ -1,5 +1,6 @@
 """Every code block of README.md and docs/ does what it says: Python blocks run and print what follows them, INI files are
-accepted, Lua policies schedule a workload, and `miniray ...` commands succeed."""
+accepted, Lua policies schedule a workload and pass their own tests, plugins in C pass the conformance suite, and `miniray ...`
+commands succeed."""
 
 from __future__ import annotations
 
@@ -65,6 +66,16 @@ def test_blocks(path: Path, folder: Path) -> None:
             assert done.returncode == 0, done.stdout + done.stderr
         elif block["lang"] == "lua":
             done = miniray(folder, "lab", "compare", "--workload", "gen:poisson,tasks=40", "--policies", f"fifo,{block['arg']}")
+            assert done.returncode == 0, done.stdout + done.stderr
+            if "--- test" in text:
+                done = miniray(folder, "policy", "test", "--no-properties", block["arg"])
+                assert done.returncode == 0, done.stdout + done.stderr
+        elif block["lang"] == "c" and block["mark"] == "file":
+            name = block["arg"].removesuffix(".c")
+            done = run(["cc", "-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Werror", "-I", str(ROOT / "core" / "include"),
+                        "-o", f"{name}.so", block["arg"]], folder)
+            assert done.returncode == 0, done.stderr
+            done = miniray(folder, "plugins", "check", f"./{name}.so")
             assert done.returncode == 0, done.stdout + done.stderr
         elif block["lang"] == "sh":
             for line in text.splitlines():
