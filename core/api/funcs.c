@@ -23,7 +23,7 @@ static mr_status note(mr_session *s, uint32_t number, const mr_define *def, cons
     if (f && !atomic_load_explicit(&f->known, memory_order_relaxed)) {
         f->kind = def->kind;
         f->handle = def->kind == MR_FUNC_ACTOR || (def->flags & MR_FUNC_STREAMING);
-        f->n_returns = (uint32_t)def->n_returns;
+        f->n_returns = def->kind == MR_FUNC_ACTOR ? 1 : (uint32_t)def->n_returns;
         f->max_pending = def->max_pending;
         atomic_store_explicit(&f->known, true, memory_order_release);
     }

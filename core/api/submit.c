@@ -69,8 +69,8 @@ static mr_status submit(mr_session *s, uint32_t func, mr_id actor, const mr_args
     mr_status st = mr_session_func(s, func, &f, err);
     if (st)
         return st;
-    uint32_t n_returns = f->handle ? 0 : a->n_returns ? a->n_returns - 1 : f->n_returns;
-    uint32_t held = f->handle ? 1 : n_returns;
+    uint32_t n_returns = f->handle ? f->n_returns : a->n_returns ? a->n_returns - 1 : f->n_returns;
+    uint32_t held = f->handle && !n_returns ? 1 : n_returns;
     mr_scratch b;
     mr_ev_submit *r =
         mr_scratch_record(&b, MR_EV_SUBMIT, sizeof(*r), a->n_deps + a->n_refs, a->len + name_bytes(name), err);

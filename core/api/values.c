@@ -17,8 +17,8 @@ static mr_status send_put(mr_session *s, mr_id id, uint32_t format, const void *
     r->id = id;
     r->size = len;
     r->node = node;
-    r->format = format;
-    r->flags = stored ? MR_VALUE_STORED : 0;
+    r->format = format & ~MR_PUT_ERROR;
+    r->flags = (stored ? MR_VALUE_STORED : 0) | (format & MR_PUT_ERROR ? MR_VALUE_ERROR : 0);
     char *at = (char *)(r + 1);
     if (n_refs)
         memcpy(at, refs, sizeof(*refs) * n_refs);

@@ -78,7 +78,7 @@ mr_status mr_calls_put(mr_ring_port *p, mr_blob *blob)
     c->deps = (mr_dep *)(void *)(blob->bytes + sizeof(*o));
     c->func = f;
     c->task = o->task;
-    c->left = o->n_returns;
+    c->left = o->n_returns - (f->def->flags & MR_FUNC_STREAMING ? 1 : 0); /* the node seals the handle of a stream */
     c->allowed = f->def->window > 0 ? (uint64_t)f->def->window : UINT64_MAX;
     c->sealed = (uint64_t *)(void *)(c + 1);
     queue_push(p, c);

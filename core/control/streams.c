@@ -111,9 +111,9 @@ mr_status mr_stream_yielded(mr_control *c, const mr_record *r)
         return mr_control_refuse(c, MR_E_INVAL, "task %llx: an item of attempt %u, which is over",
                                  (unsigned long long)e->task, e->attempt);
     }
-    if (e->index < s->next_index) {
+    if (e->index < s->next_index || (t->flags & T_CANCEL)) {
         made(c, s, t, e->index);
-        return MR_E_EXISTS; /* an earlier attempt yielded it: the engine drops these bytes */
+        return MR_E_EXISTS; /* an earlier attempt yielded it, or it was cut: the engine drops these bytes */
     }
     if (e->index > s->next_index || object_at(c, e->id) || task_at(c, e->id))
         return mr_control_refuse(c, MR_E_INVAL, "task %llx: item %u of id %llx is out of order or exists",

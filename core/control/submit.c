@@ -156,7 +156,7 @@ static void hold(mr_control *c, task *t)
     for (uint32_t i = 0; i < t->n_returns; i++) {
         object *o = object_at(c, t->v.ref + i);
         mr_holder_add(c, t->owner, o);
-        if (t->flags & T_STREAM)
+        if ((t->flags & T_STREAM) && !i)
             o->flags |= O_STREAM;
     }
     if (t->actor)

@@ -396,11 +396,17 @@ mr_status mr_task_sealed(mr_control *c, const mr_record *r)
     return status == MR_E_EXISTS ? MR_OK : status;
 }
 
+/* A stream that was cancelled is cut there and then, also when its producer is through before the interrupt. */
+static mr_status ended_as(const task *t, const mr_ev_finished *e)
+{
+    return (t->flags & T_STREAM) && (t->flags & T_CANCEL) ? MR_E_CANCELLED : (mr_status)e->outcome;
+}
+
 /* What the message carries, then what is missing.  cause: the object whose error the others repeat. */
 static void seal_outcome(mr_control *c, task *t, const mr_ev_finished *e, mr_status outcome)
 {
     mr_id cause = 0;
-    if (e->flags & MR_FINISHED_RESULT) {
+    if ((e->flags & MR_FINISHED_RESULT) && outcome == e->outcome) {
         mr_ev_sealed as = {.id = e->id, .size = e->size, .node = e->node, .format = e->format, .flags = e->vflags};
         if (outcome)
             as.flags |= MR_VALUE_ERROR;
@@ -418,11 +424,15 @@ static void seal_outcome(mr_control *c, task *t, const mr_ev_finished *e, mr_sta
         (void)!mr_object_seal(c, o, &(mr_ev_sealed){0}, NULL, 0); /* no references inside: can not fail */
         return;
     }
-    if ((t->flags & T_STREAM) && !outcome) {
-        t->unsealed = 0;
-        (void)!mr_object_seal(c, object_at(c, t->v.ref), &(mr_ev_sealed){0}, NULL, 0);
-        return;
+    for (uint32_t i = 0; (t->flags & T_STREAM) && !outcome && t->unsealed; i++) {
+        object *o = object_at(c, t->v.ref + i);
+        if (!o || settled(o) || o->task != t->v.ref)
+            continue;
+        t->unsealed--;
+        (void)!mr_object_seal(c, o, &(mr_ev_sealed){0}, NULL, 0);
     }
+    if (!t->unsealed)
+        return;
     mr_fault f = mr_task_fault(c, t, outcome ? outcome : MR_E_TASK);
     seal_rest(c, t, &f, cause);
 }
@@ -443,9 +453,10 @@ static void call_finished(mr_control *c, task *t, const mr_ev_finished *e)
         mr_actor_pump(c, a);
         return;
     }
-    seal_outcome(c, t, e, (mr_status)e->outcome);
+    mr_status outcome = ended_as(t, e);
+    seal_outcome(c, t, e, outcome);
     mr_actor_call_out(c, t);
-    mr_task_over(c, t, (mr_status)e->outcome);
+    mr_task_over(c, t, outcome);
     if (e->flags & MR_FINISHED_EXIT)
         mr_actor_exit(c, a,
                       &(mr_fault){.status = MR_E_ACTOR_DIED, .how = MR_DEATH_EXIT, .worker = a->worker, .cause = a->id},
@@ -513,8 +524,9 @@ mr_status mr_task_finished(mr_control *c, const mr_record *r)
         end(c, t, &fault, 0);
         return MR_OK;
     }
-    seal_outcome(c, t, e, (mr_status)e->outcome);
-    if (t->v.kind == MR_ACTOR && !e->outcome) {
+    mr_status outcome = ended_as(t, e);
+    seal_outcome(c, t, e, outcome);
+    if (t->v.kind == MR_ACTOR && !outcome) {
         actor_finished(c, t, p);
         return MR_OK;
     }
@@ -530,7 +542,7 @@ mr_status mr_task_finished(mr_control *c, const mr_record *r)
         mr_fault fault = mr_task_fault(c, t, MR_E_ACTOR_DIED);
         end(c, t, &fault, t->v.ref);
     } else {
-        mr_task_over(c, t, (mr_status)e->outcome);
+        mr_task_over(c, t, outcome);
     }
     return MR_OK;
 }

@@ -400,7 +400,7 @@ def test_runtime_context(ray):
 
     actor = Self.remote()
     number, handle, in_task = ray.get(actor.ids.remote())
-    assert number == f"{actor._ref._id:016x}" and handle == actor and in_task
+    assert number == actor._actor_id.hex() and handle == actor and in_task
     assert ray.get(handle.ping.remote()) == "pong"
     assert ray.get_runtime_context().get_actor_id() is None
     with pytest.raises(RuntimeError, match="only available in an actor"):

@@ -29,7 +29,7 @@ TASK_BAD = [
     ({"retry_exceptions": "ValueError"}, TypeError, "retry_exceptions"), ({"retry_exceptions": [1]}, TypeError, "exceptions"),
     ({"max_restarts": 1}, ValueError, "actors"), ({"lifetime": "detached"}, ValueError, "actors"), ({"name": 5}, TypeError, "name"),
     ({"placement_group": object()}, ValueError, "not supported"), ({"accelerator_type": "A100"}, ValueError, "custom resource"),
-    ({"runtime_env": {"pip": ["x"]}}, ValueError, "'pip' is not supported; 'env_vars' is"),
+    ({"runtime_env": {"pip": ["x"]}}, ValueError, "'pip' is not supported; 'env_vars', 'working_dir'"),
     ({"runtime_env": {"env_vars": {"A": 1}}}, TypeError, "str"), ({"scheduling_strategy": "FAST"}, ValueError, "SPREAD"),
     ({"scheduling_strategy": 3}, TypeError, "SPREAD"), ({"estimate_s": -1}, ValueError, "seconds"), ({"priority": 1.5}, TypeError, "int"),
     ({"labels": {"a": 1}}, TypeError, "str"), ({"object_store_memory": 5}, ValueError, "capacity"),

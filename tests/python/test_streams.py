@@ -81,14 +81,14 @@ def test_windows_that_cannot_be(ray):
 
     @ray.remote
     class Async:
-        async def items(self):
+        def items(self):
             yield 1
 
         async def other(self):
             return 2
 
     a = Async.remote()
-    with pytest.raises(ValueError, match="async"):
+    with pytest.raises(ValueError, match="plain generator of an async actor"):
         ray.get(next(a.items.options(_generator_backpressure_num_objects=1).remote()), timeout=20)
     assert ray.get(a.other.remote(), timeout=20) == 2
 

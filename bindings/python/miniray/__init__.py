@@ -20,17 +20,25 @@ from . import _core, _errors, _pickle, exceptions
 from ._core import ObjectRef, contains, get, put
 from ._session import Context, init, is_initialized, shutdown
 from . import _session
-from ._function import ObjectRefGenerator, RemoteFunction, remote
+from ._function import RemoteFunction, remote
+from ._generator import DynamicObjectRefGenerator, ObjectRefGenerator
 from ._actor import ActorClass, ActorHandle, ActorMethod, exit_actor, get_actor, method
 from ._api import (available_resources, cancel, cluster_resources, free, get_gpu_ids, kill, nodes, timeline, wait)
 from .runtime_context import RuntimeContext, get_runtime_context
+from ._ids import (ActorID, ClusterID, FunctionID, JobID, NodeID, PlacementGroupID, TaskID, UniqueID, WorkerID)
+from . import actor, runtime_env
+
+ObjectID = ObjectRef
+ActorClassID = FunctionID
+SCRIPT_MODE, WORKER_MODE, LOCAL_MODE = 0, 1, 2
 
 __version__ = "0.1.0"
 __all__ = [
     "ActorClass", "ActorHandle", "ActorMethod", "Context", "ObjectRef", "ObjectRefGenerator", "RemoteFunction",
     "RuntimeContext", "available_resources", "cancel", "cluster_resources", "contains", "exceptions", "exit_actor", "free",
     "get", "get_actor", "get_gpu_ids", "get_runtime_context", "init", "is_initialized", "kill", "method", "nodes", "put",
-    "remote", "shutdown", "timeline", "wait", "batch",
+    "remote", "shutdown", "timeline", "wait", "batch", "DynamicObjectRefGenerator", "ActorID", "ClusterID", "FunctionID", "JobID",
+    "NodeID", "ObjectID", "PlacementGroupID", "TaskID", "UniqueID", "WorkerID", "actor", "runtime_env",
 ]
 
 
@@ -46,9 +54,24 @@ def _await(ref: ObjectRef) -> Any:
     return await_ref(ref)
 
 
+def _of_ref(ref: ObjectRef, what: str) -> Any:
+    if what == "as_future":
+        import asyncio
+
+        return asyncio.wrap_future(_future(ref), loop=asyncio.get_running_loop())
+    if what == "job_id":
+        return JobID((ref._session >> 32).to_bytes(4, "big"))
+    if ref._session != _core.session_number():
+        return TaskID.of(ref._id, ref._session)
+    task = next((int(row["task"] or "0", 16) for row in _session.state("objects") if int(row["object"], 16) == ref._id), None)
+    if task is None:  # pending: a task's results follow its id
+        task = max((number for row in _session.state("tasks") if (number := int(row["task"], 16)) <= ref._id), default=0)
+    return TaskID.of(task or ref._id)
+
+
 _core.set_hooks(
     auto_init=_session.ensure, dumps=_pickle.dumps, loads=_pickle.load_buffers, from_status=exceptions._from_status,
-    from_error=exceptions._from_error, escaped=_pickle.escaped, future=_future, await_ref=_await,
+    from_error=exceptions._from_error, escaped=_pickle.escaped, future=_future, await_ref=_await, of_ref=_of_ref,
     make_stream=ObjectRefGenerator)
 
 
@@ -70,15 +93,17 @@ _MISSING = {
     "dag": "task graphs by bind() are not here; references as arguments are", "client": "there is no remote driver",
     "java_function": "Python and C are the languages here", "java_actor_class": "Python and C are the languages here",
     "cpp_function": "C tasks are called from C: see examples/c", "autoscaler": "there is one machine",
-    "wait_for_nodes": "see cluster_utils.Cluster", "LOCAL_MODE": "init(num_cpus=1) runs one task at a time",
+    "wait_for_nodes": "see cluster_utils.Cluster",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("util", "cluster_utils"):
-        import importlib
+    import importlib
 
+    if name in ("util", "cluster_utils", "remote_function", "types"):
         return importlib.import_module(f"miniray.{name}")
+    if name == "cloudpickle":
+        return importlib.import_module(name)
     if name in _MISSING:
         raise AttributeError(f"module 'miniray' has no attribute {name!r}: {_MISSING[name]}. It has: {', '.join(__all__)}")
     from ._options import nearest

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 from typing import Any, Dict, Optional, Tuple
 
-from . import _core, _options, _signature
-from ._function import _STREAM, export, qualified
+from . import _core, _env, _options, _signature
+from ._ids import ActorID
+from ._function import Code, export, n_returns, qualified, results
 
 _BUILT_IN: Dict[str, tuple] = {  # every actor answers these
     "__ray_ready__": ((), {}),
@@ -41,26 +42,25 @@ class ClassInfo:
         self.numbers: "Dict[tuple, int]" = {}
 
     def __reduce__(self):
-        return _info, (self.name, self.methods, self.is_async, self.retries, self.session, dict(self.numbers))
+        numbers = {key: number for key, number in self.numbers.items() if not key[3]}  # classes have other addresses there
+        return _info, (self.name, self.methods, self.is_async, self.retries, self.session, numbers)
 
-    def number(self, name: str, options: Dict[str, Any], n_returns: int) -> int:
+    def number(self, name: str, options: Dict[str, Any], returns: int) -> int:
         """The session's function number of a method with these options."""
         session = _core.session_number()
         if self.session != session:
             self.session = session
             self.numbers = {}
-        key = (name, n_returns, repr(sorted(options.items())) if options else "")
+        retry = options.get("retry_exceptions")
+        kinds = tuple(map(id, retry)) if isinstance(retry, (list, tuple)) else ()
+        key = (name, returns, repr(sorted(options.items())) if options else "", kinds)
         if key not in self.numbers:
-            retry = options.get("retry_exceptions", False)
-            flags = _core.DEF_ASYNC if self.is_async else 0
-            flags |= _core.DEF_STREAMING if n_returns == _STREAM else 0
-            flags |= _core.DEF_RETRY_ERRORS if retry else 0
-            flags |= _core.DEF_SYSTEM if name in _BUILT_IN else 0
+            made = results(options, returns)
+            made["flags"] |= (_core.DEF_ASYNC if self.is_async else 0) | (_core.DEF_SYSTEM if name in _BUILT_IN else 0)
             self.numbers[key] = _core.define({
-                "kind": _core.DEF_METHOD, "name": options.get("name") or f"{self.name}.{name}", "entry": name,
-                "n_returns": 1 if n_returns == _STREAM else n_returns, "needs": [], "flags": flags,
+                "kind": _core.DEF_METHOD, "name": options.get("name") or f"{self.name}.{name}", "entry": name, "needs": [],
                 "max_retries": options.get("max_task_retries", self.retries),
-                "window": options.get("_generator_backpressure_num_objects")})
+                "code": _core.put(Code(None, {}, retry, {})) if kinds else None, **made})
         return self.numbers[key]
 
 
@@ -99,8 +99,7 @@ class ActorMethod(_core.Submitter):
         self._described, own = info.methods[name]
         self._options = {**own, **(options or {})}
         self._actor_ref = ref
-        returns = self._options.get("num_returns", 1)
-        self._n_returns = _STREAM if isinstance(returns, str) else returns
+        self._n_returns = n_returns(self._options.get("num_returns", 1))
         self._min_args, self._max_args = _signature.limits(self._described)
         self._waits = True  # max_pending_calls of the actor is not known here
 
@@ -120,6 +119,13 @@ class ActorMethod(_core.Submitter):
         assert self._actor_ref is not None
         return ActorMethod(self._info, self._name, self._actor_ref, {**self._options, **_options.check(options, "actor methods")})
 
+    def _remote(self, args: Any = (), kwargs: Any = None, **options: Any):
+        """Ray's other way to call: ``handle.method._remote(args=[1], num_returns=2)``."""
+        return (self.options(**options) if options else self).remote(*args, **(kwargs or {}))
+
+    def bind(self, *args: Any, **kwargs: Any):
+        raise NotImplementedError("task graphs by bind() are not supported; remote() with references as arguments is")
+
     def __reduce__(self):
         return ActorMethod, (self._info, self._name, self._actor_ref, self._options)
 
@@ -135,7 +141,7 @@ class ActorHandle:
         self._ref = ref
 
     def __getattr__(self, name: str) -> ActorMethod:
-        if name.startswith("_ray_") or name in ("_info", "_ref"):
+        if name in ("_info", "_ref"):
             raise AttributeError(name)
         if name not in self._info.methods:
             raise AttributeError(f"'{self._info.name}' object has no attribute '{name}'"
@@ -152,8 +158,16 @@ class ActorHandle:
         return object.__getattribute__(self, name)
 
     @property
-    def _actor_id(self) -> "_core.ObjectRef":
-        return self._ref
+    def _actor_id(self) -> ActorID:
+        return ActorID.of(self._ref._id, self._ref._session)
+
+    _ray_actor_id = _actor_id
+
+    def __del__(self) -> None:
+        """The last handle that goes ends the actor: the node is told at once."""
+        if _core is not None and self.__dict__.pop("_ref", None) is not None:
+            self.__dict__.clear()
+            _core.flush()
 
     def __dir__(self):
         return sorted(self._info.methods)
@@ -174,12 +188,12 @@ class ActorHandle:
         return ActorHandle(self._info, self._ref)
 
     def __repr__(self) -> str:
-        return f"Actor({self._info.name}, {self._ref._id:016x})"
+        return f"Actor({self._info.name}, {self._actor_id.hex()})"
 
 
 _OWN = frozenset({"__class__", "__dict__", "__getattr__", "__getattribute__", "__dir__", "__eq__", "__hash__", "__reduce__",
                   "__reduce_ex__", "__deepcopy__", "__copy__", "__repr__", "__doc__", "__module__", "__weakref__", "__init__",
-                  "__new__", "__setattr__", "__init_subclass__", "__getstate__", "__slots__", "__str__", "__ne__"})
+                  "__new__", "__setattr__", "__del__", "__init_subclass__", "__getstate__", "__slots__", "__str__", "__ne__"})
 
 
 class ActorClass:
@@ -196,6 +210,7 @@ class ActorClass:
         self._info = info
         self._session = 0
         self._number = 0
+        self._base = 0  # the environment below which it was defined
         self._code: Any = None
         self.__name__ = cls.__name__ if cls is not None else info.name
         self.__qualname__ = getattr(cls, "__qualname__", self.__name__)
@@ -207,8 +222,8 @@ class ActorClass:
                         f"'{self._info.name}()', use '{self._info.name}.remote()'.")
 
     def __mro_entries__(self, bases: tuple):
-        raise TypeError(f"Attempted to define a subclass of the actor class {self._info.name}: inherit from the plain class, "
-                        "and make the subclass remote.")
+        raise TypeError(f"Attempted to define subclass of the actor class '{self._info.name}'. Inheriting from actor classes is not "
+                        "currently supported. You can instead inherit from a non-actor base class and make the derived class an actor class (with @ray.remote).")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name in ("_cls", "_info"):
@@ -243,7 +258,7 @@ class ActorClass:
     def _prepare(self) -> None:
         options = self._options
         name = self._info.name
-        code = export(self._target(), options, name)
+        code = export(self._target(), options, name, True)
         made = _options.definition(options, actor=True)
         detached = options.get("lifetime") == "detached"
         made.update(
@@ -254,18 +269,23 @@ class ActorClass:
             flags=made["flags"] | (_core.DEF_ASYNC if self._info.is_async else 0) | (_core.DEF_DETACHED if detached else 0))
         self._number = _core.define(made)
         self._code = code
+        self._base = _env.number(_env.current)
         self._session = _core.session_number()
 
     def options(self, **options: Any) -> "ActorClass":
         """The same class with other options (those of :func:`miniray.remote`); the original is not changed."""
         return ActorClass(self._target(), {**self._options, **_options.check(options, "actors")})
 
+    def _remote(self, args: Any = (), kwargs: Any = None, **options: Any) -> ActorHandle:
+        """Ray's other way to call: ``A._remote(args=[1], num_cpus=2)``."""
+        return (self.options(**options) if options else self).remote(*args, **(kwargs or {}))
+
     def bind(self, *args: Any, **kwargs: Any):
         raise NotImplementedError("task graphs by bind() are not supported; remote() is")
 
     def __reduce__(self):
-        if self._session and self._session == _core.session_number() and _core.encoding():
-            return _attached_class, (self._options, self._info, self._code, self._number, self._session)
+        if self._code is not None and self._code._session == _core.session_number() and _core.encoding():
+            return _attached_class, (self._options, self._info, self._code, self._number, self._session, self._base)
         return ActorClass, (self._target(), self._options)
 
     def _target(self) -> type:
@@ -280,11 +300,12 @@ class ActorClass:
         return f"<remote class {self._info.name}>"
 
 
-def _attached_class(options, info, code, number, session) -> ActorClass:
+def _attached_class(options, info, code, number, session, base) -> ActorClass:
     made = ActorClass(None, options, info)
     made._code = code
     made._number = number
-    made._session = session
+    made._base = base
+    made._session = session if base == _env.number(_env.current) else 0
     return made
 
 

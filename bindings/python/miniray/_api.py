@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 from . import _core, _session
 from ._actor import ActorHandle
 from ._core import ObjectRef
-from ._function import ObjectRefGenerator
+from ._generator import ObjectRefGenerator
 
 
 def wait(refs: List[ObjectRef], *, num_returns: int = 1, timeout: Optional[float] = None,

@@ -17,11 +17,11 @@ _thread: Optional[threading.Thread] = None
 _stopping = False
 
 
-def _finish(ref: "_core.ObjectRef", future: Future) -> None:
+def _finish(ref: "_core.ObjectRef", future: Future, fetch: bool) -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:
-        value = _core.get(ref, timeout=60)
+        value = _core.get(ref, timeout=60) if fetch else None
     except BaseException as why:
         future.set_exception(why)
     else:
@@ -52,13 +52,15 @@ def _stop() -> None:
     with _lock:
         left = list(_pending.values())
         _pending.clear()
-    for _ref, future in left:
+    for _ref, future, _fetch in left:
         if future.set_running_or_notify_cancel():
             future.set_exception(RaySystemError("the miniray session was shut down"))
 
 
-def to_future(ref: "_core.ObjectRef") -> Future:
-    """A concurrent.futures.Future of the value.  Cancelling it does not cancel the task."""
+def to_future(ref: "_core.ObjectRef", fetch: bool = True) -> Future:
+    """A concurrent.futures.Future of the value.  Cancelling it does not cancel the task.
+
+    fetch=False: of None, as soon as the value (of a stream: its next item or its end) is there."""
     global _thread
     future: Future = Future()
     with _lock:
@@ -68,7 +70,7 @@ def to_future(ref: "_core.ObjectRef") -> Future:
             if _stop not in _session._cleanup:
                 _session._cleanup.append(_stop)
         number = next(_numbers)
-        _pending[number] = (ref, future)
+        _pending[number] = (ref, future, fetch)
     try:
         _core.on_ready(ref, number)
     except BaseException:
@@ -83,3 +85,10 @@ def await_ref(ref: "_core.ObjectRef") -> Generator[Any, None, Any]:
     import asyncio
 
     return asyncio.wrap_future(to_future(ref), loop=asyncio.get_running_loop()).__await__()
+
+
+async def ready(ref: "_core.ObjectRef") -> None:
+    """Returns when there is a value, or an item or the end of a stream."""
+    import asyncio
+
+    await asyncio.wrap_future(to_future(ref, fetch=False))

@@ -7,6 +7,7 @@ import gc
 import dis
 import inspect
 import sys
+import types
 from typing import Any, Callable, Dict, Set
 
 from . import _core, _errors, _worker
@@ -21,6 +22,25 @@ def _is_flat(function: Callable) -> bool:
     if not inspect.isfunction(function) or not inspect.iscoroutinefunction(function):
         return False
     return not any(step.opcode in _SUSPEND for step in dis.get_instructions(function))
+
+
+@types.coroutine
+def _steps(coroutine: Any, number: int) -> Any:
+    """``await coroutine``, where each of its steps runs as task `number`: what it submits then is a child of that."""
+    made: Any = None
+    throw = None
+    while True:
+        _core.set_current_task(number)
+        try:
+            made = coroutine.send(made) if throw is None else coroutine.throw(throw)
+        except StopIteration as end:
+            return end.value
+        finally:
+            _core.set_current_task(0)
+        try:
+            made, throw = (yield made), None
+        except BaseException as why:
+            throw = why
 
 
 class _Serving:
@@ -73,11 +93,12 @@ class _Serving:
     def run(self, call: "_core.Call", function: Callable, flat: bool) -> None:
         number = call.task
         self.unbegun.discard(number)
+        _worker._current = call
         try:
             made = call.begin(function, self.instance, flat)
-            if call.window > 0 and call.flags & _core.DEF_STREAMING:
-                raise ValueError("_generator_backpressure_num_objects is not supported for an async actor: a generator that stands "
-                                 "still would stop the event loop, and with it all other calls")
+            if call.window > 0 and inspect.isgenerator(made):
+                raise ValueError("_generator_backpressure_num_objects is not supported for a plain generator of an async actor: it "
+                                 "would stop the event loop when it stands still; make it `async def`")
         except BaseException as exc:
             self.fail(call, exc)
             return
@@ -99,14 +120,12 @@ class _Serving:
 
     async def follow(self, call: "_core.Call", made: Any, number: int) -> None:
         self.unbegun.discard(number)
+        _worker._running[number] = call
         try:
             if inspect.isasyncgen(made):
-                async for item in made:
-                    call.emit(item)
-                if not call.done:
-                    call.finish(_core.OK)
+                await self.drain(call, made)
                 return
-            value = await made
+            value = await _steps(made, number)
         except asyncio.CancelledError:
             if not call.done:
                 call.finish(_core.E_CANCELLED)
@@ -114,17 +133,45 @@ class _Serving:
             self.fail(call, exc)
         else:
             self.end(call, value)
+        finally:
+            _worker._running.pop(number, None)
+
+    async def drain(self, call: "_core.Call", made: Any) -> None:
+        """An async generator.  One with a window may have to wait for its reader, which must not stop the loop."""
+        items = _worker.Items(call)
+        waits = call.window > 0
+        try:
+            step = made.__anext__
+            while True:
+                try:
+                    item = await _steps(step(), call.task)
+                except StopAsyncIteration:
+                    break
+                if waits:
+                    await self.loop.run_in_executor(None, items.take, item)
+                else:
+                    items.take(item)
+            items.end()
+        except Exception as exc:
+            if not items.failed(exc):
+                raise
+        if not call.done:
+            call.finish(_core.OK)
 
     def end(self, call: "_core.Call", value: Any) -> None:
+        items = None
         try:
-            if call.flags & _core.DEF_STREAMING:
+            if call.flags & _worker._ITEMS or call.n_returns > 1 and inspect.isgenerator(value):
+                items = _worker.Items(call)
                 for item in value:
-                    call.emit(item)
+                    items.take(item)
+                items.end()
             else:
                 call.give_all(value)
         except BaseException as exc:
-            self.fail(call, exc)
-            return
+            if items is None or not items.failed(exc):
+                self.fail(call, exc)
+                return
         call.finish(_core.OK)
 
     def fail(self, call: "_core.Call", exc: BaseException) -> None:

@@ -4,34 +4,46 @@ from __future__ import annotations
 
 import functools
 import inspect
+import pickle
 from typing import Any, Callable, Dict, Optional
 
-from . import _core, _options, _signature
+from . import _core, _env, _options, _signature
 
 _STREAM = -1
 MAX_CODE = 95 << 20
 
 
 class Code:
-    """What a worker needs to run something: the function or class, and how to treat it.  Pickled by cloudpickle."""
+    """What a worker needs to run something: the function or class, and how to treat it.  Pickled by cloudpickle.
 
-    __slots__ = ("target", "env", "retry")
+    What has an environment of its own is pickled twice: the worker must have that before it can load the target."""
 
-    def __init__(self, target: Any, env: Optional[Dict[str, str]], retry: Any):
-        self.target = target
+    def __init__(self, target: Any, env: Dict[str, Any], retry: Any, held: Dict[str, float], pickled: Optional[bytes] = None):
+        self._target = target
+        self._pickled = pickled
         self.env = env
         self.retry = retry
+        self.held = held
+
+    @property
+    def target(self) -> Any:
+        if self._pickled is not None:
+            self._target = pickle.loads(self._pickled)
+            self._pickled = None
+        return self._target
 
     def __reduce__(self):
-        return Code, (self.target, self.env, self.retry)
+        if not self.env:
+            return Code, (self._target, self.env, self.retry, self.held)
+        import cloudpickle
+
+        return Code, (None, self.env, self.retry, self.held, cloudpickle.dumps(self.target, protocol=5))
 
 
-def export(target: Any, options: Dict[str, Any], name: str) -> "_core.ObjectRef":
+def export(target: Any, options: Dict[str, Any], name: str, actor: bool) -> "_core.ObjectRef":
     """Puts code into the session.  TypeError: it cannot be pickled; ValueError: it is too large."""
-    import cloudpickle  # noqa: F401  (only to fail early)
-
-    retry = options.get("retry_exceptions", False)
-    code = Code(target, options.get("runtime_env", {}).get("env_vars"), retry)
+    env = _env.merged(_env.current, options.get("runtime_env", {}))
+    code = Code(target, env, options.get("retry_exceptions", False), _options.held(options, actor))
     from . import _pickle
 
     with _pickle.code_limit(name, MAX_CODE):
@@ -44,6 +56,21 @@ def qualified(target: Any) -> str:
     return name.replace("<locals>.", "").replace("<lambda>", "lambda")
 
 
+def n_returns(returns: Any) -> int:
+    """The option num_returns as the submitter wants it."""
+    return _STREAM if returns == "streaming" else 1 if returns == "dynamic" else returns
+
+
+def results(options: Dict[str, Any], n: int) -> Dict[str, Any]:
+    """What a definition says of results: how many, as a stream, retried after which errors."""
+    window = options.get("_generator_backpressure_num_objects", -1)
+    flags = _core.DEF_RETRY_ERRORS if options.get("retry_exceptions") else 0
+    flags |= _core.DEF_DYNAMIC if options.get("num_returns") == "dynamic" else 0
+    if n == _STREAM:  # its handle, and what tells that it has ended
+        flags |= _core.DEF_STREAMING
+    return {"n_returns": 2 if n == _STREAM else n, "window": window, "flags": flags}
+
+
 class RemoteFunction(_core.Submitter):
     """A function that runs in worker processes: ``f.remote(x)``.  Made by :func:`miniray.remote`."""
 
@@ -51,6 +78,7 @@ class RemoteFunction(_core.Submitter):
         self._function = function
         self._options = options
         self._code: Any = None
+        self._base = 0  # the environment below which it was defined
         self._name = name or qualified(function)
         if function is not None:
             described = _signature.describe(function)
@@ -59,7 +87,7 @@ class RemoteFunction(_core.Submitter):
         returns = options.get("num_returns")
         if returns is None:
             returns = "streaming" if function is not None and inspect.isgeneratorfunction(function) else 1
-        self._n_returns = _STREAM if isinstance(returns, str) else returns
+        self._n_returns = n_returns(returns)
         self._min_args, self._max_args = _signature.limits(described)
 
     def __call__(self, *args: Any, **kwargs: Any):
@@ -72,19 +100,18 @@ class RemoteFunction(_core.Submitter):
     def _prepare(self) -> None:
         """Exports the function: at the first call of a session, so that later globals are seen."""
         number = _core.session_number()
-        code = export(self._target(), self._options, self._name)
+        code = export(self._target(), self._options, self._name, False)
         options = self._options
         made = _options.definition(options, actor=False)
-        retry = options.get("retry_exceptions", False)
-        stream = self._n_returns == _STREAM
+        flags = made["flags"]
         made.update(
             kind=_core.DEF_TASK, name=options.get("name") or self._name, entry=self._name.encode()[:60].decode("utf-8", "ignore"),
-            code=code, n_returns=1 if stream else self._n_returns, max_retries=options.get("max_retries", 3),
-            max_calls=options.get("max_calls", 1 if options.get("num_gpus") else 0),
-            window=options.get("_generator_backpressure_num_objects"),
-            flags=made["flags"] | (_core.DEF_RETRY_ERRORS if retry else 0) | (_core.DEF_STREAMING if stream else 0))
+            code=code, max_retries=options.get("max_retries", 3),
+            max_calls=options.get("max_calls", 1 if options.get("num_gpus") else 0), **results(options, self._n_returns))
+        made["flags"] |= flags
         self._number = _core.define(made)
         self._code = code
+        self._base = _env.number(_env.current)
         self._number_session = number
 
     def _target(self) -> Callable:
@@ -99,93 +126,33 @@ class RemoteFunction(_core.Submitter):
     def _with(self, options: Dict[str, Any]) -> "RemoteFunction":
         return RemoteFunction(self._target(), options)
 
+    def _remote(self, args: Any = (), kwargs: Any = None, **options: Any):
+        """Ray's other way to call: ``f._remote(args=[1], num_cpus=2)``."""
+        return (self.options(**options) if options else self).remote(*args, **(kwargs or {}))
+
     def bind(self, *args: Any, **kwargs: Any):
         raise NotImplementedError("task graphs by bind() are not supported; remote() with references as arguments is")
 
     def __reduce__(self):
-        if self._code is not None and self._number_session == _core.session_number() and _core.encoding():
+        if self._code is not None and self._code._session == _core.session_number() and _core.encoding():
             return _attached, (self._name, self._options, self._described, self._n_returns, self._code, self._number,
-                               self._number_session)
+                               self._number_session, self._base)
         return RemoteFunction, (self._target(), self._options)
 
     def __repr__(self) -> str:
         return f"<remote function {self._name}>"
 
 
-def _attached(name, options, described, n_returns, code, number, session) -> RemoteFunction:
-    """A function of this session that another process exported: nothing to send again."""
+def _attached(name, options, described, n_returns, code, number, session, base) -> RemoteFunction:
+    """A function of this session that another process exported: nothing to send again where the environment is the same."""
     f = RemoteFunction(None, options, described, name)
     f._n_returns = n_returns
     f._code = code
     f._number = number
-    f._number_session = session
+    f._base = base
+    f._number_session = session if base == _env.number(_env.current) else 0
     f.__dict__["__name__"] = name.rpartition(".")[2]
     return f
-
-
-class ObjectRefGenerator:
-    """The references of a streaming task's items, in order; each comes as soon as its item is made."""
-
-    def __init__(self, task: "_core.ObjectRef"):
-        self._task = task
-        self._ended = False
-
-    def __del__(self) -> None:
-        """The node is told at once: a producer that waits for its reader holds a CPU."""
-        if getattr(self, "_task", None) is not None and not self._ended:
-            del self._task
-            _core.flush()
-
-    def __iter__(self) -> "ObjectRefGenerator":
-        return self
-
-    def __next__(self) -> "_core.ObjectRef":
-        return self._next(None)
-
-    def _next(self, timeout: Optional[float]) -> "_core.ObjectRef":
-        if not self._ended:
-            item = _core.next_item(self._task, timeout)
-            if item is not None:
-                return item
-            self._ended = True
-            if self._failed():
-                return self._task  # its value is the error, which get() raises
-        raise StopIteration
-
-    def _failed(self) -> bool:
-        from .exceptions import ObjectLostError
-
-        try:
-            _core.get(self._task)
-        except Exception as why:
-            return type(why) is not ObjectLostError  # a stream that ended well has no value of its own
-        return False
-
-    def __aiter__(self) -> "ObjectRefGenerator":
-        return self
-
-    async def __anext__(self) -> "_core.ObjectRef":
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        item = await loop.run_in_executor(None, lambda: next(self, None))
-        if item is None:
-            raise StopAsyncIteration
-        return item
-
-    def completed(self) -> "_core.ObjectRef":
-        """A reference that is ready when the task has ended."""
-        return self._task
-
-    def is_finished(self) -> bool:
-        """Has the last item been taken?"""
-        return self._ended
-
-    def __reduce__(self):
-        raise TypeError("an ObjectRefGenerator cannot be passed on or pickled; pass the references that it gives")
-
-    def __repr__(self) -> str:
-        return f"ObjectRefGenerator({self._task.hex()})"
 
 
 def remote(*args: Any, **options: Any):
@@ -215,6 +182,6 @@ def _make(target: Any, options: Dict[str, Any]) -> Any:
     if isinstance(target, RemoteFunction) or not callable(target):
         raise TypeError("The @ray.remote decorator must be applied to either a function or a class.")
     if inspect.iscoroutinefunction(target):
-        raise ValueError("'async def' should not be used for remote functions. You can wrap the async function with "
-                         "asyncio.run(), or make it a method of an (async) actor.")
+        raise ValueError("'async def' should not be used for remote tasks. You can wrap the async function with "
+                         "`asyncio.run()`, or make it a method of an (async) actor.")
     return RemoteFunction(target, _options.check(options, "remote functions"))

@@ -10,7 +10,7 @@ import math
 import warnings
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from . import _core
+from . import _core, _env
 
 UNIT = 10000
 Need = Tuple[str, int]
@@ -156,11 +156,7 @@ def _strategy(name: str, value: Any) -> None:
 
 
 def _runtime_env(name: str, value: Any) -> None:
-    _typed(name, value, (dict,), "a dict")
-    for key in value:
-        if key != "env_vars":
-            raise ValueError(f"runtime_env: {key!r} is not supported; 'env_vars' is")
-    _labels("runtime_env['env_vars']", value.get("env_vars") or {})
+    _env.checked(value)
 
 
 def _nothing(why: str) -> Callable[[str, Any], None]:
@@ -237,7 +233,10 @@ def check(options: Dict[str, Any], what: str) -> Dict[str, Any]:
                              f"Valid ones are {sorted(table)}.")
         if value is not None:
             rule(name, value)
-    return {name: value for name, value in options.items() if value is not None}
+    out = {name: value for name, value in options.items() if value is not None}
+    if "runtime_env" in out:
+        out["runtime_env"] = _env.checked(out["runtime_env"])
+    return out
 
 
 def _steps(value: float) -> int:
@@ -260,6 +259,13 @@ def needs(options: Dict[str, Any], actor: bool) -> Tuple[Optional[List[Need]], O
     return [("CPU", UNIT)] + others, (others if actor else None)
 
 
+def held(options: Dict[str, Any], actor: bool) -> Dict[str, float]:
+    """What a task, or an actor while it lives, has been given: {"CPU": 1.0, ...}; memory in bytes."""
+    start, living = needs(options, actor)
+    amounts = living if actor else [("CPU", UNIT)] if start is None else start
+    return {name: float(amount if name == "memory" else amount / UNIT) for name, amount in amounts or []}
+
+
 def _ns(options: Dict[str, Any], name: str) -> int:
     return int(options[name] * 1e9) if name in options else -1
 
@@ -280,10 +286,6 @@ def definition(options: Dict[str, Any], actor: bool) -> Dict[str, Any]:
         out["schedule"] = _core.SCHEDULE_NODE
         out["node"] = int(str(strategy.node_id), 16)
         flags |= _core.DEF_SOFT_NODE if strategy.soft else 0
-    env = options.get("runtime_env", {}).get("env_vars")
-    if env:
-        import zlib
-
-        out["env"] = zlib.crc32(repr(sorted(env.items())).encode()) or 1
+    out["env"] = _env.number(_env.merged(_env.current, options.get("runtime_env", {})))
     out["flags"] = flags
     return out

@@ -7,9 +7,10 @@ import json
 import os
 import sys
 import threading
+import warnings
 from typing import Any, Dict, List, Optional
 
-from . import _core, _nodes, _options
+from . import _core, _env, _nodes, _options
 from .exceptions import ConfigError, ObjectLostError, RaySystemError
 
 _lock = threading.RLock()
@@ -27,7 +28,17 @@ _cleanup: "List[Any]" = []  # called at shutdown, before the session closes
 
 _IGNORED = {  # of Ray's init, without a meaning here; accepted silently
     "include_dashboard", "dashboard_host", "dashboard_port", "job_config", "configure_logging", "logging_level",
-    "logging_format", "logging_config", "storage", "enable_resource_isolation",
+    "logging_format", "logging_config", "proxy_server_url",
+}
+_PRIVATE = {  # Ray's private arguments, about parts that do not exist here: one warning
+    "_driver_object_store_memory", "_enable_object_reconstruction", "_metrics_export_port", "_node_ip_address", "_node_name",
+    "_object_spilling_config", "_plasma_directory", "_redis_max_memory", "_redis_password", "_redis_username", "_system_config",
+    "_temp_dir", "_tracing_startup_hook", "_lru_evict",
+}
+_REFUSED = {
+    "enable_resource_isolation": "memory limits of workers are a matter of your system's cgroups",
+    "storage": "it belonged to ray.workflow, which is not here",
+    "labels": "init(nodes=[{'labels': ...}]) gives a node labels",
 }
 
 
@@ -181,7 +192,7 @@ def init(
     object_store_memory: Optional[int] = None, nodes: Optional[List[Dict[str, Any]]] = None, config: Any = None, store: Any = None, sched: Any = None, policy: Any = None,
     namespace: Optional[str] = None, infeasible: Optional[str] = None, log_to_driver: bool = True,
     ignore_reinit_error: bool = False, runtime_env: Optional[Dict[str, Any]] = None, local_mode: bool = False,
-    _memory: Optional[float] = None, _system_config: Optional[dict] = None, **unknown: Any,
+    _memory: Optional[float] = None, **unknown: Any,
 ) -> Context:
     """Opens the session of this process: starts the node; worker processes come when needed.
 
@@ -190,7 +201,8 @@ def init(
     nodes: several logical nodes instead, each {num_cpus, num_gpus, memory, resources, labels, name}, with workers and a
     store of its own (object_store_memory: of each).  config: INI file.  store, sched: name or path of a plugin.  policy: Lua file.  namespace: of actor names.
     infeasible: "error" (an impossible request raises at the call) or "wait".  log_to_driver: show what workers print.
-    ignore_reinit_error: a second init() returns the open session.
+    ignore_reinit_error: a second init() returns the open session.  runtime_env: of all tasks and actors that do not give
+    their own: {"env_vars", "working_dir", "py_modules"}.
 
     Arguments win over the environment (MINIRAY_SECTION_KEY), that over the INI file, that over defaults.  Raises
     ConfigError, PluginError, PolicyError, RuntimeError (already open), TypeError and ValueError for bad arguments.
@@ -198,19 +210,20 @@ def init(
     global _context
     import inspect
 
-    strange = [name for name in unknown if name not in _IGNORED]
+    refused = next((name for name in unknown if name in _REFUSED and unknown[name]), None)
+    if refused:
+        raise ValueError(f"init({refused}=) is not supported: {_REFUSED[refused]}")
+    private = [name for name in unknown if name in _PRIVATE and unknown[name] is not None]
+    if private:
+        warnings.warn(f"{private[0]} is Ray's own and ignored here: see `miniray config help`", RuntimeWarning, stacklevel=2)
+    strange = [name for name in unknown if name not in _IGNORED and name not in _PRIVATE and name not in _REFUSED]
     if strange:
         known = [p for p in inspect.signature(init).parameters if p != "unknown"]
         raise TypeError(f"init() got an unexpected keyword argument {strange[0]!r}{_options.nearest(strange[0], known)}")
     _check_address(address)
     if local_mode:
         raise ValueError("init(local_mode=True) is not supported: use num_cpus=1")
-    if runtime_env:
-        raise ValueError("init(runtime_env=) is not supported: give runtime_env={'env_vars': ...} to tasks and actors")
-    if _system_config:
-        import warnings
-
-        warnings.warn("_system_config is Ray's own and ignored here: see `miniray config help`", RuntimeWarning, stacklevel=2)
+    env = _env.checked(runtime_env, "init(runtime_env=)") if runtime_env is not None else {}
     if namespace is not None:
         _options._namespace("namespace", namespace)
     over = _overrides(num_cpus, num_workers, num_gpus, resources, _memory, object_store_memory, store, sched, policy,
@@ -227,8 +240,8 @@ def init(
                 _context.namespace = namespace
             return _context
         if _core.session_number():
-            if ignore_reinit_error and _context is not None:
-                return _context
+            if ignore_reinit_error:
+                return _context or Context(_core.session_number(), globals()["namespace"]())
             where = "a worker: its session is there already" if _core.is_worker() else "this process"
             raise RuntimeError(
                 f"Maybe you called ray.init twice by accident? A session is open in {where}. init(ignore_reinit_error=True) "
@@ -239,6 +252,7 @@ def init(
                                 _zygote(namespace or ""), True, _script_dir())
         except ObjectLostError as why:  # the core's "not found": here a plugin, a policy or a file
             raise ConfigError(str(why)) from None
+        _env.current = env
         _context = Context(number, namespace or "")
         _start_output()
         return _context
@@ -256,6 +270,7 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
         for clean in list(_cleanup):
             clean()
         _context = None
+        _env.current = {}
         _core.finish()
         _stop_output()
         _core.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import os
 import signal
 import threading
@@ -19,6 +20,8 @@ def _one(call: "_core.Call", instance: Any) -> None:
     if not call.start(False):
         call.finish(_core.E_CANCELLED)
         return
+    items = None
+    _worker._running[call.task] = call
     try:
         function = _worker._methods.get(call.func)
         if function is None:
@@ -26,18 +29,26 @@ def _one(call: "_core.Call", instance: Any) -> None:
         args, kwargs = call.arguments()
         made = function(instance, *args, **kwargs)
         del args, kwargs
-        if call.flags & _core.DEF_STREAMING:
+        if call.flags & _worker._ITEMS or call.n_returns > 1 and inspect.isgenerator(made):
+            items = _worker.Items(call)
             for item in made:
-                call.emit(item)
+                items.take(item)
+            items.end()
         else:
             call.give_all(made)
     except BaseException as exc:
         try:
+            if items is not None and items.failed(exc):
+                call.finish(_core.OK)
+                return
             _worker._fail(call, exc)
         except _Left:
             _leaving.set()
             os.kill(os.getpid(), signal.SIGINT)  # the main thread waits for calls: it looks at the flag
         return
+    finally:
+        _worker._running.pop(call.task, None)
+        _worker.cancelled.discard(call.task)
     call.finish(_core.OK)
 
 
@@ -57,6 +68,8 @@ def serve(instance: Any, threads: int) -> None:
                 pool.submit(_one, call, instance)
                 continue
             kind = call.kind
+            if kind == _core.CALL_CANCEL and call.task in _worker._running:
+                _worker.cancelled.add(call.task)
             call.finish(_core.OK)
             if kind == _core.CALL_LEAVE:
                 return

@@ -12,41 +12,74 @@ import os
 import sys
 from typing import Any, Callable, Dict, Optional
 
-from . import _core, _errors, _session
+from . import _core, _env, _errors, _session
+from ._ids import actor_hex
 
 _functions: "Dict[int, Callable]" = {}
 _retry: "Dict[int, Any]" = {}
 _methods: "Dict[int, Any]" = {}
-_current: "Optional[_core.Call]" = None
+_held: "Dict[int, Dict[str, float]]" = {}  # resources, by function number
+_current: "Optional[_core.Call]" = None  # what was begun last: of one thread, what runs
+_running: "Dict[int, _core.Call]" = {}  # by task: those beside it, in threads and suspended
+
+
+cancelled: "set[int]" = set()  # running calls of a threaded actor that were cancelled: is_canceled() tells them
+
+
+def current_call() -> "Optional[_core.Call]":
+    """The call that this thread runs; None outside of one."""
+    number = _core.current_task()
+    if _current is not None and _current.task == number and not _current.done:
+        return _current
+    return _running.get(number)
 
 
 class _CannotLoad:
     """Stands for a function that could not be loaded: each call fails with the first cause."""
 
-    def __init__(self, name: str, why: BaseException):
+    def __init__(self, name: str, why: BaseException, env: bool = False):
         self.name = name
         self.why = f"{type(why).__name__}: {why}"
+        self.env = env
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
+        if self.env:
+            from .exceptions import RuntimeEnvSetupError
+
+            raise RuntimeEnvSetupError(f"The runtime_env of {self.name} could not be set up: {self.why}")
         raise RuntimeError(f"The remote function {self.name} failed to import on the worker: {self.why}. Is everything that it "
                            "imports installed for, and found by, the worker?")
 
 
 def _load(call: "_core.Call") -> Callable:
+    env = False
     try:
         code = _core.get(call.code)
+        env = True
+        _env.apply(code.env)
+        env = False
+        target = code.target
     except Exception as why:
-        _functions[call.func] = failed = _CannotLoad(call.name, why)
+        _functions[call.func] = failed = _CannotLoad(call.name, why, env)
         return failed
-    if code.env:
-        os.environ.update(code.env)
-    _functions[call.func] = code.target
+    _functions[call.func] = target
     _retry[call.func] = code.retry
-    return code.target
+    _held[call.func] = code.held
+    return target
 
 
 def _actor_id() -> Optional[str]:
-    return f"{_session._actor_ref._id:016x}" if _session._actor_ref is not None else None
+    return actor_hex(_session._actor_ref._id) if _session._actor_ref is not None else None
+
+
+def retriable(call: "_core.Call", exc: BaseException) -> bool:
+    """Do the options say that the call is run again after this exception?"""
+    if not call.flags & _core.DEF_RETRY_ERRORS:
+        return False
+    rule = _retry.get(call.func)
+    if rule is None:  # of a method: functions have brought theirs
+        rule = _retry[call.func] = _core.get(call.code).retry if call.code._id else True
+    return rule if isinstance(rule, bool) else isinstance(exc, tuple(rule))
 
 
 def _fail(call: "_core.Call", exc: BaseException) -> None:
@@ -56,14 +89,13 @@ def _fail(call: "_core.Call", exc: BaseException) -> None:
         return
     name = call.name
     leave = _session._actor_ref is not None and isinstance(exc, (_errors.ActorExit, SystemExit))
-    rule = _retry.get(call.func, bool(call.flags & _core.DEF_RETRY_ERRORS))
-    retriable = rule if isinstance(rule, bool) else isinstance(exc, tuple(rule))
+    again = retriable(call, exc) and not leave
     state = _errors.encode(exc, name, _actor_id())
     try:
-        call.fail(state, bool(retriable) and not leave)
+        call.fail(state, again)
     except Exception as why:  # too large, for one
         text = f"{state[3][:2000]} (the error itself could not be sent: {why})"
-        call.fail(state[:3] + (text, state[4][-4000:], state[5], None, state[7]), bool(retriable))
+        call.fail(state[:3] + (text, state[4][-4000:], state[5], None, state[7]), again)
     call.finish(_core.E_TASK, leave)
     if leave:
         _leave()
@@ -96,21 +128,70 @@ def _leave() -> None:
     raise _Left
 
 
-def _stream(call: "_core.Call", function: Callable, instance: Any = None) -> None:
-    """A streaming task or method: each item leaves as it is made."""
+_ITEMS = _core.DEF_STREAMING | _core.DEF_DYNAMIC
+
+
+class Items:
+    """Where the items of a generator go: a stream, one value of references to them, or the results in order."""
+
+    def __init__(self, call: "_core.Call"):
+        self.call = call
+        self.n = 0
+        self.last: Any = None
+        self.refs: "Optional[list]" = [] if call.flags & _core.DEF_DYNAMIC else None
+        self.streams = bool(call.flags & _core.DEF_STREAMING)
+
+    def take(self, item: Any) -> None:
+        if self.streams:
+            self.call.emit(item)
+        elif self.refs is not None:
+            self.refs.append(_core.put(item))
+        elif self.n < self.call.n_returns - 1:
+            self.call.give(self.n, item)
+        elif self.n < self.call.n_returns:
+            self.last = item  # kept back: it is the error if there are more
+        else:
+            raise ValueError(f"The task returned more than {self.call.n_returns} objects, but num_returns={self.call.n_returns}.")
+        self.n += 1
+
+    def end(self) -> None:
+        if self.streams:
+            self.call.give(1, None)
+        elif self.refs is not None:
+            from ._generator import DynamicObjectRefGenerator
+
+            self.call.give(0, DynamicObjectRefGenerator(self.refs))
+        elif self.n < self.call.n_returns:
+            raise ValueError(f"The task returned {self.n} objects, but num_returns={self.call.n_returns}.")
+        else:
+            self.call.give(self.n - 1, self.last)
+
+    def failed(self, exc: BaseException) -> bool:
+        """A dynamic generator's error is its last item.  False: it is the error of the call."""
+        if self.refs is None or not isinstance(exc, Exception) or retriable(self.call, exc):
+            return False
+        self.refs.append(_core.put_error(_errors.encode(exc, self.call.name, _actor_id())))
+        self.end()
+        return True
+
+
+def _items(call: "_core.Call", function: Callable, instance: Any = None) -> None:
+    """A generator: each item leaves as it is made."""
     if not call.start(True):
         call.finish(_core.E_CANCELLED)
         return
+    sink = Items(call)
     try:
         args, kwargs = call.arguments()
         made = function(*args, **kwargs) if instance is None else function(instance, *args, **kwargs)
         del args, kwargs
         for item in made:
-            call.emit(item)
+            sink.take(item)
             item = None
         if not call.stop():
             call.finish(_core.E_CANCELLED)
             return
+        sink.end()
     except _Left:
         raise
     except BaseException as exc:
@@ -118,8 +199,9 @@ def _stream(call: "_core.Call", function: Callable, instance: Any = None) -> Non
             call.stop()
         except KeyboardInterrupt:
             pass
-        _fail(call, exc)
-        return
+        if not sink.failed(exc):
+            _fail(call, exc)
+            return
     call.finish(_core.OK)
 
 
@@ -130,6 +212,7 @@ def _create(call: "_core.Call") -> None:
     _session._actor_ref = ref
     _session._actor_class = cls
     _session._actor_attempt = call.attempt
+    _session._assigned = _held.get(call.func, {})
 
     def construct(*args: Any, **kwargs: Any) -> None:
         _session._instance = cls(*args, **kwargs)
@@ -196,21 +279,23 @@ def _give_gpus(gpus: int) -> None:
 
 
 def _run(call: "_core.Call") -> None:
+    global _current
+    _current = call
     kind = call.kind
     if call.gpus:
         _give_gpus(call.gpus)
     if kind == _core.CALL_TASK:
         function = _functions.get(call.func) or _load(call)
-        if call.flags & _core.DEF_STREAMING:
-            _stream(call, function)
+        if call.flags & _ITEMS or call.n_returns > 1 and inspect.isgeneratorfunction(function):
+            _items(call, function)
         else:
             call.run(function, None)
     elif kind == _core.CALL_METHOD:
         method = _methods.get(call.func)
         if method is None:
             method = _methods[call.func] = method_of(call.entry)
-        if call.flags & _core.DEF_STREAMING:
-            _stream(call, method, _session._instance)
+        if call.flags & _ITEMS or call.n_returns > 1 and inspect.isgeneratorfunction(method):
+            _items(call, method, _session._instance)
         else:
             call.run(method, _session._instance)
     elif kind == _core.CALL_ACTOR:

@@ -11,6 +11,7 @@ import types
 from typing import Any, Optional, Type
 
 from . import _core
+from ._ids import actor_hex, task_hex
 
 __all__ = [
     "RayError", "RayTaskError", "UserCodeException", "TaskCancelledError", "GetTimeoutError", "RayActorError",
@@ -18,7 +19,8 @@ __all__ = [
     "RaySystemError", "ObjectStoreFullError", "OutOfDiskError", "ObjectLostError", "ObjectFreedError", "OwnerDiedError",
     "ReferenceCountingAssertionError", "ObjectReconstructionFailedError", "StaleReferenceError", "DeadlockError",
     "UnschedulableError", "TaskUnschedulableError", "ActorUnschedulableError", "PendingCallsLimitExceeded",
-    "RuntimeEnvSetupError", "AsyncioActorExit", "PluginError", "PolicyError", "ConfigError",
+    "RuntimeEnvSetupError", "AsyncioActorExit", "ActorAlreadyExistsError", "ActorHandleNotFoundError", "LocalRayletDiedError",
+    "ObjectFetchTimedOutError", "UnserializableException", "CrossLanguageError", "PluginError", "PolicyError", "ConfigError",
 ]
 
 
@@ -129,6 +131,30 @@ class PendingCallsLimitExceeded(RayError):
 
 class RuntimeEnvSetupError(RayError):
     """The environment of the task could not be made."""
+
+
+class ActorAlreadyExistsError(ValueError, RayError):
+    """The name of the actor is taken."""
+
+
+class ActorHandleNotFoundError(ValueError, RayError):
+    """The actor is not of this session."""
+
+
+class LocalRayletDiedError(RayError):
+    """Kept for programs that name it: the node lives in the driver."""
+
+
+class ObjectFetchTimedOutError(ObjectLostError):
+    """Kept for programs that name it: there is one machine."""
+
+
+class UnserializableException(RayError):
+    """Kept for programs that name it: an exception that cannot be pickled arrives as a RayTaskError with its text."""
+
+
+class CrossLanguageError(RayError):
+    """Kept for programs that name it: a C task that fails gives a RayTaskError."""
 
 
 class AsyncioActorExit(RayError):
@@ -243,10 +269,6 @@ def make_dual_exception(cause: BaseException) -> Optional[RayTaskError]:
 
 # ---- hooks that the extension calls ------------------------------------------------------------------------------
 
-def _hex(number: int) -> Optional[str]:
-    return f"{number:016x}" if number else None
-
-
 _FAULTS: "dict[int, Type[BaseException]]" = {
     _core.E_TIMEOUT: GetTimeoutError,
     _core.E_CANCELLED: TaskCancelledError,
@@ -270,7 +292,7 @@ _FAULTS: "dict[int, Type[BaseException]]" = {
     _core.E_NODE_DIED: NodeDiedError,
     _core.E_PENDING_CALLS: PendingCallsLimitExceeded,
     _core.E_INVAL: ValueError,
-    _core.E_NAME_TAKEN: ValueError,
+    _core.E_NAME_TAKEN: ActorAlreadyExistsError,
     _core.E_NOMEM: MemoryError,
     _core.E_INTERRUPTED: InterruptedError,
     _core.E_UNSUPPORTED: NotImplementedError,
@@ -314,14 +336,14 @@ def _from_status(status: int, text: str, fault: Optional[tuple]) -> BaseExceptio
     if issubclass(kind, RayActorError):
         if fault is None:
             return kind(text)
-        made = kind(text, actor_id=_hex(fault[7]), may_have_run=bool(fault[5]))
+        made = kind(text, actor_id=actor_hex(fault[7]), may_have_run=bool(fault[5]))
         broken = _constructor_error(fault[7]) if kind is ActorDiedError else None
         if broken is not None:
             made.args = (f"The actor died because of an error raised in its creation task, {broken}",)
             made.__cause__ = broken
         return made
     if kind is TaskCancelledError:
-        return TaskCancelledError(text, task_id=_hex(fault[6]) if fault else None)
+        return TaskCancelledError(text, task_id=task_hex(fault[6]) if fault else None)
     return kind(text)
 
 

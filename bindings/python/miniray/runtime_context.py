@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Optional
+import sys
+from typing import Any, Dict, List, Optional
 
-from . import _core, _session
+from . import _core, _env, _session
+from ._ids import ActorID, JobID, TaskID, actor_hex, job_hex, task_hex
+
+
+def _call() -> Any:
+    """The call that this thread runs; None in the driver and outside of calls."""
+    worker = sys.modules.get(f"{__package__}._worker")
+    return worker.current_call() if worker is not None and _core.is_worker() else None
 
 
 class RuntimeContext:
-    """Made by get_runtime_context()."""
+    """Made by get_runtime_context().  Ids are hex texts, as in miniray.util.state."""
 
-    def get_task_id(self) -> Optional[str]:
-        """Hex id of the task that this thread runs; None in the driver."""
-        task = _core.current_task()
-        return f"{task:016x}" if task else None
-
-    def get_actor_id(self) -> Optional[str]:
-        """Hex id of the actor that this process is; None elsewhere."""
-        ref = _session._actor_ref
-        return f"{ref._id:016x}" if ref is not None else None
+    def get(self) -> Dict[str, Any]:
+        """All of it in one dict, by Ray's old names."""
+        out = {"job_id": self.job_id, "node_id": self.get_node_id(), "namespace": self.namespace}
+        if _core.is_worker():
+            out.update(task_id=self.task_id, actor_id=self.actor_id)
+        return out
 
     def get_job_id(self) -> str:
         """Hex id of the session."""
-        return f"{_core.session_number():016x}"
+        return job_hex()
 
     def get_node_id(self) -> str:
-        """Number of the node this process belongs to, in hex."""
-        text = os.environ.get("MINIRAY_WORKER", "")
+        """NodeID, as in miniray.nodes(), of the node that this process belongs to."""
+        text = os.environ.get("MINIRAY_WORKER", "") if _core.is_worker() else ""
         return f"{int(text.split(':')[2]):x}" if text.count(":") >= 2 else "0"
 
     def get_worker_id(self) -> str:
@@ -35,14 +40,107 @@ class RuntimeContext:
         text = os.environ.get("MINIRAY_WORKER", "")
         return text.split(":")[0] if text and _core.is_worker() else "driver"
 
-    def get_actor_name(self) -> Optional[str]:
-        """Name of the actor's class that this process is; None elsewhere."""
+    def get_task_id(self) -> Optional[str]:
+        """Hex id of the task that this thread runs; None in the driver."""
+        return task_hex(_core.current_task())
+
+    def get_task_name(self) -> Optional[str]:
+        """Its option ``name``, or the name of its function; None in the driver."""
+        call = _call()
+        return call.name if call is not None else None
+
+    def get_task_function_name(self) -> Optional[str]:
+        """Name of the function or method that this thread runs; None in the driver."""
+        call = _call()
+        if call is None:
+            return None
         info = _session.actor_info()
-        return info.name if info is not None else None
+        return f"{info.name}.{call.entry}" if info is not None and call.kind == _core.CALL_METHOD else call.entry
+
+    def get_task_attempt(self) -> int:
+        """1 for the first run of the task, 2 for its first retry, ...; 0 in the driver."""
+        call = _call()
+        return call.attempt if call is not None else 0
+
+    def is_canceled(self) -> bool:
+        """Was the call that this thread runs cancelled?  For threaded actors, whose threads cannot be interrupted."""
+        call = _call()
+        worker = sys.modules.get(f"{__package__}._worker")
+        return call is not None and worker is not None and call.task in worker.cancelled
+
+    is_cancelled = is_canceled
+
+    def get_actor_id(self) -> Optional[str]:
+        """Hex id of the actor that this process is; None elsewhere."""
+        ref = _session._actor_ref
+        return actor_hex(ref._id) if ref is not None else None
+
+    def get_actor_name(self) -> Optional[str]:
+        """The name that the actor of this process was given, "" without one; None elsewhere."""
+        ref = _session._actor_ref
+        if ref is None:
+            return None
+        for actor in _session.state("actors"):
+            if int(actor["actor"], 16) == ref._id:
+                return actor.get("name", "")
+        return ""
+
+    def get_placement_group_id(self) -> Optional[str]:
+        """Hex id of the placement group of this task or actor; None without one."""
+        return None
+
+    @property
+    def should_capture_child_tasks_in_placement_group(self) -> bool:
+        return False
+
+    def get_assigned_resources(self) -> Dict[str, float]:
+        """What this task, or the actor while it lives, was given: {"CPU": 1.0}; memory in bytes; {} in the driver."""
+        if _session._actor_ref is not None:
+            return dict(_session._assigned)
+        call = _call()
+        if call is None:
+            return {}
+        from . import _worker
+
+        return dict(_worker._held.get(call.func, {}))
+
+    def get_resource_ids(self) -> Dict[str, List[str]]:
+        """The same as get_accelerator_ids(): only those have ids."""
+        return self.get_accelerator_ids()
+
+    def get_accelerator_ids(self) -> Dict[str, List[str]]:
+        """{"GPU": ids given to this task or actor, as CUDA_VISIBLE_DEVICES names them}."""
+        return {"GPU": [str(gpu) for gpu in _session._gpus]}
+
+    def get_node_labels(self) -> Dict[str, str]:
+        """Labels of the node that this process belongs to."""
+        node = int(self.get_node_id(), 16)
+        return next((dict(n.get("labels", {})) for n in _session.state("nodes") if n["node"] == node), {})
+
+    def get_runtime_env_string(self) -> str:
+        """The environment of this process as JSON."""
+        return _env.text(_env.current)
+
+    @property
+    def runtime_env(self) -> Any:
+        """The environment of this process, a RuntimeEnv; in the driver that of init()."""
+        from .runtime_env import RuntimeEnv
+
+        return RuntimeEnv(**_env.current)
+
+    def get_session_name(self) -> str:
+        """A name of this session, unlike that of any other."""
+        return f"session_{_core.session_number():016x}"
 
     @property
     def namespace(self) -> str:
+        """The namespace of actor names when none is given."""
         return _session.namespace()
+
+    @property
+    def gcs_address(self) -> str:
+        """There is no server to connect to: "local"."""
+        return "local"
 
     @property
     def current_actor(self) -> Any:
@@ -58,9 +156,29 @@ class RuntimeContext:
         """Did this actor restart after its process died?"""
         return _session._actor_attempt > 1
 
-    def get_assigned_resources(self) -> Dict[str, float]:
-        """What this task or actor holds, {"CPU": 1.0}; as stated in its options."""
-        return dict(_session._assigned)
+    # Ray's old names, which give id objects instead of texts.
+
+    @property
+    def job_id(self) -> JobID:
+        return JobID.from_hex(job_hex())
+
+    @property
+    def node_id(self) -> str:
+        return self.get_node_id()
+
+    @property
+    def worker_id(self) -> str:
+        return self.get_worker_id()
+
+    @property
+    def task_id(self) -> Optional[TaskID]:
+        number = _core.current_task()
+        return TaskID.of(number) if number else None
+
+    @property
+    def actor_id(self) -> Optional[ActorID]:
+        ref = _session._actor_ref
+        return ActorID.of(ref._id) if ref is not None else None
 
 
 def get_runtime_context() -> RuntimeContext:

@@ -274,7 +274,7 @@ static int put_planned(mrpy_enc *e, PyObject *o)
     } else {
         mr_session *s = mrpy_need(e->st);
         mrpy_plan_free(&p);
-        mr_id id = s ? mrpy_put(e->st, s, o) : 0;
+        mr_id id = s ? mrpy_put(e->st, s, o, false) : 0;
         if (!id)
             return -1;
         if (mrpy_ids_add(&e->own, id)) {

@@ -321,6 +321,7 @@ static int add_numbers(PyObject *module)
         {"DEF_RETRY_ERRORS", MR_DEF_RETRY_ERRORS},
         {"DEF_SOFT_NODE", MR_DEF_SOFT_NODE},
         {"DEF_SYSTEM", MR_DEF_SYSTEM},
+        {"DEF_DYNAMIC", MR_DEF_BINDING},
         {"CALL_TASK", MR_CALL_TASK},
         {"CALL_ACTOR", MR_CALL_ACTOR},
         {"CALL_METHOD", MR_CALL_METHOD},

@@ -31,7 +31,8 @@ enum {
     X(escaped)     /* (hex) : a reference was pickled outside of a call */                                             \
     X(future)      /* (ref) -> concurrent.futures.Future */                                                            \
     X(await_ref)   /* (ref) -> iterator for await */                                                                   \
-    X(make_stream) /* (task id) -> generator of references */                                                          \
+    X(of_ref)      /* (ref, "task_id" or another) -> what that method returns */                                       \
+    X(make_stream) /* (stream ref, completed ref) -> generator of references */                                        \
     X(task_raised) /* (call, exception) : a task or method raised */                                                   \
     X(spread)      /* (call, value) -> tuple of n_returns values */
 
@@ -133,8 +134,8 @@ typedef struct mrpy_plan {
 int mrpy_plan_make(mrpy_state *st, PyObject *o, mrpy_plan *p);
 void mrpy_plan_write(const mrpy_plan *p, void *to);
 void mrpy_plan_free(mrpy_plan *p);
-/* A new object of the session that holds `o`; 0 with an exception. */
-mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o);
+/* A new object of the session that holds `o`; 0 with an exception.  error: `o` is what from_error reads. */
+mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o, bool error);
 
 /* ---- decode.c ---- */
 /* The Python value of some bytes; views keep `id` or `owner`.  With neither, views are copied. */

@@ -135,9 +135,49 @@ static PyObject *ref_make(PyTypeObject *type, PyObject *args, PyObject *kwds)
     return make(st, session, id, false);
 }
 
-static PyObject *ref_nil(PyObject *Py_UNUSED(type), PyObject *Py_UNUSED(unused))
+static PyObject *ref_nil(PyObject *type, PyObject *Py_UNUSED(unused))
 {
-    return PyBytes_FromStringAndSize("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 28);
+    mrpy_state *st = mrpy_state_of_type((PyTypeObject *)type);
+    return st ? make(st, 0, 0, false) : NULL;
+}
+
+static PyObject *ref_from_binary(PyObject *type, PyObject *bytes)
+{
+    return PyObject_CallOneArg(type, bytes);
+}
+
+static PyObject *ref_from_hex(PyObject *type, PyObject *text)
+{
+    PyObject *bytes = PyObject_CallMethod((PyObject *)&PyBytes_Type, "fromhex", "O", text);
+    PyObject *ref = bytes ? PyObject_CallOneArg(type, bytes) : NULL;
+    Py_XDECREF(bytes);
+    return ref;
+}
+
+static PyObject *ref_size(PyObject *Py_UNUSED(type), PyObject *Py_UNUSED(unused))
+{
+    return PyLong_FromLong(28);
+}
+
+static PyObject *of_ref(PyObject *o, const char *what)
+{
+    mrpy_state *st = mrpy_state_of_type(Py_TYPE(o));
+    return st ? PyObject_CallFunction(st->of_ref, "Os", o, what) : NULL;
+}
+
+static PyObject *ref_task_id(PyObject *o, PyObject *Py_UNUSED(unused))
+{
+    return of_ref(o, "task_id");
+}
+
+static PyObject *ref_job_id(PyObject *o, PyObject *Py_UNUSED(unused))
+{
+    return of_ref(o, "job_id");
+}
+
+static PyObject *ref_as_future(PyObject *o, PyObject *Py_UNUSED(unused))
+{
+    return of_ref(o, "as_future");
 }
 
 static PyObject *ref_is_nil(PyObject *o, PyObject *Py_UNUSED(unused))
@@ -190,7 +230,14 @@ static PyObject *ref_await(PyObject *o)
 static PyMethodDef ref_methods[] = {
     {"binary", ref_binary, METH_NOARGS, "The reference as 28 bytes."},
     {"hex", ref_hex, METH_NOARGS, "The reference as 56 hexadecimal digits."},
-    {"nil", ref_nil, METH_NOARGS | METH_CLASS, "The bytes of no object."},
+    {"nil", ref_nil, METH_NOARGS | METH_CLASS, "The reference to no object."},
+    {"from_binary", ref_from_binary, METH_O | METH_CLASS, "The reference of 28 bytes; it does not keep the object."},
+    {"from_hex", ref_from_hex, METH_O | METH_CLASS,
+     "The reference of 56 hexadecimal digits; it does not keep the object."},
+    {"size", ref_size, METH_NOARGS | METH_CLASS, "28."},
+    {"task_id", ref_task_id, METH_NOARGS, "The TaskID of the task that makes the object; of put(): its own."},
+    {"job_id", ref_job_id, METH_NOARGS, "The JobID of its session."},
+    {"as_future", ref_as_future, METH_NOARGS, "An asyncio.Future of the value, in the running loop."},
     {"is_nil", ref_is_nil, METH_NOARGS, "Is this a reference to no object?"},
     {"future", ref_future, METH_NOARGS, "A concurrent.futures.Future of the value."},
     {"__reduce__", ref_reduce, METH_NOARGS, NULL},

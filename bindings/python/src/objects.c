@@ -201,7 +201,16 @@ static PyObject *core_put(PyObject *module, PyObject *value)
                         "Calling 'put' on an ObjectRef is not allowed. (put([ref]) stores the reference itself)");
         return NULL;
     }
-    mr_id id = mrpy_put(st, s, value);
+    mr_id id = mrpy_put(st, s, value, false);
+    return id ? mrpy_ref_new(st, id) : NULL;
+}
+
+/* put_error(tuple) -> ObjectRef whose get raises it */
+static PyObject *core_put_error(PyObject *module, PyObject *value)
+{
+    mrpy_state *st = mrpy_state_of(module);
+    mr_session *s = mrpy_need(st);
+    mr_id id = s ? mrpy_put(st, s, value, true) : 0;
     return id ? mrpy_ref_new(st, id) : NULL;
 }
 
@@ -346,6 +355,7 @@ PyMethodDef mrpy_object_methods[] = {
     {"put", core_put, METH_O,
      "put(value, /)\n--\n\nStores a value in the object store and returns a reference to it.\n\n"
      "Raises ObjectStoreFullError, and TypeError for what cannot be pickled or is itself a reference."},
+    {"put_error", core_put_error, METH_O, NULL},
     {"wait", core_wait, METH_VARARGS, NULL},
     {"contains", core_contains, METH_O, "Is the object there (now, in this session)?"},
     {"free", core_free, METH_O, NULL},

@@ -228,7 +228,7 @@ void mrpy_plan_free(mrpy_plan *p)
 /* A put that found the store full is tried again when this process has collected garbage, but not for ever. */
 static const int64_t PUT_TRIES_NS = INT64_C(3000000000);
 
-mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o)
+mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o, bool error)
 {
     mrpy_plan p;
     mr_err err = {.status = MR_OK};
@@ -237,6 +237,8 @@ mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o)
     void *data = NULL;
     if (mrpy_plan_make(st, o, &p))
         return 0;
+    if (error)
+        p.format = MRPY_FORMAT_ERROR | MR_PUT_ERROR;
     const mr_id *refs = p.enc->refs.v;
     uint32_t n_refs = p.enc->refs.n;
     int64_t left = -1, since = 0, began = mrpy_now();

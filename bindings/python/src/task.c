@@ -31,9 +31,10 @@ static PyObject *results(mrpy_state *st, mr_id first, int n)
     if (n == 0)
         Py_RETURN_NONE;
     if (n < 0) {
-        PyObject *ref = mrpy_ref_new(st, first);
-        PyObject *stream = ref ? PyObject_CallOneArg(st->make_stream, ref) : NULL;
+        PyObject *ref = mrpy_ref_new(st, first), *done = mrpy_ref_new(st, first + 1);
+        PyObject *stream = ref && done ? PyObject_CallFunctionObjArgs(st->make_stream, ref, done, NULL) : NULL;
         Py_XDECREF(ref);
+        Py_XDECREF(done);
         return stream;
     }
     PyObject *list = PyList_New(n);

@@ -79,10 +79,13 @@ static int send(mrpy_call *self, way w, uint32_t i, PyObject *value, bool retria
     if (w == WAY_RETURN && p.total <= 4096 && !p.n_parts) {
         status = send_flat(self, w, i, &p, p.head, retriable, &err);
     } else {
-        Py_BEGIN_ALLOW_THREADS;
-        status = p.n_parts || (w == WAY_RETURN && p.total > 65536) ? send_large(self, w, i, &p, &err)
-                                                                   : send_flat(self, w, i, &p, p.head, retriable, &err);
-        Py_END_ALLOW_THREADS;
+        do { /* an item may have to wait for its reader: nothing was sent when that is interrupted */
+            Py_BEGIN_ALLOW_THREADS;
+            status = p.n_parts || (w == WAY_RETURN && p.total > 65536)
+                         ? send_large(self, w, i, &p, &err)
+                         : send_flat(self, w, i, &p, p.head, retriable, &err);
+            Py_END_ALLOW_THREADS;
+        } while ((status == MR_E_INTERRUPTED || status == MR_E_CANCELLED) && !PyErr_CheckSignals());
     }
     mrpy_plan_free(&p);
     if (status != MR_OK)
@@ -253,7 +256,8 @@ static PyObject *call_begin(PyObject *o, PyObject *const *args, Py_ssize_t n)
         if (args[2] != Py_True)
             return made;
         made = one_step(made);
-    } else if (PyAsyncGen_CheckExact(made) || (self->flags & MR_DEF_STREAMING)) {
+    } else if (PyAsyncGen_CheckExact(made) || (self->flags & (MR_DEF_STREAMING | MR_DEF_BINDING)) ||
+               (self->n_returns > 1 && PyGen_CheckExact(made))) {
         return made;
     }
     bool bad = !made || send_results(self, made);

@@ -23,10 +23,12 @@
 enum { FIRST_ID = 256 };
 
 _Atomic bool mr_nodes_forked;
+static _Atomic int nodes_open; /* a fork before or after a session harms nothing */
 
 static void nodes_in_child(void)
 {
-    atomic_store(&mr_nodes_forked, true);
+    if (atomic_load(&nodes_open))
+        atomic_store(&mr_nodes_forked, true);
 }
 
 static void nodes_once(void)
@@ -357,6 +359,7 @@ mr_status mr_engine_open(mr_config *config, const mr_open_args *args, mr_port **
     nodes_init(n);
     n->config = config;
     pthread_once(&once, nodes_once);
+    atomic_fetch_add(&nodes_open, 1);
     mr_status status = MR_E_NOMEM;
     if (!(n->scratch = malloc(MR_RING_BYTES)))
         goto fail;
@@ -470,4 +473,5 @@ void mr_nodes_free(mr_nodes *n)
     pthread_cond_destroy(&n->line_cond);
     mr_config_free(n->config);
     free(n);
+    atomic_fetch_sub(&nodes_open, 1);
 }

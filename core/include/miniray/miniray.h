@@ -91,7 +91,8 @@ enum { /* flags */
        MR_DEF_DETACHED = 4,
        MR_DEF_RETRY_ERRORS = 8,
        MR_DEF_SOFT_NODE = 16,
-       MR_DEF_SYSTEM = 64
+       MR_DEF_SYSTEM = 64,
+       MR_DEF_BINDING = 1 << 16 /* and up: a language binding's own; the core only carries them to the worker */
 };
 enum { MR_SCHEDULE_DEFAULT = 0, MR_SCHEDULE_SPREAD = 1, MR_SCHEDULE_NODE = 2 };
 
@@ -193,6 +194,8 @@ typedef struct mr_value {
     uint64_t len;
 } mr_value;
 
+/* Beside a format of mr_put and mr_seal: the value is an error, which a get raises. */
+#define MR_PUT_ERROR (UINT32_C(1) << 31)
 /* Copies `len` bytes into a new sealed object.  refs: references inside.  Errors: FULL, TOOBIG, NOMEM, CLOSED. */
 MR_API mr_status mr_put(mr_session *s, uint32_t format, const void *data, uint64_t len, const mr_id *refs,
                         uint32_t n_refs, mr_id *out, mr_err *err) MR_CHECK_RESULT;

@@ -1,4 +1,4 @@
-"""What of ray.util is here: scheduling_strategies."""
+"""What of ray.util is here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ from typing import Any
 
 from . import scheduling_strategies
 
-__all__ = ["scheduling_strategies"]
+__all__ = ["list_named_actors", "scheduling_strategies"]
+
+
+def list_named_actors(all_namespaces: bool = False) -> list:
+    """The names of the living named actors of this namespace; all_namespaces: of all, as {"name", "namespace"}."""
+    from .. import _session
+
+    _session.ensure()
+    named = [actor for actor in _session.state("actors") if actor.get("name") and actor["state"] != "dead"]
+    if all_namespaces:
+        return [{"name": actor["name"], "namespace": actor["namespace"]} for actor in named]
+    return [actor["name"] for actor in named if actor["namespace"] == _session.namespace()]
 
 
 def __getattr__(name: str) -> Any:
