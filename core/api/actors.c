@@ -70,6 +70,7 @@ mr_status mr_state(mr_session *s, const char *what, char **json, mr_err *err)
     mr_status st = mr_session_enter(s, err);
     if (st)
         return st;
+    mr_refs_flush(s->refs, true); /* what this process gave up is not to be shown as held by it */
     st = s->port->ops->state(s->port, what, json, err);
     mr_session_leave(s);
     return st;

@@ -193,6 +193,7 @@ typedef struct mr_object_info {
     uint32_t holders;       /* of all kinds */
     uint32_t format, flags; /* MR_VALUE_ */
     mr_id task;             /* that makes it; 0: put */
+    uint32_t func;          /* of that task; 0: put, item of a stream */
 } mr_object_info;
 /* NONE for an id never seen or gone. */
 mr_object_info mr_control_object(const mr_control *c, mr_id id);
@@ -271,23 +272,65 @@ typedef enum mr_actor_state {
 typedef struct mr_actor_info {
     mr_actor_state state;
     uint32_t func, worker, restarts, pending; /* calls queued and in flight */
-    mr_fault fault;                           /* of DEAD: why */
-    const char *name, *ns;                    /* "" if it has none */
+    bool detached;
+    uint32_t owner;        /* client that made it */
+    mr_fault fault;        /* of DEAD: why */
+    const char *name, *ns; /* "" if it has none */
 } mr_actor_info;
 bool mr_control_actor(const mr_control *c, mr_id actor, mr_actor_info *out);
-mr_id mr_control_actor_next(const mr_control *c, mr_id after); /* living ones, any order; 0: no more */
+/* The dead too, while somebody knows them; any order; `at` starts at 0; 0 back: no more. */
+mr_id mr_control_actor_next(const mr_control *c, uint64_t *at);
+
+/* Where a task is in its life, finer than mr_task_state. */
+#define MR_PHASE_MAP(X)                                                                                                \
+    X(ARGS, "args")       /* an argument is not sealed yet */                                                          \
+    X(ORDER, "order")     /* call that may not be sent before others, or whose actor is not there */                   \
+    X(QUEUED, "queued")   /* ready, no seat yet */                                                                     \
+    X(TRAVEL, "travel")   /* has its seat; inputs are on their way there */                                            \
+    X(PROCESS, "process") /* has its seat; a worker process is being started */                                        \
+    X(SENT, "sent")       /* in a worker's ring, not begun */                                                          \
+    X(RUNNING, "running")                                                                                              \
+    X(BLOCKED, "blocked") /* running, and waits for objects */                                                         \
+    X(STOPPED, "stopped") /* preempted */                                                                              \
+    X(LIVING, "living")   /* creation of an actor that lives */                                                        \
+    X(OVER, "over")
+typedef enum mr_phase {
+#define MR_PHASE_ENUM(name, text) MR_PHASE_##name,
+    MR_PHASE_MAP(MR_PHASE_ENUM)
+#undef MR_PHASE_ENUM
+        MR_PHASE_COUNT
+} mr_phase;
+const char *mr_control_phase(mr_phase phase); /* its text */
 
 /* Living and the last conf.history finished tasks, oldest first; `at` starts at 0 and is advanced; false: no more. */
 typedef struct mr_task_info {
+    mr_phase phase;
     mr_id task, actor, parent;
     uint32_t func, attempt, worker, node, slot, owner, job; /* slot: number on its node, where it runs or ran */
     uint64_t bytes;                                         /* of its arguments */
     int32_t outcome;                                        /* when over */
+    int32_t pid;                                            /* of the process that ran it, when over; 0: not known */
     int state;                                              /* mr_task_state, MR_OVER for finished ones */
     bool blocked;
     int64_t submitted_at, ready_at, started_at, ended_at;
 } mr_task_info;
 bool mr_control_task_next(const mr_control *c, uint64_t *at, mr_task_info *out);
+/* What a task that does not run (or is blocked) waits for, as a sentence; "" for others. */
+void mr_control_task_waits(const mr_control *c, mr_id task, char *out, size_t n);
+
+/* Every object that control knows, any order; `at` starts at 0; 0 back: no more. */
+mr_id mr_control_object_next(const mr_control *c, uint64_t *at);
+typedef enum mr_holder_kind {
+    MR_HOLDS_CLIENT, /* a process: id is its number, 0 the driver */
+    MR_HOLDS_TASK,   /* argument, or reference inside an argument, of task id */
+    MR_HOLDS_OBJECT, /* object id has a reference to it inside */
+    MR_HOLDS_STREAM, /* item of stream id that nobody read */
+    MR_HOLDS_CODE,   /* function number id: its code */
+    MR_HOLDS_ITSELF  /* a detached actor */
+} mr_holder_kind;
+/* Calls `hold` once for each hold of each object, in any order. */
+void mr_control_holds(const mr_control *c, void (*hold)(void *arg, mr_id object, mr_holder_kind kind, uint64_t id),
+                      void *arg);
 
 typedef struct mr_control_stats {
     uint64_t steps, submitted, finished, failed, cancelled, retried, stale, refused; /* refused: policy answers */

@@ -96,26 +96,24 @@ bool mr_control_actor(const mr_control *c, mr_id id, mr_actor_info *out)
                            .worker = a->worker,
                            .restarts = a->restarts,
                            .pending = a->pending,
+                           .detached = a->detached,
+                           .owner = a->owner,
                            .fault = a->fault,
                            .name = a->name ? a->short_name : "",
                            .ns = a->name ? a->name : ""};
     return true;
 }
 
-/* By id, so that the walk needs no state: the least id above `after`. */
-mr_id mr_control_actor_next(const mr_control *c, mr_id after)
+mr_id mr_control_actor_next(const mr_control *c, uint64_t *at)
 {
-    uint64_t at = 0, id;
-    mr_id least = 0;
-    for (const actor *a; (a = mr_table_next(&c->actors, &at, &id));)
-        if (a->state != MR_ACTOR_DEAD && id > after && (!least || id < least))
-            least = id;
-    return least;
+    uint64_t id;
+    return mr_table_next(&c->actors, at, &id) ? id : 0;
 }
 
 static mr_task_info task_info(const task *t)
 {
-    return (mr_task_info){.task = t->v.ref,
+    return (mr_task_info){.phase = MR_PHASE_OVER,
+                          .task = t->v.ref,
                           .actor = t->actor,
                           .parent = t->parent,
                           .func = t->func,
@@ -141,7 +139,9 @@ void mr_history_add(mr_control *c, const task *t)
     c->n_history++;
     if (++c->at_history == c->conf.history)
         c->at_history = 0;
+    const proc *p = proc_at(c, t->last_worker);
     *i = task_info(t);
+    i->pid = p ? p->pid : 0;
     i->worker = t->last_worker;
     i->node = t->last_node;
     i->state = MR_OVER;
@@ -168,6 +168,7 @@ bool mr_control_task_next(const mr_control *c, uint64_t *at, mr_task_info *out)
         if (t->where == W_OVER || t->where == W_PAST)
             continue;
         *out = task_info(t);
+        out->phase = mr_show_phase(open_up(c), t);
         const node *n = task_node(open_up(c), t);
         out->node = n ? n->number : 0;
         return true;

@@ -384,7 +384,8 @@ mr_object_info mr_control_object(const mr_control *c, mr_id id)
                             .holders = o->holders,
                             .format = o->format,
                             .flags = o->vflags,
-                            .task = o->task};
+                            .task = o->task,
+                            .func = o->func};
 }
 
 bool mr_control_settled(const mr_control *c, mr_id id)

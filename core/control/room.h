@@ -349,6 +349,7 @@ int64_t mr_policy_cost(mr_control *c, const task *t, const slot *s);
 
 /* ----------------------------------------------------------------------------------------------------- history.c -- */
 
+mr_phase mr_show_phase(mr_control *c, const task *t);
 void mr_history_add(mr_control *c, const task *t);
 
 /* ------------------------------------------------------------------------------------------ groups.c, bundles.c -- */

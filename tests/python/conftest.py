@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-import miniray
+# Where the sessions of this run have their folders, those of other runs on the machine not.
+_FOLDERS = tempfile.mkdtemp(prefix="mrtest-", dir="/tmp")
+atexit.register(shutil.rmtree, _FOLDERS, ignore_errors=True)
+os.environ["XDG_RUNTIME_DIR"] = _FOLDERS
+os.environ.pop("MINIRAY_FOLDER", None)
+
+import miniray  # noqa: E402
 
 
 def processes_of(driver: int) -> "list[int]":
@@ -41,8 +50,7 @@ def descriptors() -> "dict[int, str]":
 
 def leftovers() -> "set[str]":
     """Files that sessions could have left."""
-    places = [Path("/dev/shm"), Path(os.environ.get("TMPDIR", "/tmp")), Path(os.environ.get("XDG_RUNTIME_DIR", "/nowhere"))]
-    return {str(p) for place in places if place.is_dir() for p in place.glob("miniray-session*")}
+    return {str(p) for p in Path(_FOLDERS).iterdir()}
 
 
 def children() -> "list[str]":

@@ -110,16 +110,15 @@ def timeline(filename: Optional[str] = None) -> Optional[List[Dict[str, Any]]]:
     of Chrome trace events (chrome://tracing, Perfetto) and returns None.
     """
     _session.ensure()
-    tasks = [_row(task) for task in _session.state("tasks")]
+    table = _session.state("tasks")
     if filename is None:
-        return tasks
+        return [_row(task) for task in table]
     import json
 
-    events = [{"name": t.get("fn", ""), "cat": t.get("outcome", ""), "ph": "X", "pid": t.get("node", 0), "tid": t.get("slot", 0),
-               "ts": t["started"] / 1e3, "dur": max(0, t["ended"] - t["started"]) / 1e3}
-              for t in tasks if t.get("started", -1) >= 0 and t.get("ended", -1) >= 0]
+    from ._timeline import events
+
     with open(filename, "w", encoding="utf-8") as file:
-        json.dump(events, file)
+        json.dump(events(table, _session.state("session")["now"]), file)
     return None
 
 

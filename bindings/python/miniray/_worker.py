@@ -205,6 +205,19 @@ def _items(call: "_core.Call", function: Callable, instance: Any = None) -> None
     call.finish(_core.OK)
 
 
+def _name_output(instance: Any) -> None:
+    """What the actor prints from here on is shown under its repr.  Told in the output itself, where it takes effect."""
+    import stat
+
+    try:
+        text = " ".join(repr(instance).split())[:100]
+        sys.stdout.flush()
+        if stat.S_ISFIFO(os.fstat(1).st_mode):  # the constructor may have sent it elsewhere
+            os.write(1, f"\033]miniray-name;{text}\n".encode("utf-8", "backslashreplace"))
+    except Exception:
+        pass  # a repr that raises names nothing
+
+
 def _create(call: "_core.Call") -> None:
     """The constructor of the actor that this process becomes."""
     cls = _functions.get(call.func) or _load(call)
@@ -216,6 +229,8 @@ def _create(call: "_core.Call") -> None:
 
     def construct(*args: Any, **kwargs: Any) -> None:
         _session._instance = cls(*args, **kwargs)
+        if type(_session._instance).__repr__ is not object.__repr__:
+            _name_output(_session._instance)
 
     actor_flags, concurrency = call.flags, call.max_concurrency
     if not call.run(construct, None):

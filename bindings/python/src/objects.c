@@ -345,6 +345,22 @@ static PyObject *core_state(PyObject *module, PyObject *args)
     return text;
 }
 
+/* decode_plain(format, bytes) -> the value of an encoded one that needs no pickle */
+static PyObject *core_decode_plain(PyObject *module, PyObject *args)
+{
+    unsigned format;
+    Py_buffer b;
+    PyObject *value = NULL;
+    if (!PyArg_ParseTuple(args, "Iy*", &format, &b))
+        return NULL;
+    if ((format & 0xff) == MRPY_FORMAT_FAST || (format & 0xff) == MRPY_FORMAT_ERROR)
+        value = mrpy_decode(mrpy_state_of(module), format, b.buf, (uint64_t)b.len, MR_NO_ID, NULL);
+    else
+        PyErr_Format(PyExc_ValueError, "a value of format %u is not plain", format);
+    PyBuffer_Release(&b);
+    return value;
+}
+
 PyMethodDef mrpy_object_methods[] = {
     {"get", (PyCFunction)(void (*)(void))core_get, METH_FASTCALL | METH_KEYWORDS,
      "get(object_refs, *, timeout=None)\n--\n\n"
@@ -362,5 +378,6 @@ PyMethodDef mrpy_object_methods[] = {
     {"flush", core_flush, METH_NOARGS, "Tells the node now which references were given up."},
     {"next_item", core_next_item, METH_VARARGS, NULL},
     {"state", core_state, METH_VARARGS, NULL},
+    {"decode_plain", core_decode_plain, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -298,7 +298,7 @@ static mr_status nodes_args(mr_nodes *n, const mr_open_args *args, mr_err *err)
     n->libraries = libraries ? strdup(libraries) : NULL;
     n->script_dir = args->script_dir ? strdup(args->script_dir) : NULL;
     n->prestart = args->prestart;
-    n->output = mr_config_int(n->config, "engine", "log_to_driver") != 0;
+    n->show_output = mr_config_int(n->config, "engine", "log_to_driver") != 0;
     n->spin_ns = (uint32_t)mr_config_int(n->config, "engine", "spin_us") * 1000;
     n->port.inline_max = (uint64_t)mr_config_int(n->config, "engine", "inline_max");
     size_t count = 0;
@@ -338,6 +338,7 @@ static void nodes_init(mr_nodes *n)
     mr_table_init(&n->values, sizeof(mr_val));
     mr_table_init(&n->payloads, sizeof(void *));
     mr_table_init(&n->copies, sizeof(mr_carry));
+    mr_table_init(&n->blamed, sizeof(uint64_t));
     mr_table_init(&n->by_worker, sizeof(uint32_t));
     atomic_store(&n->next_id, FIRST_ID);
     n->origin = mr_drive_monotonic();
@@ -380,6 +381,7 @@ mr_status mr_engine_open(mr_config *config, const mr_open_args *args, mr_port **
         status = mr_progress_start(n, err);
     if (status)
         goto fail;
+    mr_desk_open(n);
     pthread_mutex_lock(&n->lock);
     status = mr_spawn_supervisor(n, err);
     if (!status)
@@ -449,6 +451,8 @@ void mr_nodes_free(mr_nodes *n)
         if (plugins[i])
             mr_plugin_unload(plugins[i]);
     mr_output_fini(n);
+    mr_desk_close(n);
+    mr_blame_fini(n);
     if (n->links)
         munmap(n->links, sizeof(mr_links));
     int fds[] = {n->links_fd, n->event_fd, n->epoll_fd, n->timer_fd, n->sup_fd, n->sup_pidfd};

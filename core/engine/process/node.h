@@ -18,6 +18,7 @@
 #include "client/port.h"
 #include "control/control.h"
 #include "engine/process/supervisor.h"
+#include "engine/process/text.h"
 #include "plugin/loader.h"
 
 enum {
@@ -26,7 +27,8 @@ enum {
     MR_SMALL_COPY = 64 * 1024,      /* copied at once under the lock; more is a job of the mover */
     MR_IDS_BLOCK = 65536,           /* ids granted to a worker at a time */
     MR_COLLECT_EVERY_NS = 50000000, /* garbage is asked for again while room is missing; a waiting driver looks up */
-    MR_LINES_MAX = 20000            /* lines of output kept for mr_engine_output */
+    MR_LINES_MAX = 20000,           /* lines of output kept for mr_engine_output */
+    MR_LINES_BYTES = 1 << 20        /* and of those that were read, kept for mr_state */
 };
 
 /* One store instance: a node's, or the carrier. */
@@ -189,6 +191,9 @@ typedef struct mr_job {
 
 typedef struct mr_line {
     struct mr_line *next;
+    uint64_t number; /* from 1 */
+    int64_t at;      /* ns since the start of the run */
+    uint32_t worker;
     int32_t pid;
     bool is_stderr;
     char name[120]; /* of what the worker ran */
@@ -273,14 +278,20 @@ struct mr_nodes {
     int32_t sup_pid;
     struct mr_sup_queue *sup_queue, **sup_queue_end; /* orders that did not fit into the socket */
     char *attach_env, *libraries, *script_dir;
-    bool output; /* workers' lines are collected */
+    bool show_output; /* workers' lines are given to mr_engine_output; they are kept for mr_state anyway */
 
     pthread_mutex_t line_lock;
     pthread_cond_t line_cond;
-    mr_line *lines, **lines_end, *line_out;
-    size_t n_lines, lines_lost;
+    mr_line *lines, **lines_end, *line_out; /* the oldest kept; where the next goes; a copy for the reader */
+    mr_line *unread;                        /* of the list: the first that mr_engine_output has not given; NULL: none */
+    size_t n_unread, lines_bytes, lines_lost;
+    uint64_t n_lines; /* ever */
     uint32_t line_readers;
     struct mr_partial *partials;
+    struct mr_desk *desk; /* NULL: no folder could be made */
+    struct mr_blame **blames;
+    uint64_t next_blame;
+    mr_table blamed; /* task -> uint64_t: number of its blame */
     bool lines_closed;
     bool keep_views; /* the driver has views of values that outlive the session: their memory is not given back */
     char *scratch;   /* MR_RING_BYTES: a record out of a ring, private */
@@ -418,12 +429,32 @@ void mr_sweep_own(uint64_t session); /* any lock; the session's supervisor is de
 /* state.c */
 char *mr_state_json(mr_nodes *n, const char *what, mr_status *status, mr_err *err);
 
+/* desk.c: no lock */
+enum { MR_DESK_TAG = 16 }; /* in epoll; those above are conversations */
+void mr_desk_open(mr_nodes *n);
+void mr_desk_event(mr_nodes *n, uint64_t tag);
+void mr_desk_close(mr_nodes *n);
+const char *mr_desk_folder(const mr_nodes *n); /* "" if there is none */
+void mr_desk_sweep(void); /* folders of sessions that were killed with all that could have removed them */
+
+/* blame.c: the last errors */
+typedef struct mr_blame {
+    mr_id id;
+    uint32_t format; /* MR_FORMAT_ */
+    uint64_t len;
+    _Alignas(8) char bytes[]; /* and a NUL */
+} mr_blame;
+void mr_blame_keep(mr_nodes *n, mr_id id, uint32_t format, const void *bytes, uint64_t len);
+const mr_blame *mr_blame_find(mr_nodes *n, mr_id id); /* NULL: not known any more */
+void mr_blame_fini(mr_nodes *n);
+
 /* output.c */
 void mr_output_take(mr_nodes *n, uint32_t worker, int32_t pid, uint32_t stream, const char *bytes, size_t len);
 void mr_output_gone(mr_nodes *n, uint32_t worker, int32_t pid); /* what it left without a newline is a line too */
 void mr_output_last(mr_nodes *n);                               /* every line that was not finished is one now */
 void mr_output_close(mr_nodes *n);                              /* no lock */
 void mr_output_fini(mr_nodes *n);
+void mr_output_table(mr_nodes *n, mr_text *t, uint64_t after); /* rows of the lines numbered above `after` */
 
 /* grow.c */
 mr_status mr_place_open(mr_nodes *n, mr_place *p, mr_loaded *plugin, uint32_t node, uint64_t capacity, mr_err *err);

@@ -16,12 +16,14 @@ enum { LINE_CUT = 64 * 1024 };
 
 struct mr_partial {
     struct mr_partial *next;
+    char name[120]; /* what the worker said it is called; "": by what it runs */
     uint32_t worker, stream;
     int32_t pid;
     size_t len, cap;
     char *text;
 };
 
+/* What the worker runs; the class of an actor. */
 static uint32_t output_func(mr_nodes *n, uint32_t worker)
 {
     mr_worker_info w;
@@ -38,42 +40,99 @@ static uint32_t output_func(mr_nodes *n, uint32_t worker)
     return last;
 }
 
-static void output_line(mr_nodes *n, struct mr_partial *p)
+/* A worker that prints has said who it is, though that may lie in its ring still. */
+static int32_t output_pid(mr_nodes *n, const struct mr_partial *p)
 {
-    mr_line *line = malloc(sizeof(*line) + p->len + 1);
-    if (!line)
-        return;
-    *line = (mr_line){.pid = p->pid, .is_stderr = p->stream == 2, .len = p->len};
-    memcpy(line->text, p->text, p->len);
-    line->text[p->len] = 0;
-    uint32_t func = output_func(n, p->worker);
-    const mr_define *def = func ? mr_control_func(n->control, func) : NULL;
-    snprintf(line->name, sizeof(line->name), "%s", def ? def->name : "worker");
-    p->len = 0;
-    pthread_mutex_lock(&n->line_lock);
-    *n->lines_end = line;
-    n->lines_end = &line->next;
-    if (++n->n_lines > MR_LINES_MAX) {
+    mr_worker_info w;
+    mr_peer *peer = p->pid ? NULL : mr_peer_of(n, p->worker);
+    if (!peer)
+        return p->pid;
+    if (!peer->pid)
+        mr_drive_drain(n, peer);
+    if (mr_control_worker(n->control, p->worker, &w) && w.pid)
+        return w.pid;
+    return peer->pid;
+}
+
+/* Those that were read are kept as long as there is room, those that were not until there are too many. */
+static void output_trim(mr_nodes *n)
+{
+    while (n->lines && (n->n_unread > MR_LINES_MAX || (n->lines_bytes > MR_LINES_BYTES && n->lines != n->unread))) {
         mr_line *old = n->lines;
+        if (old == n->unread) {
+            n->unread = old->next;
+            n->n_unread--;
+            n->lines_lost++;
+        }
         n->lines = old->next;
-        n->n_lines--;
-        n->lines_lost++;
+        if (!n->lines)
+            n->lines_end = &n->lines;
+        n->lines_bytes -= sizeof(*old) + old->len;
         free(old);
     }
+}
+
+static void output_line(mr_nodes *n, struct mr_partial *p)
+{
+    mr_line *line = calloc(1, sizeof(*line) + p->len + 1);
+    if (!line)
+        return;
+    line->worker = p->worker;
+    line->pid = p->pid = output_pid(n, p);
+    line->is_stderr = p->stream == 2;
+    line->len = p->len;
+    line->at = mr_nodes_clock(n);
+    memcpy(line->text, p->text ? p->text : "", p->len);
+    if (*p->name) {
+        memcpy(line->name, p->name, sizeof(line->name));
+    } else {
+        uint32_t func = output_func(n, p->worker);
+        const mr_define *def = func ? mr_control_func(n->control, func) : NULL;
+        snprintf(line->name, sizeof(line->name), "%s", def ? def->name : "worker");
+    }
+    p->len = 0;
+    pthread_mutex_lock(&n->line_lock);
+    line->number = ++n->n_lines;
+    *n->lines_end = line;
+    n->lines_end = &line->next;
+    n->lines_bytes += sizeof(*line) + line->len;
+    if (n->show_output) {
+        if (!n->unread)
+            n->unread = line;
+        n->n_unread++;
+    }
+    output_trim(n);
     pthread_cond_signal(&n->line_cond);
     pthread_mutex_unlock(&n->line_lock);
 }
 
+/* A line that begins with MR_OUTPUT_NAME is the worker library's own: what the worker is called from here on. */
+static bool output_order(mr_nodes *n, const struct mr_partial *p)
+{
+    static const char order[] = MR_OUTPUT_NAME;
+    if (p->len < sizeof(order) - 1 || memcmp(p->text, order, sizeof(order) - 1) != 0)
+        return false;
+    for (struct mr_partial *x = n->partials; x; x = x->next)
+        if (x->worker == p->worker)
+            snprintf(x->name, sizeof(x->name), "%.*s", (int)(p->len - (sizeof(order) - 1)),
+                     p->text + sizeof(order) - 1);
+    return true;
+}
+
 static struct mr_partial *output_partial(mr_nodes *n, uint32_t worker, int32_t pid, uint32_t stream)
 {
-    struct mr_partial *p = n->partials;
-    while (p && (p->worker != worker || p->stream != stream))
+    struct mr_partial *p = n->partials, *other = NULL;
+    while (p && (p->worker != worker || p->stream != stream)) {
+        other = p->worker == worker ? p : other;
         p = p->next;
+    }
     if (p)
         return p;
     p = calloc(1, sizeof(*p));
     if (!p)
         return NULL;
+    if (other)
+        memcpy(p->name, other->name, sizeof(p->name));
     p->worker = worker;
     p->stream = stream;
     p->pid = pid;
@@ -106,7 +165,9 @@ void mr_output_take(mr_nodes *n, uint32_t worker, int32_t pid, uint32_t stream, 
         size_t part = end ? (size_t)(end - bytes) : len;
         if (!output_add(p, bytes, part))
             return;
-        if (end || p->len > LINE_CUT)
+        if (end && output_order(n, p))
+            p->len = 0;
+        else if (end || p->len > LINE_CUT)
             output_line(n, p);
         part += end != NULL;
         bytes += part;
@@ -169,7 +230,7 @@ static mr_status output_wait(mr_nodes *n, int64_t timeout)
     clock_gettime(CLOCK_MONOTONIC, &t);
     int64_t at = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec + (timeout > 0 ? timeout : 0);
     t = (struct timespec){.tv_sec = at / 1000000000, .tv_nsec = at % 1000000000};
-    while (!n->lines && !n->lines_lost && !n->lines_closed) {
+    while (!n->unread && !n->lines_lost && !n->lines_closed) {
         if (timeout < 0)
             pthread_cond_wait(&n->line_cond, &n->line_lock);
         else if (!timeout || pthread_cond_timedwait(&n->line_cond, &n->line_lock, &t) == ETIMEDOUT)
@@ -197,12 +258,14 @@ mr_status mr_engine_output(mr_port *port, int64_t timeout, mr_output *out)
             snprintf(line->name, sizeof(line->name), "miniray");
         }
         n->line_out = line;
-    } else if (!status && n->lines) {
-        n->line_out = n->lines;
-        n->lines = n->lines->next;
-        n->n_lines--;
-        if (!n->lines)
-            n->lines_end = &n->lines;
+    } else if (!status && n->unread) {
+        const mr_line *line = n->unread;
+        size_t size = sizeof(*line) + line->len + 1;
+        if ((n->line_out = malloc(size)))
+            memcpy(n->line_out, line, size);
+        n->unread = line->next;
+        n->n_unread--;
+        output_trim(n);
     }
     if (!status && n->line_out)
         *out = (mr_output){.pid = n->line_out->pid,
@@ -217,4 +280,25 @@ mr_status mr_engine_output(mr_port *port, int64_t timeout, mr_output *out)
         pthread_cond_broadcast(&n->line_cond);
     pthread_mutex_unlock(&n->line_lock);
     return status;
+}
+
+void mr_output_table(mr_nodes *n, mr_text *t, uint64_t after)
+{
+    bool first = true;
+    mr_text_put(t, "[");
+    pthread_mutex_lock(&n->line_lock);
+    for (const mr_line *l = n->lines; l; l = l->next) {
+        if (l->number <= after)
+            continue;
+        mr_text_put(
+            t, "%s{\"number\":%llu,\"at\":%lld,\"worker\":%u,\"pid\":%d,\"stderr\":%s,\"name\":", first ? "" : ",",
+            (unsigned long long)l->number, (long long)l->at, l->worker, l->pid, l->is_stderr ? "true" : "false");
+        first = false;
+        mr_text_string(t, l->name);
+        mr_text_put(t, ",\"text\":");
+        mr_text_string(t, l->text);
+        mr_text_put(t, "}");
+    }
+    pthread_mutex_unlock(&n->line_lock);
+    mr_text_put(t, "]");
 }

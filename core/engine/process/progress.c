@@ -181,13 +181,19 @@ static void *progress_main(void *arg)
     mr_nodes *n = arg;
     bool go_on = true;
     mr_sweep_escaped();
+    mr_desk_sweep();
     while (go_on) {
         struct epoll_event events[8];
         int count = epoll_wait(n->epoll_fd, events, 8, -1);
         if (count < 0 && errno != EINTR)
             mr_bug(__FILE__, __LINE__, "epoll_wait failed");
+        for (int i = 0; i < count; i++)
+            if (events[i].data.u64 >= MR_DESK_TAG)
+                mr_desk_event(n, events[i].data.u64);
         pthread_mutex_lock(&n->lock);
         for (int i = 0; i < count; i++) {
+            if (events[i].data.u64 >= MR_DESK_TAG)
+                continue;
             if (events[i].data.u64 == TAG_EVENT)
                 progress_rung(n);
             else if (events[i].data.u64 == TAG_TIMER)

@@ -37,9 +37,9 @@ struct mr_sup_queue {
 
 static bool env_ours(const char *entry)
 {
-    static const char *const names[] = {
-        "MINIRAY_ATTACH=",     "MINIRAY_WORKER=",  "MINIRAY_ZYGOTE_FD=",  "MINIRAY_LIBRARIES=",
-        "MINIRAY_SUPERVISOR=", "MINIRAY_SESSION=", "MINIRAY_SCRIPT_DIR=", "MINIRAY_ENGINE_SPIN_US="};
+    static const char *const names[] = {"MINIRAY_ATTACH=",     "MINIRAY_WORKER=",         "MINIRAY_ZYGOTE_FD=",
+                                        "MINIRAY_LIBRARIES=",  "MINIRAY_SUPERVISOR=",     "MINIRAY_SESSION=",
+                                        "MINIRAY_SCRIPT_DIR=", "MINIRAY_ENGINE_SPIN_US=", "MINIRAY_FOLDER="};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strncmp(entry, names[i], strlen(names[i])) == 0)
             return true;
@@ -52,7 +52,7 @@ static char **env_make(const mr_nodes *n, size_t *ours)
     size_t count = 0, at = 0;
     while (environ && environ[count])
         count++;
-    char **env = calloc(count + 8, sizeof(*env));
+    char **env = calloc(count + 9, sizeof(*env));
     if (!env)
         return NULL;
     bool seed = false;
@@ -67,6 +67,8 @@ static char **env_make(const mr_nodes *n, size_t *ours)
     bad |= asprintf(&env[at++], "MINIRAY_ATTACH=%s", n->attach_env) < 0;
     bad |= asprintf(&env[at++], "MINIRAY_SESSION=%016llx:%d", (unsigned long long)n->port.session, (int)getpid()) < 0;
     bad |= asprintf(&env[at++], "MINIRAY_ENGINE_SPIN_US=%u", n->spin_ns / 1000) < 0;
+    if (mr_desk_folder(n)[0])
+        bad |= asprintf(&env[at++], "MINIRAY_FOLDER=%s", mr_desk_folder(n)) < 0;
     if (n->libraries)
         bad |= asprintf(&env[at++], "MINIRAY_LIBRARIES=%s", n->libraries) < 0;
     if (n->script_dir)
@@ -110,7 +112,7 @@ static int spawn_run(mr_nodes *n, const char *exe, int sock, pid_t *pid)
     snprintf(number[0], sizeof(number[0]), "%d", sock);
     snprintf(number[1], sizeof(number[1]), "%d", (int)getpid());
     snprintf(number[2], sizeof(number[2]), "%d",
-             (n->output ? MR_SUP_FLAG_OUTPUT : 0) | (n->zygote && n->prestart ? MR_SUP_FLAG_PRESTART : 0));
+             MR_SUP_FLAG_OUTPUT | (n->zygote && n->prestart ? MR_SUP_FLAG_PRESTART : 0));
     for (int i = 0; i < n_fds; i++)
         snprintf(keep + strlen(keep), sizeof(keep) - strlen(keep), "%s%d", i ? "," : "", fds[i]);
     for (int i = 0; i < 3; i++)

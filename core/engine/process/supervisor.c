@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,5 +240,10 @@ int mr_supervisor_main(int argc, char **argv)
     }
     mr_kid_kill_all();
     mr_sup_flush(s);
+    /* A driver that lives removes its folder itself, or needs it still. */
+    const char *folder = getenv("MINIRAY_FOLDER");
+    struct pollfd driver = {.fd = s->driver, .events = POLLIN};
+    if (folder && poll(&driver, 1, 0) == 1)
+        mr_desk_remove(folder);
     return 0;
 }

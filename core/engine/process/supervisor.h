@@ -39,6 +39,9 @@ typedef enum mr_sup_kind {
 
 enum { MR_SUP_OUTPUT_MAX = 8192 };
 
+/* A line of output that begins so is not shown: the rest says what the worker is called in the prefix of its lines. */
+#define MR_OUTPUT_NAME "\033]miniray-name;"
+
 typedef struct mr_sup_msg {
     uint32_t kind;             /* mr_sup_kind */
     uint32_t worker;           /* number */
@@ -50,6 +53,9 @@ typedef struct mr_sup_msg {
     uint32_t n_bytes;
     int64_t arg;
 } mr_sup_msg;
+
+/* Removes a session's folder and the socket in it; desk.c. */
+void mr_desk_remove(const char *folder);
 
 /* The whole life of a supervisor process; argv[1] is "--supervise".  Returns its exit status. */
 int mr_supervisor_main(int argc, char **argv);

@@ -69,6 +69,14 @@ static mr_val *val_put(mr_nodes *n, mr_id id)
     return v;
 }
 
+static void val_blame(mr_nodes *n, mr_id id, const mr_val *v)
+{
+    if (!(v->flags & MR_VALUE_ERROR))
+        return;
+    mr_id task = mr_control_object(n->control, id).task;
+    mr_blame_keep(n, task ? task : id, v->format, mr_value_bytes(v), v->len);
+}
+
 mr_status mr_value_inline(mr_nodes *n, mr_id id, uint32_t format, uint32_t flags, const void *data, uint64_t len)
 {
     void *heap = NULL;
@@ -87,6 +95,7 @@ mr_status mr_value_inline(mr_nodes *n, mr_id id, uint32_t format, uint32_t flags
         v->u.heap = heap;
     if (len)
         memcpy(heap ? heap : v->u.small, data, len);
+    val_blame(n, id, v);
     return MR_OK;
 }
 
@@ -114,6 +123,7 @@ mr_status mr_value_stored(mr_nodes *n, mr_id id, uint32_t format, uint32_t flags
     v->len = region.len;
     v->u.stored.region = region;
     v->u.stored.nodes = UINT64_C(1) << node;
+    val_blame(n, id, v);
     return MR_OK;
 }
 

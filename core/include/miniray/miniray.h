@@ -277,8 +277,9 @@ MR_API mr_status mr_node_remove(mr_session *s, uint32_t node, mr_err *err) MR_CH
  */
 
 /* One JSON text about: "nodes", "resources" {"total":{},"available":{}}, "tasks" (living and finished), "actors",
- * "objects", "workers", "stats", "config".  The caller frees it with free(3).  Driver and worker.  Errors: NOTFOUND
- * (what can be asked for), NOMEM. */
+ * "objects" (with who holds them), "workers", "placement_groups", "stats", "config", "session", "logs" (what workers
+ * printed; "logs 17": the lines numbered above 17).  The caller frees it with free(3).  Driver and worker.  Errors:
+ * NOTFOUND (what can be asked for), NOMEM. */
 MR_API mr_status mr_state(mr_session *s, const char *what, char **json, mr_err *err) MR_CHECK_RESULT;
 
 /* The next line that a worker printed (driver only), without its newline; worker < 0 and text NULL after close.

@@ -12,7 +12,9 @@ from .run import run
 class _Group(click.Group):
     """Loads some commands only when they are asked for: they import much."""
 
-    late = {"demo": ("miniray.demo", "demo"), "lab": ("miniray.cli.lab", "lab"), "policy": ("miniray.cli.policy", "policy")}
+    late = {"demo": ("miniray.demo", "demo"), "lab": ("miniray.cli.lab", "lab"), "policy": ("miniray.cli.policy", "policy"),
+            **{name: ("miniray.cli.look", name if name != "list" else "list_")
+               for name in ("status", "list", "summary", "memory", "logs", "timeline")}}
 
     def list_commands(self, ctx: click.Context) -> "list[str]":
         return sorted({*super().list_commands(ctx), *self.late})

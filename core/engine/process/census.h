@@ -1,0 +1,17 @@
+/* census.h: the tables of mr_state with a row for each task, actor, object, worker.  Lock: the node list's, held. */
+#ifndef MR_ENGINE_PROCESS_CENSUS_H
+#define MR_ENGINE_PROCESS_CENSUS_H
+
+#include "engine/process/node.h"
+#include "engine/process/text.h"
+
+void mr_census_tasks(mr_nodes *n, mr_text *t);
+void mr_census_actors(mr_nodes *n, mr_text *t);
+void mr_census_objects(mr_nodes *n, mr_text *t);
+void mr_census_workers(mr_nodes *n, mr_text *t);
+void mr_census_groups(mr_nodes *n, mr_text *t);
+
+/* "name":amount; CPU, GPU and custom resources are kept in 1/10000, memory in bytes. */
+void mr_state_amount(mr_text *t, const char *name, int64_t amount);
+
+#endif

@@ -1,0 +1,151 @@
+"""miniray status | list | summary | memory | logs | timeline, from another terminal while a program runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import miniray
+from miniray import _desk
+from miniray.cli import main
+
+
+@miniray.remote
+def hold(path):
+    print("hold begins")
+    while not os.path.exists(path):
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def busy(ray, until, tmp_path):
+    """A session with two tasks that run and two that wait; its folder."""
+    flag = tmp_path / "go"
+    refs = [hold.remote(str(flag)) for _ in range(4)]
+    folder = _desk.Source()("session")["folder"]
+    until(lambda: len(_desk.ask(folder, "logs")) == 2, "the prints")
+    yield folder
+    flag.touch()
+    ray.get(refs)
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_status(busy):
+    told = run("status", "--session", busy)
+    assert "fifo, 0 answers refused" in told and "CPU 2/2" in told and "node main has CPU 0 free" in told
+    as_json = json.loads(run("status", "--session", busy, "--json"))
+    assert as_json["stats"]["running"] == 2
+    assert as_json["waiting"] == [{"tasks": 2, "name": "hold", "phase": "queued", "waits_for": "CPU 1: node main has CPU 0 free"}]
+
+
+def test_status_tells_of_an_ejected_policy(tmp_path):
+    bad = tmp_path / "bad.lua"
+    bad.write_text("return { rank = function(t) return t.nothing.there end }\n")
+    with miniray.init(num_cpus=1, policy=str(bad)):
+        flag = tmp_path / "go"
+        flag.touch()
+        miniray.get([hold.remote(str(flag)) for _ in range(3)])
+        assert "POLICY EJECTED, the order is FIFO: " in run("status", "--session", _desk.Source()("session")["folder"])
+
+
+def test_list(busy):
+    rows = json.loads(run("list", "tasks", "--session", busy, "--json", "--detail", "-f", "state!=RUNNING"))
+    assert [row["state"] for row in rows] == ["PENDING_NODE_ASSIGNMENT"] * 2 and rows[0]["waits_for"]
+    assert run("list", "tasks", "--session", busy).count("RUNNING") == 2
+    for kind, word in (("nodes", "main"), ("workers", "DRIVER"), ("objects", "LOCAL_REFERENCE"), ("actors", "no actors"),
+                       ("placement-groups", "no placement groups")):
+        assert word in run("list", kind, "--session", busy)
+    assert "did you mean 'state'" in run("list", "tasks", "--session", busy, "-f", "stat=1", code=2)
+    assert "FIELD=VALUE" in run("list", "tasks", "--session", busy, "-f", "state", code=2)
+
+
+def test_summary_and_memory(busy, ray):
+    big = ray.put(bytes(100_000))
+    assert "2 PENDING_NODE_ASSIGNMENT, 2 RUNNING" in run("summary", "tasks", "--session", busy)
+    first = run("memory", "--session", busy).splitlines()[1].split("  ")
+    assert [cell.strip() for cell in first if cell.strip()] == [f"{big._id:x}", "97.7 KiB", "sealed", "main", "put", "the driver"]
+    assert json.loads(run("memory", "--session", busy, "--json", "--limit", "1"))[0]["size"] == 100_000
+
+
+def test_logs(busy):
+    lines = [json.loads(line) for line in run("logs", "--session", busy, "--json").splitlines()]
+    assert [(line["name"], line["text"], line["pid"] > 0) for line in lines] == [("hold", "hold begins", True)] * 2
+    assert run("logs", "--session", busy, "--tail", "1", "--name", "hold") == f"(hold pid={lines[1]['pid']}) hold begins\n"
+    assert run("logs", "--session", busy, "--pid", "1") == ""
+
+
+def test_timeline(busy, tmp_path):
+    run("timeline", "--session", busy, "-o", str(tmp_path / "t.json"))
+    events = json.loads((tmp_path / "t.json").read_text())
+    runs = [e for e in events if e["ph"] == "X"]
+    assert len(runs) == 2 and len({e["tid"] for e in runs}) == 2 and all(e["dur"] > 0 and e["name"] == "hold" for e in runs)
+    assert {e["args"]["name"] for e in events if e["name"] == "process_name"} == {"node 0"}
+
+
+def test_the_driver_writes_the_same_timeline(ray, tmp_path):
+    @ray.remote
+    class Many:
+        async def nap(self):
+            import asyncio
+
+            await asyncio.sleep(0.01)
+
+    many = Many.remote()
+    ray.get([many.nap.remote() for _ in range(5)])
+    ray.timeline(str(tmp_path / "t.json"))
+    runs = [e for e in json.loads((tmp_path / "t.json").read_text()) if e["ph"] == "X" and e["args"]["kind"] == "call"]
+    assert len(runs) == 5
+    for one in runs:  # what overlaps has a lane of its own
+        assert not any(o["tid"] == one["tid"] and one["ts"] < o["ts"] < one["ts"] + one["dur"] - 0.01 for o in runs if o is not one)
+
+
+def test_which_session(busy, tmp_path, monkeypatch, until):
+    """One is found by itself; several are listed, and named by number, pid or folder."""
+    monkeypatch.delenv("MINIRAY_FOLDER", raising=False)
+    mine = _desk.ask(busy, "session")
+    assert _desk.choose(mine["session"]) == _desk.choose(str(os.getpid())) == _desk.choose(busy) == busy
+    other = subprocess.Popen([sys.executable, "-c", "import miniray\nwith miniray.init(num_cpus=1) as c:\n    print(1, flush=True)\n    input()"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "1\n"
+        assert {s["pid"] for s in _desk.sessions()} >= {os.getpid(), other.pid}
+        with pytest.raises(ConnectionError, match=f"pid {other.pid}"):
+            _desk.choose()
+        assert str(other.pid) in run("status")
+        assert f"driver pid {other.pid}" in run("status", "--session", str(other.pid))
+    finally:
+        other.communicate("\n", timeout=30)
+    assert "Could not find any running session" in run("list", "tasks", "--session", "fffffff", code=2)
+
+
+def test_logs_follow_to_the_end(tmp_path):
+    """Another process follows a session until it ends, though its driver shows nothing."""
+    code = ("import miniray, sys, time\nfrom miniray import _desk\n"
+            "ctx = miniray.init(num_cpus=1, log_to_driver=False)\n"
+            "print(_desk.Source()('session')['folder'], flush=True)\ninput()\n"
+            "@miniray.remote\ndef say(i):\n    print('line', i)\n"
+            "miniray.get([say.remote(i) for i in range(3)])\ninput()")
+    driver = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    folder = driver.stdout.readline().strip()
+    follower = subprocess.Popen([sys.executable, "-m", "miniray", "logs", "--session", folder, "--follow"], stdout=subprocess.PIPE, text=True)
+    try:
+        driver.stdin.write("\n")
+        driver.stdin.flush()
+        lines = [follower.stdout.readline() for _ in range(3)]
+    finally:
+        out, _ = driver.communicate("\n", timeout=30)
+    assert [line.partition(") ")[2] for line in lines] == ["line 0\n", "line 1\n", "line 2\n"]
+    assert out == "" and follower.wait(30) == 0
+    follower.stdout.close()
