@@ -53,6 +53,8 @@ const mr_key mr_config_keys[] = {
         "values up to this size travel inside records and not through the store"},
     {"engine",  "log_to_driver", MR_CONF_BOOL,     MR_KEY_PLAIN,   "true",          NULL,  NULL,    ANY,
         "what workers print appears on the driver's screen, with a prefix"},
+    {"engine",  "merge_output",  MR_CONF_BOOL,     MR_KEY_PLAIN,   "true",          NULL,  NULL,    ANY,
+        "a line that several workers print within a second is shown once and counted"},
 
     {"store",   "plugin",        MR_CONF_TEXT,     MR_KEY_PLAIN,   "store-shm",     NULL,  NULL,    ANY,
         "where the bytes live: a store plugin's name, or the path of its .so"},

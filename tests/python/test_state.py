@@ -201,12 +201,14 @@ def test_another_user_is_not_heard(ray):
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
     folder = _desk.Source()("session")["folder"]
-    os.chmod(folder, 0o755)  # as if the folder were open to all
+    os.chmod(Path(folder).parent, 0o755)  # as if the folder were open to all
+    os.chmod(folder, 0o755)
     os.chmod(folder + "/socket", 0o666)
     code = ("import os, socket\nos.setuid(65534)\ns = socket.socket(socket.AF_UNIX)\ns.connect(%r)\n"
             "try:\n    s.sendall(b'tasks\\n')\n    print(s.recv(10))\nexcept OSError:\n    print(b'')" % (folder + "/socket"))
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "b''", done.stderr
+    os.chmod(Path(folder).parent, 0o700)
     assert _desk.ask(folder, "session")["pid"] == os.getpid()
 
 

@@ -276,27 +276,13 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
         _core.close()
 
 
-def _print_lines() -> None:
-    while True:
-        try:
-            line = _core.output_next()
-        except Exception:
-            return  # the session broke; whoever waits is told
-        if line is None:
-            return
-        pid, is_stderr, name, text = line
-        stream = sys.stderr if is_stderr else sys.stdout
-        try:
-            stream.write(f"({name} pid={pid}) {text}\n" if name else f"(pid={pid}) {text}\n")
-            stream.flush()
-        except (ValueError, OSError, AttributeError):
-            pass  # the program closed its own stream
-
-
 def _start_output() -> None:
     global _output
-    _output = threading.Thread(target=_print_lines, name="miniray-output", daemon=True)
-    _output.start()
+    from . import _output as output
+
+    told = {row["key"]: row["value"] for row in state("config") if row["section"] == "engine"}
+    if told["log_to_driver"] == "true":
+        _output = output.start(told["merge_output"] == "true")
 
 
 def _stop_output() -> None:

@@ -177,9 +177,13 @@ static PyObject *is_forked(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unus
     return PyBool_FromLong(forked);
 }
 
-/* output_next() -> (pid, is_stderr, name, text) or None at the end */
-static PyObject *output_next(PyObject *module, PyObject *Py_UNUSED(unused))
+/* output_next(timeout) -> (pid, is_stderr, name, text), None at the end, False when `timeout` seconds went by */
+static PyObject *output_next(PyObject *module, PyObject *timeout)
 {
+    double seconds = timeout == Py_None ? -1 : PyFloat_AsDouble(timeout);
+    int64_t ns = seconds < 0 ? -1 : seconds < 1e9 ? (int64_t)(seconds * 1e9) : (int64_t)1e18;
+    if (PyErr_Occurred())
+        return NULL;
     mr_session *s = mrpy_session ? mrpy_session : ending;
     mr_output out = {.pid = -1};
     mr_status status;
@@ -187,9 +191,11 @@ static PyObject *output_next(PyObject *module, PyObject *Py_UNUSED(unused))
         Py_RETURN_NONE;
     do {
         Py_BEGIN_ALLOW_THREADS;
-        status = mr_output_next(s, -1, &out);
+        status = mr_output_next(s, ns, &out);
         Py_END_ALLOW_THREADS;
     } while (status == MR_E_INTERRUPTED);
+    if (status == MR_E_TIMEOUT)
+        Py_RETURN_FALSE;
     if (status == MR_E_CLOSED || (status == MR_OK && !out.text))
         Py_RETURN_NONE;
     if (status != MR_OK)
@@ -269,7 +275,7 @@ static PyMethodDef module_methods[] = {
     {"session_number", session_number, METH_NOARGS, "Number of the open session, 0: none."},
     {"is_worker", is_worker, METH_NOARGS, NULL},
     {"is_forked", is_forked, METH_NOARGS, NULL},
-    {"output_next", output_next, METH_NOARGS, NULL},
+    {"output_next", output_next, METH_O, NULL},
     {"encoding", encoding, METH_NOARGS, NULL},
     {"_rebuild", rebuild, METH_VARARGS, NULL},
     {"set_hooks", (PyCFunction)(void (*)(void))set_hooks, METH_VARARGS | METH_KEYWORDS, NULL},

@@ -1,11 +1,11 @@
 /* desk.c: where other terminals ask: a socket in the session's folder, answered by the progress thread.
  *
- * Owns the folder (mode 0700, its lock held while the session lives), the socket in it (0600) and the conversations.
- * One line is asked, what mr_state takes; its JSON is the answer, or {"error":...}; then the connection ends.  Only
- * processes of this user are listened to.  Nothing here blocks: a conversation that is slow waits for its peer, and the
- * oldest makes room for a new one.  The folder goes with the session: removed by the driver's close, else by the
- * supervisor when the driver dies, else by the next session of this user (mr_desk_sweep).
- * Lock: none; the progress thread's own.  The node list's is taken while an answer is made, not while it is sent.
+ * Owns the folder (mode 0700), the lock in it that says that the session lives, the socket in it (0600) and the
+ * conversations. One line is asked, what mr_state takes; its JSON is the answer, or {"error":...}; then the connection
+ * ends.  Only processes of this user are listened to.  Nothing here blocks: a conversation that is slow waits for its
+ * peer, and the oldest makes room for a new one.  The folder goes with the session: removed by the driver's close, else
+ * by the supervisor when the driver dies, else by the next session of this user (mr_desk_sweep). Lock: none; the
+ * progress thread's own.  The node list's is taken while an answer is made, not while it is sent.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -27,6 +26,7 @@
 enum { TALKS = 8, ASK_MAX = 128 };
 #define DESK_PREFIX "miniray-session-"
 #define DESK_SOCKET "socket"
+#define DESK_LOCK "lock"
 
 typedef struct talk {
     int fd; /* -1: free */
@@ -38,11 +38,19 @@ typedef struct talk {
 } talk;
 
 struct mr_desk {
-    int folder_fd, fd;
+    int lock, fd; /* -1: none */
     uint64_t count;
     talk talks[TALKS];
     char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
+
+static void talk_end(talk *k)
+{
+    if (k->fd >= 0)
+        close(k->fd);
+    free(k->answer);
+    *k = (talk){.fd = -1};
+}
 
 const char *mr_desk_folder(const mr_nodes *n)
 {
@@ -62,50 +70,88 @@ static const char *desk_place(int i)
     return i == 2 ? "/tmp" : NULL;
 }
 
-/* Takes the lock of a folder of ours; -1: it is somebody else's, or alive. */
-static int desk_claim(int at, const char *name)
+/* Takes the lock in the folder `dir`: -1 with errno if another process has it.  A lock of fcntl: a forked child of the
+ * driver does not have it, and the driver would lose it by closing any descriptor of that file. */
+static int desk_lock(int dir)
 {
-    struct stat st, still;
-    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    if (fstat(fd, &st) || st.st_uid != geteuid() || flock(fd, LOCK_EX | LOCK_NB) ||
-        fstatat(at, name, &still, AT_SYMLINK_NOFOLLOW) || still.st_ino != st.st_ino) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = openat(dir, DESK_LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd >= 0 && fcntl(fd, F_SETLK, &lock)) {
+        int why = errno;
         close(fd);
-        return -1;
+        errno = why;
+        fd = -1;
     }
     return fd;
 }
 
+static void desk_empty(int dir)
+{
+    unlinkat(dir, DESK_SOCKET, 0);
+    unlinkat(dir, DESK_LOCK, 0);
+}
+
 void mr_desk_remove(const char *folder)
 {
-    char path[sizeof(((struct mr_desk *)0)->folder) + sizeof(DESK_SOCKET)];
-    snprintf(path, sizeof(path), "%s/%s", folder, DESK_SOCKET);
-    unlink(path);
+    int dir = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0)
+        return;
+    desk_empty(dir);
+    close(dir);
     rmdir(folder);
 }
 
-void mr_desk_sweep(void)
+/* The lock last: while it is held nobody else removes the folder. */
+static void desk_free(struct mr_desk *d)
 {
-    const char *place;
+    if (d->fd >= 0)
+        close(d->fd);
+    if (d->folder[0])
+        mr_desk_remove(d->folder);
+    if (d->lock >= 0)
+        close(d->lock);
+    d->fd = d->lock = -1;
+    d->folder[0] = 0;
+}
+
+static void desk_sweep_one(int place, const char *name)
+{
+    struct stat st;
+    int dir = openat(place, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0)
+        return;
+    int lock = fstat(dir, &st) || st.st_uid != geteuid() ? -1 : desk_lock(dir);
+    if (lock >= 0) {
+        desk_empty(dir);
+        unlinkat(place, name, AT_REMOVEDIR);
+        close(lock);
+    }
+    close(dir);
+}
+
+void mr_desk_sweep(const mr_nodes *n)
+{
+    const char *place, *own = strrchr(mr_desk_folder(n), '/');
     for (int i = 0; (place = desk_place(i)); i++) {
         DIR *dir = *place ? opendir(place) : NULL;
-        for (const struct dirent *e; dir && (e = readdir(dir));) {
-            if (strncmp(e->d_name, DESK_PREFIX, sizeof(DESK_PREFIX) - 1) != 0)
-                continue;
-            int fd = desk_claim(dirfd(dir), e->d_name);
-            if (fd < 0)
-                continue;
-            unlinkat(fd, DESK_SOCKET, 0);
-            unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR);
-            close(fd);
-        }
+        for (const struct dirent *e; dir && (e = readdir(dir));)
+            if (!strncmp(e->d_name, DESK_PREFIX, sizeof(DESK_PREFIX) - 1) && (!own || strcmp(e->d_name, own + 1) != 0))
+                desk_sweep_one(dirfd(dir), e->d_name);
         if (dir)
             closedir(dir);
     }
 }
 
 /* 0, or why not. */
+static int desk_socket(struct mr_desk *d, const struct sockaddr_un *a)
+{
+    d->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (d->fd < 0 || bind(d->fd, (const struct sockaddr *)a, sizeof(*a)) || chmod(a->sun_path, 0600) ||
+        listen(d->fd, TALKS))
+        return errno;
+    return 0;
+}
+
 static int desk_make(mr_nodes *n, struct mr_desk *d, const char *place)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -116,24 +162,18 @@ static int desk_make(mr_nodes *n, struct mr_desk *d, const char *place)
     size_t folder = (size_t)len - sizeof("/" DESK_SOCKET) + 1;
     memcpy(d->folder, a.sun_path, folder);
     d->folder[folder] = 0;
-    if (mkdir(d->folder, 0700))
+    if (mkdir(d->folder, 0700)) {
+        d->folder[0] = 0;
         return errno;
-    int why = EAGAIN; /* swept by another session between here and the lock */
-    if ((d->folder_fd = desk_claim(AT_FDCWD, d->folder)) < 0)
-        goto fail;
-    d->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (d->fd >= 0 && !bind(d->fd, (const struct sockaddr *)&a, sizeof(a)) && !chmod(a.sun_path, 0600) &&
-        !listen(d->fd, TALKS))
-        return 0;
-    why = errno;
-fail:
-    if (d->fd >= 0)
-        close(d->fd);
-    if (d->folder_fd >= 0)
-        close(d->folder_fd);
-    d->fd = d->folder_fd = -1;
-    mr_desk_remove(d->folder);
-    d->folder[0] = 0;
+    }
+    /* A session that sweeps just now may be faster with the lock, and the folder goes: then the next place is tried. */
+    int dir = open(d->folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    d->lock = dir < 0 ? -1 : desk_lock(dir);
+    int why = d->lock < 0 ? errno : desk_socket(d, &a);
+    if (dir >= 0)
+        close(dir);
+    if (why)
+        desk_free(d);
     return why;
 }
 
@@ -143,28 +183,25 @@ void mr_desk_open(mr_nodes *n)
     const char *place;
     int why = ENOMEM;
     if (d) {
-        d->fd = d->folder_fd = -1;
+        d->fd = d->lock = -1;
         for (int i = 0; i < TALKS; i++)
             d->talks[i].fd = -1;
         for (int i = 0; why && (place = desk_place(i)); i++)
             if (*place)
                 why = desk_make(n, d, place);
     }
-    struct epoll_event e = {.events = EPOLLIN, .data.u64 = MR_DESK_TAG};
     n->desk = d;
-    if (why || epoll_ctl(n->epoll_fd, EPOLL_CTL_ADD, d->fd, &e)) {
+    if (why) {
         mr_log(MR_LOG_WARN, "engine", "no folder for this session, so `miniray status` cannot see it: %s",
-               strerror(why ? why : errno));
+               strerror(why));
         mr_desk_close(n);
     }
 }
 
-static void talk_end(talk *k)
+mr_status mr_desk_watch(mr_nodes *n)
 {
-    if (k->fd >= 0)
-        close(k->fd);
-    free(k->answer);
-    *k = (talk){.fd = -1};
+    struct epoll_event e = {.events = EPOLLIN, .data.u64 = MR_DESK_TAG};
+    return n->desk && epoll_ctl(n->epoll_fd, EPOLL_CTL_ADD, n->desk->fd, &e) ? MR_E_IO : MR_OK;
 }
 
 void mr_desk_close(mr_nodes *n)
@@ -175,12 +212,7 @@ void mr_desk_close(mr_nodes *n)
     n->desk = NULL;
     for (int i = 0; i < TALKS; i++)
         talk_end(&d->talks[i]);
-    if (d->fd >= 0)
-        close(d->fd);
-    if (d->folder[0])
-        mr_desk_remove(d->folder);
-    if (d->folder_fd >= 0)
-        close(d->folder_fd);
+    desk_free(d);
     free(d);
 }
 

@@ -378,10 +378,11 @@ mr_status mr_engine_open(mr_config *config, const mr_open_args *args, mr_port **
     if (!status)
         status = nodes_control(n, err);
     if (!status)
+        mr_desk_open(n);
+    if (!status)
         status = mr_progress_start(n, err);
     if (status)
         goto fail;
-    mr_desk_open(n);
     pthread_mutex_lock(&n->lock);
     status = mr_spawn_supervisor(n, err);
     if (!status)

@@ -432,10 +432,11 @@ char *mr_state_json(mr_nodes *n, const char *what, mr_status *status, mr_err *er
 /* desk.c: no lock */
 enum { MR_DESK_TAG = 16 }; /* in epoll; those above are conversations */
 void mr_desk_open(mr_nodes *n);
+mr_status mr_desk_watch(mr_nodes *n); /* adds it to epoll_fd.  Errors: IO */
 void mr_desk_event(mr_nodes *n, uint64_t tag);
 void mr_desk_close(mr_nodes *n);
 const char *mr_desk_folder(const mr_nodes *n); /* "" if there is none */
-void mr_desk_sweep(void); /* folders of sessions that were killed with all that could have removed them */
+void mr_desk_sweep(const mr_nodes *n); /* folders of sessions that were killed with all that could have removed them */
 
 /* blame.c: the last errors */
 typedef struct mr_blame {

@@ -181,7 +181,7 @@ static void *progress_main(void *arg)
     mr_nodes *n = arg;
     bool go_on = true;
     mr_sweep_escaped();
-    mr_desk_sweep();
+    mr_desk_sweep(n);
     while (go_on) {
         struct epoll_event events[8];
         int count = epoll_wait(n->epoll_fd, events, 8, -1);
@@ -214,7 +214,7 @@ mr_status mr_progress_start(mr_nodes *n, mr_err *err)
     n->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     n->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (n->epoll_fd < 0 || n->timer_fd < 0 || epoll_ctl(n->epoll_fd, EPOLL_CTL_ADD, n->event_fd, &event) ||
-        epoll_ctl(n->epoll_fd, EPOLL_CTL_ADD, n->timer_fd, &timer))
+        epoll_ctl(n->epoll_fd, EPOLL_CTL_ADD, n->timer_fd, &timer) || mr_desk_watch(n))
         return mr_err_set(err, MR_E_IO, "cannot set up the progress thread: %s", strerror(errno));
     /* Signals are the user's: they go to the user's threads. */
     sigset_t all, old;
