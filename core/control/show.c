@@ -100,6 +100,13 @@ static void say_seat(mr_control *c, const task *t, char *out, size_t n)
     uint32_t least = UINT32_MAX;
     const node *best = NULL;
     const mr_amount *need = NULL;
+    if (s->group) {
+        snprintf(out, n,
+                 s->group->unplaced ? "its placement group %016llx to be placed"
+                                    : "room in its placement group %016llx",
+                 (unsigned long long)s->group->id);
+        return;
+    }
     for (uint32_t i = 0; i < c->n_nodes; i++) {
         const node *x = c->nodes[i];
         const mr_amount *first = NULL;
@@ -108,7 +115,7 @@ static void say_seat(mr_control *c, const task *t, char *out, size_t n)
             continue;
         for (uint32_t k = 0; k < s->n_needs; k++) {
             uint32_t res = s->needs[k].res;
-            if (res < x->v.n_res && x->free[res].amount >= s->needs[k].amount)
+            if (res < x->v.n_res && x->own.free[res].amount >= s->needs[k].amount)
                 continue;
             first = first ? first : &s->needs[k];
             missing++;
@@ -124,7 +131,7 @@ static void say_seat(mr_control *c, const task *t, char *out, size_t n)
         return;
     }
     char wants[64], has[64];
-    int64_t amount = need->res < best->v.n_res ? best->free[need->res].amount : 0;
+    int64_t amount = need->res < best->v.n_res ? best->own.free[need->res].amount : 0;
     mr_amount_text(c, need->res, need->amount, wants, sizeof wants);
     mr_amount_text(c, need->res, amount > 0 ? amount : 0, has, sizeof has);
     snprintf(out, n, "%s: node %s has %s free", wants, best->name, has);

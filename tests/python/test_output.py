@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import sys
 
@@ -13,10 +12,8 @@ from miniray._output import WINDOW, Merger
 
 
 @pytest.fixture
-def screen(monkeypatch):
-    out = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", out)
-    return lambda: out.getvalue().splitlines()
+def screen(capsys):
+    return lambda: capsys.readouterr().out.splitlines()
 
 
 def test_an_actor_is_named_by_its_repr_once_it_is_constructed(screen):

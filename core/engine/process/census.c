@@ -336,9 +336,44 @@ void mr_census_workers(mr_nodes *n, mr_text *t)
     mr_text_put(t, "]");
 }
 
-/* Control knows no groups yet. */
+static void census_bundle(mr_nodes *n, mr_text *t, mr_id group, uint32_t i)
+{
+    mr_bundle_info b;
+    if (!mr_control_bundle(n->control, group, i, &b))
+        return;
+    mr_text_put(t, "%s{\"bundle\":%u,\"node\":", i ? "," : "", i);
+    if (b.node == UINT32_MAX)
+        mr_text_put(t, "null,\"resources\":{");
+    else
+        mr_text_put(t, "%u,\"resources\":{", b.node);
+    for (uint32_t k = 0; k < b.n; k++) {
+        mr_text_put(t, "%s", k ? "," : "");
+        mr_state_amount(t, mr_control_resource(n->control, b.asks[k].res), b.asks[k].amount);
+    }
+    mr_text_put(t, "}}");
+}
+
 void mr_census_groups(mr_nodes *n, mr_text *t)
 {
-    (void)n;
-    mr_text_put(t, "[]");
+    static const char *const states[] = {"PENDING", "CREATED", "REMOVED", "RESCHEDULING"};
+    bool first = true;
+    mr_group_info g;
+    mr_text_put(t, "[");
+    for (mr_id id = mr_control_group_next(n->control, 0); id; id = mr_control_group_next(n->control, id)) {
+        if (!mr_control_group(n->control, id, &g))
+            continue;
+        mr_text_put(t, "%s{", first ? "" : ",");
+        first = false;
+        mr_text_id(t, "group", id);
+        mr_text_put(t, ",\"state\":\"%s\",\"strategy\":\"%s\",\"unplaced\":%u,\"name\":", states[g.state],
+                    mr_group_strategy_name(g.strategy), g.unplaced);
+        mr_text_string(t, g.name);
+        mr_text_put(t, ",\"namespace\":");
+        mr_text_string(t, g.ns);
+        mr_text_put(t, ",\"bundles\":[");
+        for (uint32_t i = 0; i < g.n_bundles; i++)
+            census_bundle(n, t, id, i);
+        mr_text_put(t, "]}");
+    }
+    mr_text_put(t, "]");
 }

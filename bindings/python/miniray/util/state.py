@@ -165,7 +165,6 @@ class PlacementGroupState(_State):
     creator_job_id: str
     state: str
     bundles: Optional[List[Dict[str, Any]]] = _detail()
-    is_detached: Optional[bool] = _detail()
     stats: Optional[Dict[str, Any]] = _detail()
 
 
@@ -263,9 +262,11 @@ def _node(source: _desk.Source, n: Dict[str, Any]) -> NodeState:
 
 
 def _group(source: _desk.Source, g: Dict[str, Any]) -> PlacementGroupState:
+    bundles = [{"bundle_id": {"placement_group_id": g["group"], "bundle_index": b["bundle"]}, "unit_resources": b["resources"],
+                "node_id": None if b["node"] is None else f"{b['node']:x}"} for b in g["bundles"]]
     return PlacementGroupState(
-        placement_group_id=g["group"], name=g.get("name", ""), creator_job_id=source.session["session"], state=g["state"],
-        bundles=g.get("bundles"), is_detached=g.get("detached"), stats=g.get("stats"))
+        placement_group_id=g["group"], name=g["name"], creator_job_id=source.session["session"], state=g["state"],
+        bundles=bundles, stats={"strategy": g["strategy"], "unplaced_bundles": g["unplaced"]})
 
 
 def _rows(source: _desk.Source, kind: Type[_S]) -> "List[_S]":
