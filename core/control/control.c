@@ -164,7 +164,7 @@ void mr_control_conf_init(mr_control_conf *conf)
                               .max_hold = INT64_C(1000000000),
                               .prefetch = 200000,
                               .prefetch_max = 48,
-                              .actor_window = 16,
+                              .actor_window = 63,
                               .max_workers = 2000,
                               .history = 1000,
                               .idle_worker = INT64_C(60000000000),

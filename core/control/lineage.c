@@ -289,7 +289,9 @@ mr_status mr_lineage_unsent(mr_control *c, const mr_record *r)
     bool ran = false;
     for (uint32_t i = r->n_ids; p && i-- > 0;) {
         task *t = task_live(c, ids[i]);
-        if (!t || t->worker != e->worker || (t->where != W_RUN && t->where != W_AHEAD && t->where != W_FLIGHT))
+        bool task_s =
+            !e->how && t && (t->where == W_RUN || t->where == W_AHEAD); /* else its death says what becomes of it */
+        if (!t || t->worker != e->worker || (!task_s && t->where != W_FLIGHT))
             continue; /* its process, or itself, was ended meanwhile */
         ran |= t->where == W_RUN;
         of = t->actor;
@@ -302,7 +304,7 @@ mr_status mr_lineage_unsent(mr_control *c, const mr_record *r)
     }
     if (ran)
         mr_proc_next(c, p);
-    if (of && actor_at(c, of)->state == MR_ACTOR_ALIVE)
+    if (of && !e->how && actor_at(c, of)->state == MR_ACTOR_ALIVE)
         mr_actor_pump(c, actor_at(c, of));
     return MR_OK;
 }

@@ -105,7 +105,8 @@ typedef struct mr_define {
     X(RESTORED, mr_ev_place)        /* and back */                                                                     \
     X(STORE_FULL, mr_ev_place)      /* `size` bytes did not fit on `node` for client `from` */                         \
     X(REVOKED, mr_ev_task)          /* answer to a REVOKE order: `ok`, or the worker was faster */                     \
-    X(UNSENT, mr_ev_worker)         /* ids: given to `worker` in this order and not sent: an argument's bytes went */  \
+    X(UNSENT, mr_ev_worker)         /* ids: given to `worker` in this order, not begun, taken back (an argument went,  \
+                                       or, with `how`, its end, which follows) */                                      \
     X(STOPPED, mr_ev_task)          /* a preempted task stands still */                                                \
     X(NODE_ADDED, mr_ev_node)       /* a node with its pools */                                                        \
     X(NODE_REMOVED, mr_ev_place)    /* node `node` and all on it is gone */                                            \

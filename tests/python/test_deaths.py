@@ -175,6 +175,28 @@ def test_calls_are_tried_again_in_their_order(ray, tmp_path):
     assert seen == sorted(seen) and seen[-1] == 11 and 5 in seen
 
 
+def test_calls_that_were_not_begun_wait_for_the_next_life(ray, tmp_path, until):
+    """No call may be repeated, yet only the one that ran when the process died is in doubt."""
+    @ray.remote(max_restarts=1)
+    class Actor:
+        def die(self, path):
+            while not path.exists():
+                time.sleep(0.005)
+            os._exit(1)
+
+        def echo(self, i):
+            return i
+
+    actor = Actor.remote()
+    ray.get(actor.echo.remote(0), timeout=20)
+    doomed = actor.die.remote(tmp_path / "go")
+    refs = [actor.echo.remote(i) for i in range(100)]
+    (tmp_path / "go").touch()
+    assert ray.get(refs, timeout=20) == list(range(100))
+    with pytest.raises(miniray.exceptions.ActorUnavailableError):
+        ray.get(doomed, timeout=20)
+
+
 @pytest.mark.parametrize("with_supervisor", [False, True])
 def test_a_driver_with_children_of_its_own_is_killed(with_supervisor):
     """A forked child of the driver holds all its descriptors, so no end of file tells of its death."""

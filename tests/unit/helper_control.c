@@ -523,11 +523,17 @@ mr_status world_free_object(world *w, mr_id id)
     return send(w, event(MR_EV_FREE, 1, 0, (mr_id[]){id, 0}));
 }
 
-mr_status world_unsent(world *w, const mr_id *tasks)
+mr_status world_unbegun(world *w, const mr_id *tasks, mr_death how)
 {
     mr_ev_worker *e = event(MR_EV_UNSENT, count_ids(tasks), 0, tasks);
     e->worker = world_worker(w, tasks[0]);
+    e->how = how;
     return send(w, e);
+}
+
+mr_status world_unsent(world *w, const mr_id *tasks)
+{
+    return world_unbegun(w, tasks, MR_DEATH_NONE);
 }
 
 static void place(world *w, uint32_t kind, mr_id id, uint32_t node)

@@ -88,6 +88,7 @@ void world_unblock(world *w, uint32_t client, uint32_t token);
 mr_status world_revoked(world *w, mr_id task, bool ok);
 /* Tasks (ended by 0) given to the worker of the first, in this order, could not be sent. */
 mr_status world_unsent(world *w, const mr_id *tasks);
+mr_status world_unbegun(world *w, const mr_id *tasks, mr_death how); /* it is dead; its death is told next */
 void world_arrived(world *w, mr_id id, uint32_t node);
 void world_remove_node(world *w, uint32_t node);
 mr_object_state world_state(world *w, mr_id id);

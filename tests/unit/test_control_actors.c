@@ -219,6 +219,7 @@ START_TEST(death_tells_the_truth)
         calls[i] = call_of(a);
     mr_actor_info info;
     mr_control_actor(w.c, a, &info);
+    world_unbegun(&w, (mr_id[]){calls[29], 0}, MR_DEATH_SIGNAL);
     world_die(&w, info.worker, MR_DEATH_SIGNAL, 11);
     mr_action x;
     char text[200];
@@ -239,6 +240,40 @@ START_TEST(death_tells_the_truth)
         world_drop(&w, calls[i]);
     world_drop(&w, late);
     world_drop(&w, a);
+    world_nothing_left(&w);
+}
+END_TEST
+
+/* What a dead process had not claimed did not run: it goes to the next life, in its order, as the same attempt. */
+START_TEST(what_was_not_begun_waits_for_the_next_life)
+{
+    mr_id a = born(world_define(&w, (spec){.name = "Again", .kind = MR_FUNC_ACTOR, .restarts = 1})), calls[4] = {0};
+    mr_actor_info info;
+    mr_action x;
+    mr_control_actor(w.c, a, &info);
+    mr_id first = call_of(a);
+    for (int i = 0; i < 3; i++)
+        calls[i] = call_of(a);
+    ck_assert_int_eq(world_unbegun(&w, calls, MR_DEATH_EXIT), MR_OK);
+    ck_assert(!world_worker(&w, calls[0]));
+    world_die(&w, info.worker, MR_DEATH_EXIT, 1);
+    ck_assert(world_took(&w, MR_ACT_FAIL, first, &x));
+    ck_assert_int_eq(x.fault.status, MR_E_ACTOR_UNAVAILABLE);
+    ck_assert(!world_sees(&w, MR_ACT_FAIL, 0));
+    world_time(&w, 1);
+    world_forget(&w);
+    world_finish_as(&w, a, MR_OK, 0, 10);
+    for (int i = 0; i < 3; i++) {
+        ck_assert(world_took(&w, MR_ACT_DISPATCH, 0, &x));
+        ck_assert_uint_eq(x.id, calls[i]);
+        ck_assert_uint_eq(x.attempt, 1);
+        world_finish(&w, calls[i]);
+        world_drop(&w, calls[i]);
+    }
+    world_drop(&w, first);
+    world_drop(&w, a);
+    ck_assert(world_took(&w, MR_ACT_RETIRE, 0, &x));
+    world_retired(&w, x.worker);
     world_nothing_left(&w);
 }
 END_TEST
@@ -461,6 +496,7 @@ static Suite *suite(void)
     tcase_add_test(t, names);
     tcase_add_test(t, too_many_pending_calls);
     tcase_add_test(t, death_tells_the_truth);
+    tcase_add_test(t, what_was_not_begun_waits_for_the_next_life);
     tcase_add_test(t, killed_by_kill_is_told);
     tcase_add_test(t, restart);
     tcase_add_test(t, a_constructor_that_raises);

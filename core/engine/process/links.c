@@ -54,43 +54,6 @@ mr_status mr_peer_new(mr_nodes *n, uint32_t worker, uint32_t node, uint32_t lang
     return MR_OK;
 }
 
-void mr_peer_bury(mr_nodes *n, mr_peer *p)
-{
-    mr_drive_drain(n, p);
-    if (p->stalled)
-        return; /* comes back when the copy is made */
-    while (p->n_created)
-        mr_carry_abort(n, p, p->created[p->n_created - 1].id);
-    while (p->n_lent)
-        mr_carry_return(n, p, p->lent[p->n_lent - 1].id, p->lent[p->n_lent - 1].at);
-    while (p->waits) {
-        mr_peer_wait *next = p->waits->next;
-        free(p->waits);
-        p->waits = next;
-    }
-    while (p->box) {
-        mr_parcel *next = p->box->next;
-        if (p->box->missing)
-            mr_carry_forsake(n, p->box);
-        free(p->box);
-        p->box = next;
-    }
-    if (!p->retired) {
-        mr_ev_worker ev = {.h = {.size = sizeof(ev), .kind = MR_EV_WORKER_DIED, .version = MR_RECORD_VERSION}};
-        ev.worker = p->worker;
-        ev.pid = p->pid;
-        ev.how = p->how;
-        ev.code = p->code;
-        mr_drive_inner(n, &ev.h);
-    }
-    mr_table_del(&n->by_worker, p->worker);
-    n->peer[p->link] = NULL;
-    free(p->created);
-    free(p->lent);
-    free(p->known);
-    free(p);
-}
-
 void mr_peer_drop(mr_nodes *n, mr_peer *p, const char *what)
 {
     if (p->dropped)
@@ -182,32 +145,50 @@ static const mr_ord_dispatch *box_dispatch(const mr_parcel *parcel)
     return parcel->seq ? (const mr_ord_dispatch *)(const void *)parcel->record : NULL;
 }
 
-/* The first dispatch lacks an argument that went with its node, or was freed: it goes back to control, and with it all
- * that are behind it, so that they keep their order. */
+/* What lies in the ring and was not claimed, in order; it is taken back. */
+static uint32_t claims_return(mr_peer *p, mr_id *out)
+{
+    uint32_t count = 0;
+    for (uint64_t seq = p->seq > MR_CLAIMS ? p->seq - MR_CLAIMS + 1 : 1; seq <= p->seq; seq++) {
+        mr_claimed *c = &p->claims[seq % MR_CLAIMS];
+        uint64_t queued = seq << 2 | MR_CLAIM_QUEUED;
+        if (c->seq == seq && c->task &&
+            atomic_compare_exchange_strong(&p->block->claims[seq % MR_CLAIMS], &queued, seq << 2 | MR_CLAIM_REVOKED))
+            out[count++] = c->task;
+    }
+    return count;
+}
+
+/* All that the worker has not begun goes back to control, in its order: it is dead (its lent copies are given back
+ * elsewhere), or the first dispatch in its box lacks an argument that went with its node, or was freed. */
 static void box_return(mr_nodes *n, mr_peer *p)
 {
     uint32_t count = 0;
     for (const mr_parcel *parcel = p->box; parcel; parcel = parcel->next)
         count += box_dispatch(parcel) != NULL;
-    size_t size = mr_record_total(sizeof(mr_ev_worker), count, 0);
+    size_t size = mr_record_total(sizeof(mr_ev_worker), count + MR_CLAIMS, 0);
     mr_ev_worker *ev = calloc(1, size);
     if (!ev) {
-        mr_peer_drop(n, p, "was to be sent a value that is gone, and there is no memory to say so");
+        mr_peer_drop(n, p, "leaves tasks that it has not begun, and there is no memory to say so");
         return;
     }
-    ev->h = (mr_record){.size = (uint32_t)size, .kind = MR_EV_UNSENT, .version = MR_RECORD_VERSION, .n_ids = count};
     ev->worker = p->worker;
-    mr_id *id = (mr_id *)(ev + 1);
+    ev->how = p->died ? p->how : 0;
+    mr_id *ids = (mr_id *)(ev + 1);
+    count = p->died ? claims_return(p, ids) : 0;
     for (mr_parcel **at = &p->box; *at;) {
         const mr_ord_dispatch *d = box_dispatch(*at);
         if (d) {
-            *id++ = d->task;
+            ids[count++] = d->task;
             box_drop(n, p, at);
         } else {
             at = &(*at)->next;
         }
     }
-    mr_drive_inner(n, &ev->h);
+    size = mr_record_total(sizeof(mr_ev_worker), count, 0);
+    ev->h = (mr_record){.size = (uint32_t)size, .kind = MR_EV_UNSENT, .version = MR_RECORD_VERSION, .n_ids = count};
+    if (count)
+        mr_drive_inner(n, &ev->h);
     free(ev);
 }
 
@@ -234,6 +215,45 @@ void mr_peer_flush(mr_nodes *n, mr_peer *p)
         n->to_ring[p->link / 64] |= UINT64_C(1) << (p->link % 64);
     else if (any)
         mr_bell_ring(&p->block->bell, &p->rung, -1);
+}
+
+void mr_peer_bury(mr_nodes *n, mr_peer *p)
+{
+    mr_drive_drain(n, p);
+    if (p->stalled)
+        return; /* comes back when the copy is made */
+    if (!p->retired && p->died)
+        box_return(n, p);
+    while (p->n_created)
+        mr_carry_abort(n, p, p->created[p->n_created - 1].id);
+    while (p->n_lent)
+        mr_carry_return(n, p, p->lent[p->n_lent - 1].id, p->lent[p->n_lent - 1].at);
+    while (p->waits) {
+        mr_peer_wait *next = p->waits->next;
+        free(p->waits);
+        p->waits = next;
+    }
+    while (p->box) {
+        mr_parcel *next = p->box->next;
+        if (p->box->missing)
+            mr_carry_forsake(n, p->box);
+        free(p->box);
+        p->box = next;
+    }
+    if (!p->retired) {
+        mr_ev_worker ev = {.h = {.size = sizeof(ev), .kind = MR_EV_WORKER_DIED, .version = MR_RECORD_VERSION}};
+        ev.worker = p->worker;
+        ev.pid = p->pid;
+        ev.how = p->how;
+        ev.code = p->code;
+        mr_drive_inner(n, &ev.h);
+    }
+    mr_table_del(&n->by_worker, p->worker);
+    n->peer[p->link] = NULL;
+    free(p->created);
+    free(p->lent);
+    free(p->known);
+    free(p);
 }
 
 void mr_peer_send(mr_nodes *n, mr_peer *p, mr_parcel *parcel)
