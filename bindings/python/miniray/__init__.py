@@ -64,8 +64,6 @@ def _of_ref(ref: ObjectRef, what: str) -> Any:
     if ref._session != _core.session_number():
         return TaskID.of(ref._id, ref._session)
     task = next((int(row["task"] or "0", 16) for row in _session.state("objects") if int(row["object"], 16) == ref._id), None)
-    if task is None:  # pending: a task's results follow its id
-        task = max((number for row in _session.state("tasks") if (number := int(row["task"], 16)) <= ref._id), default=0)
     return TaskID.of(task or ref._id)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
+import time
 from typing import Any, Dict, List, Optional
 
 from . import _core
@@ -42,7 +44,11 @@ def ask(folder: str, what: str, timeout: float = 30) -> Any:
         line.settimeout(timeout)
         parts = []
         try:
-            line.connect(os.path.join(folder, "socket"))
+            until = time.monotonic() + timeout
+            while (why := line.connect_ex(os.path.join(folder, "socket"))) == errno.EAGAIN and time.monotonic() < until:
+                time.sleep(0.01)  # many ask at once
+            if why:
+                raise OSError(why, os.strerror(why))
             line.sendall(what.encode() + b"\n")
             while part := line.recv(1 << 20):
                 parts.append(part)

@@ -23,7 +23,7 @@
 #include "base/log.h"
 #include "engine/process/node.h"
 
-enum { TALKS = 8, ASK_MAX = 128 };
+enum { TALKS = 8, BACKLOG = 64, ASK_MAX = 128 };
 #define DESK_PREFIX "miniray-session-"
 #define DESK_SOCKET "socket"
 #define DESK_LOCK "lock"
@@ -147,7 +147,7 @@ static int desk_socket(struct mr_desk *d, const struct sockaddr_un *a)
 {
     d->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (d->fd < 0 || bind(d->fd, (const struct sockaddr *)a, sizeof(*a)) || chmod(a->sun_path, 0600) ||
-        listen(d->fd, TALKS))
+        listen(d->fd, BACKLOG))
         return errno;
     return 0;
 }

@@ -16,6 +16,7 @@ import warnings
 from typing import Any, Callable, Dict, List, Optional, Tuple, Type, TypeVar, Union
 
 from .. import _core, _desk, _options, exceptions
+from .._ids import ActorID, PlacementGroupID, TaskID
 
 __all__ = [
     "ActorState", "NodeState", "ObjectState", "PlacementGroupState", "RayStateApiException", "TaskState", "WorkerState",
@@ -187,9 +188,14 @@ _REFERENCES = {"task": "USED_BY_PENDING_TASK", "process": "LOCAL_REFERENCE", "ob
                "stream": "LOCAL_REFERENCE", "code": "LOCAL_REFERENCE", "detached": "ACTOR_HANDLE"}
 
 
-def _some(number: str) -> Optional[str]:
-    """An id of the core; None for none."""
-    return None if number == "0" * 16 else number
+def _id(source: _desk.Source, kind: Any, number: str) -> Any:
+    """The hex id of a number of the core; None for none."""
+    found = int(number, 16)
+    return kind.of(found, int(source.session["session"], 16)).hex() if found else None
+
+
+def _job(source: _desk.Source) -> str:
+    return source.session["session"][:8]
 
 
 def _error_text(error: "Optional[Dict[str, Any]]") -> Optional[str]:
@@ -215,9 +221,9 @@ def _task(source: _desk.Source, t: Dict[str, Any]) -> TaskState:
         (state, "ended_at")) if t[point] >= 0]
     began = t["started_at"] >= 0 or t["phase"] == "sent"
     return TaskState(
-        task_id=t["task"], attempt_number=max(0, t["attempt"] - 1), name=t["name"], state=state,
-        job_id=source.session["session"], actor_id=_some(t["task"] if t["kind"] == "creation" else t["actor"]),
-        type=_TASK_KINDS[t["kind"]], func_or_class_name=t["name"], parent_task_id=_some(t["parent"]),
+        task_id=_id(source, TaskID, t["task"]), attempt_number=max(0, t["attempt"] - 1), name=t["name"], state=state,
+        job_id=_job(source), actor_id=_id(source, ActorID, t["task"] if t["kind"] == "creation" else t["actor"]),
+        type=_TASK_KINDS[t["kind"]], func_or_class_name=t["name"], parent_task_id=_id(source, TaskID, t["parent"]),
         node_id=f"{t['node']:x}" if began else None, worker_id=str(t["worker"]) if t["worker"] else None,
         worker_pid=t["pid"] or None, error_type=_ERROR_TYPES.get(t["outcome"], t["outcome"].removeprefix("E_")) if failed else None,
         language=t["lang"].upper(), required_resources=t.get("needs"), creation_time_ms=source.unix_ms(t["submitted_at"]),
@@ -228,7 +234,7 @@ def _task(source: _desk.Source, t: Dict[str, Any]) -> TaskState:
 def _actor(source: _desk.Source, a: Dict[str, Any]) -> ActorState:
     lives = a["state"] == "alive"
     return ActorState(
-        actor_id=a["actor"], class_name=a["class"], state=_ACTOR_STATES[a["state"]], job_id=source.session["session"],
+        actor_id=_id(source, ActorID, a["actor"]), class_name=a["class"], state=_ACTOR_STATES[a["state"]], job_id=_job(source),
         name=a["name"], node_id=f"{a['node']:x}" if lives else None, pid=a["pid"] or None, ray_namespace=a["namespace"],
         required_resources=a.get("needs"), is_detached=a["detached"], num_restarts=a["restarts"], num_pending_calls=a["pending"],
         death_cause=_error_text(a.get("error")) or a.get("death"), waits_for=a.get("waits_for"))
@@ -262,10 +268,10 @@ def _node(source: _desk.Source, n: Dict[str, Any]) -> NodeState:
 
 
 def _group(source: _desk.Source, g: Dict[str, Any]) -> PlacementGroupState:
-    bundles = [{"bundle_id": {"placement_group_id": g["group"], "bundle_index": b["bundle"]}, "unit_resources": b["resources"],
+    bundles = [{"bundle_id": {"placement_group_id": _id(source, PlacementGroupID, g["group"]), "bundle_index": b["bundle"]}, "unit_resources": b["resources"],
                 "node_id": None if b["node"] is None else f"{b['node']:x}"} for b in g["bundles"]]
     return PlacementGroupState(
-        placement_group_id=g["group"], name=g["name"], creator_job_id=source.session["session"], state=g["state"],
+        placement_group_id=_id(source, PlacementGroupID, g["group"]), name=g["name"], creator_job_id=_job(source), state=g["state"],
         bundles=bundles, stats={"strategy": g["strategy"], "unplaced_bundles": g["unplaced"]})
 
 
@@ -456,13 +462,7 @@ def get_task(id: "Union[str, _core.ObjectRef[Any]]", address: Optional[str] = No
 
     address, timeout (seconds): as in list_tasks.  Raises ConnectionError if no session answers.
     """
-    source = _desk.Source(address, timeout)
-    number = f"{id._id:016x}" if isinstance(id, _core.ObjectRef) else id
-    if isinstance(id, _core.ObjectRef):  # a later result of a task, which has an id of its own
-        makers = [o["task"] for o in source("objects") if o["object"] == number and _some(o["task"])]
-        number = makers[0] if makers else number
-    found = [row for row in _rows(source, TaskState) if row.task_id == number]
-    return found[-1] if found else None
+    return _one(TaskState, "task_id", id.task_id().hex() if isinstance(id, _core.ObjectRef) else id, address, timeout)
 
 
 def get_objects(id: str, address: Optional[str] = None, timeout: float = 30, _explain: bool = False) -> List[ObjectState]:
