@@ -44,6 +44,11 @@ void mr_call_describe(const mr_call *call, mr_call_info *out)
     mr_calls_describe(call, out);
 }
 
+bool mr_call_long(const mr_call *call)
+{
+    return mr_calls_long(call);
+}
+
 mr_status mr_call_dep(mr_call *call, uint32_t i, mr_value *out)
 {
     return mr_calls_dep(call, i, out);

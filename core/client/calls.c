@@ -63,13 +63,15 @@ mr_status mr_calls_put(mr_ring_port *p, mr_blob *blob)
 {
     const mr_ord_dispatch *o = (const mr_ord_dispatch *)(const void *)blob->bytes;
     mr_known_func *f = mr_calls_func(p, o->func);
-    size_t words = (o->n_returns + 63) / 64;
+    size_t more = o->n_returns > 64 ? (o->n_returns + 63) / 64 * sizeof(uint64_t) : 0;
     if (!f || sizeof(*o) + sizeof(mr_dep) * (size_t)o->n_deps > o->h.size || o->args_at > o->h.size ||
         o->args_len > o->h.size - o->args_at)
         return MR_E_PROTOCOL;
-    mr_call *c = calloc(1, sizeof(*c) + words * sizeof(uint64_t));
+    mr_call *c = malloc(sizeof(*c) + more);
     if (!c)
         return MR_E_NOMEM;
+    memset(c, 0, offsetof(mr_call, small));
+    memset(c + 1, 0, more);
     c->kind = f->def->kind == MR_FUNC_ACTOR    ? MR_CALL_ACTOR
               : f->def->kind == MR_FUNC_METHOD ? MR_CALL_METHOD
                                                : MR_CALL_TASK;
@@ -80,7 +82,7 @@ mr_status mr_calls_put(mr_ring_port *p, mr_blob *blob)
     c->task = o->task;
     c->left = o->n_returns - (f->def->flags & MR_FUNC_STREAMING ? 1 : 0); /* the node seals the handle of a stream */
     c->allowed = f->def->window > 0 ? (uint64_t)f->def->window : UINT64_MAX;
-    c->sealed = (uint64_t *)(void *)(c + 1);
+    c->sealed = more ? (uint64_t *)(void *)(c + 1) : &c->few;
     queue_push(p, c);
     return MR_OK;
 }
@@ -238,6 +240,12 @@ void mr_calls_describe(const mr_call *c, mr_call_info *out)
     out->len = o->args_len;
 }
 
+bool mr_calls_long(const mr_call *c)
+{
+    int64_t usual = c->func ? atomic_load_explicit(&c->func->ran, memory_order_relaxed) : MR_UNKNOWN;
+    return usual == MR_UNKNOWN || usual > MR_CALL_LONG;
+}
+
 const mr_id *mr_calls_kept_refs(const mr_call *c, uint32_t *n)
 {
     *n = c->last ? c->last->h.n_ids : 0;
@@ -316,9 +324,8 @@ mr_status mr_calls_start(mr_call *c, bool main_thread)
     *mr_thread_self() = (mr_thread){.task = c->task, .lends = main_thread && c->kind == MR_CALL_TASK};
     /* Control takes the next of our queue as started when it hears of the end of the one before; only where that was
      * long ago, or will be, is the exact instant worth a record, and the news before it worth a ring. */
-    int64_t usual = atomic_load_explicit(&c->func->ran, memory_order_relaxed);
     mr_status st = MR_OK;
-    if (usual == MR_UNKNOWN || usual > MR_CALL_LONG) {
+    if (mr_calls_long(c)) {
         if (c->waited)
             st = send_started(c);
         mr_ring_port_nudge(p);

@@ -25,6 +25,7 @@ typedef struct mr_content {
 mr_status mr_calls_next(mr_ring_port *p, int64_t deadline, mr_call **out) MR_CHECK_RESULT;
 int mr_calls_fd(mr_ring_port *p);
 void mr_calls_describe(const mr_call *c, mr_call_info *out);
+bool mr_calls_long(const mr_call *c); /* not known to be shorter than MR_CALL_LONG */
 mr_status mr_calls_dep(mr_call *c, uint32_t i, mr_value *out) MR_CHECK_RESULT;
 mr_status mr_calls_start(mr_call *c, bool main_thread) MR_CHECK_RESULT;
 mr_status mr_calls_stop(mr_call *c) MR_CHECK_RESULT;

@@ -26,8 +26,7 @@ struct mr_refs {
     mr_port *port;
     mr_table table;
     mr_id adds[MR_REFS_BATCH], drops[MR_REFS_BATCH];
-    uint32_t n_drops;
-    _Atomic uint32_t n_adds; /* changed under the lock, looked at without */
+    _Atomic uint32_t n_adds, n_drops; /* changed under the lock, looked at without */
 };
 
 mr_status mr_refs_new(mr_port *port, mr_refs **out)
@@ -78,14 +77,13 @@ static uint32_t collect_adds(mr_refs *r, mr_id *ids)
         e->announced = true;
         ids[n++] = r->adds[i];
     }
-    atomic_store_explicit(&r->n_adds, 0, memory_order_relaxed);
     return n;
 }
 
 static uint32_t collect_drops(mr_refs *r, mr_id *ids)
 {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < r->n_drops; i++) {
+    uint32_t n = 0, n_drops = atomic_load_explicit(&r->n_drops, memory_order_relaxed);
+    for (uint32_t i = 0; i < n_drops; i++) {
         ref *e = mr_table_at(&r->table, r->drops[i]);
         e->in_drops = false;
         if (e->count > 0)
@@ -93,31 +91,37 @@ static uint32_t collect_drops(mr_refs *r, mr_id *ids)
         mr_table_del(&r->table, r->drops[i]);
         ids[n++] = r->drops[i];
     }
-    r->n_drops = 0;
     return n;
 }
 
-/* Lock held. */
+static void send_some(mr_refs *r, refs_record *rec, uint32_t n_add, uint32_t n)
+{
+    memset(&rec->ev, 0, sizeof(rec->ev));
+    rec->ev.h.size = (uint32_t)mr_record_total(sizeof(rec->ev), n, 0);
+    rec->ev.h.kind = MR_EV_REFS;
+    rec->ev.h.version = MR_RECORD_VERSION;
+    rec->ev.h.n_ids = n;
+    rec->ev.n_add = n_add;
+    mr_err err;
+    mr_status st = r->port->ops->send(r->port, &rec->ev.h, &err);
+    /* A hold that control refuses is of an object that is gone: whoever uses it is told then. */
+    if (st && st != MR_E_CLOSED)
+        mr_log(MR_LOG_DEBUG, "refs", "%u references were not accepted: %s", n, mr_status_text(st));
+    for (uint32_t i = n_add; i < n; i++)
+        r->port->ops->forget(r->port, rec->ids[i]);
+}
+
+/* Lock held.  The buffers are said to be empty when the node has been told, not before: who sees that they are, sends.
+ */
 static void send_all(mr_refs *r)
 {
     refs_record rec;
     uint32_t n_add = collect_adds(r, rec.ids);
     uint32_t n = n_add + collect_drops(r, rec.ids + n_add);
-    if (n == 0)
-        return;
-    memset(&rec.ev, 0, sizeof(rec.ev));
-    rec.ev.h.size = (uint32_t)mr_record_total(sizeof(rec.ev), n, 0);
-    rec.ev.h.kind = MR_EV_REFS;
-    rec.ev.h.version = MR_RECORD_VERSION;
-    rec.ev.h.n_ids = n;
-    rec.ev.n_add = n_add;
-    mr_err err;
-    mr_status st = r->port->ops->send(r->port, &rec.ev.h, &err);
-    /* A hold that control refuses is of an object that is gone: whoever uses it is told then. */
-    if (st && st != MR_E_CLOSED)
-        mr_log(MR_LOG_DEBUG, "refs", "%u references were not accepted: %s", n, mr_status_text(st));
-    for (uint32_t i = n_add; i < n; i++)
-        r->port->ops->forget(r->port, rec.ids[i]);
+    if (n)
+        send_some(r, &rec, n_add, n);
+    atomic_store_explicit(&r->n_adds, 0, memory_order_release);
+    atomic_store_explicit(&r->n_drops, 0, memory_order_release);
 }
 
 /* Lock held. */
@@ -149,10 +153,12 @@ static void sub_one(void *arg, mr_id id)
     }
     if (--e->count > 0 || e->in_adds || e->in_drops)
         return;
-    if (r->n_drops == MR_REFS_BATCH)
+    if (atomic_load_explicit(&r->n_drops, memory_order_relaxed) == MR_REFS_BATCH)
         send_all(r);
+    uint32_t n = atomic_load_explicit(&r->n_drops, memory_order_relaxed);
     e->in_drops = true;
-    r->drops[r->n_drops++] = id;
+    r->drops[n] = id;
+    atomic_store_explicit(&r->n_drops, n + 1, memory_order_relaxed);
 }
 
 mr_status mr_refs_adopt(mr_refs *r, mr_id first, uint32_t n)
@@ -211,7 +217,9 @@ void mr_refs_drop(mr_refs *r, mr_id id)
 
 void mr_refs_flush(mr_refs *r, bool all)
 {
-    if (!mr_drops_any() && !all)
+    bool untold = all && (atomic_load_explicit(&r->n_adds, memory_order_relaxed) ||
+                          atomic_load_explicit(&r->n_drops, memory_order_relaxed));
+    if (!mr_drops_any() && !untold)
         return;
     pthread_mutex_lock(&r->lock);
     mr_drops_take(r, sub_one, r);
@@ -222,7 +230,7 @@ void mr_refs_flush(mr_refs *r, bool all)
 
 void mr_refs_settle(mr_refs *r)
 {
-    if (atomic_load_explicit(&r->n_adds, memory_order_relaxed) == 0)
+    if (atomic_load_explicit(&r->n_adds, memory_order_acquire) == 0)
         return;
     pthread_mutex_lock(&r->lock);
     send_all(r);

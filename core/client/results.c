@@ -25,6 +25,13 @@ static bool is_sealed(const mr_call *c, uint32_t i)
     return c->sealed[i / 64] >> (i % 64) & 1;
 }
 
+static void last_free(mr_call *c)
+{
+    if (c->last != (mr_ev_finished *)(void *)c->small)
+        free(c->last);
+    c->last = NULL;
+}
+
 /* Sends what was kept back for FINISHED, because it turns out not to be the last. */
 static mr_status send_last(mr_call *c)
 {
@@ -49,8 +56,7 @@ static mr_status send_last(mr_call *c)
     memcpy(ev + 1, f + 1, sizeof(mr_id) * f->h.n_ids + f->h.n_bytes);
     mr_status st = mr_ring_port_send(c->port, &ev->h, false);
     free(ev);
-    free(c->last);
-    c->last = NULL;
+    last_free(c);
     return st;
 }
 
@@ -59,7 +65,7 @@ static mr_status keep_last(mr_call *c, mr_id id, const mr_content *v, uint32_t v
 {
     uint32_t n_bytes = vflags & MR_VALUE_STORED ? 0 : (uint32_t)v->len;
     size_t size = mr_record_total(sizeof(mr_ev_finished), v->n_refs, n_bytes);
-    mr_ev_finished *f = malloc(size);
+    mr_ev_finished *f = size <= sizeof(c->small) ? (mr_ev_finished *)(void *)c->small : malloc(size);
     if (!f)
         return MR_E_NOMEM;
     memset(f, 0, sizeof(*f));
@@ -303,5 +309,5 @@ void mr_results_fini(mr_call *c)
         free(m);
         m = next;
     }
-    free(c->last);
+    last_free(c);
 }

@@ -39,9 +39,12 @@ void mr_ring_publish(mr_ring_end *e, uint32_t size)
     atomic_store_explicit(&e->ring->tail, e->mine, memory_order_release);
 }
 
-uint64_t mr_ring_queued(const mr_ring_end *e)
+bool mr_ring_fuller(mr_ring_end *e, uint32_t bytes)
 {
-    return e->mine - atomic_load_explicit(&e->ring->head, memory_order_relaxed);
+    if (e->mine - e->theirs <= bytes)
+        return false; /* without a look at the consumer's line */
+    e->theirs = atomic_load_explicit(&e->ring->head, memory_order_acquire);
+    return e->mine - e->theirs > bytes;
 }
 
 static bool ring_sane(const mr_ring_end *e, const mr_record *r, uint64_t there, uint32_t rest)

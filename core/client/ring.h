@@ -38,7 +38,7 @@ void mr_ring_end_init(mr_ring_end *e, mr_ring *ring, void *data, uint32_t capaci
 void *mr_ring_reserve(mr_ring_end *e, uint32_t size);
 /* Publishes what was reserved last. */
 void mr_ring_publish(mr_ring_end *e, uint32_t size);
-uint64_t mr_ring_queued(const mr_ring_end *e); /* producer: bytes that the consumer has not taken, as last seen */
+bool mr_ring_fuller(mr_ring_end *e, uint32_t bytes); /* producer: has the consumer more than `bytes` to take? */
 
 /* The next record, in place, until mr_ring_take; NULL: empty.  Errors: PROTOCOL when the other side wrote nonsense
  * (then the ring must not be read again). */

@@ -45,7 +45,7 @@ static void mark_dirty(mr_ring_port *p)
 static void ring_node(mr_ring_port *p, bool urgent)
 {
     uint32_t who = atomic_load_explicit(&p->page->bell.word, memory_order_relaxed) & 3;
-    if (urgent || who == MR_BELL_FUTEX || mr_ring_queued(&p->out) > MR_RING_BYTES / 2) {
+    if (urgent || who == MR_BELL_FUTEX || mr_ring_fuller(&p->out, MR_RING_BYTES / 2)) {
         atomic_store_explicit(&p->unrung, false, memory_order_relaxed);
         mr_bell_ring(&p->page->bell, &p->rung, p->event_fd);
     } else {

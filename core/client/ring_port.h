@@ -69,6 +69,7 @@ typedef struct mr_ready_cb {
     void *arg;
 } mr_ready_cb;
 
+enum { MR_CALL_SMALL = 20 }; /* words */
 struct mr_call {
     struct mr_call *next, *prev;
     struct mr_ring_port *port;
@@ -83,8 +84,10 @@ struct mr_call {
     uint32_t left;               /* results not yet sealed */
     uint64_t *sealed;            /* bit per result */
     uint64_t n_yielded, allowed; /* items of a stream: made, and may be made (in_lock) */
-    mr_ev_finished *last;        /* the last result or the error, kept to travel with FINISHED; malloc'ed */
+    mr_ev_finished *last;        /* the last result or the error, kept to travel with FINISHED; `small` or malloc'ed */
     struct mr_making *making;
+    uint64_t few; /* sealed, of up to 64 */
+    uint64_t small[MR_CALL_SMALL];
 };
 
 typedef struct mr_calls {

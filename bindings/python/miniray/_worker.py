@@ -29,8 +29,9 @@ cancelled: "set[int]" = set()  # running calls of a threaded actor that were can
 def current_call() -> "Optional[_core.Call]":
     """The call that this thread runs; None outside of one."""
     number = _core.current_task()
-    if _current is not None and _current.task == number and not _current.done:
-        return _current
+    for call in (_core.running(), _current):
+        if call is not None and call.task == number and not call.done:
+            return call
     return _running.get(number)
 
 
@@ -328,15 +329,19 @@ def _run(call: "_core.Call") -> None:
 def serve() -> None:
     """The main loop; returns when the worker is to end."""
     flush_out, flush_err = sys.stdout.flush, sys.stderr.flush
-    run, next_call = _run, _core.next_call
+
+    def flush() -> None:
+        """Whole lines leave as they are printed; this is for the rest."""
+        flush_out()
+        flush_err()
+
     while True:
         try:
-            call = next_call(True)
+            call = _core.work(_functions, _methods, _session._instance, flush)
             if call is None:
                 return
-            run(call)
-            flush_out()
-            flush_err()
+            _run(call)
+            flush()
         except _Left:
             return
         except KeyboardInterrupt:

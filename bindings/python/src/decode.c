@@ -280,8 +280,18 @@ PyObject *mrpy_decode(mrpy_state *st, uint32_t format, const void *data, uint64_
     }
 }
 
-int mrpy_decode_args(mrpy_state *st, mr_call *call, const mr_call_info *info, PyObject ***out, Py_ssize_t *n_pos,
-                     PyObject **kwnames)
+void mrpy_free_args(PyObject *few[MRPY_FEW], PyObject **v, Py_ssize_t n_pos, PyObject *names)
+{
+    Py_ssize_t n = n_pos + (names ? PyTuple_GET_SIZE(names) : 0);
+    for (Py_ssize_t i = 1; v && i <= n; i++)
+        Py_XDECREF(v[i]);
+    if (v != few)
+        PyMem_Free(v);
+    Py_XDECREF(names);
+}
+
+int mrpy_decode_args(mrpy_state *st, mr_call *call, const mr_call_info *info, PyObject *few[MRPY_FEW], PyObject ***out,
+                     Py_ssize_t *n_pos, PyObject **kwnames)
 {
     cursor c = {.st = st,
                 .at = info->data,
@@ -289,22 +299,24 @@ int mrpy_decode_args(mrpy_state *st, mr_call *call, const mr_call_info *info, Py
                 .end = (const char *)info->data + info->len,
                 .call = call,
                 .n_deps = info->n_deps};
-    uint32_t n[2];
-    if (!take(&c, n, sizeof(n)))
+    uint32_t n[2] = {0, 0}; /* no bytes: no arguments */
+    if (info->len && !take(&c, n, sizeof(n)))
         return -1;
     if ((uint64_t)n[0] + n[1] > info->len) {
         bad("more arguments than bytes");
         return -1;
     }
     size_t all = (size_t)n[0] + n[1], done = 0;
-    PyObject **v = PyMem_Calloc(all + 1, sizeof(*v)); /* slot 0: room for self */
+    PyObject **v = all < MRPY_FEW ? few : PyMem_Calloc(all + 1, sizeof(*v)); /* slot 0: room for self */
     PyObject *names = v && n[1] ? PyTuple_New(n[1]) : NULL;
     if (!v || (n[1] && !names)) {
-        PyMem_Free(v);
+        if (v != few)
+            PyMem_Free(v);
         PyErr_NoMemory();
         return -1;
     }
     for (; done < all; done++) {
+        v[done + 1] = NULL;
         if (done >= n[0]) {
             PyObject *name = one(&c);
             if (name)
@@ -324,7 +336,8 @@ int mrpy_decode_args(mrpy_state *st, mr_call *call, const mr_call_info *info, Py
 fail:
     for (size_t i = 1; i <= done; i++)
         Py_XDECREF(v[i]);
+    if (v != few)
+        PyMem_Free(v);
     Py_XDECREF(names);
-    PyMem_Free(v);
     return -1;
 }

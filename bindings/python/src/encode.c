@@ -9,7 +9,8 @@
 #include <pthread.h>
 
 static _Thread_local mrpy_enc *active; /* innermost open encoding of this thread */
-static _Thread_local mrpy_enc *spare;  /* kept for the next one */
+static _Thread_local mrpy_enc *spare;  /* kept for the next one, till the thread ends */
+static _Thread_local bool spare_taken;
 static pthread_key_t spare_key;
 static pthread_once_t spare_once = PTHREAD_ONCE_INIT;
 
@@ -30,21 +31,24 @@ static void make_key(void)
     (void)pthread_key_create(&spare_key, enc_free);
 }
 
+static mrpy_enc *enc_new(void)
+{
+    (void)pthread_once(&spare_once, make_key);
+    mrpy_enc *e = calloc(1, sizeof(*e));
+    if (!e)
+        PyErr_NoMemory();
+    else if (!spare && pthread_setspecific(spare_key, e) == 0)
+        spare = e;
+    return e;
+}
+
 /* Encoding may run user code (__reduce__) that encodes again: the spare is taken, so the inner one gets its own. */
 mrpy_enc *mrpy_enc_begin(mrpy_state *st)
 {
-    mrpy_enc *e = spare;
-    if (e) {
-        spare = NULL;
-        (void)pthread_setspecific(spare_key, NULL);
-    } else {
-        (void)pthread_once(&spare_once, make_key);
-        e = calloc(1, sizeof(*e));
-        if (!e) {
-            PyErr_NoMemory();
-            return NULL;
-        }
-    }
+    mrpy_enc *e = spare && !spare_taken ? spare : enc_new();
+    if (!e)
+        return NULL;
+    spare_taken |= e == spare;
     e->len = 0;
     e->deps.n = e->refs.n = e->own.n = 0;
     e->st = st;
@@ -58,12 +62,16 @@ void mrpy_enc_end(mrpy_enc *e)
     if (!e)
         return;
     active = e->outer;
-    if (spare || e->cap > (1u << 20)) {
+    if (e != spare) {
         enc_free(e);
         return;
     }
-    spare = e;
-    (void)pthread_setspecific(spare_key, e);
+    spare_taken = false;
+    if (e->cap > (1u << 20)) {
+        free(e->data);
+        e->data = NULL;
+        e->cap = 0;
+    }
 }
 
 mrpy_enc *mrpy_enc_active(void)
@@ -239,6 +247,28 @@ int mrpy_enc_fast(mrpy_enc *e, PyObject *o)
     return r;
 }
 
+size_t mrpy_enc_tiny(PyObject *o, char out[MRPY_TINY])
+{
+    PyTypeObject *type = Py_TYPE(o);
+    int over = 0;
+    if (o == Py_None || o == Py_True || o == Py_False) {
+        out[0] = o == Py_None ? MRPY_TAG_NONE : o == Py_True ? MRPY_TAG_TRUE : MRPY_TAG_FALSE;
+        return 1;
+    }
+    if (type == &PyLong_Type) {
+        long long v = PyLong_AsLongLongAndOverflow(o, &over);
+        out[0] = MRPY_TAG_INT;
+        memcpy(out + 1, &v, 8);
+        return over ? 0 : 9;
+    }
+    if (type != &PyFloat_Type)
+        return 0;
+    double v = PyFloat_AS_DOUBLE(o);
+    out[0] = MRPY_TAG_FLOAT;
+    memcpy(out + 1, &v, 8);
+    return 9;
+}
+
 static int put_dep(mrpy_enc *e, mr_id id)
 {
     uint32_t number = e->deps.n;
@@ -311,6 +341,8 @@ static int put_argument(mrpy_enc *e, PyObject *o)
 int mrpy_enc_args(mrpy_enc *e, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
 {
     uint32_t counts[2] = {(uint32_t)n, kwnames ? (uint32_t)PyTuple_GET_SIZE(kwnames) : 0};
+    if (!n && !counts[1])
+        return 0; /* no bytes: no arguments */
     if (mrpy_enc_grow(e, 64))
         return -1;
     put_raw(e, counts, sizeof(counts));

@@ -41,6 +41,7 @@ typedef struct mrpy_state {
 #define MRPY_HOOK_FIELD(name) PyObject *name;
     MRPY_HOOK_MAP(MRPY_HOOK_FIELD)
 #undef MRPY_HOOK_FIELD
+    struct mrpy_call *running; /* of work(), while it runs; borrowed */
     PyObject *ndarray, *dtype; /* numpy's, once the program has imported numpy; else NULL */
     PyObject *dtypes;          /* dict: dtype text -> dtype */
     PyObject *dtype_texts;     /* dict: dtype -> text, only those that are plain */
@@ -118,6 +119,9 @@ int mrpy_ids_add(mrpy_ids *ids, mr_id id);
 int mrpy_enc_grow(mrpy_enc *e, size_t more);
 /* 1: `o` is plain and was appended; 0: it is not (nothing was appended); -1: exception. */
 int mrpy_enc_fast(mrpy_enc *e, PyObject *o);
+/* None, bools, small numbers: their bytes without an encoding; 0: it is none of those. */
+enum { MRPY_TINY = 16 };
+size_t mrpy_enc_tiny(PyObject *o, char out[MRPY_TINY]);
 /* Appends arguments: positional, then keyword ones.  Top-level references become dependencies. */
 int mrpy_enc_args(mrpy_enc *e, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
 
@@ -140,10 +144,25 @@ mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o, bool error);
 /* ---- decode.c ---- */
 /* The Python value of some bytes; views keep `id` or `owner`.  With neither, views are copied. */
 PyObject *mrpy_decode(mrpy_state *st, uint32_t format, const void *data, uint64_t len, mr_id id, PyObject *owner);
-/* Decodes the arguments of a call into a fresh array of *n_all values, the last ones named by *kwnames (may be NULL).
- */
-int mrpy_decode_args(mrpy_state *st, mr_call *call, const mr_call_info *info, PyObject ***out, Py_ssize_t *n_pos,
-                     PyObject **kwnames);
+/* Decodes the arguments of a call into an array that mrpy_free_args gives back: a slot for self, *n_pos values, then
+ * those named by *kwnames (may be NULL).  The array is `few` if they fit there. */
+enum { MRPY_FEW = 8 };
+int mrpy_decode_args(mrpy_state *st, mr_call *call, const mr_call_info *info, PyObject *few[MRPY_FEW], PyObject ***out,
+                     Py_ssize_t *n_pos, PyObject **kwnames);
+void mrpy_free_args(PyObject *few[MRPY_FEW], PyObject **v, Py_ssize_t n_pos, PyObject *names);
+
+/* ---- worker.c ---- */
+typedef struct mrpy_call {
+    PyObject_HEAD mrpy_state *st;
+    mr_call *call; /* NULL once finished */
+    mr_call_info info;
+} mrpy_call;
+/* The object takes `call`; one that is finished can take another. */
+mrpy_call *mrpy_call_new(mrpy_state *st, mr_call *call);
+void mrpy_call_take(mrpy_call *self, mr_call *call);
+/* Runs function(*arguments), or function(instance, *arguments) if that is not None; the call is finished.  1: it ran to
+ * its end, 0: it raised or was cancelled, -1: exception. */
+int mrpy_call_run(mrpy_call *self, PyObject *function, PyObject *instance);
 
 /* ---- the rest ---- */
 extern PyType_Spec mrpy_submitter_spec, mrpy_call_spec;

@@ -1,24 +1,11 @@
-/* worker.c: the side of a worker process.  Call is one task or method call given to this process: decode, run, encode,
- * finish.  run() does all of it for the ordinary case; async and threaded actors (Python, _worker.py) use the steps.
+/* worker.c: the type Call: one task or method call given to this process: decode, run, encode, finish.  run() does all
+ * of it for the ordinary case; async and threaded actors (Python, _worker.py) use the steps.
  *
  * A Call is used by one thread at a time.  It frees the core's call at finish, or as cancelled when it is dropped.
  */
 #include "mrpy.h"
 
-#include <signal.h>
 #include <structmember.h>
-#include <sys/prctl.h>
-#include <unistd.h>
-
-typedef struct mrpy_call {
-    PyObject_HEAD mrpy_state *st;
-    mr_call *call; /* NULL once finished */
-    mr_call_info info;
-    int kind;
-    unsigned long long task, actor, gpus;
-    unsigned int func, attempt, n_returns, flags, max_concurrency;
-    int window;
-} mrpy_call;
 
 static int finished(mrpy_call *self)
 {
@@ -72,6 +59,12 @@ static int send(mrpy_call *self, way w, uint32_t i, PyObject *value, bool retria
     mrpy_plan p;
     mr_err err = {.status = MR_OK};
     mr_status status;
+    char tiny[MRPY_TINY];
+    size_t len = w == WAY_RETURN ? mrpy_enc_tiny(value, tiny) : 0;
+    if (len && self->call && mrpy_session) {
+        status = mr_call_return(self->call, i, MRPY_FORMAT_FAST, tiny, len, NULL, 0, &err);
+        return status == MR_OK ? 0 : (mrpy_raise(self->st, status, &err), -1);
+    }
     if (finished(self) || mrpy_plan_make(self->st, value, &p))
         return -1;
     if (w == WAY_ERROR)
@@ -102,15 +95,6 @@ static int finish(mrpy_call *self, mr_status outcome, bool leave)
         return 0;
     mrpy_raise(self->st, status, NULL);
     return -1;
-}
-
-static void free_args(PyObject **v, Py_ssize_t n_pos, PyObject *names)
-{
-    Py_ssize_t n = n_pos + (names ? PyTuple_GET_SIZE(names) : 0);
-    for (Py_ssize_t i = 1; v && i <= n; i++)
-        Py_XDECREF(v[i]);
-    PyMem_Free(v);
-    Py_XDECREF(names);
 }
 
 /* The exception that is set, normalised, with its traceback; takes it. */
@@ -153,9 +137,9 @@ static int stop(mrpy_call *self)
 
 static int send_results(mrpy_call *self, PyObject *result)
 {
-    if (self->n_returns == 1)
+    if (self->info.n_returns == 1)
         return send(self, WAY_RETURN, 0, result, false);
-    if (self->n_returns == 0)
+    if (self->info.n_returns == 0)
         return 0;
     PyObject *values = PyObject_CallFunctionObjArgs(self->st->spread, (PyObject *)self, result, NULL);
     if (!values)
@@ -169,25 +153,17 @@ static int send_results(mrpy_call *self, PyObject *result)
     return 0;
 }
 
-/* run(function, self_or_None) -> True when it ran to its end, False if it raised or was cancelled.  The call is
- * finished. */
-static PyObject *call_run(PyObject *o, PyObject *const *args, Py_ssize_t n)
+int mrpy_call_run(mrpy_call *self, PyObject *function, PyObject *instance)
 {
-    mrpy_call *self = (mrpy_call *)o;
-    PyObject **v = NULL, *names = NULL, *result = NULL;
+    PyObject *few[MRPY_FEW], **v = NULL, *names = NULL, *result = NULL;
     Py_ssize_t n_pos = 0;
-    if (n != 2 || finished(self)) {
-        if (n != 2)
-            PyErr_SetString(PyExc_TypeError, "run(function, self)");
-        return NULL;
-    }
     if (mr_call_start(self->call, true) == MR_E_CANCELLED)
-        return finish(self, MR_E_CANCELLED, false) ? NULL : Py_NewRef(Py_False);
-    if (!mrpy_decode_args(self->st, self->call, &self->info, &v, &n_pos, &names)) {
-        bool method = args[1] != Py_None;
-        v[0] = args[1];
-        result = PyObject_Vectorcall(args[0], method ? v : v + 1, (size_t)n_pos + method, names);
-        free_args(v, n_pos, names);
+        return finish(self, MR_E_CANCELLED, false);
+    if (!mrpy_decode_args(self->st, self->call, &self->info, few, &v, &n_pos, &names)) {
+        bool method = instance != Py_None;
+        v[0] = instance;
+        result = PyObject_Vectorcall(function, method ? v : v + 1, (size_t)n_pos + method, names);
+        mrpy_free_args(few, v, n_pos, names);
     }
     PyObject *type, *value, *tb;
     PyErr_Fetch(&type, &value, &tb); /* stop may set its own */
@@ -197,15 +173,28 @@ static PyObject *call_run(PyObject *o, PyObject *const *args, Py_ssize_t n)
         Py_XDECREF(value);
         Py_XDECREF(tb);
         Py_XDECREF(result);
-        return finish(self, MR_E_CANCELLED, false) ? NULL : Py_NewRef(Py_False);
+        return finish(self, MR_E_CANCELLED, false);
     }
     if (go > 0)
         PyErr_Restore(type, value, tb);
     bool good = go > 0 && result && !send_results(self, result);
     Py_XDECREF(result);
     if (!good)
-        return raised(self) ? NULL : Py_NewRef(Py_False);
-    return finish(self, MR_OK, false) ? NULL : Py_NewRef(Py_True);
+        return raised(self);
+    return finish(self, MR_OK, false) ? -1 : 1;
+}
+
+/* run(function, self_or_None) -> True when it ran to its end, False if it raised or was cancelled.  The call is
+ * finished. */
+static PyObject *call_run(PyObject *o, PyObject *const *args, Py_ssize_t n)
+{
+    if (n != 2 || finished((mrpy_call *)o)) {
+        if (n != 2)
+            PyErr_SetString(PyExc_TypeError, "run(function, self)");
+        return NULL;
+    }
+    int ran = mrpy_call_run((mrpy_call *)o, args[0], args[1]);
+    return ran < 0 ? NULL : PyBool_FromLong(ran);
 }
 
 /* All of a coroutine that has no await, in a context of its own as a task would; takes it. */
@@ -236,7 +225,7 @@ static PyObject *one_step(PyObject *coroutine)
 static PyObject *call_begin(PyObject *o, PyObject *const *args, Py_ssize_t n)
 {
     mrpy_call *self = (mrpy_call *)o;
-    PyObject **v = NULL, *names = NULL, *made = NULL, *value;
+    PyObject *few[MRPY_FEW], **v = NULL, *names = NULL, *made = NULL, *value;
     Py_ssize_t n_pos = 0;
     if (n != 3 || finished(self)) {
         if (n != 3)
@@ -245,19 +234,19 @@ static PyObject *call_begin(PyObject *o, PyObject *const *args, Py_ssize_t n)
     }
     if (mr_call_start(self->call, false) == MR_E_CANCELLED)
         return finish(self, MR_E_CANCELLED, false) ? NULL : Py_NewRef(Py_None);
-    if (mrpy_decode_args(self->st, self->call, &self->info, &v, &n_pos, &names))
+    if (mrpy_decode_args(self->st, self->call, &self->info, few, &v, &n_pos, &names))
         return NULL;
     v[0] = args[1];
     made = PyObject_Vectorcall(args[0], v, (size_t)n_pos + 1, names);
-    free_args(v, n_pos, names);
+    mrpy_free_args(few, v, n_pos, names);
     if (!made)
         return NULL;
     if (PyCoro_CheckExact(made)) {
         if (args[2] != Py_True)
             return made;
         made = one_step(made);
-    } else if (PyAsyncGen_CheckExact(made) || (self->flags & (MR_DEF_STREAMING | MR_DEF_BINDING)) ||
-               (self->n_returns > 1 && PyGen_CheckExact(made))) {
+    } else if (PyAsyncGen_CheckExact(made) || (self->info.flags & (MR_DEF_STREAMING | MR_DEF_BINDING)) ||
+               (self->info.n_returns > 1 && PyGen_CheckExact(made))) {
         return made;
     }
     bool bad = !made || send_results(self, made);
@@ -269,9 +258,9 @@ static PyObject *call_begin(PyObject *o, PyObject *const *args, Py_ssize_t n)
 static PyObject *call_arguments(PyObject *o, PyObject *Py_UNUSED(unused))
 {
     mrpy_call *self = (mrpy_call *)o;
-    PyObject **v, *names, *pos, *kw;
+    PyObject *few[MRPY_FEW], **v, *names, *pos, *kw;
     Py_ssize_t n;
-    if (finished(self) || mrpy_decode_args(self->st, self->call, &self->info, &v, &n, &names))
+    if (finished(self) || mrpy_decode_args(self->st, self->call, &self->info, few, &v, &n, &names))
         return NULL;
     pos = PyTuple_New(n);
     kw = PyDict_New();
@@ -280,7 +269,7 @@ static PyObject *call_arguments(PyObject *o, PyObject *Py_UNUSED(unused))
     for (Py_ssize_t i = 0; kw && names && i < PyTuple_GET_SIZE(names); i++)
         if (PyDict_SetItem(kw, PyTuple_GET_ITEM(names, i), v[n + 1 + i]))
             Py_CLEAR(kw);
-    free_args(v, n, names);
+    mrpy_free_args(few, v, n, names);
     if (!pos || !kw) {
         Py_XDECREF(pos);
         Py_XDECREF(kw);
@@ -383,6 +372,22 @@ static PyObject *call_done(PyObject *o, void *Py_UNUSED(unused))
     return PyBool_FromLong(!((mrpy_call *)o)->call);
 }
 
+void mrpy_call_take(mrpy_call *self, mr_call *call)
+{
+    self->call = call;
+    mr_call_describe(call, &self->info);
+}
+
+mrpy_call *mrpy_call_new(mrpy_state *st, mr_call *call)
+{
+    mrpy_call *self = (mrpy_call *)st->call_type->tp_alloc(st->call_type, 0);
+    if (self) {
+        self->st = st;
+        mrpy_call_take(self, call);
+    }
+    return self;
+}
+
 static void call_dealloc(PyObject *o)
 {
     mrpy_call *self = (mrpy_call *)o;
@@ -408,16 +413,16 @@ static PyMethodDef call_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 static PyMemberDef call_members[] = {
-    {"kind", T_INT, offsetof(mrpy_call, kind), READONLY, NULL},
-    {"task", T_ULONGLONG, offsetof(mrpy_call, task), READONLY, NULL},
-    {"actor", T_ULONGLONG, offsetof(mrpy_call, actor), READONLY, NULL},
-    {"gpus", T_ULONGLONG, offsetof(mrpy_call, gpus), READONLY, NULL},
-    {"func", T_UINT, offsetof(mrpy_call, func), READONLY, NULL},
-    {"attempt", T_UINT, offsetof(mrpy_call, attempt), READONLY, NULL},
-    {"n_returns", T_UINT, offsetof(mrpy_call, n_returns), READONLY, NULL},
-    {"flags", T_UINT, offsetof(mrpy_call, flags), READONLY, NULL},
-    {"max_concurrency", T_UINT, offsetof(mrpy_call, max_concurrency), READONLY, NULL},
-    {"window", T_INT, offsetof(mrpy_call, window), READONLY, NULL},
+    {"kind", T_INT, offsetof(mrpy_call, info.kind), READONLY, NULL},
+    {"task", T_ULONGLONG, offsetof(mrpy_call, info.task), READONLY, NULL},
+    {"actor", T_ULONGLONG, offsetof(mrpy_call, info.actor), READONLY, NULL},
+    {"gpus", T_ULONGLONG, offsetof(mrpy_call, info.gpus), READONLY, NULL},
+    {"func", T_UINT, offsetof(mrpy_call, info.func), READONLY, NULL},
+    {"attempt", T_UINT, offsetof(mrpy_call, info.attempt), READONLY, NULL},
+    {"n_returns", T_UINT, offsetof(mrpy_call, info.n_returns), READONLY, NULL},
+    {"flags", T_UINT, offsetof(mrpy_call, info.flags), READONLY, NULL},
+    {"max_concurrency", T_UINT, offsetof(mrpy_call, info.max_concurrency), READONLY, NULL},
+    {"window", T_INT, offsetof(mrpy_call, info.window), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 static PyGetSetDef call_getset[] = {
@@ -438,134 +443,4 @@ PyType_Spec mrpy_call_spec = {
     .basicsize = sizeof(mrpy_call),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = call_slots,
-};
-
-/* next_call(wait) -> Call; False when there is none now (wait False); None when the node is gone */
-static PyObject *next_call(PyObject *module, PyObject *wait)
-{
-    mrpy_state *st = mrpy_state_of(module);
-    mr_session *s = mrpy_need(st);
-    mr_call *call = NULL;
-    if (!s)
-        return NULL;
-    mr_status status = mr_call_next(s, 0, &call);
-    while ((status == MR_E_TIMEOUT && wait == Py_True) || status == MR_E_INTERRUPTED) {
-        if (status == MR_E_INTERRUPTED && PyErr_CheckSignals())
-            return NULL;
-        Py_BEGIN_ALLOW_THREADS;
-        status = mr_call_next(s, wait == Py_True ? -1 : 0, &call);
-        Py_END_ALLOW_THREADS;
-    }
-    if (status == MR_E_TIMEOUT)
-        Py_RETURN_FALSE;
-    if (status == MR_E_CLOSED)
-        Py_RETURN_NONE;
-    if (status != MR_OK)
-        return mrpy_raise(st, status, NULL);
-    mrpy_call *o = (mrpy_call *)st->call_type->tp_alloc(st->call_type, 0);
-    if (!o)
-        return NULL;
-    o->st = st;
-    o->call = call;
-    mr_call_describe(call, &o->info);
-    o->kind = o->info.kind;
-    o->task = o->info.task;
-    o->actor = o->info.actor;
-    o->gpus = o->info.gpus;
-    o->func = o->info.func;
-    o->attempt = o->info.attempt;
-    o->n_returns = o->info.n_returns;
-    o->flags = o->info.flags;
-    o->max_concurrency = o->info.max_concurrency;
-    o->window = o->info.window;
-    return (PyObject *)o;
-}
-
-static PyObject *call_fd(PyObject *module, PyObject *Py_UNUSED(unused))
-{
-    mr_session *s = mrpy_need(mrpy_state_of(module));
-    return s ? PyLong_FromLong(mr_call_fd(s)) : NULL;
-}
-
-static PyObject *current_task(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
-{
-    return PyLong_FromUnsignedLongLong(mrpy_session ? mr_current_task(mrpy_session) : 0);
-}
-
-static PyObject *set_current_task(PyObject *Py_UNUSED(module), PyObject *task)
-{
-    unsigned long long id = PyLong_AsUnsignedLongLong(task);
-    if (PyErr_Occurred())
-        return NULL;
-    if (mrpy_session)
-        mr_set_current_task(mrpy_session, id);
-    Py_RETURN_NONE;
-}
-
-/* Runs in a signal handler: only sets Python's own flag. */
-static void interrupt(void)
-{
-    (void)PyErr_SetInterruptEx(SIGINT);
-}
-
-/* attach() -> False if the session was closed meanwhile: joins the session whose supervisor started this process */
-static PyObject *attach(PyObject *module, PyObject *Py_UNUSED(unused))
-{
-    mr_session *s = NULL;
-    mr_err err = {.status = MR_OK};
-    mr_status status;
-    Py_BEGIN_ALLOW_THREADS;
-    mr_on_cancel_signal(interrupt);
-    status = mr_attach(&s, &err);
-    Py_END_ALLOW_THREADS;
-    if (status == MR_E_CLOSED)
-        Py_RETURN_FALSE;
-    if (status != MR_OK)
-        return mrpy_raise(mrpy_state_of(module), status, &err);
-    mrpy_session = s;
-    mrpy_session_no = mr_session_id(s);
-    Py_RETURN_TRUE;
-}
-
-/* die_with_parent(pid): this process is killed when its parent, which must be `pid`, ends */
-static PyObject *die_with_parent(PyObject *Py_UNUSED(module), PyObject *parent)
-{
-    long pid = PyLong_AsLong(parent);
-    if (pid == -1 && PyErr_Occurred())
-        return NULL;
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL))
-        return PyErr_SetFromErrno(PyExc_OSError);
-    if (getppid() != pid) { /* it ended before the line above */
-        PyErr_SetString(PyExc_OSError, "the parent has ended");
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *batch_begin(PyObject *module, PyObject *Py_UNUSED(unused))
-{
-    mr_session *s = mrpy_need(mrpy_state_of(module));
-    if (!s)
-        return NULL;
-    mr_batch_begin(s);
-    Py_RETURN_NONE;
-}
-
-static PyObject *batch_end(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
-{
-    if (mrpy_session)
-        mr_batch_end(mrpy_session);
-    Py_RETURN_NONE;
-}
-
-PyMethodDef mrpy_worker_methods[] = {
-    {"die_with_parent", die_with_parent, METH_O, NULL},
-    {"batch_begin", batch_begin, METH_NOARGS, NULL},
-    {"batch_end", batch_end, METH_NOARGS, NULL},
-    {"next_call", next_call, METH_O, NULL},
-    {"call_fd", call_fd, METH_NOARGS, NULL},
-    {"current_task", current_task, METH_NOARGS, NULL},
-    {"set_current_task", set_current_task, METH_O, NULL},
-    {"attach", attach, METH_NOARGS, NULL},
-    {NULL, NULL, 0, NULL},
 };
