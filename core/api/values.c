@@ -185,7 +185,8 @@ static mr_status get(mr_session *s, const mr_id *ids, size_t n, int64_t timeout,
                      mr_err *err)
 {
     mr_port *p = s->port;
-    mr_status st = mr_refs_add(s->refs, ids, n);
+    bool held = flags & MR_GET_HELD;
+    mr_status st = held ? MR_OK : mr_refs_add(s->refs, ids, n);
     if (st)
         return mr_err_set(err, st, "%s", mr_status_text(st));
     before_wait(s, timeout);
@@ -194,14 +195,11 @@ static mr_status get(mr_session *s, const mr_id *ids, size_t n, int64_t timeout,
     do {
         st = n == 0 ? MR_OK
                     : p->ops->wait(p, ids, n, n, flags & MR_GET_EARLY ? MR_WAIT_EARLY : 0, deadline, true, NULL, err);
-        filled = !st || st == MR_E_TIMEOUT;
-        for (size_t i = 0; filled && i < n; i++) {
-            mr_status one = p->ops->value(p, ids[i], &out[i]);
-            out[i].id = ids[i];
-            out[i].status = one;
-        }
+        filled = !st || (st == MR_E_TIMEOUT && !held);
+        if (filled)
+            p->ops->values(p, ids, n, out);
     } while (!st && lost_meanwhile(out, n));
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n && !held; i++)
         if (!filled || out[i].status)
             mr_refs_sub(s->refs, ids[i]);
     if (st == MR_E_TIMEOUT)

@@ -33,9 +33,9 @@ typedef struct mr_port_ops {
      * `values`: the caller will ask `value` for all of them next (a worker's node sends them along). */
     mr_status (*wait)(mr_port *p, const mr_id *ids, size_t n, size_t need, uint32_t flags, int64_t deadline,
                       bool values, bool *settled, mr_err *err);
-    /* The value of a settled object that this process holds; bytes stay while it is held.  TIMEOUT: not settled yet
-     * (or not fetched); LOST, FREED, SESSION. */
-    mr_status (*value)(mr_port *p, mr_id id, mr_value *out);
+    /* The values of settled objects that this process holds; bytes stay while they are held.  out[i].status: OK;
+     * TIMEOUT: not settled yet (or not fetched); LOST, FREED, SESSION. */
+    void (*values)(mr_port *p, const mr_id *ids, size_t n, mr_value *out);
     /* Writable memory for the value of object `id` (made by `ids`; sealed by a PUT, SEALED or FINISHED record with
      * MR_VALUE_STORED); `node` is where.  May wait for room.  Errors: FULL, TOOBIG, NOMEM, CLOSED. */
     mr_status (*create)(mr_port *p, mr_id id, uint64_t len, void **data, uint32_t *node, mr_err *err);

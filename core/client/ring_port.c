@@ -297,9 +297,13 @@ static mr_status op_wait(mr_port *port, const mr_id *ids, size_t n, size_t need,
     return st;
 }
 
-static mr_status op_value(mr_port *port, mr_id id, mr_value *out)
+static void op_values(mr_port *port, const mr_id *ids, size_t n, mr_value *out)
 {
-    return mr_held_value(of(port), id, out);
+    for (size_t i = 0; i < n; i++) {
+        mr_status st = mr_held_value(of(port), ids[i], &out[i]);
+        out[i].id = ids[i];
+        out[i].status = st;
+    }
 }
 
 static mr_status op_create(mr_port *port, mr_id id, uint64_t len, void **data, uint32_t *node, mr_err *err)
@@ -441,7 +445,7 @@ static const mr_port_ops ring_port_ops = {
     .send = op_send,
     .call = op_call,
     .wait = op_wait,
-    .value = op_value,
+    .values = op_values,
     .create = op_create,
     .abort = op_abort,
     .forget = op_forget,

@@ -7,26 +7,53 @@ typedef struct getting {
     mr_id *ids;
     mr_value *values;
     size_t n;
+    uint32_t flags;
+    PyObject *keep; /* the references themselves: they hold what is read */
     mr_id one_id;
     mr_value one_value;
 } getting;
 
-static int getting_init(getting *g, size_t n)
+static int getting_init(getting *g, PyObject *refs, bool list)
 {
-    g->n = n;
-    g->ids = &g->one_id;
-    g->values = &g->one_value;
-    if (n > 1) {
-        g->ids = PyMem_Malloc(n * sizeof(*g->ids));
-        g->values = PyMem_Malloc(n * sizeof(*g->values));
+    *g = (getting){.n = 1, .ids = &g->one_id, .values = &g->one_value, .flags = MR_GET_EARLY | MR_GET_HELD};
+    g->keep = list ? PyList_AsTuple(refs) : Py_NewRef(refs);
+    if (!g->keep)
+        return -1;
+    if (list)
+        g->n = (size_t)PyTuple_GET_SIZE(g->keep);
+    if (g->n > 1) {
+        g->ids = PyMem_Malloc(g->n * sizeof(*g->ids));
+        g->values = PyMem_Malloc(g->n * sizeof(*g->values));
         if (!g->ids || !g->values) {
             PyMem_Free(g->ids);
             PyMem_Free(g->values);
+            Py_DECREF(g->keep);
             PyErr_NoMemory();
             return -1;
         }
     }
     return 0;
+}
+
+static int getting_ids(getting *g, mrpy_state *st, bool list)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        PyObject *o = list ? PyTuple_GET_ITEM(g->keep, i) : g->keep;
+        g->ids[i] = mrpy_ref_id(st, o, list ? "an item of get()'s list" : "get()'s argument");
+        if (!g->ids[i])
+            return -1;
+        if (!((mrpy_ref *)o)->owned)
+            g->flags &= ~(uint32_t)MR_GET_HELD; /* it holds nothing itself */
+    }
+    return 0;
+}
+
+/* Gives back what a get filled in. */
+static void drop_values(mr_session *s, const getting *g)
+{
+    for (size_t i = 0; i < g->n && s == mrpy_session && !(g->flags & MR_GET_HELD); i++)
+        if (g->values[i].status == MR_OK)
+            mr_decref(s, g->values[i].id);
 }
 
 static void getting_fini(getting *g)
@@ -35,14 +62,7 @@ static void getting_fini(getting *g)
         PyMem_Free(g->ids);
         PyMem_Free(g->values);
     }
-}
-
-/* Gives back what a get filled in. */
-static void drop_values(mr_session *s, const getting *g)
-{
-    for (size_t i = 0; i < g->n && s == mrpy_session; i++)
-        if (g->values[i].status == MR_OK)
-            mr_decref(s, g->values[i].id);
+    Py_DECREF(g->keep);
 }
 
 /* OK (the values hold references), TIMEOUT (they were given back), or another status; -1000: a Python exception. */
@@ -53,10 +73,12 @@ static int fetch(mr_session *s, getting *g, int64_t left, mr_err *err)
     for (;;) {
         mr_status status;
         if (slice == 0) {
-            status = mr_get(s, g->ids, g->n, 0, MR_GET_EARLY, g->values, err);
+            /* Where a wait follows, it tells of an early error too. */
+            uint32_t flags = left ? g->flags & ~(uint32_t)MR_GET_EARLY : g->flags;
+            status = mr_get(s, g->ids, g->n, 0, flags, g->values, err);
         } else {
             Py_BEGIN_ALLOW_THREADS;
-            status = mr_get(s, g->ids, g->n, slice, MR_GET_EARLY, g->values, err);
+            status = mr_get(s, g->ids, g->n, slice, g->flags, g->values, err);
             Py_END_ALLOW_THREADS;
         }
         if (status == MR_E_TIMEOUT) {
@@ -117,15 +139,11 @@ static PyObject *get_all(mrpy_state *st, PyObject *refs, PyObject *timeout, bool
     PyObject *result = NULL;
     mr_session *s = mrpy_need(st);
     int64_t left = mrpy_timeout(timeout, "get");
-    size_t n = list ? (size_t)PyList_GET_SIZE(refs) : 1;
-    if (!s || left == -2 || getting_init(&g, n))
+    if (!s || left == -2 || getting_init(&g, refs, list))
         return NULL;
-    for (size_t i = 0; i < n; i++) {
-        g.ids[i] = mrpy_ref_id(st, list ? PyList_GET_ITEM(refs, i) : refs,
-                               list ? "an item of get()'s list" : "get()'s argument");
-        if (!g.ids[i])
-            goto done;
-    }
+    size_t n = g.n;
+    if (getting_ids(&g, st, list))
+        goto done;
     int status = fetch(s, &g, left, &err);
     if (status == MR_E_TIMEOUT)
         raise_timeout(st, n, timeout);

@@ -55,13 +55,15 @@ void mr_drive_inner(mr_nodes *n, const mr_record *r)
 static bool drive_inner_all(mr_nodes *n)
 {
     bool any = false;
+    if (n->inner)
+        mr_drive_tick(n);
     while (n->inner) {
         mr_inner *e = n->inner;
         n->inner = e->next;
         if (!n->inner)
             n->inner_end = &n->inner;
         const mr_record *r = (const mr_record *)(const void *)e->record;
-        mr_status status = mr_drive_step(n, r);
+        mr_status status = mr_drive_apply(n, r);
         if (status)
             mr_log(MR_LOG_DEBUG, "engine", "%s was refused: %s", mr_event_name(r->kind), mr_status_text(status));
         free(e);
@@ -73,6 +75,7 @@ static bool drive_inner_all(mr_nodes *n)
 /* At most PUMP_MAX records of one peer.  True: something was taken. */
 static bool drive_peer(mr_nodes *n, mr_peer *p)
 {
+    mr_drive_tick(n);
     const mr_record *r = NULL;
     int taken = 0;
     while (!p->dropped && !p->stalled && taken < MR_PUMP_MAX) {
@@ -155,7 +158,8 @@ void mr_drive_pump(mr_nodes *n, bool close)
         if (more || !n->stepped || (!close && n->batching))
             continue;
         n->stepped = false;
-        mr_status status = mr_drive_step(n, &time_event.h);
+        mr_drive_tick(n);
+        mr_status status = mr_drive_apply(n, &time_event.h);
         if (status)
             mr_log(MR_LOG_ERROR, "engine", "closing an instant failed: %s", mr_status_text(status));
         n->stepped = false;

@@ -106,14 +106,24 @@ static mr_status event_keep_args(mr_nodes *n, const mr_record *r)
     return mr_payload_keep(n, s->id, mr_record_bytes(r, sizeof(*s)), len);
 }
 
+void mr_drive_tick(mr_nodes *n)
+{
+    int64_t now = mr_nodes_clock(n);
+    if (now > atomic_load_explicit(&n->now, memory_order_relaxed))
+        atomic_store_explicit(&n->now, now, memory_order_relaxed);
+}
+
 mr_status mr_drive_step(mr_nodes *n, const mr_record *r)
+{
+    mr_drive_tick(n);
+    return mr_drive_apply(n, r);
+}
+
+mr_status mr_drive_apply(mr_nodes *n, const mr_record *r)
 {
     carried value;
     bool has_value = event_value(r, &value);
     mr_status status = MR_OK;
-    int64_t now = mr_nodes_clock(n);
-    if (now > atomic_load_explicit(&n->now, memory_order_relaxed))
-        atomic_store_explicit(&n->now, now, memory_order_relaxed);
     if (r->kind == MR_EV_SUBMIT)
         status = event_keep_args(n, r);
     else if (has_value)
@@ -341,7 +351,7 @@ bool mr_event_take(mr_nodes *n, mr_peer *p, mr_record *r)
     if (r->kind == MR_EV_BLOCKED)
         event_wait(n, p, r);
     uint32_t kind = r->kind, token = r->token;
-    status = mr_drive_step(n, r);
+    status = mr_drive_apply(n, r);
     if (kind == MR_EV_UNBLOCKED)
         mr_peer_delivered(n, p, token, MR_E_TIMEOUT);
     if (!status)

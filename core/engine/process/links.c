@@ -90,6 +90,12 @@ static bool claim_free(const mr_peer *p, uint64_t seq)
     return (word & 3) != MR_CLAIM_QUEUED;
 }
 
+static void claim_set(mr_peer *p, mr_id task, uint64_t seq)
+{
+    p->claims[seq % MR_CLAIMS] = (mr_claimed){task, seq};
+    atomic_store_explicit(&p->block->claims[seq % MR_CLAIMS], seq << 2 | MR_CLAIM_QUEUED, memory_order_release);
+}
+
 /* Into the ring; false: not now. */
 static bool box_publish(mr_nodes *n, mr_peer *p, const mr_parcel *parcel)
 {
@@ -118,9 +124,7 @@ static bool box_publish(mr_nodes *n, mr_peer *p, const mr_parcel *parcel)
     memcpy(room, r, size);
     if (parcel->seq) {
         const mr_ord_dispatch *d = (const mr_ord_dispatch *)(const void *)parcel->record;
-        p->claims[d->seq % MR_CLAIMS] = (mr_claimed){d->task, d->seq};
-        atomic_store_explicit(&p->block->claims[d->seq % MR_CLAIMS], d->seq << 2 | MR_CLAIM_QUEUED,
-                              memory_order_release);
+        claim_set(p, d->task, d->seq);
     }
     mr_ring_publish(&p->in, size);
     return true;
@@ -192,6 +196,15 @@ static void box_return(mr_nodes *n, mr_peer *p)
     free(ev);
 }
 
+/* Rings, now or at the end of the pump. */
+static void peer_ring(mr_nodes *n, mr_peer *p)
+{
+    if (n->pumping)
+        n->to_ring[p->link / 64] |= UINT64_C(1) << (p->link % 64);
+    else
+        mr_bell_ring(&p->block->bell, &p->rung, -1);
+}
+
 void mr_peer_flush(mr_nodes *n, mr_peer *p)
 {
     bool any = false;
@@ -211,10 +224,8 @@ void mr_peer_flush(mr_nodes *n, mr_peer *p)
             p->box_end = &p->box;
         free(parcel);
     }
-    if (any && n->pumping)
-        n->to_ring[p->link / 64] |= UINT64_C(1) << (p->link % 64);
-    else if (any)
-        mr_bell_ring(&p->block->bell, &p->rung, -1);
+    if (any)
+        peer_ring(n, p);
 }
 
 void mr_peer_bury(mr_nodes *n, mr_peer *p)
@@ -276,65 +287,106 @@ static size_t pad8(size_t len)
     return (len + 7) & ~(size_t)7;
 }
 
-static mr_parcel *dispatch_parcel(mr_nodes *n, const mr_spec *spec, size_t *args_len, const void **args)
+/* A dispatch in the making. */
+typedef struct sending {
+    mr_spec spec;
+    const void *args;
+    size_t args_len, size;
+    bool copies; /* a value must be in the carrier first, so its record waits in a parcel */
+} sending;
+
+static mr_status dispatch_measure(mr_nodes *n, mr_id task, sending *s)
 {
-    size_t size = sizeof(mr_ord_dispatch) + spec->n_deps * sizeof(mr_dep);
-    *args = mr_payload_find(n, spec->task, args_len);
-    size += pad8(*args_len);
-    for (uint32_t i = 0; i < spec->n_deps; i++) {
-        const mr_val *v = mr_value_find(n, spec->deps[i]);
+    mr_status status = mr_control_spec(n->control, task, &s->spec);
+    if (status)
+        return status;
+    s->args = mr_payload_find(n, task, &s->args_len);
+    s->size = sizeof(mr_ord_dispatch) + s->spec.n_deps * sizeof(mr_dep) + pad8(s->args_len);
+    s->copies = false;
+    for (uint32_t i = 0; i < s->spec.n_deps; i++) {
+        const mr_val *v = mr_value_find(n, s->spec.deps[i]);
         if (!v)
-            return NULL;
+            return MR_E_NOMEM;
         if (dep_inline(n, v))
-            size += pad8(v->len);
+            s->size += pad8(v->len);
+        else
+            s->copies |= n->carried;
     }
-    return mr_parcel_new(MR_ORD_DISPATCH, size);
+    return s->size < UINT32_MAX ? MR_OK : MR_E_TOOBIG;
+}
+
+/* `parcel`: that `d` lies in; NULL: no value needs one. */
+static void dispatch_fill(mr_nodes *n, mr_peer *p, const sending *s, mr_parcel *parcel, mr_ord_dispatch *d,
+                          uint64_t seq)
+{
+    const mr_spec *spec = &s->spec;
+    char *start = (char *)d;
+    *d = (mr_ord_dispatch){.h = {.size = (uint32_t)s->size, .kind = MR_ORD_DISPATCH, .version = MR_RECORD_VERSION},
+                           .task = spec->task,
+                           .actor = spec->actor,
+                           .parent = spec->parent,
+                           .seq = seq,
+                           .gpus = spec->gpus,
+                           .attempt = spec->attempt,
+                           .func = spec->func,
+                           .n_returns = spec->n_returns,
+                           .n_deps = spec->n_deps,
+                           .n_refs = spec->n_refs};
+    mr_dep *deps = (mr_dep *)(void *)(d + 1);
+    size_t at = sizeof(*d) + spec->n_deps * sizeof(mr_dep);
+    d->args_at = (uint32_t)at;
+    d->args_len = (uint32_t)s->args_len;
+    d->h.n_bytes = (uint32_t)(s->size - sizeof(*d));
+    if (s->args_len)
+        memcpy(start + at, s->args, s->args_len);
+    at += pad8(s->args_len);
+    for (uint32_t i = 0; i < spec->n_deps; i++) {
+        mr_val *v = mr_value_find(n, spec->deps[i]);
+        deps[i] = (mr_dep){.id = spec->deps[i], .len = v->len, .format = v->format, .flags = v->flags};
+        if (!dep_inline(n, v)) {
+            mr_carry_dep(n, p, parcel, &deps[i], spec->deps[i], v, seq);
+            continue;
+        }
+        deps[i].at = at;
+        memcpy(start + at, mr_value_bytes(v), v->len);
+        at += pad8(v->len);
+    }
+}
+
+/* Written in the ring itself, where nothing stands before it and it needs no copy. */
+static bool dispatch_direct(mr_nodes *n, mr_peer *p, const sending *s)
+{
+    uint64_t seq = p->seq + 1;
+    if (p->box || s->copies || p->dropped || p->died || s->size > MR_RECORD_MAX || !claim_free(p, seq))
+        return false;
+    mr_ord_dispatch *d = mr_ring_reserve(&p->in, (uint32_t)s->size);
+    if (!d)
+        return false;
+    p->seq = seq;
+    dispatch_fill(n, p, s, NULL, d, seq);
+    claim_set(p, s->spec.task, seq);
+    mr_ring_publish(&p->in, (uint32_t)s->size);
+    peer_ring(n, p);
+    return true;
 }
 
 mr_status mr_peer_dispatch(mr_nodes *n, mr_peer *p, mr_id task, uint32_t attempt)
 {
-    mr_spec spec;
-    size_t args_len = 0;
-    const void *args = NULL;
-    mr_status status = mr_control_spec(n->control, task, &spec);
+    sending s;
+    mr_status status = dispatch_measure(n, task, &s);
     if (!status)
-        status = mr_peer_func(n, p, spec.func);
+        status = mr_peer_func(n, p, s.spec.func);
     if (status)
         return status;
-    mr_parcel *parcel = dispatch_parcel(n, &spec, &args_len, &args);
+    s.spec.attempt = attempt;
+    p->last_func = s.spec.func;
+    if (dispatch_direct(n, p, &s))
+        return MR_OK;
+    mr_parcel *parcel = mr_parcel_new(MR_ORD_DISPATCH, s.size);
     if (!parcel)
         return MR_E_NOMEM;
-    uint64_t seq = ++p->seq;
-    mr_ord_dispatch *d = (mr_ord_dispatch *)(void *)parcel->record;
-    mr_record h = d->h;
-    *d = (mr_ord_dispatch){.h = h, .task = task, .actor = spec.actor, .parent = spec.parent, .seq = seq};
-    d->attempt = attempt;
-    d->gpus = spec.gpus;
-    d->func = spec.func;
-    d->n_returns = spec.n_returns;
-    d->n_deps = spec.n_deps;
-    d->n_refs = spec.n_refs;
-    mr_dep *deps = (mr_dep *)(void *)(d + 1);
-    size_t at = sizeof(*d) + spec.n_deps * sizeof(mr_dep);
-    d->args_at = (uint32_t)at;
-    d->args_len = (uint32_t)args_len;
-    if (args_len)
-        memcpy(parcel->record + at, args, args_len);
-    at += pad8(args_len);
-    parcel->seq = seq;
-    for (uint32_t i = 0; i < spec.n_deps; i++) {
-        mr_val *v = mr_value_find(n, spec.deps[i]);
-        deps[i] = (mr_dep){.id = spec.deps[i], .len = v->len, .format = v->format, .flags = v->flags};
-        if (!dep_inline(n, v)) {
-            mr_carry_dep(n, p, parcel, &deps[i], spec.deps[i], v, seq);
-            continue;
-        }
-        deps[i].at = at;
-        memcpy(parcel->record + at, mr_value_bytes(v), v->len);
-        at += pad8(v->len);
-    }
-    d->h.n_bytes = (uint32_t)(parcel->size - sizeof(*d));
-    p->last_func = spec.func;
+    parcel->seq = ++p->seq;
+    dispatch_fill(n, p, &s, parcel, (mr_ord_dispatch *)(void *)parcel->record, parcel->seq);
     mr_peer_send(n, p, parcel);
     return MR_OK;
 }

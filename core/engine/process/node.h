@@ -305,6 +305,9 @@ extern _Atomic bool mr_nodes_forked;
 /* drive.c */
 /* Steps one event, with what it needs of values, and acts on what follows.  The record must be whole and private. */
 mr_status mr_drive_step(mr_nodes *n, const mr_record *r);
+/* The two halves of it: what is applied together may share one look at the clock. */
+void mr_drive_tick(mr_nodes *n);
+mr_status mr_drive_apply(mr_nodes *n, const mr_record *r);
 /* Takes all records of one peer. */
 void mr_drive_drain(mr_nodes *n, mr_peer *p);
 /* Takes what lies in rings and queues, steps it, closes the instant.  `close` false: leave the instant open (batch). */

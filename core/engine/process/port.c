@@ -9,7 +9,7 @@
 #include "engine/engine.h"
 #include "engine/process/node.h"
 
-enum { FULL_LOOK_NS = 10000000, LAZY_FROM = 8, LOOK_EVERY = 16 };
+enum { FULL_LOOK_NS = 10000000, LAZY_FROM = 8, LOOK_EVERY = 16, VALUES_AT_ONCE = 1024 };
 static const int64_t PORT_FULL_WAIT_NS = INT64_C(2000000000);
 
 static mr_nodes *port_nodes(mr_port *p)
@@ -112,7 +112,7 @@ static size_t wait_look(mr_nodes *n, const mr_id *ids, size_t count, size_t need
         ready += is;
         if (settled)
             settled[i] = is;
-        else if (ready >= need)
+        else if (ready >= need || (!is && need == count))
             break;
     }
     return ready;
@@ -182,7 +182,8 @@ static mr_status port_wait(mr_port *p, const mr_id *ids, size_t count, size_t ne
         return mr_err_set(err, status, "%s", mr_status_text(status));
     mr_drive_pump(n, true);
     size_t ready = wait_look(n, ids, count, need, NULL);
-    bool enough = ready >= need || ((flags & MR_WAIT_EARLY) && wait_early(n, ids, count));
+    /* Who waits learns of errors from control. */
+    bool enough = ready >= need || (deadline == 0 && (flags & MR_WAIT_EARLY) && wait_early(n, ids, count));
     if (!enough && deadline == 0) {
         status = MR_E_TIMEOUT;
     } else if (!enough) {
@@ -198,36 +199,48 @@ static mr_status port_wait(mr_port *p, const mr_id *ids, size_t count, size_t ne
 
 /* ------------------------------------------------------------------------------------------------------- values -- */
 
-static mr_status port_value(mr_port *p, mr_id id, mr_value *out)
+static mr_status value_missing(mr_nodes *n, mr_id id)
+{
+    switch (mr_control_object(n->control, id).state) {
+    case MR_OBJ_PENDING:
+        return MR_E_TIMEOUT;
+    case MR_OBJ_FREED:
+        return MR_E_FREED;
+    case MR_OBJ_NONE:
+        return MR_E_NOTFOUND;
+    default:
+        return MR_E_LOST;
+    }
+}
+
+static void value_one(mr_nodes *n, mr_id id, mr_value *out)
+{
+    mr_val *v = mr_value_find(n, id);
+    if (!v) {
+        *out = (mr_value){.id = id, .status = value_missing(n, id)};
+        return;
+    }
+    v->seen = true;
+    *out = (mr_value){.id = id, .error = v->flags & MR_VALUE_ERROR, .format = v->format, .len = v->len};
+    out->data = mr_value_bytes(v);
+    if (out->error)
+        mr_control_seen(n->control, id);
+}
+
+static void port_values(mr_port *p, const mr_id *ids, size_t count, mr_value *out)
 {
     mr_nodes *n = port_nodes(p);
-    mr_status status = port_enter(n);
-    if (status)
-        return status;
-    mr_val *v = mr_value_find(n, id);
-    if (v) {
-        v->seen = true;
-        *out = (mr_value){.id = id, .error = v->flags & MR_VALUE_ERROR, .format = v->format, .len = v->len};
-        out->data = mr_value_bytes(v);
-        if (out->error)
-            mr_control_seen(n->control, id);
-    } else {
-        switch (mr_control_object(n->control, id).state) {
-        case MR_OBJ_PENDING:
-            status = MR_E_TIMEOUT;
-            break;
-        case MR_OBJ_FREED:
-            status = MR_E_FREED;
-            break;
-        case MR_OBJ_NONE:
-            status = MR_E_NOTFOUND;
-            break;
-        default:
-            status = MR_E_LOST;
-        }
+    for (size_t from = 0; from < count; from += VALUES_AT_ONCE) {
+        size_t end = count - from < VALUES_AT_ONCE ? count : from + VALUES_AT_ONCE;
+        mr_status status = port_enter(n);
+        for (size_t i = from; i < end; i++)
+            if (status)
+                out[i] = (mr_value){.id = ids[i], .status = status};
+            else
+                value_one(n, ids[i], &out[i]);
+        if (!status)
+            pthread_mutex_unlock(&n->lock);
     }
-    pthread_mutex_unlock(&n->lock);
-    return status;
 }
 
 /* Room may come: processes are asked to give back what they no longer use, and tasks end. */
@@ -441,7 +454,7 @@ const mr_port_ops mr_node_port = {
     .send = port_send,
     .call = port_call,
     .wait = port_wait,
-    .value = port_value,
+    .values = port_values,
     .create = port_create,
     .abort = port_abort,
     .forget = port_forget,

@@ -207,7 +207,12 @@ MR_API void mr_abort(mr_session *s, mr_id id);
 /* A copy that is fast for large sizes (non-temporal stores where they help).  Any thread. */
 MR_API void mr_copy(void *to, const void *from, uint64_t len);
 
-enum { MR_GET_EARLY = 1 /* return as soon as one of them is an error, though others are pending */ };
+enum {
+    MR_GET_EARLY = 1, /* return as soon as one of them is an error, though others are pending */
+    /* The process holds a reference to each and keeps it for as long as it looks at the values: none is added.  After
+     * TIMEOUT no value is filled in. */
+    MR_GET_HELD = 2
+};
 /* Waits until all n objects are sealed (or one is an error, with EARLY) and fills n values, each with a reference for
  * those whose status is OK.  Returns OK, TIMEOUT, INTERRUPTED, CLOSED, DEADLOCK, SESSION; values are filled on OK and
  * TIMEOUT. */
