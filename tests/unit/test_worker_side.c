@@ -264,7 +264,11 @@ START_TEST(test_cancel_races)
         bool won = false;
         while (!won && node_quiet(&node) && i % 3 == 0)
             won = node_cancel(&node, seq);
-        const mr_ev_finished *f = node_take(&node, MR_EV_FINISHED);
+        const mr_record *r = node_take_any(&node);
+        if (r->kind == MR_EV_STARTED) /* the one before it was held up by another process, so this may be long */
+            r = node_take_any(&node);
+        ck_assert_uint_eq(r->kind, MR_EV_FINISHED);
+        const mr_ev_finished *f = (const void *)r;
         ck_assert_uint_eq(f->task, 100 + i);
         ck_assert_int_eq(f->outcome, won ? MR_E_CANCELLED : MR_OK);
         struck += won;
