@@ -101,7 +101,6 @@ class ActorMethod(_core.Submitter):
         self._actor_ref = ref
         self._n_returns = n_returns(self._options.get("num_returns", 1))
         self._min_args, self._max_args = _signature.limits(self._described)
-        self._waits = True  # max_pending_calls of the actor is not known here
 
     def __call__(self, *args: Any, **kwargs: Any):
         raise TypeError("Actor methods cannot be called directly. Instead of running "
