@@ -9,6 +9,7 @@ that none inherits another's threads, memory or warm caches.
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import json
 import os
 import re
@@ -77,6 +78,13 @@ def call_cost(call: Callable[[], object], get: Callable[[list], object]) -> floa
         costs.append((clock() - start) / BATCH * 1e6)
         get(refs)
     return statistics.median(costs)
+
+
+def map_rate(pool: "concurrent.futures.Executor") -> float:
+    """Items a second through the map() of an executor, each of them a call."""
+    numbers = list(range(BATCH))
+    list(pool.map(square, numbers))
+    return rate(BATCH, lambda: list(pool.map(square, numbers)), 1.0)
 
 
 def nothing() -> None:
@@ -156,7 +164,10 @@ def ray_like(ray, workers: int, array_mb: int) -> dict[str, float]:
 def run_miniray(workers: int, array_mb: int) -> dict[str, float]:
     import miniray
 
-    return ray_like(miniray, workers, array_mb)
+    out = ray_like(miniray, workers, array_mb)
+    with miniray.init(num_cpus=workers), miniray.Executor(workers) as pool:
+        out["Executor.map"] = map_rate(pool)
+    return out
 
 
 def run_ray(workers: int, array_mb: int) -> dict[str, float]:
@@ -180,8 +191,6 @@ def run_pool(workers: int, array_mb: int) -> dict[str, float]:
 
 
 def run_executor(workers: int, array_mb: int) -> dict[str, float]:
-    import concurrent.futures
-
     start = clock()
     with concurrent.futures.ProcessPoolExecutor(workers) as pool:
         pool.submit(nothing).result()
@@ -190,6 +199,7 @@ def run_executor(workers: int, array_mb: int) -> dict[str, float]:
         list(pool.map(square, numbers))
         out["tasks, asynchronous"] = rate(BATCH, lambda: list(pool.map(square, numbers)), 1.0)
         out["tasks, synchronous"] = rate(1, lambda: pool.submit(nothing).result())
+        out["Executor.map"] = map_rate(pool)
     return out
 
 

@@ -81,6 +81,14 @@ if [ "$(printf '%s\n' 3.25 "$(cmake --version 2>/dev/null | sed -n '1s/[^0-9]*//
 fi
 if [ "${1:-}" = test ]; then
     tools+=("pytest>=7" "hypothesis>=6" "numpy>=1.24")
+    # CPython's own tests of executors; without them, the test that runs them is skipped and says so.
+    minor=$(build/venv/bin/python -c 'import sys; print("3.%d" % sys.version_info[1])')
+    if ! build/venv/bin/python -c 'import test.test_concurrent_futures' 2>/dev/null &&
+        ! ls /usr/lib/python"$minor"/test/test_concurrent_futures* >/dev/null 2>&1 &&
+        [ "$(id -u)" = 0 ] && apt-cache show "libpython$minor-testsuite" >/dev/null 2>&1; then
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "libpython$minor-testsuite" >/dev/null ||
+            echo "libpython$minor-testsuite could not be installed: CPython's tests of executors will be skipped" >&2
+    fi
 fi
 stamp=build/venv/.tools-${1:-base}
 if [ "$(cat "$stamp" 2>/dev/null)" != "${tools[*]}" ]; then

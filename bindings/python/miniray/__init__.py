@@ -34,7 +34,7 @@ SCRIPT_MODE, WORKER_MODE, LOCAL_MODE = 0, 1, 2
 
 __version__ = "0.1.0"
 __all__ = [
-    "ActorClass", "ActorHandle", "ActorMethod", "Context", "ObjectRef", "ObjectRefGenerator", "RemoteFunction",
+    "ActorClass", "ActorHandle", "ActorMethod", "Context", "Executor", "ObjectRef", "ObjectRefGenerator", "RemoteFunction",
     "RuntimeContext", "available_resources", "cancel", "cluster_resources", "contains", "exceptions", "exit_actor", "free",
     "get", "get_actor", "get_gpu_ids", "get_runtime_context", "init", "is_initialized", "kill", "method", "nodes", "put",
     "remote", "shutdown", "timeline", "wait", "batch", "DynamicObjectRefGenerator", "ActorID", "ClusterID", "FunctionID", "JobID",
@@ -102,6 +102,10 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"miniray.{name}")
     if name == "cloudpickle":
         return importlib.import_module(name)
+    if name == "Executor":
+        from ._executor import Executor
+
+        return Executor
     if name in _MISSING:
         raise AttributeError(f"module 'miniray' has no attribute {name!r}: {_MISSING[name]}. It has: {', '.join(__all__)}")
     from ._options import nearest

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 from concurrent.futures import Future
-from typing import Any, Dict, Generator, Optional
+from typing import Any, Callable, Dict, Generator, Optional
 
 from . import _core, _session
 from .exceptions import RaySystemError
@@ -17,10 +18,12 @@ _thread: Optional[threading.Thread] = None
 _stopping = False
 
 
-def _finish(ref: "_core.ObjectRef", future: Future, fetch: bool) -> None:
+def _finish(ref: "_core.ObjectRef", future: Future, fetch: bool, alive: bool) -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:
+        if not alive:
+            raise RaySystemError("the miniray session was shut down")
         value = _core.get(ref, timeout=60) if fetch else None
     except BaseException as why:
         future.set_exception(why)
@@ -34,7 +37,8 @@ def _run() -> None:
             with _lock:
                 entry = _pending.pop(number, None)
             if entry is not None:
-                _finish(*entry)
+                entry[1](True)
+                del entry
 
 
 def _stop() -> None:
@@ -52,17 +56,16 @@ def _stop() -> None:
     with _lock:
         left = list(_pending.values())
         _pending.clear()
-    for _ref, future, _fetch in left:
-        if future.set_running_or_notify_cancel():
-            future.set_exception(RaySystemError("the miniray session was shut down"))
+    for _ref, done in left:
+        done(False)
 
 
-def to_future(ref: "_core.ObjectRef", fetch: bool = True) -> Future:
-    """A concurrent.futures.Future of the value.  Cancelling it does not cancel the task.
+def watch(ref: "_core.ObjectRef", done: "Callable[[bool], Any]") -> None:
+    """Has done(True) called on the ready thread once the value is there, or done(False) when the session ends before.
 
-    fetch=False: of None, as soon as the value (of a stream: its next item or its end) is there."""
+    `done` must not raise, and what waits for another reference to be ready must not wait in it.
+    """
     global _thread
-    future: Future = Future()
     with _lock:
         if _thread is None:
             _thread = threading.Thread(target=_run, name="miniray-ready", daemon=True)
@@ -70,13 +73,26 @@ def to_future(ref: "_core.ObjectRef", fetch: bool = True) -> Future:
             if _stop not in _session._cleanup:
                 _session._cleanup.append(_stop)
         number = next(_numbers)
-        _pending[number] = (ref, future, fetch)
+        _pending[number] = (ref, done)
     try:
         _core.on_ready(ref, number)
     except BaseException:
         with _lock:
             _pending.pop(number, None)
         raise
+
+
+def on_ready_thread() -> bool:
+    """Is this the thread on which `watch` calls back?"""
+    return threading.current_thread() is _thread
+
+
+def to_future(ref: "_core.ObjectRef", fetch: bool = True) -> Future:
+    """A concurrent.futures.Future of the value.  Cancelling it does not cancel the task.
+
+    fetch=False: of None, as soon as the value (of a stream: its next item or its end) is there."""
+    future: Future = Future()
+    watch(ref, functools.partial(_finish, ref, future, fetch))
     return future
 
 

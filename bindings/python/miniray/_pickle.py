@@ -10,6 +10,10 @@ from typing import Any, List, Tuple
 _warned = False
 
 
+class NotSerializable(TypeError, pickle.PicklingError):
+    """A value that cannot leave its process."""
+
+
 def load_buffers(data: Any, buffers: List[Any]) -> Any:
     """The object of a pickle and its buffers."""
     return pickle.loads(data, buffers=buffers)
@@ -36,7 +40,7 @@ def dumps(obj: Any) -> Tuple[bytes, List[Any]]:
         raise RecursionError(f"Could not serialize an object of {type(obj).__name__}: it nests too deeply") from why
     except (TypeError, pickle.PicklingError, AttributeError, NotImplementedError, ValueError) as why:
         name = getattr(obj, "__qualname__", None) or f"an object of {type(obj).__name__}"
-        raise TypeError(
+        raise NotSerializable(
             f"Could not serialize {name}: {str(why).rstrip('.')}. It, or something it refers to, cannot leave this process; "
             "make that thing inside the task, or keep it in an actor.") from why
     data = file.getvalue()
