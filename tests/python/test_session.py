@@ -255,6 +255,15 @@ def test_a_store_that_is_too_small():
         assert miniray.get(one.remote()) == 1
 
 
+def test_a_future_that_was_pending_when_its_session_ended_leaves_the_next_one_alone():
+    for _ in range(2):
+        with miniray.init(num_cpus=1):
+            assert miniray.remote(lambda: 7).remote().future().result(20) == 7
+            pending = miniray.remote(lambda: time.sleep(60)).remote().future()
+        with pytest.raises(miniray.exceptions.RaySystemError, match="shut down"):
+            pending.result(20)
+
+
 def test_awaitable_references(ray):
     import asyncio
 

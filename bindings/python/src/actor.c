@@ -14,9 +14,29 @@ typedef struct note {
     unsigned long long number;
 } note;
 
-static pthread_mutex_t ready_lock = PTHREAD_MUTEX_INITIALIZER; /* guards both words below */
+static pthread_mutex_t ready_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the two below */
 static note *ready_notes;
 static int ready_fd = -1;
+
+static void drop_notes(void)
+{
+    while (ready_notes) {
+        note *next = ready_notes->next;
+        free(ready_notes);
+        ready_notes = next;
+    }
+}
+
+/* The descriptor that tells of notes, -1 when there can be none.  What an earlier session noted while it closed is of
+ * no use to anyone, and would keep the first note of this one from waking the reader.  Called with ready_lock. */
+static int ready_open(void)
+{
+    if (ready_fd < 0) {
+        drop_notes();
+        ready_fd = eventfd(0, EFD_CLOEXEC);
+    }
+    return ready_fd;
+}
 
 static void wake(void)
 {
@@ -54,9 +74,7 @@ static PyObject *core_on_ready(PyObject *module, PyObject *args)
         return PyErr_NoMemory();
     n->number = number;
     pthread_mutex_lock(&ready_lock);
-    if (ready_fd < 0)
-        ready_fd = eventfd(0, EFD_CLOEXEC);
-    bool open = ready_fd >= 0;
+    bool open = ready_open() >= 0;
     pthread_mutex_unlock(&ready_lock);
     if (!open) {
         free(n);
@@ -76,9 +94,7 @@ static PyObject *core_ready_wait(PyObject *Py_UNUSED(module), PyObject *Py_UNUSE
     uint64_t count;
     ssize_t got = 0;
     pthread_mutex_lock(&ready_lock);
-    if (ready_fd < 0)
-        ready_fd = eventfd(0, EFD_CLOEXEC);
-    int fd = ready_fd;
+    int fd = ready_open();
     pthread_mutex_unlock(&ready_lock);
     if (fd < 0)
         return PyErr_SetFromErrno(PyExc_OSError);
@@ -119,11 +135,7 @@ static PyObject *core_ready_close(PyObject *Py_UNUSED(module), PyObject *Py_UNUS
     pthread_mutex_lock(&ready_lock);
     int fd = ready_fd;
     ready_fd = -1;
-    while (ready_notes) {
-        note *next = ready_notes->next;
-        free(ready_notes);
-        ready_notes = next;
-    }
+    drop_notes();
     pthread_mutex_unlock(&ready_lock);
     if (fd >= 0)
         close(fd);
