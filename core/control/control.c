@@ -15,21 +15,15 @@
 
 /* Memory for actions is the one thing a completion may still need; it is small, and without it nothing could be told.
  */
-mr_action *mr_control_act(mr_control *c, uint32_t what)
+void mr_control_more(mr_control *c)
 {
     mr_actions *a = c->out;
-    if (a->n == a->cap) {
-        size_t cap = a->cap ? a->cap * 2 : 64;
-        mr_action *v = realloc(a->v, cap * sizeof *v);
-        MR_BUG_ON(!v);
-        memset(v + a->cap, 0, (cap - a->cap) * sizeof *v);
-        a->v = v;
-        a->cap = cap;
-    }
-    mr_action *x = &a->v[a->n++];
-    memset(x, 0, offsetof(mr_action, fault));
-    x->kind = (uint16_t)what;
-    return x;
+    size_t cap = a->cap ? a->cap * 2 : 64;
+    mr_action *v = realloc(a->v, cap * sizeof *v);
+    MR_BUG_ON(!v);
+    memset(v + a->cap, 0, (cap - a->cap) * sizeof *v);
+    a->v = v;
+    a->cap = cap;
 }
 
 void mr_actions_free(mr_actions *a)
@@ -88,25 +82,48 @@ static mr_status on_time(mr_control *c, const mr_record *r)
     return MR_OK;
 }
 
-typedef mr_status (*handler)(mr_control *c, const mr_record *r);
-static const handler handlers[MR_EV_COUNT] = {
-    [MR_EV_DEFINE] = mr_func_define,       [MR_EV_SUBMIT] = mr_task_submit,
-    [MR_EV_PUT] = mr_object_put,           [MR_EV_SEALED] = mr_task_sealed,
-    [MR_EV_YIELDED] = mr_stream_yielded,   [MR_EV_READ] = mr_stream_read,
-    [MR_EV_STARTED] = mr_task_started,     [MR_EV_BLOCKED] = mr_wait_blocked,
-    [MR_EV_UNBLOCKED] = mr_wait_unblocked, [MR_EV_FINISHED] = mr_task_finished,
-    [MR_EV_WORKER_UP] = mr_proc_up,        [MR_EV_WORKER_RETIRED] = mr_proc_retired,
-    [MR_EV_WORKER_DIED] = mr_proc_died,    [MR_EV_REFS] = mr_holder_refs,
-    [MR_EV_FREE] = mr_holder_free,         [MR_EV_CANCEL] = mr_task_cancel,
-    [MR_EV_KILL] = mr_actor_kill,          [MR_EV_NAME] = mr_actor_name,
-    [MR_EV_GROUP] = mr_group_event,        [MR_EV_ARRIVED] = mr_object_arrived,
-    [MR_EV_LOST] = mr_object_lost,         [MR_EV_SPILLED] = mr_object_spilled,
-    [MR_EV_RESTORED] = mr_object_restored, [MR_EV_STORE_FULL] = mr_object_full,
-    [MR_EV_REVOKED] = mr_task_revoked,     [MR_EV_STOPPED] = mr_task_stopped,
-    [MR_EV_NODE_ADDED] = mr_node_added,    [MR_EV_NODE_REMOVED] = mr_node_removed,
-    [MR_EV_POLICY] = mr_policy_swapped,    [MR_EV_TIME] = on_time,
-    [MR_EV_UNSENT] = mr_lineage_unsent,
-};
+/* Who takes which event, and the least size of its record. */
+#define HANDLERS(H)                                                                                                    \
+    H(DEFINE, mr_func_define)                                                                                          \
+    H(SUBMIT, mr_task_submit)                                                                                          \
+    H(PUT, mr_object_put)                                                                                              \
+    H(SEALED, mr_task_sealed)                                                                                          \
+    H(YIELDED, mr_stream_yielded)                                                                                      \
+    H(READ, mr_stream_read)                                                                                            \
+    H(STARTED, mr_task_started)                                                                                        \
+    H(BLOCKED, mr_wait_blocked)                                                                                        \
+    H(UNBLOCKED, mr_wait_unblocked)                                                                                    \
+    H(FINISHED, mr_task_finished)                                                                                      \
+    H(WORKER_UP, mr_proc_up)                                                                                           \
+    H(WORKER_RETIRED, mr_proc_retired)                                                                                 \
+    H(WORKER_DIED, mr_proc_died)                                                                                       \
+    H(REFS, mr_holder_refs)                                                                                            \
+    H(FREE, mr_holder_free)                                                                                            \
+    H(CANCEL, mr_task_cancel)                                                                                          \
+    H(KILL, mr_actor_kill)                                                                                             \
+    H(NAME, mr_actor_name)                                                                                             \
+    H(GROUP, mr_group_event)                                                                                           \
+    H(ARRIVED, mr_object_arrived)                                                                                      \
+    H(LOST, mr_object_lost)                                                                                            \
+    H(SPILLED, mr_object_spilled)                                                                                      \
+    H(RESTORED, mr_object_restored)                                                                                    \
+    H(STORE_FULL, mr_object_full)                                                                                      \
+    H(REVOKED, mr_task_revoked)                                                                                        \
+    H(STOPPED, mr_task_stopped)                                                                                        \
+    H(NODE_ADDED, mr_node_added)                                                                                       \
+    H(NODE_REMOVED, mr_node_removed)                                                                                   \
+    H(POLICY, mr_policy_swapped)                                                                                       \
+    H(TIME, on_time)                                                                                                   \
+    H(UNSENT, mr_lineage_unsent)
+static const struct handler {
+    mr_status (*take)(mr_control *c, const mr_record *r);
+    size_t size;
+} handlers[MR_EV_COUNT] = {
+#define MR_EVENT_SIZE(name, type) [MR_EV_##name].size = sizeof(type),
+    MR_EVENT_MAP(MR_EVENT_SIZE)
+#undef MR_EVENT_SIZE
+#define TAKES(name, function) [MR_EV_##name].take = function,
+        HANDLERS(TAKES)};
 
 static bool wants_reply(uint32_t k)
 {
@@ -131,7 +148,8 @@ void mr_control_drain(mr_control *c)
 
 mr_status mr_control_step(mr_control *c, const mr_record *event, int64_t now, mr_actions *out)
 {
-    if (event->kind >= MR_EV_COUNT || !handlers[event->kind] || event->size < mr_event_size(event->kind)) {
+    const struct handler *h = &handlers[event->kind < MR_EV_COUNT ? event->kind : MR_EV_NONE];
+    if (!h->take || event->size < h->size) {
         snprintf(c->why, sizeof c->why, "event of unknown kind %u or short size %u", event->kind, event->size);
         return MR_E_INVAL;
     }
@@ -142,7 +160,7 @@ mr_status mr_control_step(mr_control *c, const mr_record *event, int64_t now, mr
     c->why[0] = 0;
     c->fault.status = 0;
     c->cause_slot = 0;
-    mr_status status = handlers[event->kind](c, event);
+    mr_status status = h->take(c, event);
     if (c->failing.head || c->freeing)
         mr_control_drain(c);
     if (status && event->token && wants_reply(event->kind))

@@ -295,12 +295,16 @@ static double learn(double mean, uint64_t n, double x)
     return n < 32 ? mean + (x - mean) / (double)n : mean + (x - mean) * (1.0 / 32);
 }
 
-void mr_func_learn(mr_control *c, func *f, shape *s, int64_t ran)
+void mr_func_learn(mr_control *c, func *f, int64_t ran)
 {
     double x = ran > 0 ? (double)ran : 0;
     f->mean = learn(f->mean, ++f->runs, x);
-    s->mean = learn(s->mean, ++s->runs, x);
     c->mean = learn(c->mean, ++c->runs, x);
+}
+
+void mr_func_sealed(func *f, uint64_t size)
+{
+    f->mean_bytes = learn(f->mean_bytes, ++f->sealed, (double)size);
 }
 
 int64_t mr_func_estimate(const mr_control *c, const func *f, int64_t stated)

@@ -110,27 +110,27 @@ mr_id mr_control_actor_next(const mr_control *c, uint64_t *at)
     return mr_table_next(&c->actors, at, &id) ? id : 0;
 }
 
-static mr_task_info task_info(const task *t)
+static void task_info(const task *t, mr_task_info *i)
 {
-    return (mr_task_info){.phase = MR_PHASE_OVER,
-                          .task = t->v.ref,
-                          .actor = t->actor,
-                          .parent = t->parent,
-                          .func = t->func,
-                          .attempt = t->attempt,
-                          .worker = t->worker,
-                          .node = mr_ref_is_node(t->v.on) ? (uint32_t)t->v.on - 1 : 0,
-                          .slot = t->last_slot,
-                          .bytes = t->v.bytes,
-                          .owner = t->owner,
-                          .job = t->job,
-                          .outcome = t->outcome,
-                          .state = t->v.state,
-                          .blocked = !!(t->flags & T_BLOCKED),
-                          .submitted_at = t->v.submitted_at,
-                          .ready_at = t->v.ready_at,
-                          .started_at = t->v.started_at,
-                          .ended_at = MR_UNKNOWN};
+    i->phase = MR_PHASE_OVER;
+    i->task = t->v.ref;
+    i->actor = t->actor;
+    i->parent = t->parent;
+    i->func = t->func;
+    i->attempt = t->attempt;
+    i->worker = t->worker;
+    i->node = mr_ref_is_node(t->v.on) ? (uint32_t)t->v.on - 1 : 0;
+    i->slot = t->last_slot;
+    i->bytes = t->v.bytes;
+    i->owner = t->owner;
+    i->job = t->job;
+    i->outcome = t->outcome;
+    i->state = t->v.state;
+    i->blocked = !!(t->flags & T_BLOCKED);
+    i->submitted_at = t->v.submitted_at;
+    i->ready_at = t->v.ready_at;
+    i->started_at = t->v.started_at;
+    i->ended_at = MR_UNKNOWN;
 }
 
 void mr_history_add(mr_control *c, const task *t)
@@ -140,7 +140,7 @@ void mr_history_add(mr_control *c, const task *t)
     if (++c->at_history == c->conf.history)
         c->at_history = 0;
     const proc *p = proc_at(c, t->last_worker);
-    *i = task_info(t);
+    task_info(t, i);
     i->pid = p ? p->pid : 0;
     i->worker = t->last_worker;
     i->node = t->last_node;
@@ -167,7 +167,7 @@ bool mr_control_task_next(const mr_control *c, uint64_t *at, mr_task_info *out)
         *at = living | cursor;
         if (t->where == W_OVER || t->where == W_PAST)
             continue;
-        *out = task_info(t);
+        task_info(t, out);
         out->phase = mr_show_phase(open_up(c), t);
         const node *n = task_node(open_up(c), t);
         out->node = n ? n->number : 0;

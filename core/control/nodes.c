@@ -177,13 +177,29 @@ pool *mr_node_pool(mr_control *c, node *n, const shape *s, const task *t, bool l
 {
     if (s->group)
         return mr_group_pool(c, n, s, t, lent);
-    bool fits = mr_pool_fits(&n->own, s->needs, s->n_needs) && (lent || mr_pool_lends(c, &n->own, s, t));
+    bool fits =
+        mr_pool_fits(&n->own, s->needs, s->n_needs) && (lent || !n->own.lent || mr_pool_lends(c, &n->own, s, t));
     return fits ? &n->own : NULL;
+}
+
+/* The same, known for all nodes until one comes or goes. */
+static bool allows(mr_control *c, const node *n, const shape *asked)
+{
+    shape *s = c->shapes[asked->number];
+    if (s->group || n->number >= 64)
+        return mr_node_allows(c, n, s);
+    if (s->allowed_gen != c->node_gen + 1) {
+        s->allowed_gen = c->node_gen + 1;
+        s->allowed = 0;
+        for (uint32_t i = 0; i < c->n_nodes && i < 64; i++)
+            s->allowed |= (uint64_t)mr_node_allows(c, c->nodes[i], s) << i;
+    }
+    return s->allowed >> n->number & 1;
 }
 
 bool mr_node_can(mr_control *c, node *n, const shape *s, const task *t)
 {
-    return mr_node_allows(c, n, s) && mr_node_pool(c, n, s, t, false) && mr_kind_possible(c, n, s);
+    return allows(c, n, s) && mr_node_pool(c, n, s, t, false) && mr_kind_possible(c, n, s);
 }
 
 bool mr_node_feasible(mr_control *c, shape *s)

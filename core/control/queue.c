@@ -11,18 +11,6 @@
 
 /* -------------------------------------------------------------------------------------------------------- lists -- */
 
-void mr_tlist_push(tlist *l, task *t)
-{
-    t->qa = l->tail;
-    t->qb = NULL;
-    if (l->tail)
-        l->tail->qb = t;
-    else
-        l->head = t;
-    l->tail = t;
-    l->n++;
-}
-
 void mr_tlist_push_front(tlist *l, task *t)
 {
     t->qa = NULL;
@@ -33,28 +21,6 @@ void mr_tlist_push_front(tlist *l, task *t)
         l->tail = t;
     l->head = t;
     l->n++;
-}
-
-void mr_tlist_remove(tlist *l, task *t)
-{
-    if (t->qa)
-        t->qa->qb = t->qb;
-    else
-        l->head = t->qb;
-    if (t->qb)
-        t->qb->qa = t->qa;
-    else
-        l->tail = t->qa;
-    t->qa = t->qb = NULL;
-    l->n--;
-}
-
-task *mr_tlist_pop(tlist *l)
-{
-    task *t = l->head;
-    if (t)
-        mr_tlist_remove(l, t);
-    return t;
 }
 
 static task *merge(task *a, task *b)
@@ -292,19 +258,7 @@ mr_status mr_bits_room(mr_control *c, bits *b, uint32_t n)
     return MR_OK;
 }
 
-void mr_bits_set(bits *b, uint32_t i)
-{
-    b->w[i / 64] |= UINT64_C(1) << (i % 64);
-    if (i / 64 < b->low)
-        b->low = i / 64;
-}
-
-void mr_bits_clear(bits *b, uint32_t i)
-{
-    b->w[i / 64] &= ~(UINT64_C(1) << (i % 64));
-}
-
-uint32_t mr_bits_next(bits *b, uint32_t from)
+uint32_t mr_bits_far(bits *b, uint32_t from)
 {
     uint32_t i = from / 64;
     uint64_t word;

@@ -53,18 +53,16 @@ static queue *queue_make(mr_control *c, mr_ref of, shape *s)
 static void insert(mr_control *c, task *t)
 {
     shape *s = c->shapes[t->shape];
-    mr_ref at = t->v.on;
-    queue *q = queue_make(c, at, s);
+    queue *q = t->v.on ? queue_make(c, t->v.on, s) : &s->shared;
     if (q == &s->shared) {
         t->v.on = MR_NONE;
         if (!q->n)
             mr_list_push_back(&c->active, &s->active);
     } else {
-        place *p = place_of(c, at);
-        p->n++;
+        place_of(c, t->v.on)->n++;
         c->placed++;
-        if (mr_ref_is_slot(at))
-            c->slots[(uint32_t)at - 1]->v.load++;
+        if (mr_ref_is_slot(t->v.on))
+            c->slots[(uint32_t)t->v.on - 1]->v.load++;
     }
     mr_queue_push(q, t);
     s->ready++;
@@ -169,9 +167,10 @@ bool mr_ready_start(mr_control *c, task *t, slot *s)
             return false;
         }
     }
-    if (!mr_kind_of(c, n, c->shapes[t->shape]))
-        return false;
     const shape *sh = c->shapes[t->shape];
+    kind *k = mr_kind_of(c, n, sh);
+    if (!k)
+        return false;
     pool *p = sh->group ? mr_group_pool(c, n, sh, t, false) : &n->own;
     uint32_t missing = t->n_deps ? mr_ready_send(c, t, n) : 0;
     if (missing == UINT32_MAX || !p)
@@ -189,7 +188,7 @@ bool mr_ready_start(mr_control *c, task *t, slot *s)
         c->n_travel++;
         mr_tlist_push(&n->travel, t);
     } else {
-        mr_proc_give(c, t);
+        mr_proc_give(c, t, k);
     }
     return true;
 }
@@ -211,7 +210,7 @@ void mr_ready_arrived(mr_control *c, node *n, mr_id id, bool lost)
         } else if ((t->missing -= uses) == 0) {
             mr_tlist_remove(&n->travel, t);
             c->n_travel--;
-            mr_proc_give(c, t);
+            mr_proc_give(c, t, mr_kind_of(c, n, c->shapes[t->shape]));
         }
     }
 }
@@ -256,7 +255,7 @@ static task *descendant(mr_control *c, const shape *s, node **on)
 
 static void sweep_shared(mr_control *c)
 {
-    for (;;) {
+    while (c->small || c->n_blocked || mr_bits_next(&c->node_idle, 0) != UINT32_MAX) {
         shape *best = NULL;
         task *t = NULL;
         MR_LIST_EACH(&c->active, l)
@@ -402,13 +401,13 @@ static void enter_fresh(mr_control *c)
 
 static void earliest(int64_t *at, int64_t then)
 {
-    if (then >= 0 && (*at < 0 || then < *at))
+    if ((uint64_t)then < (uint64_t)*at) /* MR_UNKNOWN is the latest */
         *at = then;
 }
 
 static bool due(const mr_control *c, int64_t at)
 {
-    return at >= 0 && at <= c->now;
+    return (uint64_t)at <= (uint64_t)c->now;
 }
 
 static void fire(mr_control *c)

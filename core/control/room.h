@@ -6,11 +6,11 @@
 #ifndef MR_CONTROL_ROOM_H
 #define MR_CONTROL_ROOM_H
 
+#include "control/hot.h"
 #include "control/state.h"
 
 /* ---------------------------------------------------------------------------------------------- control.c, util -- */
 
-mr_action *mr_control_act(mr_control *c, uint32_t what);
 void mr_control_reply(mr_control *c, const mr_record *h, mr_status status, int64_t value);
 /* Writes the reason of a failed step and returns status. */
 mr_status mr_control_refuse(mr_control *c, mr_status status, const char *fmt, ...) MR_PRINTF(3, 4);
@@ -73,10 +73,7 @@ static inline slot *task_slot(mr_control *c, const task *t)
 
 /* ------------------------------------------------------------------------------------------------------ queue.c -- */
 
-void mr_tlist_push(tlist *l, task *t);
 void mr_tlist_push_front(tlist *l, task *t);
-void mr_tlist_remove(tlist *l, task *t);
-task *mr_tlist_pop(tlist *l);
 void mr_tlist_sort(tlist *l); /* by seq */
 void mr_queue_push(queue *q, task *t);
 void mr_queue_remove(queue *q, task *t);
@@ -90,14 +87,12 @@ static inline bool ranks_before(const task *a, const task *b)
     return a->v.rank < b->v.rank || (a->v.rank == b->v.rank && a->v.entry < b->v.entry);
 }
 mr_status mr_bits_room(mr_control *c, bits *b, uint32_t n);
-void mr_bits_set(bits *b, uint32_t i);
-void mr_bits_clear(bits *b, uint32_t i);
-uint32_t mr_bits_next(bits *b, uint32_t from); /* UINT32_MAX: none */
 
 /* ------------------------------------------------------------------------------------------------------ funcs.c -- */
 
 mr_status mr_func_define(mr_control *c, const mr_record *r);
-void mr_func_learn(mr_control *c, func *f, shape *s, int64_t ran);
+void mr_func_learn(mr_control *c, func *f, int64_t ran);
+void mr_func_sealed(func *f, uint64_t size);
 void mr_funcs_free(mr_control *c);
 mr_status mr_res_number(mr_control *c, const char *name, uint32_t *out);
 const char *mr_res_name(const mr_control *c, uint32_t res);
@@ -289,7 +284,7 @@ mr_status mr_slot_add(mr_control *c, node *n);
 kind *mr_kind_of(mr_control *c, node *n, const shape *s);
 bool mr_kind_possible(mr_control *c, node *n, const shape *s);
 /* The task has slot, resources and inputs: gives it to a process, or waits for one. */
-void mr_proc_give(mr_control *c, task *t);
+void mr_proc_give(mr_control *c, task *t, kind *k);
 void mr_proc_idle(mr_control *c, proc *p);
 void mr_proc_next(mr_control *c, proc *p); /* its task ended: the next ahead, or idle */
 mr_status mr_proc_up(mr_control *c, const mr_record *r);

@@ -219,12 +219,12 @@ struct shape {
     int64_t cpu;
     uint32_t ready; /* tasks in its queues, all places */
     queue shared;
-    mr_link active; /* c->active while shared.n > 0 */
-    uint64_t gen;   /* of c->node_gen, when `feasible` was found */
+    mr_link active;   /* c->active while shared.n > 0 */
+    uint64_t gen;     /* of c->node_gen + 1, when `feasible` was found */
+    uint64_t allowed; /* bit n: node n may have it, of the first 64; not for groups; found at `allowed_gen` */
+    uint64_t allowed_gen;
     bool feasible;
     uint64_t skip; /* sweep in which it did not fit any more */
-    double mean;   /* ns a run, learned; for prefetch */
-    uint64_t runs;
 };
 
 struct func {
@@ -285,7 +285,7 @@ struct node {
     uint32_t *slots; /* ids, by local number */
     bits idle;       /* by local number */
     place at;
-    kind *kinds;
+    kind *kinds, *kind_hit; /* kind_hit: asked for last, NULL: none yet */
     tlist travel;
     tlist stopped;
     idset coming;    /* objects on their way here */

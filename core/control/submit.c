@@ -38,12 +38,12 @@ static mr_status check_ids(mr_control *c, const mr_ev_submit *e, const func *f, 
     return MR_OK;
 }
 
-static mr_status check(mr_control *c, const mr_ev_submit *e, func **out, shape **as, mr_id *existing)
+static mr_status check(mr_control *c, const mr_ev_submit *e, func **out, shape **as, uint32_t *n_results,
+                       mr_id *existing)
 {
     func *f = func_at(c, e->func);
     if (!f)
         return mr_control_refuse(c, MR_E_INVAL, "task %llx: no function %u", (unsigned long long)e->id, e->func);
-    c->fault = (mr_fault){.func = e->func, .task = e->id, .cause = e->actor};
     if ((uint64_t)e->n_deps + e->n_refs != e->h.n_ids || e->name_bytes > e->h.n_bytes)
         return mr_control_refuse(c, MR_E_INVAL, "%s: %u arguments and %u references, but %u ids", f->def->name,
                                  e->n_deps, e->n_refs, e->h.n_ids);
@@ -57,10 +57,11 @@ static mr_status check(mr_control *c, const mr_ev_submit *e, func **out, shape *
         if (status || *existing)
             return status;
     }
-    mr_status status = check_ids(c, e, f, results_of(e, f));
+    *n_results = results_of(e, f);
+    mr_status status = check_ids(c, e, f, *n_results);
     if (status)
         return status;
-    shape *s = mr_group_shape(c, e, f);
+    shape *s = mr_table_count(&c->groups) ? mr_group_shape(c, e, f) : f->shape[e->parent != 0];
     if (!s)
         return mr_control_refuse(c, MR_E_NOMEM, "%s: no memory for the task", f->def->name);
     if (s->group && s->group->state == MR_GROUP_REMOVED && !e->actor)
@@ -74,55 +75,62 @@ static mr_status check(mr_control *c, const mr_ev_submit *e, func **out, shape *
 
 /* ------------------------------------------------------------------------------------------------------- records -- */
 
-static void undo(mr_control *c, task *t, uint32_t n_objects)
-{
-    for (uint32_t i = 0; i < n_objects; i++)
-        mr_table_del(&c->objects, t->v.ref + i);
-    free(t->ids);
-    mr_table_del(&c->tasks, t->v.ref);
-}
-
 static size_t ids_size(const mr_ev_submit *e)
 {
     return (size_t)(e->n_deps + e->n_refs) * sizeof(mr_id) + (size_t)e->n_deps * sizeof(dep);
 }
 
+static void undo(mr_control *c, const mr_ev_submit *e, task *t, uint32_t n_objects)
+{
+    for (uint32_t i = 0; i < n_objects; i++) {
+        object *o = object_at(c, e->id + i);
+        o->holders++; /* it is not to be freed, only forgotten */
+        mr_holder_drop(c, e->h.from, o);
+        mr_table_del(&c->objects, e->id + i);
+    }
+    c->heap -= t->ids ? ids_size(e) : 0;
+    free(t->ids);
+    mr_table_del(&c->tasks, e->id);
+}
+
+/* The record, its arguments and its results, which the submitter holds; room for all that can follow. */
 static task *make(mr_control *c, const mr_ev_submit *e, const func *f, uint32_t n_results)
 {
+    if ((e->h.from && mr_holder_room(c, e->h.from, n_results + 1)) || (c->pol.any && !mr_policy_room(c, 8)) ||
+        (f->def->limit >= 0 && !mr_limit_room(c)))
+        return NULL;
     task *t = mr_table_put(&c->tasks, e->id);
     if (!t)
         return NULL;
-    t->v.ref = e->id;
-    if (e->n_deps + e->n_refs) {
-        t->ids = calloc(1, ids_size(e));
-        if (!t->ids) {
-            undo(c, t, 0);
-            return NULL;
-        }
-        memcpy(t->ids, mr_record_ids(e, sizeof *e), (e->n_deps + e->n_refs) * sizeof(mr_id));
-    }
-    for (uint32_t i = 0; i < n_results; i++) {
-        object *o = mr_object_new(c, e->id + i, e->id);
-        if (!o) {
-            undo(c, t, i);
-            return NULL;
-        }
-        o->func = e->func;
-    }
+    uint32_t made = 0;
     bool streaming = f->def->flags & MR_FUNC_STREAMING;
-    bool limited = f->def->limit >= 0;
-    if (mr_holder_room(c, e->h.from, n_results + 1) || !mr_policy_room(c, 8) || (limited && !mr_limit_room(c)) ||
-        (streaming && mr_stream_new(c, e->id))) {
-        undo(c, t, n_results);
-        return NULL;
+    if (e->h.n_ids) {
+        t->ids = calloc(1, ids_size(e));
+        if (!t->ids)
+            goto fail;
+        c->heap += ids_size(e);
+        memcpy(t->ids, mr_record_ids(e, sizeof *e), e->h.n_ids * sizeof(mr_id));
     }
-    return t;
+    for (; made < n_results; made++) {
+        object *o = mr_object_new(c, e->id + made, e->id);
+        if (!o)
+            goto fail;
+        o->func = e->func;
+        o->flags = streaming && !made ? O_STREAM : 0;
+        mr_holder_add(c, e->h.from, o);
+    }
+    if (!streaming || !mr_stream_new(c, e->id))
+        return t;
+fail:
+    undo(c, e, t, made);
+    return NULL;
 }
 
 static void fill(mr_control *c, task *t, const mr_ev_submit *e, const func *f, const shape *s, uint32_t n_results)
 {
     const mr_define *d = f->def;
     mr_task *v = &t->v;
+    v->ref = e->id;
     v->seq = ++c->seq;
     v->fn = f->name;
     v->user = f->user;
@@ -149,21 +157,24 @@ static void fill(mr_control *c, task *t, const mr_ev_submit *e, const func *f, c
     t->flags = d->flags & MR_FUNC_STREAMING ? T_STREAM : 0;
 }
 
-static void hold(mr_control *c, task *t)
+/* Holds them, and its actor; links those that are not sealed.  Gives the first that is an error, or 0. */
+static mr_id take_arguments(mr_control *c, task *t)
 {
-    for (uint32_t i = 0; i < t->n_deps + t->n_refs; i++)
-        object_at(c, t->ids[i])->holders++;
-    for (uint32_t i = 0; i < t->n_returns; i++) {
-        object *o = object_at(c, t->v.ref + i);
-        mr_holder_add(c, t->owner, o);
-        if ((t->flags & T_STREAM) && !i)
-            o->flags |= O_STREAM;
-    }
     if (t->actor)
         object_at(c, t->actor)->holders++;
-    proc *owner = proc_at(c, t->owner);
-    if (owner)
-        mr_list_push_back(&owner->owned, &t->owned);
+    for (uint32_t i = 0; i < t->n_deps + t->n_refs; i++)
+        object_at(c, t->ids[i])->holders++;
+    return t->n_deps ? mr_deps_link(c, t) : MR_NO_ID;
+}
+
+/* The actor that GET_IF_EXISTS found. */
+static mr_status give_existing(mr_control *c, const mr_record *r, mr_id id)
+{
+    if (mr_holder_room(c, r->from, 1))
+        return MR_E_NOMEM;
+    mr_holder_add(c, r->from, object_at(c, id));
+    mr_control_reply(c, r, MR_OK, (int64_t)id);
+    return MR_OK;
 }
 
 mr_status mr_task_submit(mr_control *c, const mr_record *r)
@@ -172,18 +183,16 @@ mr_status mr_task_submit(mr_control *c, const mr_record *r)
     mr_id existing = 0;
     func *f = NULL;
     shape *s = NULL;
-    mr_status status = check(c, e, &f, &s, &existing);
-    if (status)
+    uint32_t n_results = 0;
+    c->fault.cause = 0;
+    mr_status status = check(c, e, &f, &s, &n_results, &existing);
+    if (status) {
+        mr_id cause = c->fault.cause ? c->fault.cause : e->actor;
+        c->fault = (mr_fault){.func = func_at(c, e->func) ? e->func : 0, .task = e->id, .cause = cause};
         return status;
-    if (existing) {
-        object *o = object_at(c, existing);
-        if (mr_holder_room(c, r->from, 1))
-            return MR_E_NOMEM;
-        mr_holder_add(c, r->from, o);
-        mr_control_reply(c, r, MR_OK, (int64_t)existing);
-        return MR_OK;
     }
-    uint32_t n_results = results_of(e, f);
+    if (existing)
+        return give_existing(c, r, existing);
     actor *a = e->actor ? actor_at(c, e->actor) : NULL;
     if (a && mr_actor_call_room(c, a, r->from))
         return MR_E_NOMEM;
@@ -192,22 +201,24 @@ mr_status mr_task_submit(mr_control *c, const mr_record *r)
         return mr_control_refuse(c, MR_E_NOMEM, "%s: no memory for the task", f->def->name);
     fill(c, t, e, f, s, n_results);
     if (t->v.kind == MR_ACTOR && (status = mr_actor_new(c, e, t))) {
-        undo(c, t, n_results);
+        undo(c, e, t, n_results);
         return status;
     }
-    hold(c, t);
     c->submitted++;
     c->n_limited += t->v.limit >= 0;
-    c->heap += ids_size(e);
-    mr_control_reply(c, r, MR_OK, (int64_t)e->id);
-
-    mr_id wrong = mr_deps_link(c, t);
+    if (r->token)
+        mr_control_reply(c, r, MR_OK, (int64_t)e->id);
     t->where = W_WAITING;
     c->n_waiting++;
+    mr_id wrong = take_arguments(c, t);
+    proc *owner = t->owner ? proc_at(c, t->owner) : NULL;
+    if (owner)
+        mr_list_push_back(&owner->owned, &t->owned);
     if (!e->actor)
         mr_policy_note(c, MR_SUBMITTED, t, MR_OK, 0);
     task *parent = e->parent ? task_live(c, e->parent) : NULL;
-    c->cause_slot = parent && mr_ref_is_slot(parent->v.on) ? (uint32_t)parent->v.on : 0;
+    if (parent && mr_ref_is_slot(parent->v.on))
+        c->cause_slot = (uint32_t)parent->v.on;
     if (wrong)
         mr_task_fail_by(c, t, wrong);
     else if (a)

@@ -179,10 +179,12 @@ void mr_task_release_args(mr_control *c, task *t)
 
 void mr_task_gone(mr_control *c, task *t)
 {
-    if (mr_lineage_past(c, t))
+    if ((t->flags & T_PAST) && mr_lineage_past(c, t))
         return;
-    c->heap -= t->ids ? (t->n_deps + t->n_refs) * sizeof(mr_id) + t->n_deps * sizeof(dep) : 0;
-    free(t->ids);
+    if (t->ids) {
+        c->heap -= (t->n_deps + t->n_refs) * sizeof(mr_id) + t->n_deps * sizeof(dep);
+        free(t->ids);
+    }
     mr_table_del(&c->tasks, t->v.ref);
 }
 
@@ -197,8 +199,8 @@ void mr_task_over(mr_control *c, task *t, mr_status outcome)
         c->cancelled++;
     else
         c->failed++;
-    bool kept = mr_lineage_keep(c, t, outcome);
-    if (!kept)
+    bool kept = c->conf.lineage && mr_lineage_keep(c, t, outcome);
+    if (!kept && t->ids)
         mr_task_release_args(c, t);
     if (t->actor)
         mr_object_unhold(c, object_at(c, t->actor));
@@ -367,17 +369,11 @@ static mr_status seal_result(mr_control *c, task *t, const mr_ev_sealed *e, cons
         return MR_E_EXISTS; /* an earlier attempt was there first */
     if ((e->flags & MR_VALUE_STORED) && e->node >= c->n_nodes)
         return mr_control_refuse(c, MR_E_INVAL, "task %llx: no node %u", (unsigned long long)t->v.ref, e->node);
-    func *f = c->funcs[t->func - 1];
-    f->sealed++;
-    double more = (double)e->size - f->mean_bytes;
-    f->mean_bytes += f->sealed < 32 ? more / (double)f->sealed : more * (1.0 / 32);
+    mr_func_sealed(c->funcs[t->func - 1], e->size);
     t->unsealed--;
     mr_status status = mr_object_seal(c, o, e, refs, n_refs);
-    if (status) {
-        t->unsealed++;
-        return status;
-    }
-    return MR_OK;
+    t->unsealed += status != MR_OK;
+    return status;
 }
 
 static void cause_of(mr_control *c, const task *t)
@@ -439,9 +435,11 @@ static void seal_outcome(mr_control *c, task *t, const mr_ev_finished *e, mr_sta
 
 static bool may_retry(const mr_control *c, const task *t, const mr_ev_finished *e)
 {
+    if (e->outcome != MR_E_TASK || !(e->flags & MR_FINISHED_RETRIABLE) || (t->flags & T_CANCEL) ||
+        t->v.kind == MR_ACTOR)
+        return false;
     int32_t tries = mr_task_tries(c, t);
-    return e->outcome == MR_E_TASK && (e->flags & MR_FINISHED_RETRIABLE) && !(t->flags & T_CANCEL) &&
-           t->v.kind != MR_ACTOR && (tries < 0 || t->attempt < (uint32_t)tries);
+    return tries < 0 || t->attempt < (uint32_t)tries;
 }
 
 static void call_finished(mr_control *c, task *t, const mr_ev_finished *e)
@@ -506,7 +504,7 @@ mr_status mr_task_finished(mr_control *c, const mr_record *r)
     func *f = c->funcs[t->func - 1];
     int64_t ran = e->ran >= 0 ? e->ran : c->now - t->v.started_at;
     if (e->outcome == MR_OK)
-        mr_func_learn(c, f, c->shapes[t->shape], ran);
+        mr_func_learn(c, f, ran);
     mr_policy_note(c, MR_DONE, t, e->outcome, ran);
     /* A record held ahead may be done before the one before it was heard of: the process goes on with that one. */
     bool ahead = t->where == W_AHEAD;

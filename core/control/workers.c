@@ -12,19 +12,28 @@ enum { SPAWN_TRIES = 3, SPARES = 8, SPARE_TIME = 1000000000 };
 
 /* -------------------------------------------------------------------------------------------------------- kinds -- */
 
-static kind *find(const node *n, const shape *s)
+static bool is_of(const kind *k, const shape *s)
 {
-    for (kind *k = n->kinds; k; k = k->next)
-        if (k->lang == s->lang && k->env == s->env && k->gpu == s->gpu)
-            return k;
-    return NULL;
+    return k->env == s->env && k->lang == s->lang && k->gpu == s->gpu;
 }
 
-kind *mr_kind_of(mr_control *c, node *n, const shape *s)
+static kind *find(node *n, const shape *s)
 {
-    kind *k = find(n, s);
-    if (k || !(k = mr_control_alloc(c, sizeof *k)))
-        return k;
+    if (n->kind_hit && is_of(n->kind_hit, s))
+        return n->kind_hit;
+    kind *k = n->kinds;
+    while (k && !is_of(k, s))
+        k = k->next;
+    if (k)
+        n->kind_hit = k;
+    return k;
+}
+
+static kind *kind_new(mr_control *c, node *n, const shape *s)
+{
+    kind *k = mr_control_alloc(c, sizeof *k);
+    if (!k)
+        return NULL;
     k->node = n->number;
     k->lang = s->lang;
     k->env = s->env;
@@ -33,6 +42,12 @@ kind *mr_kind_of(mr_control *c, node *n, const shape *s)
     k->next = n->kinds;
     n->kinds = k;
     return k;
+}
+
+kind *mr_kind_of(mr_control *c, node *n, const shape *s)
+{
+    kind *k = find(n, s);
+    return k ? k : kind_new(c, n, s);
 }
 
 static bool may_spawn(const mr_control *c, const node *n)
@@ -56,9 +71,9 @@ static proc *spare(mr_control *c, const node *n, const kind *own)
 
 bool mr_kind_possible(mr_control *c, node *n, const shape *s)
 {
-    const kind *k = find(n, s);
     if (s->actor || may_spawn(c, n))
         return true;
+    const kind *k = find(n, s);
     return (k && (k->n_idle || k->starting > k->waiting.n)) || spare(c, n, k);
 }
 
@@ -181,10 +196,8 @@ static void leave_idle(mr_control *c, proc *p)
     }
 }
 
-void mr_proc_give(mr_control *c, task *t)
+void mr_proc_give(mr_control *c, task *t, kind *k)
 {
-    node *n = task_node(c, t);
-    kind *k = mr_kind_of(c, n, c->shapes[t->shape]);
     proc *p = MR_LIST_ENTRY(mr_list_first(&k->idle), proc, idle);
     if (p) {
         leave_idle(c, p);
@@ -194,7 +207,7 @@ void mr_proc_give(mr_control *c, task *t)
     t->where = W_PROCESS;
     c->n_travel++;
     mr_tlist_push(&k->waiting, t);
-    births(c, n, k);
+    births(c, c->nodes[k->node], k);
 }
 
 /* A node keeps a few idle processes for a while, and what goes beyond only for a moment. */
