@@ -6,7 +6,8 @@
  */
 #include "control/room.h"
 
-enum { LOOK_EVERY = 1000000, WORTH_MOVING = 50000 };
+/* ns.  Work of WORTH_WAKING is about what it costs to wake a process that sleeps. */
+enum { LOOK_EVERY = 1000000, WORTH_MOVING = 50000, WORTH_WAKING = 20000, LATE = 200000 };
 
 static bool on(const mr_control *c)
 {
@@ -39,9 +40,10 @@ void mr_proc_room(mr_control *c, proc *p)
         mr_list_remove(&p->holds_ahead);
     }
     bool room = on(c) && may_hold(c, p);
-    if (room && !mr_list_linked(&p->room)) {
-        mr_list_push_back(&c->roomy, &p->room);
-        c->hungry = true;
+    if (room) {
+        c->hungry |= c->held_back || !mr_list_linked(&p->room);
+        if (!mr_list_linked(&p->room))
+            mr_list_push_back(&c->roomy, &p->room);
     } else if (!room) {
         mr_list_remove(&p->room);
     }
@@ -57,13 +59,46 @@ static bool inputs_there(mr_control *c, const task *t, uint32_t n)
     return true;
 }
 
+static bool may_take(mr_control *c, const proc *p, const task *t, double most)
+{
+    return t->v.kind == MR_TASK && c->funcs[t->func - 1]->runs && inputs_there(c, t, p->node) &&
+           p->ahead_ns + c->funcs[t->func - 1]->mean <= most;
+}
+
+/* What one holds while another could be woken instead. */
+static double worth_waking(const mr_control *c)
+{
+    return c->conf.prefetch < WORTH_WAKING ? (double)c->conf.prefetch : (double)WORTH_WAKING;
+}
+
+static bool soon_done(const mr_control *c, const proc *p)
+{
+    return c->funcs[p->task->func - 1]->mean <= WORTH_WAKING && c->now - p->task->v.started_at < LATE;
+}
+
+/* Head `t` of a queue could start beside one that runs, but all that is ready is not worth waking a process for: one
+ * that is at work soon has time for it.  What is held ahead is looked at again (LOOK_EVERY), so nothing waits long. */
+bool mr_ahead_rather(mr_control *c, const shape *s, const task *t)
+{
+    const func *f = c->funcs[t->func - 1];
+    if (mr_list_empty(&c->roomy) || c->pol.any || c->n_blocked || s->strategy || !f->runs ||
+        f->mean * s->ready > worth_waking(c) || !on(c))
+        return false;
+    MR_LIST_EACH(&c->roomy, l)
+    {
+        const proc *p = MR_LIST_ENTRY(l, proc, room);
+        if (p->task->shape == s->number && soon_done(c, p) && (p->ahead.n || may_take(c, p, t, worth_waking(c))))
+            return c->held_back = true;
+    }
+    return false;
+}
+
 /* One record; false: nothing that it may hold. */
-static bool give(mr_control *c, proc *p)
+static bool give(mr_control *c, proc *p, double most)
 {
     shape *s = c->shapes[p->task->shape];
     task *t = mr_queue_first(&s->shared);
-    if (!t || t->v.kind != MR_TASK || !c->funcs[t->func - 1]->runs || !inputs_there(c, t, p->node) ||
-        p->ahead_ns + c->funcs[t->func - 1]->mean > (double)c->conf.prefetch)
+    if (!t || !may_take(c, p, t, most))
         return false;
     mr_ready_leave(c, t);
     t->where = W_AHEAD;
@@ -88,17 +123,25 @@ static bool give(mr_control *c, proc *p)
     return true;
 }
 
-/* What can not start now, one record to each in turn. */
-void mr_ahead_fill(mr_control *c)
+static void fill(mr_control *c, double most)
 {
-    c->hungry = false;
     for (bool more = on(c); more && c->n_ready;) {
         more = false;
         MR_LIST_EACH(&c->roomy, l)
         {
-            more |= give(c, MR_LIST_ENTRY(l, proc, room));
+            more |= give(c, MR_LIST_ENTRY(l, proc, room), most);
         }
     }
+}
+
+/* What does not start now, one record to each in turn; more than is worth waking a process for, only when all have that
+ * much and there is none to wake. */
+void mr_ahead_fill(mr_control *c)
+{
+    c->hungry = false;
+    fill(c, worth_waking(c));
+    if (!c->held_back)
+        fill(c, (double)c->conf.prefetch);
 }
 
 static void revoke(mr_control *c, task *t)
@@ -133,6 +176,7 @@ void mr_ahead_look(mr_control *c)
             mr_ahead_revoke(c, p);
         c->ahead_at = c->now + LOOK_EVERY;
     }
+    c->dirty |= c->held_back;
 }
 
 /* Nothing is ready, a process of the same kind is idle: it gets the last record of one that holds much. */

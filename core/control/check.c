@@ -257,6 +257,11 @@ static mr_status check_greedy(mr_control *c, mr_err *err)
 {
     if (c->pol.ops.pick || c->pol.failed || c->placed || c->dirty || c->fresh.n)
         return MR_OK;
+    if (c->held_back) {
+        if (!c->n_ahead)
+            BROKEN("%u tasks wait for a busy process, and none holds anything", c->n_ready);
+        return MR_OK;
+    }
     for (uint32_t i = 0; i < c->n_shapes; i++) {
         const shape *s = c->shapes[i];
         task *t = mr_queue_first(&s->shared);

@@ -272,7 +272,7 @@ static void sweep_shared(mr_control *c)
         node *n = choose(c, best, t);
         if (!n)
             t = descendant(c, best, &n);
-        slot *s = n ? mr_node_idle_slot(c, n, true) : NULL;
+        slot *s = n && !mr_ahead_rather(c, best, t) ? mr_node_idle_slot(c, n, true) : NULL;
         if (!s || !mr_ready_start(c, t, s)) {
             if (!s || t->where == W_READY)
                 best->skip = c->sweep;
@@ -357,7 +357,7 @@ static void grow_slots(mr_control *c)
 static void sweep(mr_control *c)
 {
     c->sweep++;
-    c->dirty = false;
+    c->dirty = c->held_back = false;
     if (!mr_list_empty(&c->pending))
         mr_bundles_place(c);
     if (c->n_ready) {

@@ -447,7 +447,8 @@ struct mr_control {
     tlist fresh, failing, over, past;
     object *freeing;
     bool fresh_unsorted, dirty, hungry, starved;
-    bool losing; /* a node goes: what went with it is not all known, so no call is sent */
+    bool held_back; /* something could start, but is not worth waking a process for */
+    bool losing;    /* a node goes: what went with it is not all known, so no call is sent */
     uint64_t seq, entry, sweep, node_gen;
     uint32_t placed;     /* ready tasks in a slot's or node's queue */
     uint32_t cause_slot; /* id + 1 of the slot whose event is applied */

@@ -24,7 +24,7 @@ void mr_task_ready(mr_control *c, task *t)
         c->fresh_unsorted = true;
     mr_tlist_push(&c->fresh, t);
     /* Behind one that could not start and needs the same, it can not start either: nothing is to be decided. */
-    if (!c->shapes[t->shape]->ready || c->pol.any || c->n_blocked)
+    if (!c->shapes[t->shape]->ready || c->held_back || c->pol.any || c->n_blocked)
         c->dirty = true;
 }
 

@@ -1,0 +1,122 @@
+/* test_control_ahead.c: which process gets a short task: one that is at work, or one that must be woken for it. */
+#include <check.h>
+#include <string.h>
+
+#include "helper_control.h"
+#include "run_suite.h"
+
+static world w;
+static uint32_t f;
+
+/* Two CPUs with a process each, both idle, and a function that takes a microsecond. */
+static void setup(void)
+{
+    memset(&w, 0, sizeof w);
+    mr_control_conf_init(&w.conf);
+    world_new(&w, "CPU=2");
+    f = world_func(&w, "f", NULL);
+    mr_id first[2] = {world_run(&w, f), world_run(&w, f)};
+    world_time(&w, 1);
+    for (int i = 0; i < 2; i++) {
+        world_finish_as(&w, first[i], MR_OK, MR_FINISHED_RESULT, 1000);
+        world_drop(&w, first[i]);
+    }
+    world_time(&w, 1);
+    ck_assert_int_eq(world_free_cpu(&w, 0), 2 * MR_RES_UNIT);
+}
+
+static void teardown(void)
+{
+    world_free(&w);
+}
+
+static mr_id run(void)
+{
+    mr_id id = world_run(&w, f);
+    world_time(&w, 1);
+    return id;
+}
+
+static void end(const mr_id *id, int n)
+{
+    for (int i = 0; i < n; i++) {
+        world_finish_as(&w, id[i], MR_OK, MR_FINISHED_RESULT, 1000);
+        world_time(&w, 1);
+        world_drop(&w, id[i]);
+    }
+    world_nothing_left(&w);
+}
+
+START_TEST(a_process_is_woken_for_what_is_worth_it)
+{
+    mr_id t[44];
+    for (int i = 0; i < 41; i++) {
+        t[i] = run();
+        ck_assert_int_eq(world_free_cpu(&w, 0), MR_RES_UNIT); /* 20 µs are held behind the first, 20 are ready */
+    }
+    ck_assert_uint_eq(world_worker(&w, t[0]), world_worker(&w, t[20]));
+    ck_assert(!world_worker(&w, t[21]) && !world_worker(&w, t[40]));
+    t[41] = run();
+    ck_assert_int_eq(world_free_cpu(&w, 0), 0); /* the other is woken, and given all of that at once */
+    for (int i = 21; i < 42; i++)
+        ck_assert(world_worker(&w, t[i]) && world_worker(&w, t[i]) != world_worker(&w, t[0]));
+    t[42] = run();
+    t[43] = run();
+    ck_assert(world_worker(&w, t[43]));
+    end(t, 44);
+}
+END_TEST
+
+START_TEST(nothing_waits_behind_one_that_is_late)
+{
+    mr_id t[3] = {run(), run()};
+    ck_assert_uint_eq(world_worker(&w, t[0]), world_worker(&w, t[1]));
+    ck_assert_int_gt(w.wake, w.now); /* somebody looks again */
+    ck_assert_int_le(w.wake, w.now + 1000000);
+    world_time(&w, 1000000);
+    ck_assert(world_took(&w, MR_ACT_REVOKE, t[1], NULL));
+    world_revoked(&w, t[1], true);
+    world_time(&w, 1);
+    ck_assert(world_worker(&w, t[1]) && world_worker(&w, t[1]) != world_worker(&w, t[0]));
+    t[2] = run();
+    end(t, 3);
+}
+END_TEST
+
+/* What was ready behind a process goes to the other once the first is late, not only what it held. */
+START_TEST(what_is_held_back_starts_elsewhere)
+{
+    mr_id t[30];
+    for (int i = 0; i < 30; i++)
+        t[i] = run();
+    ck_assert(!world_worker(&w, t[21]) && !world_worker(&w, t[29]));
+    world_finish_as(&w, t[0], MR_OK, MR_FINISHED_RESULT, 1000);
+    world_time(&w, 1);
+    ck_assert(world_worker(&w, t[21])); /* one more for the one that is done */
+    world_time(&w, 1000000);
+    ck_assert_int_eq(world_free_cpu(&w, 0), 0);
+    ck_assert(world_worker(&w, t[29]) && world_worker(&w, t[29]) != world_worker(&w, t[1]));
+    for (int i = 2; i < 22; i++)
+        world_revoked(&w, t[i], true);
+    world_time(&w, 1);
+    world_drop(&w, t[0]);
+    end(t + 1, 29);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("control: short tasks");
+    TCase *t = tcase_create("all");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, a_process_is_woken_for_what_is_worth_it);
+    tcase_add_test(t, nothing_waits_behind_one_that_is_late);
+    tcase_add_test(t, what_is_held_back_starts_elsewhere);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    return run_suite(suite());
+}
