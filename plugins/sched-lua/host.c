@@ -241,11 +241,22 @@ void mr_lua_push_setting(lua_State *L, const char *text)
 
 void mr_lua_open_host(lua_State *L)
 {
+    /* The comment of a row is what an editor shows: scripts/lua_types.py makes miniray.d.lua of these rows. */
     static const luaL_Reg functions[] = {
-        {"now", host_now},       {"ready", host_ready}, {"running", host_running}, {"workers", host_workers},
-        {"nodes", host_nodes},   {"first", host_first}, {"last", host_last},       {"can", host_can},
-        {"cost", host_cost},     {"copy", host_copy},   {"missing", host_missing}, {"wake", host_wake},
-        {"rerank", host_rerank}, {NULL, NULL},
+        {"now", host_now},         /* () -> integer | ns since the run began; stands still during an instant */
+        {"ready", host_ready},     /* (queue?: Slot|Node) -> fun(): Task | those that wait in a queue, by rank */
+        {"running", host_running}, /* (of?: Task|Slot|Node) -> fun(): Task | what runs; of a task: whom it may stop */
+        {"workers", host_workers}, /* (of?: Task|Node) -> Slot[] | the slots; of a task: where it may ever run */
+        {"nodes", host_nodes},     /* (of?: Task) -> Node[] | the nodes; of a task: where it may ever run */
+        {"first", host_first}, /* (queue: Slot|Node|nil, w: Slot) -> Task? | the first of a queue that can start on w */
+        {"last", host_last},   /* (queue: Slot|Node|nil, w: Slot) -> Task? | the last of a queue that can start on w */
+        {"can", host_can},     /* (t: Task, w: Slot) -> boolean | whether pick(w) may answer t now */
+        {"cost", host_cost},   /* (t: Task, w: Slot) -> number | ns of t on w; math.huge: never there */
+        {"copy", host_copy},   /* (bytes: number, from?: Node|Slot, to?: Node|Slot) -> number | ns of a copy */
+        {"missing", host_missing}, /* (t: Task, n: Node|Slot) -> integer | bytes of its arguments that are not there */
+        {"wake", host_wake},       /* (at: number) | asks for woken(now) at a time; the earliest wish counts */
+        {"rerank", host_rerank},   /* (t?: Task) | rank is asked again after this hook, of t or of all */
+        {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
     lua_pushinteger(L, 1000);

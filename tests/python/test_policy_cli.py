@@ -1,5 +1,8 @@
 """`miniray policy new | check | test`: what a writer of policies sees."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,8 +30,16 @@ def test_a_new_policy_passes_its_own_tests(tmp_path):
     assert result.exit_code == 0 and "ok     the short one goes first" in result.output, result.output
     assert f"{1 + len(policy_tests.PROPERTIES)} of" in result.output
     assert run("check", tmp_path / "mine.lua").exit_code == 0
+    (types,) = json.loads((tmp_path / ".luarc.json").read_text())["workspace.library"]
+    assert "---@class Policy" in (Path(types) / "miniray.d.lua").read_text()
     assert run("new", "mine", "--into", tmp_path).exit_code == 1, "it is not written over"
     assert run("new", "../mine", "--into", tmp_path).exit_code == 2
+
+
+def test_the_types_are_those_that_are_registered():
+    root = Path(__file__).parents[2]
+    made = subprocess.run([sys.executable, root / "scripts" / "lua_types.py"], capture_output=True, text=True, check=True)
+    assert made.stdout == (root / "bindings" / "python" / "miniray" / "templates" / "policy" / "miniray.d.lua").read_text()
 
 
 WORLD = "--- test x\n---   nodes 2 cpus 1\n---   task a duration=3s\n---   task b duration=1s after=a\n---   task c*2 duration=1s arrival=1s\n"

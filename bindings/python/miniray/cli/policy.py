@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -33,7 +34,7 @@ def policy() -> None:
 @click.argument("name")
 @click.option("--into", type=click.Path(file_okay=False), default=".", help="Folder to write it in.")
 def new(name: str, into: str) -> None:
-    """Writes NAME.lua, a policy with its tests to start from."""
+    """Writes NAME.lua, a policy with its tests to start from, and .luarc.json, which tells editors the types."""
     if not re.fullmatch(r"[a-z][a-z0-9_-]{0,40}", name):
         raise click.BadParameter(f"{name!r}: small letters, digits, '-' and '_', beginning with a letter", param_hint="NAME")
     target = Path(into) / f"{name}.lua"
@@ -41,6 +42,9 @@ def new(name: str, into: str) -> None:
         raise click.ClickException(f"{target} exists already")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text((_TEMPLATES / "policy.lua").read_text(encoding="utf-8").replace("@NAME@", name), encoding="utf-8")
+    settings = target.parent / ".luarc.json"
+    if not settings.exists():  # types and completion in every editor with the Lua language server
+        settings.write_text(json.dumps({"runtime.version": "Lua 5.4", "workspace.library": [str(_TEMPLATES)]}, indent=2) + "\n")
     click.echo(f"{target}: try it with\n  miniray policy test {target}\nand on real workers with\n"
                f"  miniray run --policy {target} SCRIPT.py")
 

@@ -11,6 +11,7 @@
 ---   starts short long
 ---   makespan 4s
 
+---@type Policy
 return {
   -- Asked once when a task becomes ready: small goes first, nil (nothing known) last.
   rank = function(t)
