@@ -14,7 +14,7 @@ Names and meaning are Ray's.  What miniray does not have raises an AttributeErro
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _core, _errors, _pickle, exceptions
 from ._core import ObjectRef, contains, get, put
@@ -95,7 +95,8 @@ _MISSING = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def _late(name: str) -> Any:
+    """A module that is imported when it is asked for; AttributeError that says why for what is not here."""
     import importlib
 
     if name in ("util", "cluster_utils", "remote_function", "types"):
@@ -111,3 +112,9 @@ def __getattr__(name: str) -> Any:
     from ._options import nearest
 
     raise AttributeError(f"module 'miniray' has no attribute {name!r}{nearest(name, __all__)}")
+
+
+if TYPE_CHECKING:  # a checker finds a misspelt name only where there is no __getattr__
+    from . import cluster_utils, remote_function, types, util
+else:
+    __getattr__ = _late

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, TypeVar, Union
 
 from . import _core, _session
 from ._actor import ActorHandle
 from ._core import ObjectRef
 from ._generator import ObjectRefGenerator
 
+_Ref = TypeVar("_Ref", bound="Union[ObjectRef[Any], ObjectRefGenerator[Any]]")
 
-def wait(refs: List[ObjectRef], *, num_returns: int = 1, timeout: Optional[float] = None,
-         fetch_local: bool = True) -> Tuple[List[ObjectRef], List[ObjectRef]]:
+
+def wait(refs: List[_Ref], *, num_returns: int = 1, timeout: Optional[float] = None,
+         fetch_local: bool = True) -> Tuple[List[_Ref], List[_Ref]]:
     """Waits until `num_returns` of the references are ready (a value or an error).
 
     timeout: seconds; None waits for ever, 0 only looks.  Returns (ready, not ready), both in the order given; at most

@@ -106,7 +106,7 @@ def run_once(texts: list[bytes], policy: str, store: str, workers: int) -> tuple
         for part in miniray.get(reduced):
             counts.update(part)
         wall = time.perf_counter() - begin
-        timeline = miniray.timeline()
+        timeline = miniray.timeline() or []
     finally:
         miniray.shutdown()
     tasks = len(texts) + REDUCES
@@ -159,7 +159,7 @@ def run_on_nodes(parts: list[list[str]], policy: str, workers: int) -> tuple[dic
             counts.update(part)
         wall = time.perf_counter() - begin
         moved = _session.state("stats")["moved_bytes"] - before
-        timeline = [task for task in miniray.timeline() if task["fn"] != "load"]
+        timeline = [task for task in miniray.timeline() or [] if task["fn"] != "load"]
     finally:
         miniray.shutdown()
     return counts, {"wall": wall, "tasks": len(parts) + REDUCES, "put": sum(size), "moved": moved}, timeline

@@ -114,7 +114,7 @@ def compare(workload: str, policies: str, stores: str | None, seeds: int, engine
     from miniray.lab import compare as compare_runs, summarise, table, write_report
 
     names = [name.strip() for name in policies.split(",") if name.strip()]
-    places = [name.strip() for name in (stores or "").split(",") if name.strip()] or [None]
+    places: list[Any] = [name.strip() for name in (stores or "").split(",") if name.strip()] or [None]
     try:
         with Progress(console=Console(stderr=True), transient=True) as progress:
             bar = progress.add_task("runs", total=len(names) * len(places) * seeds)

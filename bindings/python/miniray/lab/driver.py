@@ -23,7 +23,8 @@ class _Recorder:
     def __init__(self, miniray: Any, path: str):
         from miniray import _session
 
-        self.miniray, self.path, self.tasks = miniray, path, []
+        self.miniray, self.path = miniray, path
+        self.tasks: list[dict[str, Any]] = []
         self.begin = time.perf_counter()
         self.wall = 0.0
         _session._cleanup.append(self.collect)

@@ -153,7 +153,8 @@ def _blocks(lane: list[dict[str, Any]], scale: float) -> list[tuple[float, float
             out.append((x, width, task["fn"], _title(task), task["outcome"] != "ok"))
             i += 1
             continue
-        j, end, functions = i, task["ended"], {}
+        j, end = i, task["ended"]
+        functions: dict[str, int] = {}
         while j < len(lane) and (lane[j]["ended"] - lane[j]["started"]) * scale < 0.8 and lane[j]["ended"] * scale - x < 1.6:
             end = max(end, lane[j]["ended"])
             functions[lane[j]["fn"]] = functions.get(lane[j]["fn"], 0) + 1

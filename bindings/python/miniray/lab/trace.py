@@ -47,7 +47,7 @@ def normalise(tasks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     out = []
     for i, task in enumerate(tasks):
         node, outcome = task.get("node", ""), str(task.get("outcome") or "ok")
-        row = {
+        row: dict[str, Any] = {
             "task": str(task.get("task", i)),
             "fn": str(task.get("fn") or task.get("name") or "task"),
             "node": f"node{node}" if isinstance(node, int) else str(node or ""),
