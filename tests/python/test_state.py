@@ -34,7 +34,7 @@ class Counter:
 
 
 def _states(**filters):
-    return sorted(t.state for t in state.list_tasks(filters=[(k, "=", v) for k, v in filters.items()]))
+    return sorted(t.state for t in state.list_tasks(filters=[(k, "=", v) for k, v in filters.items()], limit=1000))
 
 
 def test_tasks_in_every_place(ray, until, tmp_path):
