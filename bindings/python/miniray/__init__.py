@@ -116,5 +116,6 @@ def _late(name: str) -> Any:
 
 if TYPE_CHECKING:  # a checker finds a misspelt name only where there is no __getattr__
     from . import cluster_utils, remote_function, types, util
+    from ._executor import Executor
 else:
     __getattr__ = _late
