@@ -87,8 +87,19 @@ mr_status mr_calls_put(mr_ring_port *p, mr_blob *blob)
     return MR_OK;
 }
 
+/* Threads of an actor can not be struck by a signal: their waits say it. */
+static void cancel_thread(mr_ring_port *p, mr_id task)
+{
+    for (mr_call *c = p->open; c; c = c->next)
+        if (c->task == task && c->order && !(c->func->def->flags & MR_FUNC_ASYNC))
+            c->cancelled = true;
+    mr_inbox_stir(p);
+}
+
 mr_status mr_calls_note(mr_ring_port *p, int kind, mr_id task)
 {
+    if (kind == MR_CALL_CANCEL)
+        cancel_thread(p, task);
     mr_call *c = calloc(1, sizeof(*c));
     if (!c)
         return MR_E_NOMEM;

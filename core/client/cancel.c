@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "client/ring_port.h"
+#include "client/thread.h"
 
 static mr_ring_port *_Atomic target;
 static void (*_Atomic hook_now)(void);
@@ -77,6 +78,19 @@ mr_status mr_cancel_struck(mr_ring_port *p)
         return struck ? MR_E_INTERRUPTED : MR_OK;
     /* Code without a hook (C) has no other way to learn it: each wait says so until the call has ended. */
     return (atomic_load(&p->link->slot) & 3) == MR_SLOT_CANCEL ? MR_E_CANCELLED : MR_OK;
+}
+
+mr_status mr_cancel_of_thread(const mr_ring_port *p)
+{
+    mr_id task = mr_thread_self()->task;
+    mr_call *c = task ? p->open : NULL;
+    while (c && (c->task != task || !c->cancelled))
+        c = c->next;
+    if (!c)
+        return MR_OK;
+    if (atomic_load(&hook_now))
+        c->cancelled = false; /* told once, like the signal: what cleans up may wait */
+    return MR_E_CANCELLED;
 }
 
 void mr_cancel_hook(void (*hook)(void))

@@ -376,7 +376,7 @@ mr_status mr_inbox_wait(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool in
             st = MR_E_CLOSED;
             break;
         }
-        if (heed && (st = mr_cancel_struck(p)))
+        if (interruptible && (st = heed ? mr_cancel_struck(p) : mr_cancel_of_thread(p)))
             break;
         if (interruptible && why == EINTR) {
             st = MR_E_INTERRUPTED;
@@ -399,12 +399,17 @@ mr_status mr_inbox_wait(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool in
     return st;
 }
 
+void mr_inbox_stir(mr_ring_port *p)
+{
+    for (mr_waiter *w = p->waiters; w; w = w->next)
+        mr_bell_ring_always(&w->bell, -1);
+}
+
 void mr_inbox_stop(mr_ring_port *p)
 {
     pthread_mutex_lock(&p->in_lock);
     atomic_store(&p->stopped, true);
-    for (mr_waiter *w = p->waiters; w; w = w->next)
-        mr_bell_ring_always(&w->bell, -1);
+    mr_inbox_stir(p);
     mr_bell_ring_always(&p->link->bell, -1);
     pthread_mutex_unlock(&p->in_lock);
 }

@@ -223,16 +223,17 @@ mr_status mr_calls_room(mr_call *c, int64_t deadline)
     if (!has_room(c) && !p->leader)
         mr_inbox_look(p);
     bool room = has_room(c);
+    mr_status st = c->main ? MR_OK : mr_cancel_of_thread(p);
     mr_inbox_unlock(p);
-    if (room)
-        return MR_OK;
+    if (room || st)
+        return st;
     mr_waiter w;
     mr_inbox_join(p, &w, MR_FOR_RESUME);
     pthread_mutex_lock(&p->in_lock);
     w.task = c->task;
     w.done = has_room(c);
     pthread_mutex_unlock(&p->in_lock);
-    mr_status st = mr_inbox_wait(p, &w, deadline, true);
+    st = mr_inbox_wait(p, &w, deadline, true);
     mr_inbox_part(p, &w);
     return st;
 }

@@ -79,7 +79,7 @@ struct mr_call {
     mr_dep *deps; /* in the blob */
     mr_known_func *func;
     mr_id task; /* also of CANCEL */
-    bool waited, main, started, stopped, retriable;
+    bool waited, main, started, stopped, cancelled, retriable;
     int64_t began;
     uint32_t left;               /* results not yet sealed */
     uint64_t *sealed;            /* bit per result */
@@ -174,6 +174,7 @@ void mr_inbox_unlock(mr_ring_port *p);
 /* Reads what is there, without waiting; in_lock held. */
 void mr_inbox_look(mr_ring_port *p);
 void mr_inbox_stop(mr_ring_port *p);
+void mr_inbox_stir(mr_ring_port *p); /* all who wait look again; in_lock held */
 /* Wakes those who wait for `kind` (and `task`, if not 0); in_lock held. */
 void mr_inbox_done(mr_ring_port *p, int kind, mr_id task);
 mr_status mr_inbox_watch(mr_ring_port *p) MR_CHECK_RESULT; /* starts the watcher; in_lock not held */
@@ -203,6 +204,8 @@ mr_status mr_cancel_arm(mr_ring_port *p, mr_err *err) MR_CHECK_RESULT;
 void mr_cancel_disarm(mr_ring_port *p);
 /* The main thread's own look: did the signal come since the last look? */
 mr_status mr_cancel_struck(mr_ring_port *p);
+/* The look of another thread: was the call that it runs cancelled?  in_lock held. */
+mr_status mr_cancel_of_thread(const mr_ring_port *p);
 void mr_cancel_hook(void (*hook)(void));
 bool mr_cancel_is_main(const mr_ring_port *p);
 

@@ -325,3 +325,47 @@ def test_a_cancel_right_after_submission_is_not_lost(monkeypatch):
             miniray.get(refs[1:], timeout=60)
             with pytest.raises(miniray.exceptions.TaskCancelledError):
                 miniray.get(refs[0])
+
+
+def test_threads_of_an_actor_that_wait(tmp_path, until):
+    """A thread cannot be interrupted, but its waits can: in get, in wait, and where a generator stands or yields."""
+    @miniray.remote(max_concurrency=4)
+    class Threads:
+        def get(self, path, refs):
+            open(path, "w").close()
+            return miniray.get(refs)
+
+        def wait(self, path, refs):
+            open(path, "w").close()
+            return miniray.wait(refs)
+
+        def items(self, path, n):
+            for i in range(n):
+                yield i
+                if i == 3:
+                    open(path, "w").close()
+
+        def nap(self, path):
+            while not os.path.exists(path):
+                time.sleep(0.005)
+
+    with miniray.init(num_cpus=2):
+        actor = Threads.remote()
+        nap = actor.nap.remote(tmp_path / "end")
+        for method in (actor.get, actor.wait):
+            ref = method.remote(tmp_path / "up", [nap])
+            until((tmp_path / "up").exists)
+            (tmp_path / "up").unlink()
+            miniray.cancel(ref, recursive=False)
+            with pytest.raises(CANCELLED):
+                miniray.get(ref, timeout=20)
+        for window in (5, -1):
+            path = tmp_path / f"up{window}"
+            stream = actor.items.options(num_returns="streaming", _generator_backpressure_num_objects=window).remote(path, 10**9)
+            until(path.exists)
+            miniray.cancel(stream)
+            with pytest.raises(CANCELLED):
+                for ref in stream:
+                    miniray.get(ref, timeout=20)
+        (tmp_path / "end").touch()
+        assert miniray.get(nap, timeout=20) is None

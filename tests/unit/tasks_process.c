@@ -230,6 +230,69 @@ static mr_status counter_die(mr_task_ctx *ctx)
     _exit(3);
 }
 
+/* Calls its own actor, which can not answer as long as this call waits. */
+static mr_status counter_itself(mr_task_ctx *ctx)
+{
+    mr_session *s = mr_ctx_session(ctx);
+    mr_call_info info;
+    mr_func_def def = MR_FUNC_DEF_INIT;
+    mr_err err = {0};
+    mr_value v = {0};
+    uint32_t add;
+    mr_id id;
+    int64_t x = arg(ctx);
+    mr_call_describe(mr_ctx_call(ctx), &info);
+    def.kind = MR_DEF_METHOD;
+    def.name = def.entry = "Counter.add";
+    mr_status st = mr_define_func(s, &def, &add, &err);
+    if (!st)
+        st = mr_submit(s, add, info.actor, &(mr_args){.data = &x, .len = sizeof(x)}, NULL, &id, &err);
+    if (!st)
+        st = mr_get(s, &id, 1, -1, 0, &v, &err);
+    if (st)
+        return mr_ctx_fail(ctx, "%s: %s", mr_strerror(st), err.text);
+    return give(ctx, 0);
+}
+
+/* Fails until its x-th attempt. */
+static mr_status flaky(mr_task_ctx *ctx)
+{
+    mr_call_info info;
+    mr_call_describe(mr_ctx_call(ctx), &info);
+    if (info.attempt < arg(ctx))
+        return mr_ctx_fail(ctx, "attempt %u", info.attempt);
+    return give(ctx, info.attempt);
+}
+
+/* Waits for a nap of x ns that it starts. */
+static mr_status waiter(mr_task_ctx *ctx)
+{
+    mr_session *s = mr_ctx_session(ctx);
+    mr_func_def def = MR_FUNC_DEF_INIT;
+    mr_err err;
+    mr_value v;
+    uint32_t func;
+    mr_id id;
+    int64_t x = arg(ctx);
+    def.name = def.entry = "nap";
+    mr_status st = mr_define_func(s, &def, &func, &err);
+    if (!st)
+        st = mr_submit(s, func, 0, &(mr_args){.data = &x, .len = sizeof(x)}, NULL, &id, &err);
+    if (!st)
+        st = mr_get(s, &id, 1, -1, 0, &v, &err);
+    return st ? st : give(ctx, 0);
+}
+
+/* A stream of 0 to x - 1. */
+static mr_status count(mr_task_ctx *ctx)
+{
+    int64_t n = arg(ctx);
+    mr_status st = MR_OK;
+    for (int64_t i = 0; i < n && !st; i++)
+        st = mr_ctx_yield(ctx, &i, sizeof(i));
+    return st;
+}
+
 const mr_exports *mr_exports_entry(void);
 __attribute__((visibility("default"))) const mr_exports *mr_exports_entry(void)
 {
@@ -253,6 +316,10 @@ __attribute__((visibility("default"))) const mr_exports *mr_exports_entry(void)
         {"Counter", counter},
         {"Counter.add", counter_add},
         {"Counter.die", counter_die},
+        {"Counter.itself", counter_itself},
+        {"flaky", flaky},
+        {"waiter", waiter},
+        {"count", count},
     };
     static const mr_exports exports = {sizeof(mr_export), sizeof(table) / sizeof(table[0]), table};
     return &exports;

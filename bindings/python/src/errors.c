@@ -22,6 +22,11 @@ PyObject *mrpy_raise(mrpy_state *st, mr_status status, const mr_err *err)
     const char *text = err && err->text[0] ? err->text : mr_strerror(status);
     if (PyErr_Occurred())
         return NULL;
+    if (status == MR_E_CANCELLED) { /* of the call that this thread runs: as the signal would, were it the main one */
+        if (!PyErr_CheckSignals())
+            PyErr_SetNone(PyExc_KeyboardInterrupt);
+        return NULL;
+    }
     if (!st->from_status) {
         PyErr_SetString(PyExc_RuntimeError, text);
         return NULL;

@@ -72,13 +72,10 @@ static int send(mrpy_call *self, way w, uint32_t i, PyObject *value, bool retria
     if (w == WAY_RETURN && p.total <= 4096 && !p.n_parts) {
         status = send_flat(self, w, i, &p, p.head, retriable, &err);
     } else {
-        do { /* an item may have to wait for its reader: nothing was sent when that is interrupted */
-            Py_BEGIN_ALLOW_THREADS;
-            status = p.n_parts || (w == WAY_RETURN && p.total > 65536)
-                         ? send_large(self, w, i, &p, &err)
-                         : send_flat(self, w, i, &p, p.head, retriable, &err);
-            Py_END_ALLOW_THREADS;
-        } while ((status == MR_E_INTERRUPTED || status == MR_E_CANCELLED) && !PyErr_CheckSignals());
+        Py_BEGIN_ALLOW_THREADS;
+        status = p.n_parts || (w == WAY_RETURN && p.total > 65536) ? send_large(self, w, i, &p, &err)
+                                                                   : send_flat(self, w, i, &p, p.head, retriable, &err);
+        Py_END_ALLOW_THREADS;
     }
     mrpy_plan_free(&p);
     if (status != MR_OK)
@@ -319,8 +316,8 @@ static PyObject *call_emit(PyObject *o, PyObject *value)
     if (send(self, WAY_YIELD, 0, value, false))
         return NULL;
     mr_status status = mr_call_room(self->call, 0);
-    while (status == MR_E_TIMEOUT || status == MR_E_INTERRUPTED || status == MR_E_CANCELLED) {
-        if (status != MR_E_TIMEOUT && PyErr_CheckSignals())
+    while (status == MR_E_TIMEOUT || status == MR_E_INTERRUPTED) {
+        if (status == MR_E_INTERRUPTED && PyErr_CheckSignals())
             return NULL;
         Py_BEGIN_ALLOW_THREADS;
         status = mr_call_room(self->call, -1);

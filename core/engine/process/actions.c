@@ -282,7 +282,8 @@ static void act_report(mr_nodes *n, const mr_action *a)
                mr_control_policy_given(n->control), mr_control_policy_error(n->control));
         break;
     case MR_REPORT_UNHANDLED:
-        report_unhandled(n, a);
+        if (!n->closing) /* else it is an end that the session itself made */
+            report_unhandled(n, a);
         break;
     case MR_REPORT_REFUSED:
         mr_log(MR_LOG_WARN, "sched", "an answer of policy %s about task %llx was refused: %s",
