@@ -136,10 +136,10 @@ typedef struct kept {
     uint32_t first;
 } kept;
 
-static void keep(void *arg, size_t i)
+static bool keep(void *arg, size_t i, bool looked)
 {
     const kept *k = arg;
-    mr_calls_keep_dep(k->call, k->first + (uint32_t)i);
+    return mr_calls_keep_dep(k->call, k->first + (uint32_t)i, looked);
 }
 
 static void keep_deps(mr_session *s, mr_call *call)

@@ -162,6 +162,8 @@ void mr_abort(mr_session *s, mr_id id)
 
 /* ------------------------------------------------------------------------------------------------- get and wait -- */
 
+enum { GET_LOOKS = 1 << 16 /* BUSY stays BUSY: an object that is on disk is there */ };
+
 /* Drops travel before a sleep, so that what nobody needs is not kept for as long as it lasts. */
 static void before_wait(mr_session *s, int64_t timeout)
 {
@@ -169,16 +171,36 @@ static void before_wait(mr_session *s, int64_t timeout)
     mr_refs_settle(s->refs);
 }
 
-/* The wait was satisfied, but not by an error, and one is pending: its node went meanwhile, and it is made again. */
-static bool lost_meanwhile(const mr_value *v, size_t n)
+/* The wait was satisfied, but not by an error, and one is not there: its bytes were lost and are made again, or are on
+ * disk. */
+static bool wait_again(const mr_value *v, size_t n)
 {
-    bool pending = false;
+    bool again = false;
     for (size_t i = 0; i < n; i++) {
-        if (v[i].error || (v[i].status && v[i].status != MR_E_TIMEOUT))
+        bool away = v[i].status == MR_E_BUSY || v[i].status == MR_E_TIMEOUT;
+        if (v[i].error || (v[i].status && !away))
             return false;
-        pending |= v[i].status == MR_E_TIMEOUT;
+        again |= away;
     }
-    return pending;
+    return again;
+}
+
+/* Those that are not there yet; what is there stays where it is, since a large value is looked at from now on. */
+static void take_values(mr_session *s, const mr_id *ids, size_t n, bool held, mr_value *out)
+{
+    mr_port *p = s->port;
+    bool first = true;
+    for (size_t i = 0; first && i < n; i++)
+        first = !out[i].data;
+    if (first)
+        p->ops->values(p, ids, n, out);
+    for (size_t i = 0; i < n; i++) {
+        if (!first && !out[i].data)
+            p->ops->values(p, &ids[i], 1, &out[i]);
+        if (out[i].status || out[i].looked || out[i].len <= p->inline_max)
+            continue;
+        out[i].looked = mr_refs_pin(s->refs, ids[i], held);
+    }
 }
 
 static mr_status get(mr_session *s, const mr_id *ids, size_t n, int64_t timeout, uint32_t flags, mr_value *out,
@@ -197,11 +219,16 @@ static mr_status get(mr_session *s, const mr_id *ids, size_t n, int64_t timeout,
                     : p->ops->wait(p, ids, n, n, flags & MR_GET_EARLY ? MR_WAIT_EARLY : 0, deadline, true, NULL, err);
         filled = !st || (st == MR_E_TIMEOUT && !held);
         if (filled)
-            p->ops->values(p, ids, n, out);
-    } while (!st && lost_meanwhile(out, n));
-    for (size_t i = 0; i < n && !held; i++)
-        if (!filled || out[i].status)
+            take_values(s, ids, n, held, out);
+    } while (!st && wait_again(out, n));
+    for (size_t i = 0; i < n; i++) {
+        if ((!filled || out[i].status) && out[i].looked)
+            mr_refs_unlook(s->refs, ids[i]);
+        else if ((!filled || out[i].status) && !held)
             mr_refs_sub(s->refs, ids[i]);
+        if (out[i].status == MR_E_BUSY && !(flags & GET_LOOKS))
+            out[i].status = MR_E_TIMEOUT;
+    }
     if (st == MR_E_TIMEOUT)
         mr_err_set(err, st, "timed out: not all of %zu objects are there", n);
     return st;
@@ -251,10 +278,14 @@ bool mr_contains(mr_session *s, mr_id id)
         return false;
     /* What was given up is gone first: a look must not bring it back. */
     mr_refs_flush(s->refs, true);
-    mr_status st = get(s, &id, 1, 0, 0, &v, NULL);
-    bool there = !st && v.status == MR_OK;
-    if (there)
+    v = (mr_value){.id = id};
+    mr_status st = get(s, &id, 1, 0, GET_LOOKS, &v, NULL);
+    bool there = !v.status || v.status == MR_E_BUSY;
+    if (!st && !v.status && v.looked)
+        mr_refs_unlook(s->refs, id);
+    else if (!st && !v.status)
         mr_refs_sub(s->refs, id);
+    there &= !st || (st == MR_E_TIMEOUT && v.status == MR_E_BUSY);
     mr_session_leave(s);
     return there;
 }
@@ -278,6 +309,24 @@ void mr_decref(mr_session *s, mr_id id)
     if (id == MR_NO_ID || mr_session_enter(s, NULL))
         return;
     mr_refs_drop(s->refs, id);
+    mr_session_leave(s);
+}
+
+mr_status mr_view(mr_session *s, mr_id id)
+{
+    mr_status st = mr_session_enter(s, NULL);
+    if (st)
+        return st;
+    st = mr_refs_look(s->refs, &id, 1);
+    mr_session_leave(s);
+    return st;
+}
+
+void mr_release(mr_session *s, mr_id id)
+{
+    if (id == MR_NO_ID || mr_session_enter(s, NULL))
+        return;
+    mr_refs_drop_look(s->refs, id);
     mr_session_leave(s);
 }
 

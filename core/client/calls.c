@@ -151,9 +151,9 @@ static _Atomic uint64_t *claim_of(const mr_call *c)
 /* Lent copies go back unless the process keeps them; in_lock held. */
 static void return_deps(mr_call *c)
 {
-    for (uint32_t i = 0; c->order && i < c->order->n_deps; i++)
+    for (uint32_t i = c->order ? c->order->n_deps : 0; i-- > 0;) /* the node looks for the last lent first */
         if (c->deps[i].flags & MR_DEP_LENT)
-            mr_ring_port_return(c->port, 0, c->deps[i].at);
+            mr_ring_port_return(c->port, c->deps[i].id, c->deps[i].at);
 }
 
 /* The first of the queue that was not taken back; in_lock held. */
@@ -290,11 +290,13 @@ mr_status mr_calls_dep(mr_call *c, uint32_t i, mr_value *out)
     return MR_OK;
 }
 
-void mr_calls_keep_dep(mr_call *c, uint32_t i)
+bool mr_calls_keep_dep(mr_call *c, uint32_t i, bool looked)
 {
     mr_held v;
     if (mr_held_read(c->port, &c->order->h, &c->deps[i], &v))
-        return;
+        return false;
+    v.pins = looked;
+    v.taken = looked;
     pthread_mutex_lock(&c->port->in_lock);
     if (!(c->deps[i].flags & MR_VALUE_STORED)) {
         v.blob = c->blob;
@@ -304,6 +306,7 @@ void mr_calls_keep_dep(mr_call *c, uint32_t i)
     c->deps[i].flags &= ~(uint32_t)MR_DEP_LENT;
     mr_held_put(c->port, c->deps[i].id, &v, true);
     mr_inbox_unlock(c->port);
+    return looked;
 }
 
 static mr_status send_started(mr_call *c)
@@ -387,6 +390,8 @@ mr_status mr_calls_finish(mr_call *c, mr_status outcome, bool leave)
         c->next->prev = c->prev;
     if (c->started)
         return_deps(c);
+    if (c->kind == MR_CALL_COLLECT)
+        mr_held_idle(p);
     mr_inbox_unlock(p);
     call_free(c);
     return st;

@@ -43,7 +43,7 @@ bool mr_calls_cancelled(const mr_call *c);
 uint32_t mr_calls_missing(const mr_call *c);
 /* Keeps values of dependencies that the process still holds. */
 mr_id mr_calls_dep_id(const mr_call *c, uint32_t i);
-void mr_calls_keep_dep(mr_call *c, uint32_t i);
+bool mr_calls_keep_dep(mr_call *c, uint32_t i, bool looked);
 mr_status mr_calls_finish(mr_call *c, mr_status outcome, bool leave) MR_CHECK_RESULT;
 
 /* Between calls.c and results.c: the FINISHED record; and freeing what is left. */

@@ -21,22 +21,24 @@ void mr_blob_drop(mr_blob *b)
         free(b);
 }
 
-static void held_end(mr_ring_port *p, const mr_held *v)
+static void held_end(mr_ring_port *p, mr_id id, const mr_held *v)
 {
     for (mr_held *more = v->more; more;) {
         mr_held *next = more->more;
         more->more = NULL;
-        held_end(p, more);
+        held_end(p, id, more);
         free(more);
         more = next;
     }
     mr_blob_drop(v->blob);
     if (v->lent_at != MR_NOWHERE)
-        mr_ring_port_return(p, 0, v->lent_at);
+        mr_ring_port_return(p, id, v->lent_at);
 }
 
 mr_status mr_held_read(mr_ring_port *p, const mr_record *r, const mr_dep *d, mr_held *out)
 {
+    if (d->flags & MR_DEP_FAILED)
+        return (mr_status)(int64_t)d->at;
     *out = (mr_held){.len = d->len,
                      .lent_at = d->flags & MR_DEP_LENT ? d->at : MR_NOWHERE,
                      .format = d->format,
@@ -57,7 +59,7 @@ void mr_held_put(mr_ring_port *p, mr_id id, const mr_held *v, bool seen)
     mr_held *e = mr_table_at(&p->held, id);
     /* One that is there may be in use, so it stays; unless it only says that the object could not be had then. */
     if (e && !e->status && !seen) {
-        held_end(p, v);
+        held_end(p, id, v);
         return;
     }
     if (e && !e->status) {
@@ -66,6 +68,7 @@ void mr_held_put(mr_ring_port *p, mr_id id, const mr_held *v, bool seen)
             *more = *v;
             more->more = e->more;
             e->more = more;
+            e->pins += v->pins;
             return;
         }
     } else if ((e = mr_table_put(&p->held, id))) {
@@ -89,16 +92,54 @@ mr_status mr_held_value(mr_ring_port *p, mr_id id, mr_value *out)
 {
     mr_status st = MR_E_TIMEOUT;
     pthread_mutex_lock(&p->in_lock);
-    const mr_held *e = mr_table_at(&p->held, id);
+    mr_held *e = mr_table_at(&p->held, id);
     if (e && e->status) {
         st = (mr_status)e->status;
         mr_table_del(&p->held, id);
     } else if (e) {
         *out = (mr_value){.id = id, .error = e->error, .format = e->format, .data = e->data, .len = e->len};
+        if (e->taken && !e->pins && e->lent_at != MR_NOWHERE)
+            p->idle_bytes -= e->len;
+        e->pins++;
+        e->taken = true;
         st = MR_OK;
     }
     pthread_mutex_unlock(&p->in_lock);
     return st;
+}
+
+/* Back to the node, though there are references: who wants it asks again. */
+static void held_away(mr_ring_port *p, mr_id id, mr_held *e)
+{
+    p->idle_bytes -= e->len;
+    held_end(p, id, e);
+    *e = (mr_held){.status = MR_E_BUSY, .lent_at = MR_NOWHERE};
+}
+
+void mr_held_unview(mr_ring_port *p, mr_id id, uint32_t n)
+{
+    pthread_mutex_lock(&p->in_lock);
+    mr_held *e = mr_table_at(&p->held, id);
+    if (e)
+        e->pins -= n < e->pins ? n : e->pins;
+    if (e && !e->pins && e->lent_at != MR_NOWHERE) {
+        p->idle_bytes += e->len;
+        if (p->idle_bytes > p->idle_most)
+            held_away(p, id, e);
+    }
+    mr_inbox_unlock(p);
+}
+
+/* Those that nobody has looked at yet are on their way to somebody who waits for them. */
+void mr_held_idle(mr_ring_port *p)
+{
+    uint64_t cursor = 0, id;
+    mr_held *e;
+    while ((e = mr_table_next(&p->held, &cursor, &id))) {
+        if (e->pins || !e->taken || e->lent_at == MR_NOWHERE)
+            continue;
+        held_away(p, id, e);
+    }
 }
 
 void mr_held_forget(mr_ring_port *p, mr_id id)
@@ -107,17 +148,19 @@ void mr_held_forget(mr_ring_port *p, mr_id id)
     const mr_held *e = mr_table_at(&p->held, id);
     if (e) {
         mr_held v = *e;
+        if (v.taken && !v.pins && v.lent_at != MR_NOWHERE)
+            p->idle_bytes -= v.len;
         mr_table_del(&p->held, id);
-        held_end(p, &v);
+        held_end(p, id, &v);
     }
     mr_inbox_unlock(p);
 }
 
 void mr_held_fini(mr_ring_port *p)
 {
-    uint64_t cursor = 0;
+    uint64_t cursor = 0, id;
     mr_held *e;
-    while ((e = mr_table_next(&p->held, &cursor, NULL)))
-        held_end(p, e);
+    while ((e = mr_table_next(&p->held, &cursor, &id)))
+        held_end(p, id, e);
     mr_table_fini(&p->held);
 }

@@ -140,6 +140,11 @@ static mr_status take_value(mr_ring_port *p, const mr_ord_value *r)
         return MR_OK;
     }
     mr_status st = mr_held_read(p, &r->h, &r->value, &v);
+    if (st && r->value.flags & MR_DEP_FAILED) {
+        v = (mr_held){.status = st, .lent_at = MR_NOWHERE};
+        mr_held_put(p, r->value.id, &v, false);
+        return MR_OK;
+    }
     if (st)
         return st;
     if (!(r->value.flags & MR_VALUE_STORED)) {

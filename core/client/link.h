@@ -100,7 +100,10 @@ typedef struct mr_dep {
     uint64_t at, len;
     uint32_t format, flags; /* MR_VALUE_ | MR_DEP_ */
 } mr_dep;
-enum { MR_DEP_LENT = 16 /* a copy in the carrier made for this worker: give back with MR_ASK_RETURN when done with */ };
+enum {
+    MR_DEP_LENT = 16,  /* stays where it is for this worker: give back with MR_ASK_RETURN when done with */
+    MR_DEP_FAILED = 32 /* there is no room for it: `at` is the mr_status */
+};
 
 /* payload: mr_dep[n_deps], then args_len bytes of encoded arguments, then inline values (each 8-aligned) */
 typedef struct mr_ord_dispatch {

@@ -33,8 +33,9 @@ typedef struct mr_port_ops {
      * `values`: the caller will ask `value` for all of them next (a worker's node sends them along). */
     mr_status (*wait)(mr_port *p, const mr_id *ids, size_t n, size_t need, uint32_t flags, int64_t deadline,
                       bool values, bool *settled, mr_err *err);
-    /* The values of settled objects that this process holds; bytes stay while they are held.  out[i].status: OK;
-     * TIMEOUT: not settled yet (or not fetched); LOST, FREED, SESSION. */
+    /* The values of settled objects that this process holds; bytes stay until `unview` (large ones), or while they are
+     * held.  out[i].status: OK; TIMEOUT: not settled yet (or not fetched); BUSY: there, but not in memory: wait again;
+     * LOST, FREED, SESSION. */
     void (*values)(mr_port *p, const mr_id *ids, size_t n, mr_value *out);
     /* Writable memory for the value of object `id` (made by `ids`; sealed by a PUT, SEALED or FINISHED record with
      * MR_VALUE_STORED); `node` is where.  May wait for room.  Errors: FULL, TOOBIG, NOMEM, CLOSED. */
@@ -42,6 +43,8 @@ typedef struct mr_port_ops {
     void (*abort)(mr_port *p, mr_id id);
     /* The process gave up object `id` entirely: forget a cached value (the REFS record was sent). */
     void (*forget)(mr_port *p, mr_id id);
+    /* The process has ended `n` looks (`value`) at the bytes of object `id`: they may leave memory when all have. */
+    void (*unview)(mr_port *p, mr_id id, uint32_t n);
     /* See mr_on_ready. */
     mr_status (*on_ready)(mr_port *p, mr_id id, void (*done)(void *arg, mr_id id), void *arg);
     /* See mr_state. */

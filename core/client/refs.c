@@ -18,8 +18,13 @@
 
 typedef struct ref {
     uint32_t count;
+    uint32_t views, pins; /* of count: that look at the bytes; looks that the port counts */
     bool announced, in_adds, in_drops;
 } ref;
+
+/* In a list of drops: the reference looked at the bytes.  Ids of objects do not use the bit (link.h: those that only
+ * carry do, and are never counted). */
+#define DROP_LOOK (UINT64_C(1) << 63)
 
 struct mr_refs {
     pthread_mutex_t lock;
@@ -71,6 +76,8 @@ static uint32_t collect_adds(mr_refs *r, mr_id *ids)
         if (e->announced)
             continue;
         if (e->count == 0) {
+            if (e->pins)
+                r->port->ops->unview(r->port, r->adds[i], e->pins);
             mr_table_del(&r->table, r->adds[i]);
             continue;
         }
@@ -88,6 +95,8 @@ static uint32_t collect_drops(mr_refs *r, mr_id *ids)
         e->in_drops = false;
         if (e->count > 0)
             continue;
+        if (e->pins)
+            r->port->ops->unview(r->port, r->drops[i], e->pins);
         mr_table_del(&r->table, r->drops[i]);
         ids[n++] = r->drops[i];
     }
@@ -125,11 +134,12 @@ static void send_all(mr_refs *r)
 }
 
 /* Lock held. */
-static mr_status add_one(mr_refs *r, mr_id id)
+static mr_status add_one(mr_refs *r, mr_id id, bool look)
 {
     ref *e = mr_table_put(&r->table, id);
     if (!e)
         return MR_E_NOMEM;
+    e->views += look;
     if (e->count++ > 0 || e->announced || e->in_adds)
         return MR_OK;
     uint32_t n = atomic_load_explicit(&r->n_adds, memory_order_relaxed);
@@ -141,11 +151,16 @@ static mr_status add_one(mr_refs *r, mr_id id)
     return MR_OK;
 }
 
-/* Lock held. */
+/* Lock held.  `id` may carry DROP_LOOK. */
 static void sub_one(void *arg, mr_id id)
 {
     mr_refs *r = arg;
-    ref *e = mr_table_at(&r->table, id);
+    bool look = id & DROP_LOOK;
+    ref *e = mr_table_at(&r->table, id &= ~DROP_LOOK);
+    if (look && e && e->views && --e->views == 0 && e->pins) {
+        r->port->ops->unview(r->port, id, e->pins);
+        e->pins = 0;
+    }
     if (!e || e->count == 0) {
         mr_log(MR_LOG_WARN, "refs", "a reference to object %llx was given back more often than taken",
                (unsigned long long)id);
@@ -189,18 +204,50 @@ void mr_refs_disown(mr_refs *r, mr_id first, uint32_t n)
     pthread_mutex_unlock(&r->lock);
 }
 
-mr_status mr_refs_add(mr_refs *r, const mr_id *ids, size_t n)
+static mr_status add_all(mr_refs *r, const mr_id *ids, size_t n, bool look)
 {
     mr_status st = MR_OK;
     size_t i;
     pthread_mutex_lock(&r->lock);
     for (i = 0; i < n && !st; i++)
-        st = add_one(r, ids[i]);
+        st = add_one(r, ids[i], look);
     if (st)
         for (i--; i > 0; i--)
-            sub_one(r, ids[i - 1]);
+            sub_one(r, ids[i - 1] | (look ? DROP_LOOK : 0));
     pthread_mutex_unlock(&r->lock);
     return st;
+}
+
+mr_status mr_refs_add(mr_refs *r, const mr_id *ids, size_t n)
+{
+    return add_all(r, ids, n, false);
+}
+
+mr_status mr_refs_look(mr_refs *r, const mr_id *ids, size_t n)
+{
+    return add_all(r, ids, n, true);
+}
+
+void mr_refs_unlook(mr_refs *r, mr_id id)
+{
+    mr_refs_sub(r, id | DROP_LOOK);
+}
+
+void mr_refs_drop_look(mr_refs *r, mr_id id)
+{
+    mr_drops_push(r, id | DROP_LOOK);
+}
+
+bool mr_refs_pin(mr_refs *r, mr_id id, bool add)
+{
+    pthread_mutex_lock(&r->lock);
+    ref *e = add && add_one(r, id, false) ? NULL : mr_table_at(&r->table, id);
+    if (e && e->count) {
+        e->views++;
+        e->pins++;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return e && e->count;
 }
 
 void mr_refs_sub(mr_refs *r, mr_id id)
@@ -246,13 +293,14 @@ bool mr_refs_held(mr_refs *r, mr_id id)
     return held;
 }
 
-void mr_refs_each_held(mr_refs *r, const mr_id *ids, size_t n, void (*keep)(void *arg, size_t i), void *arg)
+void mr_refs_each_held(mr_refs *r, const mr_id *ids, size_t n, bool (*keep)(void *arg, size_t i, bool looked),
+                       void *arg)
 {
     pthread_mutex_lock(&r->lock);
     for (size_t i = 0; i < n; i++) {
-        const ref *e = mr_table_at(&r->table, ids[i]);
+        ref *e = mr_table_at(&r->table, ids[i]);
         if (e && e->count > 0)
-            keep(arg, i);
+            e->pins += keep(arg, i, e->views > 0);
     }
     pthread_mutex_unlock(&r->lock);
 }

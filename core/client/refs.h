@@ -37,13 +37,24 @@ void mr_refs_sub(mr_refs *r, mr_id id);
 /* One less, later: takes no lock, never blocks, never allocates from the heap. */
 void mr_refs_drop(mr_refs *r, mr_id id);
 
+/* The same for references that look at the bytes too.  When the last look ends, the port is told (unview), whether or
+ * not there are other references. */
+mr_status mr_refs_look(mr_refs *r, const mr_id *ids, size_t n) MR_CHECK_RESULT;
+void mr_refs_unlook(mr_refs *r, mr_id id);
+void mr_refs_drop_look(mr_refs *r, mr_id id);
+/* The port gave the bytes of a large object: a reference that is there looks at them, or (add) a new one.  False: no
+ * memory; then they stay where they are. */
+bool mr_refs_pin(mr_refs *r, mr_id id, bool add);
+
 /* Applies what was dropped; sends what is buffered if `all`, else only when a batch is full. */
 void mr_refs_flush(mr_refs *r, bool all);
 /* Holds that were not told yet go first: call before any other record is sent. */
 void mr_refs_settle(mr_refs *r);
 /* Does the process hold it now (drops not yet applied count as held)? */
 bool mr_refs_held(mr_refs *r, mr_id id);
-/* For each of ids that is held: keep(arg, i), under the lock, so that no drop comes between. */
-void mr_refs_each_held(mr_refs *r, const mr_id *ids, size_t n, void (*keep)(void *arg, size_t i), void *arg);
+/* For each of ids that is held: keep(arg, i, looked at?), under the lock, so that no drop comes between.  True: the
+ * port counts one more look. */
+void mr_refs_each_held(mr_refs *r, const mr_id *ids, size_t n, bool (*keep)(void *arg, size_t i, bool looked),
+                       void *arg);
 
 #endif

@@ -340,6 +340,11 @@ static void op_forget(mr_port *port, mr_id id)
     mr_held_forget(of(port), id);
 }
 
+static void op_unview(mr_port *port, mr_id id, uint32_t n)
+{
+    mr_held_unview(of(port), id, n);
+}
+
 static mr_status op_on_ready(mr_port *port, mr_id id, void (*done)(void *arg, mr_id id), void *arg)
 {
     mr_ring_port *p = of(port);
@@ -449,6 +454,7 @@ static const mr_port_ops ring_port_ops = {
     .create = op_create,
     .abort = op_abort,
     .forget = op_forget,
+    .unview = op_unview,
     .on_ready = op_on_ready,
     .state = op_state,
     .func = op_func,
@@ -497,6 +503,7 @@ mr_status mr_ring_port_open(const mr_ring_conf *conf, mr_ring_port **out, mr_err
     p->id_next = conf->link->id_first;
     p->id_left = conf->link->id_count;
     p->spin_ns = spin ? atoll(spin) * 1000 : SPIN_NS;
+    p->idle_most = conf->share.size / 64;
     p->call_fd = -1;
     p->dry = true;
     pthread_mutex_init(&p->in_lock, NULL);

@@ -27,7 +27,7 @@ typedef struct mr_blob {
 
 /* A copy that the node lent to this worker. */
 struct mr_lent {
-    mr_id id; /* of the carrier; 0: it is told by its place */
+    mr_id id; /* of the carrier, or the object's own */
     uint64_t at;
 };
 
@@ -39,7 +39,9 @@ typedef struct mr_held {
     uint64_t lent_at; /* place to RETURN; MR_NOWHERE: not lent */
     uint32_t format;
     int32_t status;
+    uint32_t pins; /* looks at the bytes that have not ended */
     bool error;
+    bool taken;           /* somebody has looked */
     struct mr_held *more; /* other copies of the same value which someone may be looking at */
 } mr_held;
 
@@ -120,10 +122,11 @@ typedef struct mr_ring_port {
     _Atomic bool stopped;
     mr_waiter *waiters, *leader;
     uint32_t last_token;
-    mr_calls queue; /* given to this worker and not taken by mr_call_next */
-    mr_call *open;  /* taken and not finished */
-    mr_table held;  /* id -> mr_held */
-    mr_table funcs; /* number -> mr_known_func * */
+    mr_calls queue;                 /* given to this worker and not taken by mr_call_next */
+    mr_call *open;                  /* taken and not finished */
+    mr_table held;                  /* id -> mr_held */
+    uint64_t idle_bytes, idle_most; /* lent, and nobody looks: kept so that the next get need not ask */
+    mr_table funcs;                 /* number -> mr_known_func * */
     mr_ready_cb *awaited, *fired;
     struct mr_lent *returns; /* to RETURN */
     size_t n_returns, returns_cap;
@@ -190,6 +193,8 @@ mr_status mr_held_read(mr_ring_port *p, const mr_record *r, const mr_dep *d, mr_
 mr_status mr_held_value(mr_ring_port *p, mr_id id, mr_value *out) MR_CHECK_RESULT;
 bool mr_held_has(mr_ring_port *p, mr_id id, bool *error); /* in_lock held */
 void mr_held_forget(mr_ring_port *p, mr_id id);
+void mr_held_unview(mr_ring_port *p, mr_id id, uint32_t n);
+void mr_held_idle(mr_ring_port *p); /* in_lock held: gives back what is lent and not looked at */
 
 /* From the inbox, in_lock held. */
 mr_status mr_calls_put(mr_ring_port *p, mr_blob *record) MR_CHECK_RESULT;

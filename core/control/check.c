@@ -317,13 +317,14 @@ static void count_holders(mr_control *c, mr_table *held)
 static mr_status check_objects(mr_control *c, mr_err *err)
 {
     mr_table held;
-    uint64_t at = 0, id, bytes = 0;
+    uint64_t at = 0, id, bytes = 0, spilled = 0;
     mr_status status = MR_OK;
     mr_table_init(&held, sizeof(uint32_t));
     count_holders(c, &held);
     for (const object *o; !status && (o = mr_table_next(&c->objects, &at, &id));) {
         const uint32_t *n = mr_table_at(&held, id);
         bytes += o->vflags & MR_VALUE_STORED ? o->size : 0;
+        spilled += o->vflags & V_DISK ? o->size : 0;
         if (o->holders != (n ? *n : 0))
             status = mr_err_set(err, MR_E_INVAL, "object %llx: %u holders kept, %u counted", (ull)id, o->holders,
                                 n ? *n : 0);
@@ -332,12 +333,16 @@ static mr_status check_objects(mr_control *c, mr_err *err)
         else if (!settled(o) && !task_live(c, o->task) &&
                  !(task_at(c, o->task) && task_at(c, o->task)->flags & T_AGAIN))
             status = mr_err_set(err, MR_E_INVAL, "object %llx is pending and no task makes it", (ull)id);
+        else if ((o->vflags & V_DISK) && (!(o->vflags & MR_VALUE_STORED) || (o->nodes & (o->nodes - 1))))
+            status = mr_err_set(err, MR_E_INVAL, "object %llx is on disk and elsewhere", (ull)id);
         else if (settled(o) && (o->deps || o->waits))
             status = mr_err_set(err, MR_E_INVAL, "object %llx is settled and waited for", (ull)id);
     }
     mr_table_fini(&held);
     if (!status && bytes != c->object_bytes)
         BROKEN("bytes of objects: %llu kept, %llu counted", (ull)c->object_bytes, (ull)bytes);
+    if (!status && spilled != c->spilled_bytes)
+        BROKEN("bytes on disk: %llu kept, %llu counted", (ull)c->spilled_bytes, (ull)spilled);
     return status;
 }
 

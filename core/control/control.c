@@ -105,15 +105,16 @@ static mr_status on_time(mr_control *c, const mr_record *r)
     H(GROUP, mr_group_event)                                                                                           \
     H(ARRIVED, mr_object_arrived)                                                                                      \
     H(LOST, mr_object_lost)                                                                                            \
-    H(SPILLED, mr_object_spilled)                                                                                      \
-    H(RESTORED, mr_object_restored)                                                                                    \
-    H(STORE_FULL, mr_object_full)                                                                                      \
+    H(SPILLED, mr_spill_out)                                                                                           \
+    H(RESTORED, mr_spill_back)                                                                                         \
+    H(STORE_FULL, mr_spill_full)                                                                                       \
     H(REVOKED, mr_task_revoked)                                                                                        \
     H(STOPPED, mr_task_stopped)                                                                                        \
     H(NODE_ADDED, mr_node_added)                                                                                       \
     H(NODE_REMOVED, mr_node_removed)                                                                                   \
     H(POLICY, mr_policy_swapped)                                                                                       \
     H(TIME, on_time)                                                                                                   \
+    H(WANTED, mr_spill_wanted)                                                                                         \
     H(UNSENT, mr_lineage_unsent)
 static const struct handler {
     mr_status (*take)(mr_control *c, const mr_record *r);

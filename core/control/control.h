@@ -26,7 +26,7 @@ typedef struct mr_control mr_control;
 typedef struct mr_fault {
     int32_t status;        /* mr_status, e.g. MR_E_CRASHED */
     uint32_t how;          /* mr_death */
-    int32_t code;          /* exit code or signal */
+    int32_t code;          /* exit code or signal; of LOST: mr_loss */
     int32_t pid;           /* of the worker, 0: none */
     uint32_t worker;       /* number, 0: none */
     uint32_t attempt, of;  /* attempt 2 of 4; of = 0: unbounded */
@@ -61,8 +61,8 @@ typedef enum mr_lost {
     X(RESUME)    /* producer of stream task id: its window allows `value` items in all; it stands still by itself */   \
     X(STOP)      /* preempt task id on worker; answer with STOPPED (or FINISHED) */                                    \
     X(CONTINUE)  /* a stopped task goes on */                                                                          \
-    X(SPILL)     /* object id of node to disk; answer with SPILLED */                                                  \
-    X(RESTORE)   /* and back; RESTORED */                                                                              \
+    X(SPILL)     /* object id of node to disk, `value` bytes; answer with SPILLED or RESTORED and as many bytes */     \
+    X(RESTORE)   /* and back; answer with RESTORED, SPILLED (no room) or LOST */                                       \
     X(EVICT)     /* drop the copy of object id on node (others remain) */                                              \
     X(FREE)      /* object id is given up: drop its bytes everywhere (flags: mr_free_flags) */                         \
     X(TRANSFER)  /* copy object id from node (value) to node; answer with ARRIVED or LOST */                           \
@@ -124,7 +124,8 @@ typedef struct mr_control_conf {
     uint32_t max_workers;  /* processes but those of actors, all nodes together */
     uint32_t history;      /* finished tasks remembered */
     int64_t idle_worker;   /* ns after which an idle process retires; MR_UNKNOWN: never */
-    bool lineage;          /* ended tasks are kept to make again what a lost node had */
+    bool lineage;          /* ended tasks are kept to make again what a lost node had, or a bad disk */
+    bool spill;            /* a full store gives objects to a disk */
     int64_t grace;        /* ns a running task may ignore a cancel before its process is killed; MR_UNKNOWN: for ever */
     bool infeasible_wait; /* true: keep what no node can run; false: MR_E_UNSCHEDULABLE at SUBMIT */
     mr_know know;         /* what estimate shows; exact and noisy are STATED with what the engine states */
@@ -194,6 +195,7 @@ typedef struct mr_object_info {
     uint32_t format, flags; /* MR_VALUE_ */
     mr_id task;             /* that makes it; 0: put */
     uint32_t func;          /* of that task; 0: put, item of a stream */
+    bool on_disk;           /* and in no store */
 } mr_object_info;
 /* NONE for an id never seen or gone. */
 mr_object_info mr_control_object(const mr_control *c, mr_id id);
@@ -335,9 +337,11 @@ void mr_control_holds(const mr_control *c, void (*hold)(void *arg, mr_id object,
 typedef struct mr_control_stats {
     uint64_t steps, submitted, finished, failed, cancelled, retried, stale, refused; /* refused: policy answers */
     uint64_t tasks, objects, ready, waiting, running, actors, workers, idle_workers;
-    uint64_t object_bytes, moved_bytes; /* sealed now; sum of TRANSFER sizes */
-    int64_t held;                       /* slot-ns something could start on an idle slot and the policy held it back */
-    uint64_t memory;                    /* bytes of control itself */
+    uint64_t object_bytes, moved_bytes;        /* sealed now, on disk or not; sum of TRANSFER sizes */
+    uint64_t spilled_bytes, spilled, restored; /* on disk now; objects that went there and came back, ever */
+    uint64_t kept;                             /* ended tasks kept to make their results again */
+    int64_t held;    /* slot-ns something could start on an idle slot and the policy held it back */
+    uint64_t memory; /* bytes of control itself */
 } mr_control_stats;
 void mr_control_stats_get(const mr_control *c, mr_control_stats *out);
 

@@ -108,6 +108,26 @@ static const char *why_lost(uint32_t why)
     return why <= MR_LOST_GROUP ? texts[why] : "";
 }
 
+static void add_lost(const mr_control *c, text *t, const mr_fault *f)
+{
+    const mr_define *d = mr_control_func(c, f->func);
+    add(t, "object %llx", (unsigned long long)f->cause);
+    if (d)
+        add(t, ", a result of %s (task %llx),", d->name, (unsigned long long)f->task);
+    add(t, " was lost");
+    if (f->code == MR_LOSS_DAMAGED || f->code == MR_LOSS_UNREADABLE) {
+        add(t, ": what was written to the spill directory %s%s",
+            f->code == MR_LOSS_DAMAGED ? "is not what was read back (checksum)" : "could not be read",
+            why_lost(f->why));
+        return;
+    }
+    if (f->node) {
+        add(t, " with ");
+        add_node(c, t, f);
+    }
+    add(t, ": no node has a copy any more%s", why_lost(f->why));
+}
+
 size_t mr_fault_text(const mr_control *c, const mr_fault *f, char *out, size_t n)
 {
     text t = {.at = out, .n = n};
@@ -145,12 +165,7 @@ size_t mr_fault_text(const mr_control *c, const mr_fault *f, char *out, size_t n
         add_subject(c, &t, f, ":");
         break;
     case MR_E_LOST:
-        add(&t, "object %llx was lost", (unsigned long long)f->cause);
-        if (f->node) {
-            add(&t, " with ");
-            add_node(c, &t, f);
-        }
-        add(&t, ": no node has a copy any more%s", why_lost(f->why));
+        add_lost(c, &t, f);
         break;
     default:
         add(&t, "%s", mr_status_text((mr_status)f->status));

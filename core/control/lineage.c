@@ -3,7 +3,8 @@
  * With conf.lineage the record of a task that ended well stays (W_PAST) while a result of it lies in a store, and holds
  * its arguments: when the last copy goes with its node, the task runs again, as another attempt of its own.  What no
  * task can make again (it was put; an actor or a generator made it; no attempt is left) becomes an error that says so.
- * All of it is given up when a store is full or MOST records are kept, the oldest first.
+ * A full store first takes from it what nothing else holds; without a disk all of it is given up then.  At most
+ * PAST_MOST records are kept, the oldest go first.
  */
 #include <string.h>
 
@@ -82,10 +83,27 @@ static void give_up(mr_control *c, task *t)
     drop(c, t);
 }
 
-void mr_lineage_give_up(mr_control *c)
+static bool holds_alone(mr_control *c, const task *t)
 {
-    while (c->past.head)
-        give_up(c, c->past.head);
+    for (uint32_t i = 0; i < t->n_deps + t->n_refs; i++) {
+        const object *o = object_at(c, t->ids[i]);
+        if (o && o->holders == 1 && (o->vflags & MR_VALUE_STORED))
+            return true;
+    }
+    return false;
+}
+
+bool mr_lineage_give_up(mr_control *c, bool all)
+{
+    bool any = false;
+    for (task *t = c->past.head, *next; t; t = next) {
+        next = t->qb;
+        if (!all && !holds_alone(c, t))
+            continue;
+        give_up(c, t);
+        any = true;
+    }
+    return any;
 }
 
 /* ------------------------------------------------------------------------------------------------------- running -- */
@@ -155,17 +173,20 @@ static task *maker_of(mr_control *c, const object *o, mr_lost *why)
     return living && t->v.kind == MR_TASK && !t->actor && !(t->flags & T_STREAM) ? t : NULL;
 }
 
-void mr_lineage_lose(mr_control *c, object *o, uint32_t from, tlist *again)
+void mr_lineage_lose(mr_control *c, object *o, uint32_t from, uint32_t cause, tlist *again)
 {
     mr_lost why;
     task *t = maker_of(c, o, &why);
     c->object_bytes -= o->size;
+    mr_spill_forget(c, o);
     if (!o->holders || !t) {
         mr_lineage_unkeep(c, o);
         o->vflags &= (uint8_t)~MR_VALUE_STORED;
         if (!o->holders)
             return; /* it is being freed */
         mr_fault f = {.status = MR_E_LOST, .cause = o->id, .task = o->task, .why = why, .node = from + 1};
+        f.func = o->func;
+        f.code = (int32_t)cause;
         mr_object_fail(c, o, &f);
         return;
     }

@@ -200,6 +200,10 @@ void mr_control_stats_get(const mr_control *c, mr_control_stats *out)
                               .idle_workers = idle,
                               .object_bytes = c->object_bytes,
                               .moved_bytes = c->moved_bytes,
+                              .spilled_bytes = c->spilled_bytes,
+                              .spilled = c->spilled,
+                              .restored = c->restored,
+                              .kept = c->past.n,
                               .held = c->held};
     if (c->held_now)
         out->held += (int64_t)c->held_slots * (c->now - c->held_at);

@@ -289,6 +289,7 @@ void mr_node_free(mr_control *c, node *n)
     free(n->show);
     free(n->show_names);
     free(n->labels);
+    free(n->stay.v);
     mr_idset_fini(&n->coming);
     free(n);
 }
@@ -393,7 +394,7 @@ static void lose_objects(mr_control *c, node *n)
             continue;
         mr_object_copy_del(o, n->number);
         if ((o->vflags & MR_VALUE_STORED) && mr_object_source(c, o) == UINT32_MAX)
-            mr_lineage_lose(c, o, n->number, &again);
+            mr_lineage_lose(c, o, n->number, MR_LOSS_NODE, &again);
     }
     mr_lineage_settle(c, &again);
 }

@@ -124,6 +124,7 @@ mr_status mr_object_seal(mr_control *c, object *o, const mr_ev_sealed *e, const 
     if (e->flags & MR_VALUE_STORED) {
         mr_object_copy_add(c, o, e->node);
         c->object_bytes += e->size;
+        mr_spill_enter(c, o, e->node);
     }
     settle(c, o, e->flags & MR_VALUE_ERROR ? MR_OBJ_ERROR : MR_OBJ_SEALED);
     return MR_OK;
@@ -196,6 +197,7 @@ static void give_back(mr_control *c, object *o, bool held)
     mr_action *f = mr_control_act(c, MR_ACT_FREE);
     f->id = o->id;
     f->flags = held ? MR_FREE_HELD : 0;
+    mr_spill_forget(c, o);
     extra *x = o->x;
     o->x = NULL;
     o->nodes = 0;
@@ -312,13 +314,16 @@ mr_status mr_object_arrived(mr_control *c, const mr_record *r)
     if (!n)
         return mr_control_refuse(c, MR_E_INVAL, "arrived: no node %u", e->node);
     mr_idset_del(&n->coming, e->id);
+    if (o && n->alive)
+        mr_spill_moved(c, o);
     if (!o || o->state != MR_OBJ_SEALED || !n->alive || !mr_object_copy_add(c, o, n->number)) {
         mr_action *x = mr_control_act(c, MR_ACT_EVICT);
         x->id = e->id;
         x->node = e->node;
         return MR_OK;
     }
-    mr_ready_arrived(c, n, e->id, false);
+    mr_spill_enter(c, o, n->number);
+    mr_ready_arrived(c, n, e->id, MR_OK);
     return MR_OK;
 }
 
@@ -331,43 +336,17 @@ mr_status mr_object_lost(mr_control *c, const mr_record *r)
         mr_idset_del(&n->coming, e->id);
     if (!o || !settled(o))
         return mr_control_refuse(c, MR_E_INVAL, "lost: object %llx is not there", (unsigned long long)e->id);
-    if (n)
+    if (n && e->cause != MR_LOSS_FULL)
         mr_object_copy_del(o, n->number);
-    else
+    else if (!n)
         o->nodes = 0;
     if ((o->vflags & MR_VALUE_STORED) && mr_object_source(c, o) == UINT32_MAX) {
         tlist again = {0};
-        mr_lineage_lose(c, o, n ? n->number : UINT32_MAX, &again);
+        mr_lineage_lose(c, o, n ? n->number : UINT32_MAX, e->cause, &again);
         mr_lineage_settle(c, &again);
     }
     if (n)
-        mr_ready_arrived(c, n, e->id, true);
-    return MR_OK;
-}
-
-mr_status mr_object_spilled(mr_control *c, const mr_record *r)
-{
-    (void)c;
-    (void)r;
-    return MR_OK; /* the engine reads a spilled value by itself; control's places do not change */
-}
-
-mr_status mr_object_restored(mr_control *c, const mr_record *r)
-{
-    (void)c;
-    (void)r;
-    return MR_OK;
-}
-
-/* Garbage first: cycles in the clients may hold what can go. */
-mr_status mr_object_full(mr_control *c, const mr_record *r)
-{
-    const mr_ev_place *e = (const void *)r;
-    mr_lineage_give_up(c);
-    mr_action *x = mr_control_act(c, MR_ACT_COLLECT);
-    x->node = e->node;
-    x->value = (int64_t)e->size;
-    x->client = r->from;
+        mr_ready_arrived(c, n, e->id, e->cause == MR_LOSS_FULL ? MR_E_FULL : MR_E_LOST);
     return MR_OK;
 }
 
@@ -383,7 +362,8 @@ mr_object_info mr_control_object(const mr_control *c, mr_id id)
                             .nodes = o->nodes,
                             .holders = o->holders,
                             .format = o->format,
-                            .flags = o->vflags,
+                            .flags = o->vflags & (MR_VALUE_ERROR | MR_VALUE_STORED),
+                            .on_disk = o->vflags & V_DISK,
                             .task = o->task,
                             .func = o->func};
 }

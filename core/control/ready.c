@@ -193,7 +193,7 @@ bool mr_ready_start(mr_control *c, task *t, slot *s)
     return true;
 }
 
-void mr_ready_arrived(mr_control *c, node *n, mr_id id, bool lost)
+void mr_ready_arrived(mr_control *c, node *n, mr_id id, mr_status how)
 {
     const object *o = object_at(c, id);
     for (task *t = n->travel.head, *next; t; t = next) {
@@ -205,7 +205,10 @@ void mr_ready_arrived(mr_control *c, node *n, mr_id id, bool lost)
             continue;
         if (!o || bad(o)) {
             mr_task_fail_by(c, t, id);
-        } else if (lost) {
+        } else if (how == MR_E_FULL) {
+            mr_fault f = mr_task_fault(c, t, MR_E_FULL);
+            mr_task_fail(c, t, &f);
+        } else if (how) {
             mr_ready_send(c, t, n);
         } else if ((t->missing -= uses) == 0) {
             mr_tlist_remove(&n->travel, t);

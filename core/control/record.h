@@ -101,8 +101,8 @@ typedef struct mr_define {
     X(GROUP, mr_ev_group)           /* make, remove, find a placement group; REPLY value: its id */                    \
     X(ARRIVED, mr_ev_place)         /* a copy of object `id` is on `node` */                                           \
     X(LOST, mr_ev_place)            /* the copy of object `id` on `node` is gone (all: node = none) */                 \
-    X(SPILLED, mr_ev_place)         /* object `id` is on disk, no longer in the store of `node` */                     \
-    X(RESTORED, mr_ev_place)        /* and back */                                                                     \
+    X(SPILLED, mr_ev_place)         /* object `id` is on disk, no longer in the store of `node` (or: not restored) */  \
+    X(RESTORED, mr_ev_place)        /* and back (or: it was not spilled) */                                            \
     X(STORE_FULL, mr_ev_place)      /* `size` bytes did not fit on `node` for client `from` */                         \
     X(REVOKED, mr_ev_task)          /* answer to a REVOKE order: `ok`, or the worker was faster */                     \
     X(UNSENT, mr_ev_worker)         /* ids: given to `worker` in this order, not begun, taken back (an argument went,  \
@@ -111,7 +111,8 @@ typedef struct mr_define {
     X(NODE_ADDED, mr_ev_node)       /* a node with its pools */                                                        \
     X(NODE_REMOVED, mr_ev_place)    /* node `node` and all on it is gone */                                            \
     X(POLICY, mr_ev_none)           /* the policy was swapped (see mr_control_policy) */                               \
-    X(TIME, mr_ev_none)             /* the instant is closed: ask the policy, sweep, fire timers */
+    X(TIME, mr_ev_none)             /* the instant is closed: ask the policy, sweep, fire timers */                    \
+    X(WANTED, mr_ev_id)             /* somebody wants the bytes of object `id`, which are on disk */
 
 typedef enum mr_event_kind {
     MR_EV_NONE = 0,
@@ -252,11 +253,13 @@ typedef struct mr_ev_group {
     uint32_t op, strategy, flags, n_bundles, n_amounts, name_bytes;
 } mr_ev_group;
 
+/* Of LOST: what took the copy.  FULL: it never came to be, since the store had no room for it. */
+typedef enum mr_loss { MR_LOSS_NODE, MR_LOSS_DAMAGED, MR_LOSS_UNREADABLE, MR_LOSS_FULL } mr_loss;
 typedef struct mr_ev_place {
     mr_record h;
     mr_id id;
     uint64_t size;
-    uint32_t node, pad0;
+    uint32_t node, cause;
 } mr_ev_place;
 
 /* payload: mr_named[n_amounts], then mr_label[n_labels] */

@@ -178,11 +178,18 @@ uint32_t mr_object_source(const mr_control *c, const object *o);
 mr_status mr_object_put(mr_control *c, const mr_record *r);
 mr_status mr_object_arrived(mr_control *c, const mr_record *r);
 mr_status mr_object_lost(mr_control *c, const mr_record *r);
-mr_status mr_object_spilled(mr_control *c, const mr_record *r);
-mr_status mr_object_restored(mr_control *c, const mr_record *r);
-mr_status mr_object_full(mr_control *c, const mr_record *r);
 void mr_object_delete(mr_control *c, object *o);
 void mr_object_unseal(mr_control *c, object *o); /* its bytes are gone, and its task will seal it again */
+
+/* ----------------------------------------------------------------------------------------------------- spill.c -- */
+
+void mr_spill_enter(mr_control *c, const object *o, uint32_t number); /* it lies in the store of that node */
+void mr_spill_forget(mr_control *c, object *o);                       /* its bytes go, or are in memory again */
+void mr_spill_moved(mr_control *c, object *o);
+mr_status mr_spill_full(mr_control *c, const mr_record *r);
+mr_status mr_spill_out(mr_control *c, const mr_record *r);
+mr_status mr_spill_back(mr_control *c, const mr_record *r);
+mr_status mr_spill_wanted(mr_control *c, const mr_record *r);
 
 /* --------------------------------------------------------------------------------------------------- lineage.c -- */
 
@@ -190,10 +197,11 @@ void mr_object_unseal(mr_control *c, object *o); /* its bytes are gone, and its 
 bool mr_lineage_keep(mr_control *c, task *t, mr_status outcome);
 bool mr_lineage_past(mr_control *c, task *t);           /* false: it is not kept, and goes */
 void mr_lineage_unkeep(mr_control *c, const object *o); /* a stored object is given up */
-void mr_lineage_give_up(mr_control *c);                 /* all of it: room is wanted */
+/* Room is wanted: all of it, or what holds objects that nothing else does.  False: there was none. */
+bool mr_lineage_give_up(mr_control *c, bool all);
 /* The last copy of a stored object is gone, with node `from`; what must run again is put on `again`.  After all of
  * them: settle. */
-void mr_lineage_lose(mr_control *c, object *o, uint32_t from, tlist *again);
+void mr_lineage_lose(mr_control *c, object *o, uint32_t from, uint32_t cause, tlist *again); /* cause: mr_loss */
 void mr_lineage_settle(mr_control *c, tlist *again);
 mr_status mr_lineage_unsent(mr_control *c, const mr_record *r);
 
@@ -313,9 +321,9 @@ bool mr_ready_start(mr_control *c, task *t, slot *s);            /* false: it co
 queue *mr_ready_queue(mr_control *c, mr_ref of, const shape *s); /* NULL: nothing there */
 task *mr_ready_best(mr_control *c, mr_ref of, slot *s, bool from_end);
 bool mr_ready_can(mr_control *c, const task *t, const slot *s);
-bool mr_ready_any(mr_control *c); /* could anything start now? */
-void mr_ready_arrived(mr_control *c, node *n, mr_id id, bool lost);
-uint32_t mr_ready_send(mr_control *c, const task *t, node *n); /* how many arguments are not there yet */
+bool mr_ready_any(mr_control *c);                                       /* could anything start now? */
+void mr_ready_arrived(mr_control *c, node *n, mr_id id, mr_status how); /* OK; LOST: ask again; FULL: no room */
+uint32_t mr_ready_send(mr_control *c, const task *t, node *n);          /* how many arguments are not there yet */
 void mr_ready_send_one(mr_control *c, const object *o, node *n);
 task *mr_ready_next(mr_control *c, mr_ref of, task *after);
 void mr_ready_replace(mr_control *c, mr_ref of);

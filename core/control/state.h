@@ -151,6 +151,11 @@ enum {
     O_CANCEL = 32, /* its error was asked for (cancel, kill) or is for nobody: nobody is told when unread */
     O_CODE = 64
 };
+enum {               /* beside MR_VALUE_ in vflags */
+       V_SPILL = 16, /* SPILL was asked for and is not answered */
+       V_DISK = 32,  /* on disk, and in no store */
+       V_COMING = 64 /* RESTORE was asked for and is not answered */
+};
 
 /* What few objects have: references inside the value, copies on nodes above 63. */
 typedef struct extra {
@@ -270,6 +275,11 @@ struct pool {
     int64_t *gpu;   /* what is free of each */
     uint32_t users; /* tasks that have resources of it; kept for bundles */
 };
+/* Ids, first in, first out. */
+typedef struct ring {
+    mr_id *v;
+    uint32_t head, n, room;
+} ring;
 
 struct node {
     mr_node v; /* first */
@@ -291,7 +301,10 @@ struct node {
     idset coming;    /* objects on their way here */
     mr_link running; /* tasks that hold something here, by start */
     uint32_t procs;
-    uint32_t spares; /* idle processes of all kinds */
+    uint32_t spares;        /* idle processes of all kinds */
+    ring stay;              /* stored objects here, in the order in which they leave (spill.c) */
+    uint64_t want, leaving; /* bytes that are to leave, and that are on their way out */
+    uint32_t looks;         /* how many of `stay` may still be tried for this */
 };
 
 /* ---------------------------------------------------------------------------------------------- placement groups -- */
@@ -457,6 +470,9 @@ struct mr_control {
 
     uint32_t n_ready, n_waiting, n_running, n_blocked, n_travel, n_flight, n_flight_blocked, n_ahead;
     uint32_t n_actors, n_starting, n_retiring;
+    bool collected; /* COLLECT was sent, at collect_at */
+    int64_t collect_at;
+    uint64_t spilled_bytes, spilled, restored; /* on disk now; how often */
     uint64_t object_bytes, moved_bytes, steps, submitted, finished, failed, cancelled, retried, stale, refused;
     uint64_t heap; /* bytes outside the tables */
     double mean;   /* ns, all functions: when nothing is known */

@@ -187,9 +187,10 @@ START_TEST(test_too_many_drops)
 }
 END_TEST
 
-static void count_kept(void *arg, size_t i)
+static bool count_kept(void *arg, size_t i, bool looked)
 {
     ((int *)arg)[i]++;
+    return looked;
 }
 
 START_TEST(test_each_held)

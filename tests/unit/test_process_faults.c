@@ -236,10 +236,11 @@ START_TEST(a_timeout_and_a_look)
 }
 END_TEST
 
-/* The store of 64 MB holds 50: a result of 30 is an error of the object, not a worker's death. */
+/* The store of 64 MB holds 50, and nothing leaves it: a result of 30 is an error of the object, not a worker's death.
+ */
 START_TEST(a_result_that_does_not_fit)
 {
-    const mr_override one[] = {{"node", "cpus", "1", "test"}, {0}};
+    const mr_override one[] = {{"node", "cpus", "1", "test"}, {"store", "spill", "false", "test"}, {0}};
     mr_session *s = process_open(_i ? "store-shm" : "store-mem", one);
     uint32_t who = process_func(s, "who"), make = process_func(s, "make");
     int64_t pid = process_number(s, process_submit(s, who, 0, 0));

@@ -1,5 +1,5 @@
 /* buffer.c: a read-only stretch of memory as a Python object.  Arrays and memoryviews decoded without a copy have one
- * as their base: it keeps the object that the bytes belong to.
+ * as their base: it keeps the object that the bytes belong to, and its place in memory.
  */
 #include "mrpy.h"
 
@@ -29,7 +29,7 @@ PyObject *mrpy_buffer_new(mrpy_state *st, const void *data, uint64_t len, mr_id 
     b->data = data;
     b->len = (Py_ssize_t)len;
     b->owner = Py_XNewRef(owner);
-    if (id && mrpy_session && mr_incref(mrpy_session, id) == MR_OK) {
+    if (id && mrpy_session && mr_view(mrpy_session, id) == MR_OK) {
         b->id = id;
         b->session = mrpy_session_no;
         views++;
@@ -43,7 +43,7 @@ static void buffer_dealloc(PyObject *o)
     PyTypeObject *type = Py_TYPE(o);
     if (b->id && mrpy_session && b->session == mrpy_session_no) {
         views--;
-        mr_decref(mrpy_session, b->id);
+        mr_release(mrpy_session, b->id);
     }
     Py_XDECREF(b->owner);
     type->tp_free(o);

@@ -51,9 +51,9 @@ static int getting_ids(getting *g, mrpy_state *st, bool list)
 /* Gives back what a get filled in. */
 static void drop_values(mr_session *s, const getting *g)
 {
-    for (size_t i = 0; i < g->n && s == mrpy_session && !(g->flags & MR_GET_HELD); i++)
-        if (g->values[i].status == MR_OK)
-            mr_decref(s, g->values[i].id);
+    for (size_t i = 0; i < g->n && s == mrpy_session; i++)
+        if (g->values[i].status == MR_OK && (g->values[i].looked || !(g->flags & MR_GET_HELD)))
+            mr_release(s, g->values[i].id);
 }
 
 static void getting_fini(getting *g)

@@ -190,11 +190,12 @@ static void act_stop(mr_nodes *n, const mr_action *a)
 
 static void act_spill(mr_nodes *n, const mr_action *a)
 {
-    /* This engine has no disk behind its stores: the object stays where it is, which control is told. */
-    mr_ev_place ev = {.h = {.size = sizeof(ev), .kind = MR_EV_RESTORED, .version = MR_RECORD_VERSION}};
-    ev.id = a->id;
-    ev.node = a->node;
-    mr_drive_inner(n, &ev.h);
+    mr_spill_leave(n, a->id, a->node, (uint64_t)a->value);
+}
+
+static void act_restore(mr_nodes *n, const mr_action *a)
+{
+    mr_spill_fetch(n, a->id, a->node, a->node, false);
 }
 
 static void act_evict(mr_nodes *n, const mr_action *a)
@@ -301,7 +302,7 @@ static const act_fn act_table[MR_ACT_COUNT] = {
     [MR_ACT_DELIVER] = act_deliver,   [MR_ACT_REPLY] = act_reply,     [MR_ACT_SPAWN] = act_spawn,
     [MR_ACT_RETIRE] = act_retire,     [MR_ACT_KILL] = act_kill,       [MR_ACT_RESUME] = act_resume,
     [MR_ACT_STOP] = act_stop,         [MR_ACT_CONTINUE] = act_stop,   [MR_ACT_SPILL] = act_spill,
-    [MR_ACT_RESTORE] = act_spill,     [MR_ACT_EVICT] = act_evict,     [MR_ACT_FREE] = act_free,
+    [MR_ACT_RESTORE] = act_restore,   [MR_ACT_EVICT] = act_evict,     [MR_ACT_FREE] = act_free,
     [MR_ACT_TRANSFER] = act_transfer, [MR_ACT_COLLECT] = act_collect, [MR_ACT_FAIL] = act_fail,
     [MR_ACT_ALIAS] = act_alias,       [MR_ACT_DROP] = act_drop,       [MR_ACT_WAKE] = act_wake,
     [MR_ACT_REPORT] = act_report,

@@ -15,15 +15,6 @@ enum { HUNGRY_POLL_NS = 10000000 };
 static const int64_t FULL_WAIT_NS = INT64_C(2000000000);
 static const int64_t EARLIER_WAIT_NS = INT64_C(30000000000); /* a large copy takes its time */
 
-static void ask_full(mr_nodes *n, const mr_peer *p, uint64_t len)
-{
-    mr_ev_place ev = {.h = {.size = sizeof(ev), .kind = MR_EV_STORE_FULL, .version = MR_RECORD_VERSION}};
-    ev.h.from = p->worker;
-    ev.size = len;
-    ev.node = p->node;
-    mr_drive_inner(n, &ev.h);
-}
-
 /* OK: it was answered.  FULL: there is no room yet.  EXISTS: what an earlier attempt wrote under this id is still on
  * its way out: its worker is being killed, or a copy is being made. */
 static mr_status ask_try(mr_nodes *n, mr_peer *p, const mr_ask *a)
@@ -53,13 +44,13 @@ static void ask_create(mr_nodes *n, mr_peer *p, const mr_ask *a)
     h->worker = p->worker;
     h->ask = *a;
     h->until = mr_drive_monotonic() + (status == MR_E_FULL ? FULL_WAIT_NS : EARLIER_WAIT_NS);
-    h->again = mr_drive_monotonic() + MR_COLLECT_EVERY_NS;
+    h->again = mr_drive_monotonic() + HUNGRY_POLL_NS;
     mr_hungry **end = &n->hungry;
     while (*end)
         end = &(*end)->next;
     *end = h;
     if (status == MR_E_FULL)
-        ask_full(n, p, a->len);
+        mr_spill_ask(n, p->node, p->worker, a->len);
     mr_progress_poll(n, HUNGRY_POLL_NS);
 }
 
@@ -71,14 +62,16 @@ void mr_ask_retry(mr_nodes *n)
         mr_peer *p = mr_peer_of(n, h->worker);
         mr_status status = !p || p->died ? MR_OK : ask_try(n, p, &h->ask);
         bool over = !status;
-        if (!over && now >= h->until) {
-            mr_peer_reply(n, p, MR_ORD_REPLY, h->ask.h.token, status, 0, 0, NULL, 0);
+        if (!over && now >= h->until && (status != MR_E_FULL || !n->spill.writing)) {
+            char who[600] = "";
+            size_t len = status == MR_E_FULL ? mr_spill_who(n, p->node, who, sizeof(who)) + 1 : 0;
+            mr_peer_reply(n, p, MR_ORD_REPLY, h->ask.h.token, status, 0, 0, who, len);
             over = true;
         }
         if (!over) {
             if (status == MR_E_FULL && now >= h->again) {
-                h->again = now + MR_COLLECT_EVERY_NS;
-                ask_full(n, p, h->ask.len);
+                h->again = now + (n->spill.disk ? HUNGRY_POLL_NS : MR_COLLECT_EVERY_NS);
+                mr_spill_ask(n, p->node, p->worker, h->ask.len);
             }
             at = &h->next;
             continue;

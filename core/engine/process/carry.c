@@ -1,9 +1,9 @@
 /* carry.c: owns what lies in the carrier for others: copies of values, large records, bytes that workers write.
  *
- * When the node's own store is shared, it is the carrier and values need no copy.  Else every value that a worker is to
- * read is copied once into the carrier and lent to all workers that ask, until the value is freed and the last of them
- * gave it back; copies that nobody uses are given up when room is needed.
- * Lock: the node list's.
+ * When the node's own store is shared, it is the carrier and values need no copy: a worker is lent the value itself.
+ * Else every value that a worker is to read is copied once into the carrier and lent to all workers that ask, until the
+ * value is freed and the last of them gave it back; copies that nobody uses are given up when room is needed. Lock: the
+ * node list's.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +12,7 @@
 #include "engine/process/node.h"
 
 enum { HUNGRY_NS = 5000000 };
+static const int64_t CARRIER_WAIT_NS = INT64_C(30000000000);
 
 mr_place *mr_carrier(mr_nodes *n)
 {
@@ -89,6 +90,12 @@ static void carry_returned(mr_nodes *n, const mr_lent *l)
         carry_remove(n, l->id);
         return;
     }
+    if (!n->carried) {
+        const mr_val *v = mr_table_at(&n->values, l->id);
+        if (v && v->kind == MR_VAL_STORED && v->u.stored.region.at == l->at)
+            mr_value_unview(n, l->id, 1);
+        return;
+    }
     mr_carry *copy = mr_table_at(&n->copies, l->id);
     if (copy && copy->users && --copy->users == 0 && copy->orphan)
         carry_end(n, l->id, copy);
@@ -97,7 +104,7 @@ static void carry_returned(mr_nodes *n, const mr_lent *l)
 void mr_carry_return(mr_nodes *n, mr_peer *p, mr_id id, uint64_t at)
 {
     for (size_t i = p->n_lent; i-- > 0;) {
-        if (id ? p->lent[i].id != id : p->lent[i].at != at)
+        if (p->lent[i].id != id || (at && p->lent[i].at != at))
             continue;
         mr_lent l = p->lent[i];
         p->lent[i] = p->lent[--p->n_lent];
@@ -124,6 +131,14 @@ static void carry_give(mr_nodes *n, mr_carry *copy, mr_id id, mr_peer *p, mr_dep
     d->at = copy->at;
     copy->users++;
     mr_carry_lend(n, p, id, copy->at, seq);
+}
+
+/* The value itself, in the store of the node: it stays there until the worker gives it back. */
+static void carry_lend_value(mr_nodes *n, mr_peer *p, mr_dep *d, mr_id id, mr_val *v, uint64_t seq)
+{
+    d->at = v->u.stored.region.at;
+    v->views++;
+    mr_carry_lend(n, p, id, d->at, seq);
 }
 
 /* The copy can be read: those that missed it go on. */
@@ -177,8 +192,13 @@ static void carry_make(mr_nodes *n, mr_id id, mr_carry *copy, mr_val *v)
     mr_job *job = NULL;
     copy->carrier = carry_id(n);
     copy->hungry = true;
+    if (!v->u.stored.nodes) { /* nothing to copy yet; mr_carry_restored goes on */
+        mr_spill_want(n, id, v);
+        return;
+    }
     if (carry_room(n, copy->carrier, v->len, &to))
         goto later;
+    copy->until = 0;
     copy->at = to.at;
     if (v->len <= MR_SMALL_COPY) {
         copy->hungry = false;
@@ -202,6 +222,8 @@ abort:
     if (mr_carrier(n)->ops->abort(mr_carrier(n)->self, copy->carrier))
         mr_log(MR_LOG_ERROR, "engine", "the carrier keeps %llx", (unsigned long long)copy->carrier);
 later:
+    if (!copy->until)
+        copy->until = mr_drive_monotonic() + CARRIER_WAIT_NS;
     mr_progress_poll(n, HUNGRY_NS);
 }
 
@@ -217,7 +239,9 @@ void mr_carry_retry(mr_nodes *n)
     for (size_t i = 0; i < n_found; i++) {
         mr_val *v = mr_value_find(n, found[i]);
         copy = mr_table_at(&n->copies, found[i]);
-        if (v && copy && copy->hungry)
+        if (copy && copy->hungry && copy->until && mr_drive_monotonic() >= copy->until)
+            mr_carry_starved(n, found[i], MR_E_FULL);
+        else if (v && copy && copy->hungry)
             carry_make(n, found[i], copy, v);
     }
 }
@@ -241,13 +265,12 @@ bool mr_carry_dep(mr_nodes *n, mr_peer *p, mr_parcel *parcel, mr_dep *d, mr_id i
 {
     if (v->kind != MR_VAL_STORED)
         return false;
-    d->flags |= MR_VALUE_STORED;
-    if (!n->carried) {
-        v->seen = true;
-        d->at = v->u.stored.region.at;
+    d->flags |= MR_VALUE_STORED | MR_DEP_LENT;
+    v->used = true;
+    if (!n->carried && v->u.stored.nodes) {
+        carry_lend_value(n, p, d, id, v, seq);
         return true;
     }
-    d->flags |= MR_DEP_LENT;
     mr_carry *copy = mr_table_at(&n->copies, id);
     bool fresh = !copy;
     if (!copy)
@@ -260,9 +283,62 @@ bool mr_carry_dep(mr_nodes *n, mr_peer *p, mr_parcel *parcel, mr_dep *d, mr_id i
         parcel->failed = 1;
         return true;
     }
-    if (fresh)
+    if (!n->carried)
+        mr_spill_want(n, id, v);
+    else if (fresh)
         carry_make(n, id, copy, v);
     return true;
+}
+
+static void carry_flush(mr_nodes *n, const struct mr_missing *missing, size_t n_missing)
+{
+    for (size_t i = 0; i < n_missing; i++) {
+        mr_peer *p = mr_peer_of(n, missing[i].worker);
+        if (p)
+            mr_peer_flush(n, p);
+    }
+}
+
+void mr_carry_restored(mr_nodes *n, mr_id id, mr_val *v)
+{
+    mr_carry *copy = mr_table_at(&n->copies, id);
+    if (!copy || n->carried) {
+        if (copy && copy->hungry)
+            carry_make(n, id, copy, v);
+        return;
+    }
+    struct mr_missing *missing = copy->missing;
+    size_t n_missing = copy->n_missing;
+    mr_table_del(&n->copies, id);
+    for (size_t i = 0; i < n_missing; i++) {
+        mr_parcel *parcel = missing[i].parcel;
+        carry_lend_value(n, mr_peer_of(n, missing[i].worker), missing[i].d, id, v, parcel->seq);
+        parcel->missing--;
+    }
+    carry_flush(n, missing, n_missing);
+    free(missing);
+}
+
+/* The record travels all the same, and says so where the value would be. */
+void mr_carry_starved(mr_nodes *n, mr_id id, mr_status why)
+{
+    mr_carry *copy = mr_table_at(&n->copies, id);
+    if (!copy)
+        return;
+    struct mr_missing *missing = copy->missing;
+    size_t n_missing = copy->n_missing;
+    copy->missing = NULL;
+    copy->n_missing = copy->cap_missing = 0;
+    copy->until = 0;
+    for (size_t i = 0; i < n_missing; i++) {
+        missing[i].d->flags = MR_DEP_FAILED;
+        missing[i].d->at = (uint64_t)(int64_t)why;
+        missing[i].parcel->missing--;
+    }
+    if (!copy->users)
+        carry_end(n, id, copy);
+    carry_flush(n, missing, n_missing);
+    free(missing);
 }
 
 void mr_carry_forsake(mr_nodes *n, const mr_parcel *parcel)

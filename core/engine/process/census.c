@@ -260,11 +260,11 @@ static void census_object(mr_nodes *n, mr_text *t, mr_id id, const holds *h)
     mr_text_id(t, "object", id);
     mr_text_put(t,
                 ",\"size\":%llu,\"holders\":%u,\"state\":\"%s\",\"error\":%s,\"where\":\"%s\",\"nodes\":%llu,"
-                "\"format\":%u,\"actor\":%s,",
+                "\"format\":%u,\"views\":%u,\"actor\":%s,",
                 (unsigned long long)(v ? v->len : i.size), i.holders, states[i.state],
-                i.state == MR_OBJ_ERROR || (v && v->flags & MR_VALUE_ERROR) ? "true" : "false", places[v ? v->kind : 0],
-                (unsigned long long)i.nodes, v ? v->format : i.format,
-                mr_control_actor(n->control, id, &a) ? "true" : "false");
+                i.state == MR_OBJ_ERROR || (v && v->flags & MR_VALUE_ERROR) ? "true" : "false",
+                i.on_disk ? "disk" : places[v ? v->kind : 0], (unsigned long long)i.nodes, v ? v->format : i.format,
+                v ? v->views : 0, mr_control_actor(n->control, id, &a) ? "true" : "false");
     mr_text_id(t, "task", i.task);
     mr_text_put(t, ",\"name\":");
     mr_text_string(t, census_name(n, i.func));

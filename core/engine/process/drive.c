@@ -155,6 +155,8 @@ void mr_drive_pump(mr_nodes *n, bool close)
         more |= drive_rings(n);
         if (n->hungry)
             mr_ask_retry(n);
+        if (n->spill.arrivals)
+            mr_spill_retry(n);
         if (more || !n->stepped || (!close && n->batching))
             continue;
         n->stepped = false;

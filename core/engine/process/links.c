@@ -292,7 +292,7 @@ typedef struct sending {
     mr_spec spec;
     const void *args;
     size_t args_len, size;
-    bool copies; /* a value must be in the carrier first, so its record waits in a parcel */
+    bool copies; /* a value is to be copied, or read from the disk, first: so its record waits in a parcel */
 } sending;
 
 static mr_status dispatch_measure(mr_nodes *n, mr_id task, sending *s)
@@ -310,7 +310,7 @@ static mr_status dispatch_measure(mr_nodes *n, mr_id task, sending *s)
         if (dep_inline(n, v))
             s->size += pad8(v->len);
         else
-            s->copies |= n->carried;
+            s->copies |= n->carried || !v->u.stored.nodes;
     }
     return s->size < UINT32_MAX ? MR_OK : MR_E_TOOBIG;
 }
@@ -473,7 +473,10 @@ void mr_peer_value(mr_nodes *n, mr_peer *p, mr_id id)
     *o = (mr_ord_value){.h = h, .value = {.id = id}};
     if (!v) {
         mr_object_state state = mr_control_object(n->control, id).state;
-        o->status = state == MR_OBJ_FREED ? MR_E_FREED : state == MR_OBJ_NONE ? MR_E_NOTFOUND : MR_E_LOST;
+        o->status = state == MR_OBJ_FREED     ? MR_E_FREED
+                    : state == MR_OBJ_NONE    ? MR_E_NOTFOUND
+                    : state == MR_OBJ_PENDING ? MR_E_BUSY /* its bytes were lost, and it is made again */
+                                              : MR_E_LOST;
     } else {
         if (v->flags & MR_VALUE_ERROR)
             mr_control_seen(n->control, id);

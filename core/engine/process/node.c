@@ -246,7 +246,8 @@ static mr_status nodes_control(mr_nodes *n, mr_err *err)
         conf.max_workers = MR_LINKS_MAX - 64;
     conf.history = (uint32_t)mr_config_int(c, "engine", "history");
     conf.idle_worker = mr_config_int(c, "engine", "idle_worker_s");
-    conf.lineage = n->n_nodes > 1 || mr_config_int(c, "engine", "add_nodes");
+    conf.spill = n->spill.disk != NULL;
+    conf.lineage = conf.spill || n->n_nodes > 1 || mr_config_int(c, "engine", "add_nodes");
     conf.grace = mr_config_int(c, "engine", "grace");
     conf.infeasible_wait = !strcmp(mr_config_text(c, "engine", "infeasible"), "wait");
     conf.know = !strcmp(know, "nothing")   ? MR_KNOW_NOTHING
@@ -319,9 +320,7 @@ static void nodes_init(mr_nodes *n)
 {
     n->port.ops = &mr_node_port;
     pthread_mutex_init(&n->lock, NULL);
-    pthread_mutex_init(&n->job_lock, NULL);
     pthread_mutex_init(&n->line_lock, NULL);
-    pthread_cond_init(&n->job_cond, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -332,7 +331,7 @@ static void nodes_init(mr_nodes *n)
     n->wake_at = n->timer_at = n->poll_at = -1;
     n->waiters.next = n->waiters.prev = &n->waiters;
     n->inner_end = &n->inner;
-    n->jobs_end = &n->jobs;
+    mr_movers_init(n);
     n->lines_end = &n->lines;
     n->sup_queue_end = &n->sup_queue;
     mr_table_init(&n->values, sizeof(mr_val));
@@ -373,6 +372,8 @@ mr_status mr_engine_open(mr_config *config, const mr_open_args *args, mr_port **
         status = nodes_plugins(n, err);
     if (!status)
         status = nodes_stores(n, err);
+    if (!status)
+        status = mr_spill_open(n, err);
     if (!status)
         status = nodes_links(n, err);
     if (!status)
@@ -421,7 +422,7 @@ void mr_nodes_free(mr_nodes *n)
         if (!p)
             continue;
         p->died = true;
-        p->stalled = false; /* the mover has ended: no copy is on its way */
+        p->stalled = false; /* the movers have ended: no copy is on its way */
         mr_peer_bury(n, p);
     }
     while (n->inner) {
@@ -440,6 +441,7 @@ void mr_nodes_free(mr_nodes *n)
     if (n->sched_host)
         mr_host_free(n->sched_host);
     mr_carry_fini(n);
+    mr_spill_close(n);
     if (!n->keep_views)
         mr_values_fini(n);
     mr_table_fini(&n->by_worker);
@@ -472,9 +474,8 @@ void mr_nodes_free(mr_nodes *n)
     free(n->attach_env);
     free(n->scratch);
     pthread_mutex_destroy(&n->lock);
-    pthread_mutex_destroy(&n->job_lock);
     pthread_mutex_destroy(&n->line_lock);
-    pthread_cond_destroy(&n->job_cond);
+    mr_movers_fini(n);
     pthread_cond_destroy(&n->line_cond);
     mr_config_free(n->config);
     free(n);

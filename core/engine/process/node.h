@@ -17,6 +17,7 @@
 #include "client/link.h"
 #include "client/port.h"
 #include "control/control.h"
+#include "engine/process/disk.h"
 #include "engine/process/supervisor.h"
 #include "engine/process/text.h"
 #include "plugin/loader.h"
@@ -47,15 +48,21 @@ typedef struct mr_one { /* one logical node */
 
 /* ------------------------------------------------------------------------------------------------------ values -- */
 
+enum { MR_WANTED = 1, MR_STARVED = 2 };
 typedef enum mr_value_kind { MR_VAL_SMALL = 1, MR_VAL_HEAP, MR_VAL_STORED } mr_value_kind;
 enum { MR_VAL_ROOM = 40 };
 
-/* Bytes of one sealed object.  STORED: pinned (get) in the store of each node in `nodes`; `region` is the first's. */
+/* Bytes of one sealed object.  STORED: pinned (get) in the store of each node in `nodes`, or on disk alone when there
+ * is none (spill.c); `region` is the first's. */
 typedef struct mr_val {
-    uint8_t kind, freed;    /* freed: FREE came while a job reads it; the job ends it */
-    bool seen, hidden;      /* seen: some process was shown where the bytes are; hidden: given up, kept for those */
-    uint16_t busy;          /* jobs that read it */
-    uint32_t format, flags; /* MR_VALUE_ERROR */
+    uint8_t kind, freed; /* freed: FREE came while a job reads it; the job ends it */
+    uint8_t flags;       /* MR_VALUE_ERROR */
+    bool hidden;         /* given up, and kept for those who look at it */
+    bool used;           /* looked at since it was last asked to leave */
+    uint8_t wanted;      /* MR_WANTED: asked back from the disk; MR_STARVED: and there was no room */
+    uint16_t busy;       /* jobs that read it */
+    uint32_t format;
+    uint32_t views; /* shown where the bytes are, and not done: the driver by `value`, a worker per entry in `lent` */
     uint64_t len;
     union {
         char small[MR_VAL_ROOM];
@@ -74,16 +81,16 @@ typedef struct mr_val {
 typedef struct mr_parcel {
     struct mr_parcel *next;
     uint32_t missing;
-    uint32_t failed; /* a copy could not be made: the value was freed */
+    uint32_t failed; /* a copy could not be made: the value is gone */
     uint64_t seq;    /* of a DISPATCH; else 0 */
     uint32_t size;
     _Alignas(8) char record[];
 } mr_parcel;
 
-/* Bytes in the carrier that a peer must give back. */
+/* Bytes in the carrier that a peer must give back, or tell that it does not look at them any more. */
 typedef struct mr_lent {
     uint64_t at;
-    mr_id id;     /* BIG: the carrier id; a copy: the object's own id, 0 once the value was freed */
+    mr_id id;     /* BIG: the carrier id; else the object's own */
     uint64_t seq; /* of the dispatch it went with; 0: none */
 } mr_lent;
 
@@ -149,6 +156,7 @@ typedef struct mr_waiter {
     bool lazy;      /* it waits for many: need not be rung for each */
     uint32_t fulls; /* n->fulls when it began */
     bool told;      /* it ends as INTERRUPTED when the driver is asked to collect garbage */
+    bool room;      /* it ends when there may be more room, or bytes are back */
     mr_status status;
     uint64_t value;
     char *text;   /* of a failed request; taken by the waiter */
@@ -181,13 +189,27 @@ typedef struct mr_job {
     const void *from;
     uint64_t len;
     mr_status status;
+    mr_status (*run)(mr_nodes *n, struct mr_job *job); /* no lock; NULL: the copy */
     void (*done)(mr_nodes *n, struct mr_job *job);
+    mr_extent extent;
+    mr_err err;    /* of `run` */
     bool lost;     /* what it reads is gone: what it made is thrown away, and nothing is busy with it */
     mr_id id;      /* object it reads: its value is busy */
     mr_id carrier; /* id of the copy in the carrier */
     uint32_t node, worker;
     void *arg;
 } mr_job;
+
+/* A thread with a queue of its own and a lock for it, so that it takes jobs without the node's. */
+enum { MR_MOVER_COPY, MR_MOVER_DISK, MR_MOVERS };
+typedef struct mr_mover {
+    mr_nodes *nodes;
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    mr_job *jobs, **jobs_end, *now;
+    pthread_t thread;
+    bool started, end_asked;
+} mr_mover;
 
 typedef struct mr_line {
     struct mr_line *next;
@@ -207,7 +229,8 @@ typedef struct mr_carry {
     uint64_t at;
     uint32_t users;     /* peers that have it */
     bool ready, orphan; /* orphan: the object was freed; goes with its last user */
-    bool hungry;        /* there was no room: tried again */
+    bool hungry;        /* there was no room, or nothing in memory to copy: tried again */
+    int64_t until;      /* when a hungry one is given up; 0: it is not */
     struct mr_missing *missing;
     size_t n_missing, cap_missing;
 } mr_carry;
@@ -263,12 +286,18 @@ struct mr_nodes {
     mr_inner *inner, **inner_end;
     mr_hungry *hungry;
 
-    /* jobs: own lock, so that the mover takes them without the node's */
-    pthread_mutex_t job_lock;
-    pthread_cond_t job_cond;
-    mr_job *jobs, **jobs_end, *job_now;
-    pthread_t mover, progress;
-    bool has_mover, has_progress, jobs_end_asked, progress_end;
+    mr_mover mover[MR_MOVERS];
+    pthread_t progress;
+    bool has_progress, progress_end;
+
+    struct {              /* spill.c */
+        mr_disk *disk;    /* the disk thread's, without lock; NULL: nothing is spilled */
+        mr_table extents; /* mr_id -> mr_extent */
+        struct mr_arrival *arrivals;
+        uint64_t bytes, writing; /* on disk; on their way there */
+        int64_t failed_until, said_at;
+        char why[320]; /* the last failure */
+    } spill;
 
     /* supervisor */
     char *home;
@@ -343,6 +372,9 @@ const void *mr_value_bytes(const mr_val *v);
 void mr_value_free(mr_nodes *n, mr_id id, bool held);
 void mr_value_evict(mr_nodes *n, mr_id id, uint32_t node);
 void mr_value_unbusy(mr_nodes *n, mr_id id);
+void mr_value_unview(mr_nodes *n, mr_id id, uint32_t views); /* so many looks at it have ended */
+/* Its bytes leave the store of `node`, where alone they are; false: they are looked at, or it has none there. */
+bool mr_value_leave(mr_nodes *n, mr_id id, uint32_t node);
 /* Node `node` goes, and its copy with it; true: its bytes are still looked at, so they stay in its store. */
 bool mr_value_left(mr_nodes *n, mr_id id, uint32_t node);
 void mr_values_fini(mr_nodes *n);
@@ -388,6 +420,8 @@ void mr_carry_return_seq(mr_nodes *n, mr_peer *p, uint64_t seq);
 void mr_carry_forget(mr_nodes *n, mr_id id);                 /* the value is freed */
 void mr_carry_forsake(mr_nodes *n, const mr_parcel *parcel); /* the parcel goes: no copy may point to it */
 void mr_carry_retry(mr_nodes *n);                            /* room may have come back */
+void mr_carry_restored(mr_nodes *n, mr_id id, mr_val *v);    /* its bytes are in memory again */
+void mr_carry_starved(mr_nodes *n, mr_id id, mr_status why); /* there will be none for those who wait for it */
 void mr_carry_fini(mr_nodes *n);
 /* Bytes for a peer to write. */
 mr_status mr_carry_create(mr_nodes *n, mr_peer *p, mr_id id, uint64_t len, mr_created *out);
@@ -408,7 +442,22 @@ bool mr_event_take(mr_nodes *n, mr_peer *p, mr_record *r);
 mr_status mr_job_add(mr_nodes *n, mr_job *take_job);
 void mr_jobs_lose(mr_nodes *n, mr_id id); /* those that read object `id` */
 bool mr_jobs_any(mr_nodes *n);
-void mr_mover_stop(mr_nodes *n); /* no lock: what is queued is done first */
+void mr_movers_init(mr_nodes *n);
+void mr_movers_stop(mr_nodes *n); /* no lock: what is queued is done first */
+void mr_movers_fini(mr_nodes *n);
+
+/* spill.c */
+mr_status mr_spill_open(mr_nodes *n, mr_err *err); /* no lock, as is close */
+void mr_spill_close(mr_nodes *n);
+void mr_spill_ask(mr_nodes *n, uint32_t node, uint32_t client, uint64_t len);       /* tells control */
+void mr_spill_leave(mr_nodes *n, mr_id id, uint32_t node, uint64_t size);           /* SPILL */
+void mr_spill_fetch(mr_nodes *n, mr_id id, uint32_t from, uint32_t to, bool moves); /* RESTORE; moves: TRANSFER */
+void mr_spill_want(mr_nodes *n, mr_id id, mr_val *v);
+void mr_spill_drop(mr_nodes *n, mr_id id); /* its bytes on disk, if any */
+bool mr_spill_has(mr_nodes *n, mr_id id);
+void mr_spill_retry(mr_nodes *n); /* room may have come back */
+/* Prints what fills the store of `node`, and who keeps it there. */
+size_t mr_spill_who(mr_nodes *n, uint32_t node, char *text, size_t size);
 
 /* spawn.c */
 mr_status mr_spawn_supervisor(mr_nodes *n, mr_err *err);

@@ -9,7 +9,7 @@
 #include "engine/engine.h"
 #include "engine/process/node.h"
 
-enum { FULL_LOOK_NS = 10000000, LAZY_FROM = 8, LOOK_EVERY = 16, VALUES_AT_ONCE = 1024 };
+enum { FULL_LOOK_NS = 10000000, LAZY_FROM = 8, LOOK_EVERY = 16, VALUES_AT_ONCE = 1024, DISK_WINDOW = 64 };
 static const int64_t PORT_FULL_WAIT_NS = INT64_C(2000000000);
 
 static mr_nodes *port_nodes(mr_port *p)
@@ -170,10 +170,59 @@ static mr_status wait_blocked(mr_nodes *n, mr_record *record, bool lazy, int64_t
     return status;
 }
 
+static mr_status port_full(mr_nodes *n, mr_status status, uint32_t node, uint64_t len, mr_err *err)
+{
+    const mr_place *s = &n->node[node].store;
+    mr_store_stats stats = {.capacity = n->capacity};
+    char who[600];
+    if (s->self && s->ops->stats)
+        s->ops->stats(s->self, &stats);
+    if (status == MR_E_TOOBIG)
+        return mr_err_set(err, status, "an object of %llu bytes can never fit: [store] capacity is %llu",
+                          (unsigned long long)len, (unsigned long long)stats.capacity);
+    mr_spill_who(n, node, who, sizeof(who));
+    return mr_err_set(err, status,
+                      "no room for an object of %llu bytes: %s; capacity %llu, used %llu, largest gap %llu: %s",
+                      (unsigned long long)len, mr_status_text(status), (unsigned long long)stats.capacity,
+                      (unsigned long long)stats.used, (unsigned long long)stats.largest, who);
+}
+
+/* Asks back what lies on the disk, some at a time, and waits until those have come or can not.  The caller takes what
+ * is there, which keeps it there, and comes again. */
+static mr_status wait_disk(mr_nodes *n, const mr_id *ids, size_t count, int64_t deadline, mr_err *err)
+{
+    mr_id asked[DISK_WINDOW];
+    size_t n_asked = 0;
+    mr_status status = MR_OK;
+    for (size_t i = 0; i < count && n_asked < DISK_WINDOW; i++) {
+        mr_val *v = mr_value_find(n, ids[i]);
+        if (!v || v->kind != MR_VAL_STORED || v->u.stored.nodes)
+            continue;
+        mr_spill_want(n, ids[i], v);
+        asked[n_asked++] = ids[i];
+    }
+    if (n_asked && deadline == 0) {
+        mr_drive_pump(n, true);
+        return MR_E_TIMEOUT;
+    }
+    for (size_t i = 0; i < n_asked && !status; i++) {
+        mr_val *v;
+        while (!status && (v = mr_value_find(n, asked[i])) && v->wanted == MR_WANTED) {
+            mr_waiter w = {.told = true, .room = true};
+            mr_drive_add(n, &w);
+            status = mr_drive_wait(n, &w, deadline);
+            mr_drive_remove(n, &w);
+        }
+        v = mr_value_find(n, asked[i]);
+        if (!status && v && v->wanted == MR_STARVED)
+            status = port_full(n, MR_E_FULL, mr_nodes_first(n), v->len, err);
+    }
+    return status;
+}
+
 static mr_status port_wait(mr_port *p, const mr_id *ids, size_t count, size_t need, uint32_t flags, int64_t deadline,
                            bool values, bool *settled, mr_err *err)
 {
-    (void)values; /* they are here already */
     mr_nodes *n = port_nodes(p);
     if (count > UINT32_MAX / sizeof(mr_id) / 2)
         return mr_err_set(err, MR_E_INVAL, "a wait for %zu objects", count);
@@ -191,6 +240,8 @@ static mr_status port_wait(mr_port *p, const mr_id *ids, size_t count, size_t ne
         status = record ? wait_blocked(n, record, need - ready >= LAZY_FROM, deadline, err) : MR_E_NOMEM;
         free(record);
     }
+    if (!status && values && mr_table_count(&n->spill.extents) && !wait_early(n, ids, count))
+        status = wait_disk(n, ids, count, deadline, err);
     if (settled)
         wait_look(n, ids, count, need, settled);
     mr_drive_unlock(n);
@@ -220,7 +271,12 @@ static void value_one(mr_nodes *n, mr_id id, mr_value *out)
         *out = (mr_value){.id = id, .status = value_missing(n, id)};
         return;
     }
-    v->seen = true;
+    if (v->kind == MR_VAL_STORED && !v->u.stored.nodes) {
+        *out = (mr_value){.id = id, .status = MR_E_BUSY};
+        return;
+    }
+    v->views += v->kind == MR_VAL_STORED;
+    v->used = true;
     *out = (mr_value){.id = id, .error = v->flags & MR_VALUE_ERROR, .format = v->format, .len = v->len};
     out->data = mr_value_bytes(v);
     if (out->error)
@@ -249,14 +305,12 @@ static mr_status create_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len,
     int64_t until = mr_drive_monotonic() + PORT_FULL_WAIT_NS, again = 0;
     const mr_place *s = &n->node[home].store;
     mr_status status = MR_E_FULL;
-    mr_ev_place full = {.h = {.size = sizeof(full), .kind = MR_EV_STORE_FULL, .version = MR_RECORD_VERSION}};
-    full.size = len;
-    while (status == MR_E_FULL && mr_drive_monotonic() < until) {
+    while (status == MR_E_FULL && (mr_drive_monotonic() < until || n->spill.writing)) {
         if (mr_drive_monotonic() >= again) {
-            mr_drive_inner(n, &full.h);
-            again = mr_drive_monotonic() + MR_COLLECT_EVERY_NS;
+            mr_spill_ask(n, home, 0, len);
+            again = mr_drive_monotonic() + (n->spill.disk ? FULL_LOOK_NS : MR_COLLECT_EVERY_NS);
         }
-        mr_waiter w = {.told = true};
+        mr_waiter w = {.told = true, .room = true};
         mr_drive_add(n, &w);
         mr_status waited = mr_drive_wait(n, &w, mr_drive_monotonic() + FULL_LOOK_NS);
         mr_drive_remove(n, &w);
@@ -281,14 +335,11 @@ static mr_status port_create(mr_port *p, mr_id id, uint64_t len, void **data, ui
     status = s->ops->create(s->self, id, len, &region);
     if (status == MR_E_FULL)
         status = create_wait(n, home, id, len, &region);
-    mr_store_stats stats = {0};
-    if (status && s->self && s->ops->stats)
-        s->ops->stats(s->self, &stats);
+    if (status)
+        port_full(n, status, home, len, err);
     mr_drive_unlock(n);
     if (status)
-        return mr_err_set(err, status, "an object of %llu bytes: %s (capacity %llu, used %llu; see [store] capacity)",
-                          (unsigned long long)len, mr_status_text(status), (unsigned long long)stats.capacity,
-                          (unsigned long long)stats.used);
+        return status;
     if (len && s->ops->populate && (status = s->ops->populate(s->self, &region)) != MR_OK) {
         pthread_mutex_lock(&n->lock);
         mr_status aborted = s->ops->abort(s->self, id);
@@ -320,6 +371,15 @@ static void port_forget(mr_port *p, mr_id id)
 {
     (void)p;
     (void)id; /* values are the node's own */
+}
+
+static void port_unview(mr_port *p, mr_id id, uint32_t views)
+{
+    mr_nodes *n = port_nodes(p);
+    if (port_enter(n))
+        return;
+    mr_value_unview(n, id, views);
+    pthread_mutex_unlock(&n->lock);
 }
 
 static mr_status port_on_ready(mr_port *p, mr_id id, void (*done)(void *arg, mr_id id), void *arg)
@@ -444,7 +504,7 @@ static void port_close(mr_port *p)
         return; /* a forked child owns nothing of it: no thread, no process, and its memory goes with it */
     port_stop(p);
     mr_spawn_end(n);
-    mr_mover_stop(n);
+    mr_movers_stop(n);
     mr_progress_stop(n);
     mr_nodes_free(n);
 }
@@ -458,6 +518,7 @@ const mr_port_ops mr_node_port = {
     .create = port_create,
     .abort = port_abort,
     .forget = port_forget,
+    .unview = port_unview,
     .on_ready = port_on_ready,
     .state = port_state,
     .func = port_func,

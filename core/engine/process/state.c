@@ -116,6 +116,15 @@ static void state_stats(mr_nodes *n, mr_text *t)
                 (unsigned long long)s.tasks, (unsigned long long)s.objects, (unsigned long long)s.ready,
                 (unsigned long long)s.waiting, (unsigned long long)s.running, (unsigned long long)s.actors,
                 (unsigned long long)s.workers, (unsigned long long)s.idle_workers);
+    mr_store_stats store = {0};
+    const mr_place *first = &n->node[mr_nodes_first(n)].store;
+    if (first->self && first->ops->stats)
+        first->ops->stats(first->self, &store);
+    mr_text_put(t,
+                "\"store_capacity\":%llu,\"store_used\":%llu,\"disk_bytes\":%llu,\"spilled\":%llu,"
+                "\"restored\":%llu,\"kept\":%llu,",
+                (unsigned long long)store.capacity, (unsigned long long)store.used, (unsigned long long)n->spill.bytes,
+                (unsigned long long)s.spilled, (unsigned long long)s.restored, (unsigned long long)s.kept);
     mr_text_put(t, "\"object_bytes\":%llu,\"moved_bytes\":%llu,\"held\":%lld,\"memory\":%llu,\"now\":%lld,\"policy\":",
                 (unsigned long long)s.object_bytes, (unsigned long long)s.moved_bytes, (long long)s.held,
                 (unsigned long long)s.memory, (long long)mr_nodes_clock(n));

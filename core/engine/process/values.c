@@ -51,8 +51,8 @@ static void val_drop(mr_nodes *n, mr_id id, mr_val *v)
     if (v->kind == MR_VAL_STORED) {
         for (uint64_t left = v->u.stored.nodes; left; left &= left - 1)
             val_unpin(n, id, (uint32_t)__builtin_ctzll(left));
-        if (n->carried)
-            mr_carry_forget(n, id);
+        mr_spill_drop(n, id);
+        mr_carry_forget(n, id);
     }
 }
 
@@ -89,7 +89,7 @@ mr_status mr_value_inline(mr_nodes *n, mr_id id, uint32_t format, uint32_t flags
     }
     v->kind = heap ? MR_VAL_HEAP : MR_VAL_SMALL;
     v->format = format;
-    v->flags = flags & MR_VALUE_ERROR;
+    v->flags = (uint8_t)(flags & MR_VALUE_ERROR);
     v->len = len;
     if (heap)
         v->u.heap = heap;
@@ -108,6 +108,8 @@ mr_status mr_value_stored(mr_nodes *n, mr_id id, uint32_t format, uint32_t flags
         return status;
     mr_val *v = mr_table_at(&n->values, id);
     if (v && v->kind == MR_VAL_STORED) {
+        if (!v->u.stored.nodes)
+            v->u.stored.region = region;
         v->u.stored.nodes |= UINT64_C(1) << node;
         return MR_OK;
     }
@@ -119,7 +121,7 @@ mr_status mr_value_stored(mr_nodes *n, mr_id id, uint32_t format, uint32_t flags
     }
     v->kind = MR_VAL_STORED;
     v->format = format;
-    v->flags = flags & MR_VALUE_ERROR;
+    v->flags = (uint8_t)(flags & MR_VALUE_ERROR);
     v->len = region.len;
     v->u.stored.region = region;
     v->u.stored.nodes = UINT64_C(1) << node;
@@ -169,7 +171,7 @@ void mr_value_free(mr_nodes *n, mr_id id, bool held)
     mr_val *v = mr_table_at(&n->values, id);
     if (!v)
         return;
-    if (held && v->seen) {
+    if (held && v->views) {
         v->hidden = true;
         return;
     }
@@ -188,6 +190,18 @@ void mr_value_unbusy(mr_nodes *n, mr_id id)
         mr_value_free(n, id, false);
 }
 
+void mr_value_unview(mr_nodes *n, mr_id id, uint32_t views)
+{
+    mr_val *v = mr_table_at(&n->values, id);
+    if (!v || v->kind != MR_VAL_STORED)
+        return;
+    v->views -= views < v->views ? views : v->views;
+    if (v->hidden && !v->views) {
+        v->hidden = false;
+        mr_value_free(n, id, false);
+    }
+}
+
 /* The bytes are those of the lowest node that has them. */
 static void val_region(mr_nodes *n, mr_id id, mr_val *v)
 {
@@ -200,15 +214,39 @@ static void val_region(mr_nodes *n, mr_id id, mr_val *v)
     }
 }
 
+static void transfer_tell(mr_nodes *n, mr_id id, uint64_t len, uint32_t node, mr_status status)
+{
+    mr_ev_place ev = {.h = {.size = sizeof(ev), .version = MR_RECORD_VERSION}, .id = id, .size = len, .node = node};
+    ev.h.kind = status ? MR_EV_LOST : MR_EV_ARRIVED;
+    ev.cause = status == MR_E_LOST ? MR_LOSS_NODE : MR_LOSS_FULL;
+    mr_drive_inner(n, &ev.h);
+}
+
 void mr_value_evict(mr_nodes *n, mr_id id, uint32_t node)
 {
     mr_val *v = mr_table_at(&n->values, id);
     uint64_t bit = UINT64_C(1) << node;
-    if (!v || v->kind != MR_VAL_STORED || !(v->u.stored.nodes & bit) || v->u.stored.nodes == bit || v->busy)
+    if (!v || v->kind != MR_VAL_STORED || !(v->u.stored.nodes & bit))
         return;
+    if (v->busy || v->views || (v->u.stored.nodes == bit && !mr_spill_has(n, id))) {
+        transfer_tell(n, id, v->len, node, MR_OK); /* it is still there */
+        return;
+    }
     v->u.stored.nodes &= ~bit;
     val_unpin(n, id, node);
-    val_region(n, id, v);
+    if (v->u.stored.nodes)
+        val_region(n, id, v);
+}
+
+bool mr_value_leave(mr_nodes *n, mr_id id, uint32_t node)
+{
+    mr_val *v = mr_value_find(n, id);
+    if (!v || v->kind != MR_VAL_STORED || v->u.stored.nodes != UINT64_C(1) << node || v->views || v->busy)
+        return false;
+    val_unpin(n, id, node);
+    v->u.stored.nodes = 0;
+    v->u.stored.region = (mr_region){0};
+    return true;
 }
 
 bool mr_value_left(mr_nodes *n, mr_id id, uint32_t node)
@@ -217,7 +255,7 @@ bool mr_value_left(mr_nodes *n, mr_id id, uint32_t node)
     uint64_t bit = UINT64_C(1) << node;
     if (!v || v->kind != MR_VAL_STORED || !(v->u.stored.nodes & bit))
         return false;
-    bool looked_at = v->seen || v->busy;
+    bool looked_at = v->views || v->busy;
     if (v->busy)
         mr_jobs_lose(n, id); /* they are made again from what is left */
     v->busy = 0;
@@ -230,20 +268,13 @@ bool mr_value_left(mr_nodes *n, mr_id id, uint32_t node)
     }
     for (uint64_t left = v->u.stored.nodes; left; left &= left - 1)
         val_unpin(n, id, (uint32_t)__builtin_ctzll(left));
-    if (n->carried)
-        mr_carry_forget(n, id);
+    mr_spill_drop(n, id);
+    mr_carry_forget(n, id);
     mr_table_del(&n->values, id);
     return looked_at;
 }
 
 /* ------------------------------------------------------------------------------------------- between two nodes -- */
-
-static void transfer_tell(mr_nodes *n, mr_id id, uint64_t len, uint32_t node, mr_status status)
-{
-    mr_ev_place ev = {.h = {.size = sizeof(ev), .version = MR_RECORD_VERSION}, .id = id, .size = len, .node = node};
-    ev.h.kind = status ? MR_EV_LOST : MR_EV_ARRIVED;
-    mr_drive_inner(n, &ev.h);
-}
 
 static void transfer_end(mr_nodes *n, mr_id id, uint64_t len, uint32_t node, mr_status status)
 {
@@ -269,7 +300,6 @@ static void transfer_done(mr_nodes *n, mr_job *job)
 
 void mr_value_transfer(mr_nodes *n, mr_id id, uint32_t from, uint32_t to)
 {
-    (void)from; /* every store of this engine is in this process: any copy will do */
     mr_val *v = mr_value_find(n, id);
     mr_place *s = &n->node[to].store;
     mr_region region;
@@ -281,7 +311,16 @@ void mr_value_transfer(mr_nodes *n, mr_id id, uint32_t from, uint32_t to)
         transfer_tell(n, id, v->len, to, MR_OK); /* inline values are everywhere */
         return;
     }
+    if (!v->u.stored.nodes) {
+        mr_spill_fetch(n, id, from, to, true);
+        return;
+    }
+    /* Every store of this engine is in this process: any copy will do. */
     mr_status status = s->ops->create(s->self, id, v->len, &region);
+    if (status == MR_E_FULL) {
+        mr_spill_fetch(n, id, from, to, true); /* it waits for room there */
+        return;
+    }
     if (status) {
         mr_log(MR_LOG_WARN, "engine", "object %llx of %llu bytes was not copied to node %s: %s", (unsigned long long)id,
                (unsigned long long)v->len, n->node[to].name, mr_status_text(status));

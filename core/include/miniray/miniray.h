@@ -189,6 +189,7 @@ typedef struct mr_value {
     mr_id id;
     mr_status status; /* OK; PENDING is MR_E_TIMEOUT; LOST, FREED, ... */
     bool error;       /* an error value: get should raise it */
+    bool looked;      /* large: mr_release ends the look, with MR_GET_HELD too */
     uint32_t format;
     const void *data; /* at least 8-aligned, 64-aligned in a store; never NULL when status is OK */
     uint64_t len;
@@ -210,7 +211,7 @@ MR_API void mr_copy(void *to, const void *from, uint64_t len);
 enum {
     MR_GET_EARLY = 1, /* return as soon as one of them is an error, though others are pending */
     /* The process holds a reference to each and keeps it for as long as it looks at the values: none is added.  After
-     * TIMEOUT no value is filled in. */
+     * TIMEOUT no value is filled in.  Only a large value (`looked`) still has one, with its look. */
     MR_GET_HELD = 2
 };
 /* Waits until all n objects are sealed (or one is an error, with EARLY) and fills n values, each with a reference for
@@ -229,6 +230,13 @@ MR_API mr_status mr_on_ready(mr_session *s, mr_id id, void (*done)(void *arg, mr
 /* Counts.  mr_decref never takes a lock that a miniray call holds, never blocks, and may run inside an allocator. */
 MR_API mr_status mr_incref(mr_session *s, mr_id id);
 MR_API void mr_decref(mr_session *s, mr_id id);
+/* Looking at bytes.  What mr_get gave is a reference and a look, and mr_release gives back both: a large value can
+ * leave memory (for the disk) when the last look ends, and its address is then good no more, though references remain.
+ * After mr_decref instead, the bytes stay where they are until the process holds no reference.  mr_view adds a
+ * reference and a look to a value that is being looked at (by mr_get, or mr_call_dep before the call ends).  mr_release
+ * is as mr_decref. */
+MR_API mr_status mr_view(mr_session *s, mr_id id) MR_CHECK_RESULT;
+MR_API void mr_release(mr_session *s, mr_id id);
 /* Tells the node now which references were given up. */
 MR_API void mr_flush(mr_session *s);
 /* Driver: `ask()` is called when a store is full: collect garbage, then mr_flush.  It runs on any thread with a lock of

@@ -1,0 +1,31 @@
+/* disk.h: bytes on a disk, for objects that do not fit into memory.
+ *
+ * Files without a name in one folder: made with O_TMPFILE (or unlinked at once), mode 0600, so whatever kills the
+ * session, nothing is left.  What is dropped gives its blocks back at once (a hole is punched).  A checksum of each
+ * extent is kept in memory and compared when it is read.
+ * Thread: one at a time (the disk thread); no lock.
+ */
+#ifndef MR_ENGINE_PROCESS_DISK_H
+#define MR_ENGINE_PROCESS_DISK_H
+
+#include <stdint.h>
+
+#include <miniray/status.h>
+
+typedef struct mr_disk mr_disk;
+typedef struct mr_extent {
+    uint64_t file; /* number, from 1 */
+    uint64_t off, len;
+    uint64_t hash;
+} mr_extent;
+
+/* Looks whether `dir` is a folder that can be written; makes no file yet.  Errors: CONFIG (and why), NOMEM. */
+mr_status mr_disk_new(const char *dir, mr_disk **out, mr_err *err) MR_CHECK_RESULT;
+void mr_disk_free(mr_disk *d);
+/* Errors: IO (no space, a limit, a broken disk): nothing stays behind; err says which. */
+mr_status mr_disk_write(mr_disk *d, const void *data, uint64_t len, mr_extent *out, mr_err *err) MR_CHECK_RESULT;
+/* Errors: IO (it could not be read), LOST (what is read is not what was written). */
+mr_status mr_disk_read(mr_disk *d, const mr_extent *e, void *to, mr_err *err) MR_CHECK_RESULT;
+void mr_disk_drop(mr_disk *d, const mr_extent *e);
+
+#endif

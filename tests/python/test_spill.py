@@ -1,0 +1,318 @@
+"""More data than the store holds: what leaves it, what comes back, and what is said when nothing can leave."""
+
+import gc
+import glob
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import miniray
+from miniray import _session
+
+from conftest import leftovers
+
+MB = 1 << 20
+
+
+def stats():
+    miniray._core.flush()
+    return _session.state("stats")
+
+
+def nothing_stored():
+    """What is being written or read when it is given up goes a little later."""
+    now = stats()
+    return now["store_used"] == 0 and now["object_bytes"] == 0 and now["disk_bytes"] == 0
+
+
+def spill_files():
+    """The files of this process that have no name and belong to the spill folder."""
+    found = []
+    for fd in glob.glob("/proc/self/fd/*"):
+        try:
+            path = os.readlink(fd)
+        except OSError:
+            continue
+        if path.startswith(os.environ.get("SPILL_TEST_DIR", "/nowhere")) and "(deleted)" in path:
+            found.append(fd)
+    return found
+
+
+@pytest.fixture
+def spill_dir(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPILL_TEST_DIR", str(tmp_path))
+    monkeypatch.setenv("MINIRAY_STORE_SPILL_DIR", str(tmp_path))
+    yield tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(params=["store-shm", "store-mem"])
+def small(request, spill_dir, until):
+    """A session whose store holds 32 MB."""
+    miniray.init(num_workers=2, store=request.param, object_store_memory=32 * MB)
+    yield miniray
+    gc.collect()
+    try:
+        until(nothing_stored, "an empty store")
+    finally:
+        miniray.shutdown()
+
+
+def array(i, size=4 * MB):
+    return np.full(size, i % 251, np.uint8)
+
+
+def is_array(v, i, size=4 * MB):
+    return v.nbytes == size and not v.flags.writeable and (v == i % 251).all()
+
+
+@miniray.remote
+def make(i, size=4 * MB):
+    return array(i, size)
+
+
+@miniray.remote
+def check(v, i):
+    return bool((v == i % 251).all())
+
+
+def test_put_and_get_of_four_times_the_store(small):
+    refs = [miniray.put(array(i)) for i in range(32)]
+    assert stats()["spilled"] >= 24
+    for turn in range(2):
+        for i, ref in enumerate(refs):
+            assert is_array(miniray.get(ref), i)
+    written = stats()["disk_bytes"]
+    assert miniray.get(refs[0])[0] == 0 and stats()["disk_bytes"] == written, "what came back unchanged is not written again"
+
+
+def test_arguments_and_results_of_four_times_the_store(small):
+    refs = [make.remote(i) for i in range(32)]
+    miniray.wait(refs, num_returns=len(refs), timeout=60)
+    assert all(miniray.get([check.remote(ref, i) for i, ref in enumerate(refs)], timeout=60))
+
+
+def test_a_list_of_half_the_store_at_once(small):
+    refs = [miniray.put(array(i)) for i in range(20)]
+    values = miniray.get(refs[:4], timeout=60)
+    assert all(is_array(v, i) for i, v in enumerate(values))
+
+
+def test_a_worker_gets_what_is_on_the_disk(small):
+    @miniray.remote
+    def reads(refs):
+        return [int(miniray.get(ref)[-1]) for ref in refs]
+
+    refs = [miniray.put(array(i)) for i in range(20)]
+    assert miniray.get([reads.remote(refs) for _ in range(2)], timeout=60) == [list(range(20))] * 2
+
+
+def test_an_actor_keeps_views_and_lets_go(small):
+    @miniray.remote
+    class Keeps:
+        def keep(self, view):
+            self.view = view
+
+        def look(self, i):
+            return bool((self.view == i).all())
+
+        def drop(self):
+            self.view = None
+
+    actor = Keeps.remote()
+    kept = miniray.put(array(7, 8 * MB))
+    miniray.get(actor.keep.remote(kept))
+    others = [miniray.put(array(i)) for i in range(20)]
+    assert miniray.get(actor.look.remote(7))
+    miniray.get(actor.drop.remote())
+    others += [miniray.put(array(i)) for i in range(20)]
+    assert is_array(miniray.get(kept), 7, 8 * MB)
+
+
+def test_small_objects_leave_too(small):
+    refs = [miniray.put(array(i, 20000)) for i in range(4000)]
+    values = [miniray.get(ref)[0] for ref in refs]
+    assert values == [i % 251 for i in range(4000)]
+
+
+def test_contains_and_wait_see_what_is_on_the_disk(small):
+    refs = [miniray.put(array(i)) for i in range(20)]
+    assert [o["where"] for o in _session.state("objects") if o["size"] > MB].count("disk") >= 10
+    assert all(miniray._core.contains(ref) for ref in refs)
+    assert miniray.wait(refs, num_returns=20, timeout=0) == (refs, [])
+
+
+def test_free_of_what_is_on_the_disk(small, until):
+    refs = [miniray.put(array(i)) for i in range(20)]
+    miniray.free(refs)
+    until(lambda: stats()["disk_bytes"] == 0)
+    with pytest.raises(miniray.exceptions.ObjectFreedError):
+        miniray.get(refs[0])
+
+
+def test_what_can_never_fit_fails_at_once(small):
+    with pytest.raises(miniray.exceptions.ObjectStoreFullError, match=r"an object of 4194\d+ bytes can never fit.*3355"):
+        miniray.put(array(0, 40 * MB))
+
+
+def test_views_of_the_driver_stay_and_it_is_said_who_has_them(small):
+    refs = [miniray.put(array(i, 7 * MB)) for i in range(4)]
+    views = [miniray.get(ref) for ref in refs]
+    with pytest.raises(miniray.exceptions.ObjectStoreFullError) as told:
+        miniray.put(array(9, 20 * MB))
+    assert "29360" in str(told.value) and "are looked at" in str(told.value)
+    assert all(is_array(v, i, 7 * MB) for i, v in enumerate(views))
+    del views
+    assert is_array(miniray.get(miniray.put(array(9, 20 * MB))), 9, 20 * MB)
+
+
+def test_a_view_pins_until_it_is_collected_not_until_its_reference_goes(small):
+    ref = miniray.put(array(1, 20 * MB))
+    part = miniray.get(ref)[:10]
+    with pytest.raises(miniray.exceptions.ObjectStoreFullError):
+        miniray.put(array(2, 20 * MB))
+    del part
+    assert is_array(miniray.get(miniray.put(array(2, 20 * MB))), 2, 20 * MB)
+    assert is_array(miniray.get(ref), 1, 20 * MB)
+
+
+def test_garbage_goes_before_anything_is_written(small):
+    class Knot:
+        def __init__(self, held):
+            self.held, self.me = held, self
+
+    gc.collect()
+    gc.disable()
+    try:
+        Knot(miniray.put(array(0, 20 * MB)))
+        miniray.put(array(1, 20 * MB))
+    finally:
+        gc.enable()
+    assert stats()["spilled"] == 0
+
+
+def test_what_only_a_finished_task_holds_goes_before_anything_is_written(small):
+    @miniray.remote
+    def half(v):
+        return v[: v.nbytes // 100].copy()
+
+    refs = []
+    for i in range(5):
+        refs.append(half.remote(miniray.put(array(i, 20 * MB))))
+        miniray.wait(refs, num_returns=len(refs), timeout=60)
+    assert stats()["spilled"] == 0
+
+
+def damage(offset=100):
+    for fd in spill_files():
+        file = os.open(fd, os.O_RDWR)
+        size = os.fstat(file).st_size
+        for at in range(offset, size, MB):
+            os.pwrite(file, b"\xa5\x5a", at)
+        os.close(file)
+
+
+def cut():
+    for fd in spill_files():
+        os.truncate(fd, 0)
+
+
+@pytest.mark.parametrize("how", [damage, cut])
+def test_damaged_bytes_are_made_again_by_their_task(small, how):
+    refs = [make.remote(i) for i in range(20)]
+    miniray.wait(refs, num_returns=20, timeout=60)
+    assert stats()["disk_bytes"] > 0
+    how()
+    for i, ref in enumerate(refs):
+        assert is_array(miniray.get(ref, timeout=60), i)
+    how()
+    assert all(miniray.get([check.remote(ref, i) for i, ref in enumerate(refs)], timeout=60))
+
+
+def test_damaged_bytes_of_an_input_of_an_input(small):
+    @miniray.remote
+    def add(v):
+        return v + np.uint8(1)
+
+    first = make.remote(3)
+    second = add.remote(first)
+    fill = [miniray.put(array(i)) for i in range(20)]
+    miniray.wait([second], timeout=60)
+    fill += [miniray.put(array(i)) for i in range(20)]
+    damage()
+    assert is_array(miniray.get(second, timeout=60), 4)
+
+
+def test_damaged_bytes_that_were_put_say_so(small):
+    ref = miniray.put(array(1))
+    fill = [miniray.put(array(i)) for i in range(20)]
+    damage()
+    with pytest.raises(miniray.exceptions.ObjectLostError, match="checksum.*it was put"):
+        miniray.get(ref, timeout=60)
+    with pytest.raises(miniray.exceptions.ObjectLostError, match="checksum"):
+        miniray.get(check.remote(ref, 1), timeout=60)
+    assert len(fill) == 20
+
+
+def run(code, **more):
+    return subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, **more})
+
+
+DISK_FULL = """
+    import resource, signal, sys
+    import numpy as np
+    import miniray
+    MB = 1 << 20
+    miniray.init(num_workers=1, object_store_memory=32 * MB)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10 * MB, 10 * MB))
+    refs, told = [], None
+    try:
+        for i in range(20):
+            refs.append(miniray.put(np.full(4 * MB, i, np.uint8)))
+    except miniray.exceptions.ObjectStoreFullError as why:
+        told = str(why)
+    assert told and "spilling failed" in told and "File too large" in told, told
+    assert 8 <= len(refs) <= 11
+    del refs[4:6]
+    for i, ref in enumerate(refs):
+        assert (miniray.get(ref) == (i if i < 4 else i + 2)).all()
+    miniray.shutdown()
+    print("good")
+"""
+
+
+def test_a_full_disk(spill_dir):
+    done = run(DISK_FULL)
+    assert done.stdout == "good\n", done.stderr
+    assert "stays in memory" in done.stderr and "File too large" in done.stderr
+
+
+def test_a_killed_driver_leaves_no_file(spill_dir, until):
+    done = run("""
+        import os, signal
+        import numpy as np
+        import miniray
+        miniray.init(num_workers=1, object_store_memory=32 << 20)
+        refs = [miniray.put(np.zeros(4 << 20, np.uint8)) for _ in range(16)]
+        os.kill(os.getpid(), signal.SIGKILL)
+    """)
+    assert done.returncode == -9
+    until(lambda: not leftovers(), "the end of the killed driver's session")
+
+
+def test_spilling_can_be_turned_off_and_its_folder_is_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIRAY_STORE_SPILL_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(miniray.exceptions.ConfigError, match="spill_dir = .*nowhere: No such file"):
+        miniray.init(num_workers=1)
+    monkeypatch.setenv("MINIRAY_STORE_SPILL", "false")
+    miniray.init(num_workers=1, object_store_memory=32 * MB)
+    with pytest.raises(miniray.exceptions.ObjectStoreFullError, match="spilling is off"):
+        refs = [miniray.put(array(i)) for i in range(20)]
+        assert not refs
+    miniray.shutdown()
