@@ -130,6 +130,15 @@ static mr_status check_def(const mr_func_def *d, mr_err *err)
         if (!st)
             st = check_text(d, "the label's value", d->labels[i].value, sizeof(((mr_label *)0)->value), err);
     }
+    for (int32_t i = 0; !st && i < d->n_conditions; i++) {
+        const mr_condition *t = &d->conditions[i];
+        if (t->op < MR_LABEL_IN || t->op > MR_LABEL_ABSENT)
+            st = mr_err_set(err, MR_E_INVAL, "%s: condition %d on label %s is unknown", d->name, t->op, t->key);
+        if (!st)
+            st = check_text(d, "the label", t->key, sizeof(((mr_term *)0)->key), err);
+        if (!st && t->op <= MR_LABEL_NOT_IN)
+            st = check_text(d, "the label's value", t->value, sizeof(((mr_term *)0)->value), err);
+    }
     return st;
 }
 
@@ -165,6 +174,7 @@ static void fill_def(mr_define *r, const mr_func_def *d)
     r->node = d->node;
     r->group = d->group;
     r->bundle = d->bundle;
+    r->max_running = d->max_running;
     size_t len = strlen(d->name);
     memcpy(r->name, d->name, len < sizeof(r->name) ? len : sizeof(r->name) - 1);
     memcpy(r->entry, d->entry, strlen(d->entry));
@@ -181,7 +191,8 @@ static mr_status send_def(mr_session *s, const mr_func_def *d, uint32_t *out, mr
         living = d->living ? d->living : needs;
         n_living = d->living ? (uint32_t)d->n_living : n_needs;
     }
-    uint64_t n_bytes = sizeof(mr_named) * (uint64_t)(n_needs + n_living) + sizeof(mr_label) * (uint64_t)d->n_labels;
+    uint64_t n_bytes = sizeof(mr_named) * (uint64_t)(n_needs + n_living) + sizeof(mr_label) * (uint64_t)d->n_labels +
+                       sizeof(mr_term) * (uint64_t)d->n_conditions;
     mr_scratch b;
     mr_define *r = mr_scratch_record(&b, MR_EV_DEFINE, sizeof(*r), 0, n_bytes, err);
     if (!r)
@@ -196,6 +207,17 @@ static mr_status send_def(mr_session *s, const mr_func_def *d, uint32_t *out, mr
         memset(label, 0, sizeof(*label));
         memcpy(label->key, d->labels[i].key, strlen(d->labels[i].key));
         memcpy(label->value, d->labels[i].value, strlen(d->labels[i].value));
+    }
+    r->n_terms = (uint32_t)d->n_conditions;
+    mr_term *term = (mr_term *)(void *)label;
+    for (int32_t i = 0; i < d->n_conditions; i++, term++) {
+        const mr_condition *t = &d->conditions[i];
+        memset(term, 0, sizeof(*term));
+        memcpy(term->key, t->key, strlen(t->key));
+        if (t->op <= MR_LABEL_NOT_IN)
+            memcpy(term->value, t->value, strlen(t->value));
+        term->op = (uint32_t)t->op;
+        term->soft = t->soft;
     }
     mr_answer a;
     mr_status st = mr_session_call(s, &r->h, &a, err);

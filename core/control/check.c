@@ -196,6 +196,29 @@ static mr_status check_bundles(mr_control *c, const node *n, int64_t *moved, mr_
     return MR_OK;
 }
 
+static mr_status check_caps(mr_control *c, mr_err *err)
+{
+    for (const ceiling *k = c->caps; k; k = k->next) {
+        int64_t used = 0;
+        for (uint32_t i = 0; i < c->n_nodes; i++)
+            MR_LIST_EACH(&c->nodes[i]->running, l)
+            {
+                const task *t = MR_LIST_ENTRY(l, task, run);
+                const shape *s = c->shapes[t->shape];
+                if (s->caps[0] != k && s->caps[1] != k)
+                    continue;
+                for (uint32_t n = 0; k->cpus && n < t->v.n_needs; n++)
+                    used += t->v.needs[n].res == MR_RES_CPU && !(t->flags & T_LENT) ? t->v.needs[n].amount : 0;
+                used += !k->cpus;
+            }
+        SAME("what runs under a limit", k->used, used);
+        if (!k->cpus && used > k->limit)
+            BROKEN("%lld tasks of %s run, the limit is %lld", (long long)used, mr_intern_text(c->names, k->name),
+                   (long long)k->limit);
+    }
+    return MR_OK;
+}
+
 static mr_status check_groups(mr_control *c, mr_err *err)
 {
     uint64_t at = 0, id;
@@ -421,6 +444,8 @@ mr_status mr_control_check(const mr_control *shown, mr_err *err)
         status = check_node(c, c->nodes[i], err);
     if (!status)
         status = check_groups(c, err);
+    if (!status)
+        status = check_caps(c, err);
     if (!status)
         status = check_objects(c, err);
     if (!status)

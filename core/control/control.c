@@ -199,6 +199,7 @@ mr_status mr_control_new(const mr_control_conf *conf, mr_control **out)
     if (!c)
         return MR_E_NOMEM;
     c->conf = *conf;
+    c->conf.quotas = NULL;
     if (c->conf.prefetch_max > 63)
         c->conf.prefetch_max = 63;
     if (c->conf.actor_window > 63)
@@ -226,6 +227,11 @@ mr_status mr_control_new(const mr_control_conf *conf, mr_control **out)
     mr_rand_seed(&c->pol.rand, conf->seed, 0x706f6c);
     snprintf(c->pol.name, sizeof c->pol.name, "fifo");
     uint32_t n;
+    mr_named *quotas = malloc((conf->n_quotas + 1) * sizeof *quotas);
+    if (!(c->conf.quotas = quotas))
+        goto fail;
+    if (conf->n_quotas)
+        memcpy(quotas, conf->quotas, conf->n_quotas * sizeof *quotas);
     if (conf->history && !(c->history = calloc(conf->history, sizeof *c->history)))
         goto fail;
     if (mr_intern_new(&c->names) || mr_intern_new(&c->res))
@@ -280,6 +286,8 @@ void mr_control_free(mr_control *c)
     free(c->nodes);
     free(c->slots);
     mr_funcs_free(c);
+    mr_caps_free(c);
+    free((void *)(uintptr_t)c->conf.quotas);
     free(c->idle.w);
     free(c->node_idle.w);
     free(c->timers);

@@ -128,10 +128,12 @@ typedef struct mr_control_conf {
     bool spill;            /* a full store gives objects to a disk */
     int64_t grace;        /* ns a running task may ignore a cancel before its process is killed; MR_UNKNOWN: for ever */
     bool infeasible_wait; /* true: keep what no node can run; false: MR_E_UNSCHEDULABLE at SUBMIT */
-    mr_know know;         /* what estimate shows; exact and noisy are STATED with what the engine states */
-    uint64_t bandwidth;   /* bytes per second between nodes, for copy(); 0: unknown */
-    int64_t latency;      /* ns */
-    int64_t min_slice;    /* ns */
+    const mr_named *quotas; /* CPUs at a time by user; copied */
+    uint32_t n_quotas;
+    mr_know know;       /* what estimate shows; exact and noisy are STATED with what the engine states */
+    uint64_t bandwidth; /* bytes per second between nodes, for copy(); 0: unknown */
+    int64_t latency;    /* ns */
+    int64_t min_slice;  /* ns */
 } mr_control_conf;
 
 /* Defaults as in the table of config. */

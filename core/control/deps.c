@@ -335,6 +335,8 @@ void mr_wait_lend(mr_control *c, task *t)
         mr_slot_idle(c, s);
     t->v.on = n->v.ref;
     p->free[MR_RES_CPU].amount += cpu;
+    if (c->shapes[t->shape]->capped)
+        mr_caps_lend(c->shapes[t->shape], -1);
     p->lent += cpu;
     if (!p->blocked++) {
         p->lend_delay = LEND_FIRST;
@@ -350,6 +352,8 @@ void mr_wait_unlend(mr_control *c, task *t)
     int64_t cpu = c->shapes[t->shape]->cpu;
     t->flags &= ~(uint32_t)T_LENT;
     p->free[MR_RES_CPU].amount -= cpu;
+    if (c->shapes[t->shape]->capped)
+        mr_caps_lend(c->shapes[t->shape], 1);
     p->lent -= cpu;
     if (!--p->blocked) {
         p->open = 0;

@@ -75,6 +75,8 @@ static bool same_shape(const shape *a, const shape *b)
     return a->n_needs == b->n_needs && a->group == b->group && a->bundle == b->bundle && a->captures == b->captures &&
            a->lang == b->lang && a->gpu == b->gpu && a->strategy == b->strategy && a->nested == b->nested &&
            a->actor == b->actor && a->env == b->env && a->soft == b->soft && a->node == b->node &&
+           a->caps[0] == b->caps[0] && a->caps[1] == b->caps[1] && a->n_terms == b->n_terms &&
+           (!a->n_terms || !memcmp(a->terms, b->terms, a->n_terms * sizeof *a->terms)) &&
            !memcmp(a->needs, b->needs, a->n_needs * sizeof *a->needs);
 }
 
@@ -97,11 +99,16 @@ static shape *shape_intern(mr_control *c, shape *want)
         return NULL;
     *s = *want;
     s->needs = calloc(want->n_needs + 1, sizeof *s->needs);
-    if (!s->needs) {
+    s->terms = want->n_terms ? calloc(want->n_terms, sizeof *s->terms) : NULL;
+    if (!s->needs || (want->n_terms && !s->terms)) {
+        free(s->needs);
+        free(s->terms);
         free(s);
         return NULL;
     }
     memcpy(s->needs, want->needs, want->n_needs * sizeof *s->needs);
+    if (want->n_terms)
+        memcpy(s->terms, want->terms, want->n_terms * sizeof *s->terms);
     s->number = c->n_shapes;
     s->shared.s = s;
     for (uint32_t i = 0; i < s->n_needs; i++)
@@ -121,6 +128,8 @@ shape *mr_shape_captured(mr_control *c, const shape *base, group *g)
     want.bundle = -1;
     want.group = g;
     want.bound = want.captures = true;
+    want.capped = base->capped;
+    memcpy(want.caps, base->caps, sizeof want.caps);
     return shape_intern(c, &want);
 }
 
@@ -149,10 +158,19 @@ static mr_status func_shapes(mr_control *c, func *f, const int64_t *needs)
     shape want = {.lang = d->lang, .strategy = d->strategy, .env = d->env, .soft = !!(d->flags & MR_FUNC_SOFT_NODE)};
     want.gpu = needs[MR_RES_GPU] > 0;
     want.actor = d->kind == MR_FUNC_ACTOR;
+    if (mr_caps_of(c, d, f->name, f->user, &want))
+        return MR_E_NOMEM;
     want.group = d->group ? group_at(c, d->group) : NULL;
     want.bundle = want.group ? d->bundle : -1;
     want.captures = want.group && (d->flags & MR_FUNC_CAPTURE);
-    want.bound = want.group || d->strategy == MR_STRATEGY_NODE;
+    want.capped = want.caps[0] || want.caps[1];
+    const char *bytes = mr_record_bytes(d, sizeof *d);
+    want.n_terms = d->n_terms;
+    want.terms = (mr_term *)(uintptr_t)(bytes + (size_t)(d->n_needs + d->n_living) * sizeof(mr_named) +
+                                        d->n_labels * sizeof(mr_label));
+    for (uint32_t i = 0; i < d->n_terms; i++)
+        want.prefers |= want.terms[i].soft != 0;
+    want.bound = want.group || d->strategy == MR_STRATEGY_NODE || d->n_terms;
     if (d->strategy == MR_STRATEGY_NODE)
         want.node = mr_ref_is_node(d->node) ? (uint32_t)(d->node & 0xFFFFFFFF) - 1 : (uint32_t)d->node;
     want.needs = pack(needs, &want.n_needs);
@@ -190,10 +208,8 @@ static mr_status func_make(mr_control *c, const mr_define *d, func **out)
     status = MR_E_NOMEM;
     if (!(f->living = pack(living, &f->n_living)))
         goto fail;
-    if (func_shapes(c, f, needs))
-        goto fail;
     if (mr_intern_put(c->names, d->name, strlen(d->name), &f->name) ||
-        mr_intern_put(c->names, d->user, strlen(d->user), &f->user))
+        mr_intern_put(c->names, d->user, strlen(d->user), &f->user) || func_shapes(c, f, needs))
         goto fail;
     *out = f;
     return MR_OK;
@@ -258,6 +274,7 @@ void mr_funcs_free(mr_control *c)
         func_free(c->funcs[i]);
     for (uint32_t i = 0; i < c->n_shapes; i++) {
         free(c->shapes[i]->needs);
+        free(c->shapes[i]->terms);
         free(c->shapes[i]);
     }
     free(c->funcs);

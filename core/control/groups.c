@@ -92,10 +92,10 @@ mr_status mr_group_unschedulable(mr_control *c, const func *f, const shape *s)
     }
     if (s->bundle >= 0)
         return mr_control_refuse(c, MR_E_UNSCHEDULABLE,
-                                 "%s needs %s, which cannot fit into bundle %d of its placement group: %s",
+                                 "%s needs %s, which cannot fit into bundle %d of the placement group: %s",
                                  f->def->name, want, s->bundle, has);
     return mr_control_refuse(c, MR_E_UNSCHEDULABLE,
-                             "%s needs %s, which cannot fit into any bundles of its placement group: %s", f->def->name,
+                             "%s needs %s, which cannot fit into any bundles for the placement group: %s", f->def->name,
                              want, has);
 }
 
@@ -415,7 +415,7 @@ mr_status mr_group_event(mr_control *c, const mr_record *r)
         break;
     case MR_GROUP_CURRENT:
         s = shape_of_giver(c, e->id, r->from);
-        answer = s && s->group ? s->group->id : 0;
+        answer = s && s->group ? s->group->id | (s->captures ? MR_GROUP_CAPTURES : 0) : 0;
         break;
     default:
         status = mr_control_refuse(c, MR_E_INVAL, "placement group: no such request %u", e->op);

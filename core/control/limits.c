@@ -1,9 +1,11 @@
-/* limits.c: the longest run that the user allows a task, enforced: its worker is killed, and it is not tried again.
+/* limits.c: the longest run that the user allows a task, enforced: its worker is killed, and it is not tried again;
+ * and how much of a function, or of a user, may run at a time.
  *
- * A heap by time.  Entries of runs that ended are left in it and thrown out when it is full or they come up; it has
- * room for twice the tasks with a limit, so that a start never allocates.
+ * The first is a heap by time.  Entries of runs that ended are left in it and thrown out when it is full or they come
+ * up; it has room for twice the tasks with a limit, so that a start never allocates.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/room.h"
 
@@ -83,4 +85,77 @@ void mr_limit_fire(mr_control *c)
         t->flags |= T_CANCEL | T_FORCE | T_OVERDUE;
         mr_proc_kill(c, proc_at(c, t->worker));
     }
+}
+
+/* --------------------------------------------------------------------------------------------------------- caps -- */
+
+static ceiling *ceiling_of(mr_control *c, uint32_t name, bool cpus, int64_t limit)
+{
+    for (ceiling *k = c->caps; k; k = k->next)
+        if (k->name == name && k->cpus == cpus && k->limit == limit)
+            return k;
+    ceiling *k = mr_control_alloc(c, sizeof *k);
+    if (!k)
+        return NULL;
+    *k = (ceiling){.next = c->caps, .limit = limit, .name = name, .cpus = cpus};
+    c->caps = k;
+    return k;
+}
+
+mr_status mr_caps_of(mr_control *c, const mr_define *d, uint32_t name, uint32_t user, shape *want)
+{
+    if (d->max_running > 0 && !(want->caps[0] = ceiling_of(c, name, false, d->max_running)))
+        return MR_E_NOMEM;
+    for (uint32_t i = 0; d->user[0] && i < c->conf.n_quotas; i++)
+        if (!strcmp(c->conf.quotas[i].name, d->user) &&
+            !(want->caps[1] = ceiling_of(c, user, true, c->conf.quotas[i].amount)))
+            return MR_E_NOMEM;
+    return MR_OK;
+}
+
+static int64_t weight(const ceiling *k, const shape *s)
+{
+    return k->cpus ? s->cpu : 1;
+}
+
+bool mr_caps_allow(const shape *s)
+{
+    for (int i = 0; i < 2; i++)
+        if (s->caps[i] && weight(s->caps[i], s) && s->caps[i]->used + weight(s->caps[i], s) > s->caps[i]->limit)
+            return false;
+    return true;
+}
+
+bool mr_caps_ever(const shape *s)
+{
+    for (int i = 0; i < 2; i++)
+        if (s->caps[i] && weight(s->caps[i], s) > s->caps[i]->limit)
+            return false;
+    return true;
+}
+
+void mr_caps_count(const shape *s, const task *t, int sign)
+{
+    int64_t cpu = 0;
+    for (uint32_t i = 0; i < t->v.n_needs; i++)
+        cpu += t->v.needs[i].res == MR_RES_CPU ? t->v.needs[i].amount : 0;
+    for (int i = 0; i < 2; i++)
+        if (s->caps[i])
+            s->caps[i]->used += sign * (s->caps[i]->cpus ? cpu : 1);
+}
+
+void mr_caps_lend(const shape *s, int sign)
+{
+    for (int i = 0; i < 2; i++)
+        if (s->caps[i] && s->caps[i]->cpus)
+            s->caps[i]->used += sign * s->cpu;
+}
+
+void mr_caps_free(mr_control *c)
+{
+    for (ceiling *k = c->caps, *next; k; k = next) {
+        next = k->next;
+        mr_control_unalloc(c, k, sizeof *k);
+    }
+    c->caps = NULL;
 }

@@ -125,6 +125,7 @@ static void task_info(const task *t, mr_task_info *i)
     i->owner = t->owner;
     i->job = t->job;
     i->outcome = t->outcome;
+    i->pid = 0; /* a living one has a worker */
     i->state = t->v.state;
     i->blocked = !!(t->flags & T_BLOCKED);
     i->submitted_at = t->v.submitted_at;

@@ -123,10 +123,13 @@ bool mr_pool_fits(const pool *p, const mr_amount *needs, uint32_t n_needs)
     return true;
 }
 
-void mr_pool_take(pool *p, task *t)
+void mr_pool_take(mr_control *c, pool *p, task *t)
 {
+    const shape *s = c->shapes[t->shape];
     t->in = p;
     p->users++;
+    if (s->capped)
+        mr_caps_count(s, t, 1);
     for (uint32_t i = 0; i < t->v.n_needs; i++) {
         p->free[t->v.needs[i].res].amount -= t->v.needs[i].amount;
         if (t->v.needs[i].res == MR_RES_GPU)
@@ -137,7 +140,10 @@ void mr_pool_take(pool *p, task *t)
 void mr_pool_give(mr_control *c, task *t)
 {
     pool *p = t->in;
+    const shape *s = c->shapes[t->shape];
     p->users--;
+    if (s->capped)
+        mr_caps_count(s, t, -1);
     for (uint32_t i = 0; i < t->v.n_needs; i++) {
         p->free[t->v.needs[i].res].amount += t->v.needs[i].amount;
         if (t->v.needs[i].res == MR_RES_GPU)
@@ -158,6 +164,8 @@ bool mr_node_allows(const mr_control *c, const node *n, const shape *s)
             return mr_group_allows(n, s);
         if (s->strategy == MR_STRATEGY_NODE && !s->soft && s->node != n->number)
             return false;
+        if (s->n_terms && !mr_labels_hard(n, s))
+            return false;
     }
     for (uint32_t i = 0; i < s->n_needs; i++)
         if (amount(n->own.total, n->v.n_res, s->needs[i].res) < s->needs[i].amount)
@@ -175,6 +183,8 @@ bool mr_pool_lends(mr_control *c, const pool *p, const shape *s, const task *t)
 
 pool *mr_node_pool(mr_control *c, node *n, const shape *s, const task *t, bool lent)
 {
+    if (s->capped && !mr_caps_allow(s))
+        return NULL;
     if (s->group)
         return mr_group_pool(c, n, s, t, lent);
     bool fits =
@@ -209,9 +219,11 @@ bool mr_node_feasible(mr_control *c, shape *s)
     if (s->group)
         return mr_group_feasible(s);
     s->feasible = false;
+    s->gen = c->node_gen + 1;
+    if (!mr_caps_ever(s))
+        return false;
     for (uint32_t i = 0; i < c->n_nodes && !s->feasible; i++)
         s->feasible = mr_node_allows(c, c->nodes[i], s);
-    s->gen = c->node_gen + 1;
     return s->feasible;
 }
 
@@ -238,11 +250,22 @@ static void node_text(const mr_control *c, const node *n, char *text, size_t roo
     }
 }
 
+static bool labelled(const mr_control *c, const shape *s)
+{
+    for (uint32_t i = 0; i < c->n_nodes; i++)
+        if (c->nodes[i]->alive && mr_labels_hard(c->nodes[i], s))
+            return true;
+    return false;
+}
+
 mr_status mr_node_unschedulable(mr_control *c, const func *f, const shape *s)
 {
     char want[96], most[96], all[256];
     if (s->group)
         return mr_group_unschedulable(c, f, s);
+    if (!mr_caps_ever(s))
+        return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s needs CPU %g; the quota of user %s is %g", f->def->name,
+                                 (double)s->cpu / MR_RES_UNIT, f->def->user, (double)s->caps[1]->limit / MR_RES_UNIT);
     if (s->strategy == MR_STRATEGY_NODE && !s->soft && (s->node >= c->n_nodes || !c->nodes[s->node]->alive))
         return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s must run on node %u, which is not there", f->def->name,
                                  s->node);
@@ -259,6 +282,10 @@ mr_status mr_node_unschedulable(mr_control *c, const func *f, const shape *s)
         return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s needs %s; the most any node has is %s (%s)", f->def->name,
                                  want, most, all);
     }
+    mr_labels_text(s, all, sizeof all);
+    if (all[0] && !labelled(c, s))
+        return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s must run on a node with %s; no node has that", f->def->name,
+                                 all);
     const node *n = richest(c, s->n_needs ? s->needs[s->n_needs - 1].res : 0);
     node_text(c, n, all, sizeof all);
     return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s: no single node has all that it needs; the nearest is %s",

@@ -179,7 +179,7 @@ bool mr_ready_start(mr_control *c, task *t, slot *s)
         p->open = 0;
     mr_ready_leave(c, t);
     mr_slot_busy(c, s, t);
-    mr_pool_take(p, t);
+    mr_pool_take(c, p, t);
     mr_list_push_back(&n->running, &t->run);
     t->v.state = MR_TRAVELLING;
     t->missing = missing;
@@ -227,6 +227,9 @@ static node *choose(mr_control *c, const shape *s, const task *t)
         return c->nodes[s->node];
     if (s->strategy == MR_STRATEGY_NODE && !s->soft)
         return NULL;
+    for (uint32_t i = 0; s->prefers && i < c->n_nodes; i++)
+        if (mr_labels_soft(c->nodes[i], s) && mr_node_can(c, c->nodes[i], s, t))
+            return c->nodes[i];
     uint32_t from = s->strategy == MR_STRATEGY_SPREAD ? c->spread_next : 0;
     if (!c->small && !from) { /* without small tasks a node that has a CPU has an idle slot */
         for (uint32_t i = mr_bits_next(&c->node_idle, 0); i != UINT32_MAX; i = mr_bits_next(&c->node_idle, i + 1))

@@ -46,11 +46,13 @@ static mr_status check_define(const mr_record *r, mr_err *err)
 {
     const mr_define *d = (const void *)r;
     uint64_t named = (uint64_t)d->n_needs + d->n_living;
-    if (d->n_needs > MR_RES_MAX || d->n_living > MR_RES_MAX || d->n_labels > 4096 ||
-        named * sizeof(mr_named) + (uint64_t)d->n_labels * sizeof(mr_label) > r->n_bytes)
+    uint64_t bytes =
+        named * sizeof(mr_named) + (uint64_t)d->n_labels * sizeof(mr_label) + (uint64_t)d->n_terms * sizeof(mr_term);
+    if (d->n_needs > MR_RES_MAX || d->n_living > MR_RES_MAX || d->n_labels > 4096 || d->n_terms > 4096 ||
+        bytes > r->n_bytes)
         return mr_err_set(err, MR_E_PROTOCOL,
-                          "DEFINE from client %u: %u needs, %u living and %u labels do not fit in %u bytes", r->from,
-                          d->n_needs, d->n_living, d->n_labels, r->n_bytes);
+                          "DEFINE from client %u: %u needs, %u living, %u labels and %u terms do not fit in %u bytes",
+                          r->from, d->n_needs, d->n_living, d->n_labels, d->n_terms, r->n_bytes);
     if (!ended(d->name, sizeof d->name) || !ended(d->entry, sizeof d->entry) || !ended(d->user, sizeof d->user))
         return mr_err_set(err, MR_E_PROTOCOL, "DEFINE from client %u: a text has no end", r->from);
     const mr_named *v = mr_record_bytes(r, sizeof *d);

@@ -35,6 +35,18 @@ typedef struct mr_label {
     char key[32], value[32];
 } mr_label;
 
+/* A condition on a label of the node: those of the same key, op and soft that follow each other are alternatives. */
+typedef enum mr_term_op {
+    MR_TERM_IN = 0,     /* the label is there, and is `value` */
+    MR_TERM_NOT_IN = 1, /* it is not there, or is none of the values */
+    MR_TERM_EXISTS = 2,
+    MR_TERM_ABSENT = 3
+} mr_term_op;
+typedef struct mr_term {
+    char key[32], value[32];
+    uint32_t op, soft; /* soft: nodes where it holds are tried first */
+} mr_term;
+
 typedef enum mr_func_kind { MR_FUNC_TASK = 0, MR_FUNC_ACTOR = 1, MR_FUNC_METHOD = 2 } mr_func_kind;
 typedef enum mr_lang { MR_LANG_C = 0, MR_LANG_PYTHON = 1 } mr_lang;
 typedef enum mr_strategy { MR_STRATEGY_DEFAULT = 0, MR_STRATEGY_SPREAD = 1, MR_STRATEGY_NODE = 2 } mr_strategy;
@@ -71,7 +83,9 @@ typedef struct mr_define {
     mr_ref node;                          /* STRATEGY_NODE */
     mr_id group;                          /* placement group, 0: none */
     int32_t bundle;                       /* in it, -1: any */
-    uint32_t n_needs, n_living, n_labels; /* mr_named needs[], mr_named living[], mr_label labels[] follow as payload */
+    int32_t max_running;                  /* tasks (or living actors) of this function at a time; 0: any number */
+    uint32_t n_needs, n_living, n_labels; /* mr_named needs[], mr_named living[], mr_label labels[], ... */
+    uint32_t n_terms;                     /* ... mr_term terms[] follow as payload */
     char name[120];                       /* for people: "wordcount.count", "Counter.increment" */
     char entry[64];                       /* what the worker looks up: a C function, a method */
     char user[40];                        /* who is charged; "" = the job's */
@@ -244,8 +258,9 @@ typedef enum mr_group_op {
                             nothing.  Fails: INVAL, UNSCHEDULABLE, NAME_TAKEN, NOMEM */
     MR_GROUP_REMOVE = 2, /* what runs in it is ended */
     MR_GROUP_FIND = 3,   /* payload: "ns\0name\0".  NOTFOUND */
-    MR_GROUP_CURRENT = 4 /* of task `id`, or of the actor that is the client; 0: none */
+    MR_GROUP_CURRENT = 4 /* of task `id`, or of the actor that is the client; 0: none; | MR_GROUP_CAPTURES */
 } mr_group_op;
+#define MR_GROUP_CAPTURES (UINT64_C(1) << 63)
 enum { MR_GROUP_DETACHED = 1 /* outlives the actor that makes it */ };
 typedef struct mr_ev_group {
     mr_record h;

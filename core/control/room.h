@@ -265,7 +265,7 @@ bool mr_pool_init(pool *p, uint32_t n_res);
 void mr_pool_fini(pool *p);
 bool mr_pool_fits(const pool *p, const mr_amount *needs, uint32_t n_needs);
 bool mr_pool_lends(mr_control *c, const pool *p, const shape *s, const task *t);
-void mr_pool_take(pool *p, task *t); /* what t->v.needs says */
+void mr_pool_take(mr_control *c, pool *p, task *t); /* what t->v.needs says */
 void mr_pool_give(mr_control *c, task *t);
 /* The node's own, or a bundle there, where it fits now; NULL: none.  lent: also with CPUs lent to others. */
 pool *mr_node_pool(mr_control *c, node *n, const shape *s, const task *t, bool lent);
@@ -350,6 +350,23 @@ void mr_policy_host_init(mr_control *c, const mr_host *base);
 mr_status mr_policy_swapped(mr_control *c, const mr_record *r);
 void mr_policy_refused(mr_control *c, const char *op, uint32_t bit);
 int64_t mr_policy_cost(mr_control *c, const task *t, const slot *s);
+
+/* ------------------------------------------------------------------------------------------------------ limits.c -- */
+
+/* The caps of a function's tasks, into its shape-to-be.  Errors: NOMEM. */
+mr_status mr_caps_of(mr_control *c, const mr_define *d, uint32_t name, uint32_t user, shape *want);
+bool mr_caps_allow(const shape *s);
+bool mr_caps_ever(const shape *s); /* does one task fit when nothing else runs? */
+void mr_caps_count(const shape *s, const task *t, int sign);
+void mr_caps_lend(const shape *s, int sign); /* -1: its CPU is lent */
+void mr_caps_free(mr_control *c);
+
+/* ------------------------------------------------------------------------------------------------------ labels.c -- */
+
+bool mr_labels_hard(const node *n, const shape *s); /* do all that must hold? */
+bool mr_labels_soft(const node *n, const shape *s);
+/* "region in (us, eu), not gpu" */
+void mr_labels_text(const shape *s, char *text, size_t n);
 
 /* ----------------------------------------------------------------------------------------------------- history.c -- */
 

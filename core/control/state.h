@@ -30,6 +30,7 @@ typedef struct wait wait;
 typedef struct stream stream;
 typedef struct pool pool;
 typedef struct group group;
+typedef struct ceiling ceiling;
 
 /* ------------------------------------------------------------------------------------------------------- queues -- */
 
@@ -217,10 +218,15 @@ struct shape {
     uint8_t lang, gpu, strategy, nested, actor;
     uint32_t env, soft;
     uint32_t node;  /* STRATEGY_NODE */
-    bool bound;     /* node, group: not any node will do */
+    bool bound;     /* node, group, terms: not any node will do */
     bool captures;  /* what it submits runs in its group */
     int32_t bundle; /* of group, -1: any */
-    group *group;   /* NULL: none */
+    uint32_t n_terms;
+    mr_term *terms; /* conditions on the labels of the node */
+    bool prefers;   /* there are soft ones */
+    bool capped;
+    ceiling *caps[2]; /* limits that it counts for; NULL: none */
+    group *group;     /* NULL: none */
     int64_t cpu;
     uint32_t ready; /* tasks in its queues, all places */
     queue shared;
@@ -305,6 +311,16 @@ struct node {
     ring stay;              /* stored objects here, in the order in which they leave (spill.c) */
     uint64_t want, leaving; /* bytes that are to leave, and that are on their way out */
     uint32_t looks;         /* how many of `stay` may still be tried for this */
+};
+
+/* ---------------------------------------------------------------------------------------------------------- caps -- */
+
+/* How much may run at a time: tasks of a function, or CPUs of a user. */
+struct ceiling {
+    ceiling *next;
+    int64_t limit, used;
+    uint32_t name; /* interned: the function's, the user's */
+    bool cpus;     /* counts CPUs, which blocked tasks lend; else tasks, blocked ones too */
 };
 
 /* ---------------------------------------------------------------------------------------------- placement groups -- */
@@ -453,7 +469,8 @@ struct mr_control {
     bits node_idle;   /* nodes with an idle slot */
     bool small;       /* there are shapes of less than one CPU: they fit where no slot is idle */
     mr_link active, roomy, aheads, named, driver_waits;
-    mr_link lenders;               /* pools */
+    mr_link lenders; /* pools */
+    ceiling *caps;
     mr_link pending, named_groups; /* groups, by creation */
     uint32_t n_procs, next_proc;
 

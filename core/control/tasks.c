@@ -478,7 +478,7 @@ static void actor_finished(mr_control *c, task *t, proc *p)
     mr_task_detach(c, t);
     t->v.needs = f->living;
     t->v.n_needs = f->n_living;
-    mr_pool_take(in, t);
+    mr_pool_take(c, in, t);
     mr_gpu_swap(in, t, gpus, part); /* its constructor has seen which they are */
     t->v.on = n->v.ref;
     t->v.state = MR_RUNNING_NOW;

@@ -259,7 +259,7 @@ void mr_proc_next(mr_control *c, proc *p)
     t->v.on = n->v.ref;
     if (s)
         mr_slot_busy(c, s, t);
-    mr_pool_take(t->in, t);
+    mr_pool_take(c, t->in, t);
     mr_list_push_back(&n->running, &t->run);
     run(c, p, t);
     if ((t->flags & T_CANCEL) && !(t->flags & T_REVOKING))

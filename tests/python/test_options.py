@@ -28,7 +28,8 @@ TASK_BAD = [
     ({"max_retries": 2.0}, TypeError, "max_retries"), ({"max_calls": -1}, ValueError, "0 or a positive integer"),
     ({"retry_exceptions": "ValueError"}, TypeError, "retry_exceptions"), ({"retry_exceptions": [1]}, TypeError, "exceptions"),
     ({"max_restarts": 1}, ValueError, "actors"), ({"lifetime": "detached"}, ValueError, "actors"), ({"name": 5}, TypeError, "name"),
-    ({"placement_group": object()}, ValueError, "not supported"), ({"accelerator_type": "A100"}, ValueError, "custom resource"),
+    ({"placement_group": object()}, TypeError, "placement_group"), ({"max_running": -1}, ValueError, "max_running"),
+    ({"requires": "ssd"}, TypeError, "set of labels"), ({"label_selector": {"a": "!"}}, ValueError, "label_selector"), ({"accelerator_type": "A100"}, ValueError, "custom resource"),
     ({"runtime_env": {"pip": ["x"]}}, ValueError, "'pip' is not supported; 'env_vars', 'working_dir'"),
     ({"runtime_env": {"env_vars": {"A": 1}}}, TypeError, "str"), ({"scheduling_strategy": "FAST"}, ValueError, "SPREAD"),
     ({"scheduling_strategy": 3}, TypeError, "SPREAD"), ({"estimate_s": -1}, ValueError, "seconds"), ({"priority": 1.5}, TypeError, "int"),
@@ -106,7 +107,7 @@ def test_the_decorator_refuses():
 
 
 def test_missing_names_say_what_there_is():
-    with pytest.raises(AttributeError, match="placement groups"):
-        miniray.util.placement_group
+    with pytest.raises(AttributeError, match="placement_group"):
+        miniray.util.serialization
     with pytest.raises(AttributeError, match="did you mean 'remote'"):
         miniray.remot

@@ -109,10 +109,21 @@ static uint32_t read_amounts(const char *text, mr_named *out)
 
 uint32_t world_node(world *w, const char *amounts)
 {
+    return world_labelled(w, amounts, "");
+}
+
+uint32_t world_labelled(world *w, const char *amounts, const char *labels)
+{
     mr_named v[16];
-    uint32_t n = read_amounts(amounts, v), number = mr_control_nodes(w->c);
-    mr_ev_node *e = event(MR_EV_NODE_ADDED, 0, n * sizeof *v, NULL);
+    mr_label l[8] = {0};
+    int used;
+    uint32_t n = read_amounts(amounts, v), m = 0, number = mr_control_nodes(w->c);
+    for (; sscanf(labels, " %31[^=]=%31s%n", l[m].key, l[m].value, &used) == 2; m++)
+        labels += used;
+    mr_ev_node *e = event(MR_EV_NODE_ADDED, 0, n * sizeof *v + m * sizeof *l, NULL);
     memcpy(e + 1, v, n * sizeof *v);
+    memcpy((char *)(e + 1) + n * sizeof *v, l, m * sizeof *l);
+    e->n_labels = m;
     e->node = number;
     e->n_amounts = n;
     e->speed = 1;
@@ -154,7 +165,8 @@ uint32_t world_define(world *w, spec s)
     mr_named needs[16], living[16];
     uint32_t n = read_amounts(s.needs ? s.needs : s.kind == MR_FUNC_TASK ? "CPU=1" : "", needs);
     uint32_t m = read_amounts(s.living ? s.living : "", living), labels = s.label ? 1 : 0;
-    mr_define *d = event(MR_EV_DEFINE, 0, (n + m) * sizeof *needs + labels * sizeof(mr_label), NULL);
+    mr_define *d =
+        event(MR_EV_DEFINE, 0, (n + m) * sizeof *needs + labels * sizeof(mr_label) + s.n_terms * sizeof(mr_term), NULL);
     memcpy(d + 1, needs, n * sizeof *needs);
     memcpy((char *)(d + 1) + n * sizeof *needs, living, m * sizeof *living);
     if (s.label)
@@ -175,6 +187,11 @@ uint32_t world_define(world *w, spec s)
     d->limit = s.limit ? s.limit : MR_UNKNOWN;
     d->deadline = s.deadline ? s.deadline : MR_UNKNOWN;
     d->node = s.node;
+    if (s.n_terms)
+        memcpy((char *)(d + 1) + (n + m) * sizeof *needs + labels * sizeof(mr_label), s.terms,
+               s.n_terms * sizeof(mr_term));
+    d->n_terms = s.n_terms;
+    d->max_running = s.max_running;
     d->group = s.group;
     d->bundle = s.bundle - 1;
     d->n_needs = n;
@@ -276,30 +293,14 @@ mr_id world_group(world *w, mr_group_strategy strategy, const char *bundles, uin
     return ask_group(w, e);
 }
 
-mr_status world_ungroup(world *w, mr_id group)
-{
-    mr_ev_group *e = event(MR_EV_GROUP, 0, 0, NULL);
-    e->op = MR_GROUP_REMOVE;
-    e->id = group;
-    ask_group(w, e);
-    return w->last;
-}
-
-mr_id world_find_group(world *w, const char *name)
+mr_id world_ask_group(world *w, mr_group_op op, mr_id id, uint32_t client, const char *name)
 {
     char text[64];
     uint32_t n = full_name(name, text);
     mr_ev_group *e = event(MR_EV_GROUP, 0, n, NULL);
     memcpy(e + 1, text, n);
-    e->op = MR_GROUP_FIND;
-    return ask_group(w, e);
-}
-
-mr_id world_current_group(world *w, uint32_t client, mr_id task)
-{
-    mr_ev_group *e = event(MR_EV_GROUP, 0, 0, NULL);
-    e->op = MR_GROUP_CURRENT;
-    e->id = task;
+    e->op = op;
+    e->id = id;
     e->h.from = client;
     return ask_group(w, e);
 }

@@ -27,6 +27,7 @@ void world_free(world *w);
 mr_status world_step(world *w, void *record);
 void world_time(world *w, int64_t later); /* now += later, then TIME */
 uint32_t world_node(world *w, const char *amounts);
+uint32_t world_labelled(world *w, const char *amounts, const char *labels); /* "key=value other=value" */
 
 typedef struct spec {
     const char *name, *needs, *living, *user, *label; /* needs NULL: one CPU; "" none; label "key=value" */
@@ -37,6 +38,9 @@ typedef struct spec {
     mr_ref node;
     mr_id group;
     int32_t bundle; /* + 1; 0: any */
+    const mr_term *terms;
+    uint32_t n_terms;
+    int32_t max_running;
 } spec;
 uint32_t world_define(world *w, spec s);
 uint32_t world_func(world *w, const char *name, const char *needs);
@@ -56,9 +60,20 @@ mr_id world_call(world *w, call k);
 
 /* A placement group: "CPU=1;CPU=2 GPU=1"; name (in namespace "ns") may be NULL.  0, with w->last set, if refused. */
 mr_id world_group(world *w, mr_group_strategy strategy, const char *bundles, uint32_t flags, const char *name);
-mr_status world_ungroup(world *w, mr_id group);
-mr_id world_find_group(world *w, const char *name);
-mr_id world_current_group(world *w, uint32_t client, mr_id task);
+mr_id world_ask_group(world *w, mr_group_op op, mr_id id, uint32_t client, const char *name);
+static inline mr_status world_ungroup(world *w, mr_id group)
+{
+    world_ask_group(w, MR_GROUP_REMOVE, group, 0, NULL);
+    return w->last;
+}
+static inline mr_id world_find_group(world *w, const char *name)
+{
+    return world_ask_group(w, MR_GROUP_FIND, 0, 0, name);
+}
+static inline mr_id world_current_group(world *w, uint32_t client, mr_id task)
+{
+    return world_ask_group(w, MR_GROUP_CURRENT, task, client, NULL);
+}
 
 mr_id world_put(world *w, uint64_t size, uint32_t node, const mr_id *refs); /* size 0: inline */
 mr_status world_free_object(world *w, mr_id id);                            /* now, whoever holds it */

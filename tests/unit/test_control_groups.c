@@ -274,11 +274,11 @@ START_TEST(lends_inside)
     w.parent = 0;
     world_time(&w, 1);
     ck_assert_msg(!runs(child), "it runs outside of the group of its parent");
-    ck_assert_uint_eq(world_current_group(&w, world_worker(&w, parent), parent), g);
+    ck_assert_uint_eq(world_current_group(&w, world_worker(&w, parent), parent), g | MR_GROUP_CAPTURES);
     world_block(&w, world_worker(&w, parent), parent, 1, MR_WAIT_LEND, (mr_id[]){child, 0});
     world_time(&w, 1);
     ck_assert(runs(child) && !runs(other));
-    ck_assert_uint_eq(world_current_group(&w, world_worker(&w, child), child), g);
+    ck_assert_uint_eq(world_current_group(&w, world_worker(&w, child), child), g | MR_GROUP_CAPTURES);
     ck_assert_int_eq(world_free_cpu(&w, 0), MR_RES_UNIT);
     world_finish(&w, child);
     world_finish(&w, parent);
@@ -385,7 +385,7 @@ START_TEST(actors_capture)
     w.client = 0;
     world_time(&w, 1);
     ck_assert(!runs(child));
-    ck_assert_uint_eq(world_current_group(&w, info.worker, 0), g);
+    ck_assert_uint_eq(world_current_group(&w, info.worker, 0), g | MR_GROUP_CAPTURES);
 }
 END_TEST
 

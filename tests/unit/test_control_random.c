@@ -399,7 +399,7 @@ static void start(history *h, uint64_t seed)
     h->f[0] = world_func(w, "f", NULL);
     h->f[1] = world_define(w, (spec){.name = "g", .retries = 2});
     h->f[2] = world_define(w, (spec){.name = "wide", .needs = "CPU=2 memory=50", .retries = -1});
-    h->f[3] = world_func(w, "none", "");
+    h->f[3] = world_define(w, (spec){.name = "none", .needs = "", .max_running = 2});
     h->f[4] = world_define(w, (spec){.name = "gpu", .needs = "CPU=0.5 GPU=0.5", .retries = 1});
     h->f[5] = world_define(w, (spec){.name = "gen", .flags = MR_FUNC_STREAMING, .window = 2});
     h->f[6] = world_define(w, (spec){.name = "A", .kind = MR_FUNC_ACTOR, .restarts = 1});

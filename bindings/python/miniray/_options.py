@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import warnings
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -146,13 +147,38 @@ def _priority(name: str, value: Any) -> None:
 
 
 def _strategy(name: str, value: Any) -> None:
-    if isinstance(value, str):
-        if value not in ("DEFAULT", "SPREAD"):
-            raise ValueError(f'scheduling_strategy is "DEFAULT", "SPREAD" or a NodeAffinitySchedulingStrategy, not {value!r}')
-    elif not hasattr(value, "node_id") or not hasattr(value, "soft"):
-        raise TypeError(
-            'scheduling_strategy is "DEFAULT", "SPREAD" or a NodeAffinitySchedulingStrategy; '
-            f"{type(value).__name__} is not supported")
+    if isinstance(value, str) and value not in ("DEFAULT", "SPREAD"):
+        raise ValueError(f'scheduling_strategy is "DEFAULT", "SPREAD" or a strategy of util.scheduling_strategies, not {value!r}')
+    if not isinstance(value, str) and not hasattr(value, "_define"):
+        raise TypeError('scheduling_strategy is "DEFAULT", "SPREAD" or a strategy of util.scheduling_strategies; '
+                        f"{type(value).__name__} is not supported")
+
+
+def _group(name: str, value: Any) -> None:
+    if value != "default" and not hasattr(value, "bundle_specs"):
+        raise TypeError(f"placement_group is what util.placement_group() returned, not {type(value)}")
+
+
+def _selector(name: str, value: Any) -> None:
+    _labels(name, value)
+    _conditions(value)
+
+
+def _conditions(selector: Dict[str, str]) -> List[tuple]:
+    """Of {"region": "eu", "tier": "!spot", "zone": "in(a,b)", "gpu": "!in(x,y)"}: (key, value, operator, soft)."""
+    out = []
+    for key, text in selector.items():
+        match = re.fullmatch(r"(!?)(?:in\(([^()]*)\)|([^()!,]+))", text.strip())
+        values = [v.strip() for v in (match.group(2) or match.group(3)).split(",")] if match and match.group(0) else []
+        if not match or not all(values):
+            raise ValueError(f"label_selector[{key!r}] is \"value\", \"!value\", \"in(a,b)\" or \"!in(a,b)\", not {text!r}")
+        out += [(key, value, 1 if match.group(1) else 0, False) for value in values]
+    return out
+
+
+def _requires(name: str, value: Any) -> None:
+    if isinstance(value, str) or not all(isinstance(key, str) and key for key in value):
+        raise TypeError(f"requires is a set of labels that the node must have, {{'ssd'}}, not {value!r}")
 
 
 def _runtime_env(name: str, value: Any) -> None:
@@ -172,17 +198,15 @@ def _default_only(allowed: tuple, why: str) -> Callable[[str, Any], None]:
     return check
 
 
-_GROUPS = "placement groups do not exist here; use resources=, scheduling_strategy='SPREAD' or node affinity"
 _COMMON: "Dict[str, Callable[[str, Any], None]]" = {
     "num_cpus": _amount, "num_gpus": _gpus, "memory": _memory, "resources": _resources, "runtime_env": _runtime_env,
     "scheduling_strategy": _strategy,
     "accelerator_type": _nothing("name the accelerator as a custom resource instead, resources={'A100': 1}"),
     "object_store_memory": _nothing("results are never refused for it; set [store] capacity"),
-    "placement_group": _default_only(("default",), _GROUPS),
-    "placement_group_bundle_index": _default_only((-1,), _GROUPS),
-    "placement_group_capture_child_tasks": _default_only((False,), _GROUPS),
+    "placement_group": _group, "placement_group_bundle_index": _whole("-1 or a bundle's number", -1),
+    "placement_group_capture_child_tasks": _bool,
     "enable_task_events": _bool,
-    "label_selector": _nothing("use scheduling_strategy or custom resources"),
+    "label_selector": _selector, "requires": _requires, "max_running": _whole("0 or a positive integer", 0),
     "fallback_strategy": _nothing("use scheduling_strategy or custom resources"),
     "_metadata": lambda name, value: None, "_labels": _labels,
     "priority": _priority, "estimate_s": _seconds, "deadline_s": _seconds, "limit_s": _seconds, "user": _text,
@@ -270,6 +294,29 @@ def _ns(options: Dict[str, Any], name: str) -> int:
     return int(options[name] * 1e9) if name in options else -1
 
 
+def _place(options: Dict[str, Any], out: Dict[str, Any]) -> None:
+    """Where it may run."""
+    strategy = options.get("scheduling_strategy")
+    group = options.get("placement_group", "default")
+    if group != "default":
+        if strategy is not None:
+            raise ValueError("Placement groups should be specified via the scheduling_strategy option. The placement_group "
+                             "option is deprecated; give one of the two.")
+        from .util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        strategy = PlacementGroupSchedulingStrategy(group, options.get("placement_group_bundle_index", -1),
+                                                    options.get("placement_group_capture_child_tasks"))
+    elif options.get("placement_group_bundle_index", -1) != -1:
+        raise ValueError("If placement group is not set, the value of bundle index must be -1.")
+    out["flags"] = 0 if strategy is None else _core.DEF_OWN_PLACE
+    out["conditions"] = _conditions(options.get("label_selector", {})) + [
+        (key, "", 2, False) for key in sorted(options.get("requires", ()))]
+    if strategy == "SPREAD":
+        out["schedule"] = _core.SCHEDULE_SPREAD
+    elif strategy is not None and not isinstance(strategy, str):
+        strategy._define(out)
+
+
 def definition(options: Dict[str, Any], actor: bool) -> Dict[str, Any]:
     """The part of _core.define's dict that comes from options."""
     want, living = needs(options, actor)
@@ -278,14 +325,7 @@ def definition(options: Dict[str, Any], actor: bool) -> Dict[str, Any]:
         "estimate": _ns(options, "estimate_s"), "deadline": _ns(options, "deadline_s"), "limit": _ns(options, "limit_s"),
         "labels": list(options.get("labels", {}).items()) or None,
     }
-    strategy = options.get("scheduling_strategy", "DEFAULT")
-    flags = 0
-    if strategy == "SPREAD":
-        out["schedule"] = _core.SCHEDULE_SPREAD
-    elif not isinstance(strategy, str):
-        out["schedule"] = _core.SCHEDULE_NODE
-        out["node"] = int(str(strategy.node_id), 16)
-        flags |= _core.DEF_SOFT_NODE if strategy.soft else 0
+    out["max_running"] = options.get("max_running")
+    _place(options, out)
     out["env"] = _env.number(_env.merged(_env.current, options.get("runtime_env", {})))
-    out["flags"] = flags
     return out

@@ -18,6 +18,7 @@ __all__ = [
     "ActorDiedError", "ActorUnavailableError", "WorkerCrashedError", "OutOfMemoryError", "NodeDiedError",
     "RaySystemError", "ObjectStoreFullError", "OutOfDiskError", "ObjectLostError", "ObjectFreedError", "OwnerDiedError",
     "ReferenceCountingAssertionError", "ObjectReconstructionFailedError", "StaleReferenceError", "DeadlockError",
+    "TaskTimeoutError", "TaskPlacementGroupRemoved", "ActorPlacementGroupRemoved",
     "UnschedulableError", "TaskUnschedulableError", "ActorUnschedulableError", "PendingCallsLimitExceeded",
     "RuntimeEnvSetupError", "AsyncioActorExit", "ActorAlreadyExistsError", "ActorHandleNotFoundError", "LocalRayletDiedError",
     "ObjectFetchTimedOutError", "UnserializableException", "CrossLanguageError", "PluginError", "PolicyError", "ConfigError",
@@ -48,6 +49,14 @@ class OutOfMemoryError(RayError):
     """The worker process was killed because memory ran out."""
 
 
+class TaskTimeoutError(RayError, TimeoutError):
+    """The task ran longer than its option limit_s allows, and was ended."""
+
+
+class TaskPlacementGroupRemoved(RayError):
+    """The placement group that the task was to run in, or ran in, has been removed."""
+
+
 class NodeDiedError(RayError):
     """The node that ran the task was removed."""
 
@@ -67,6 +76,10 @@ class RayActorError(RayError):
 
 class ActorDiedError(RayActorError):
     """The actor is dead and will not come back."""
+
+
+class ActorPlacementGroupRemoved(ActorDiedError):
+    """The actor died because its placement group was removed."""
 
 
 class ActorUnavailableError(RayActorError):
@@ -113,7 +126,7 @@ class DeadlockError(RayError):
     """Everything waits for something that can never come."""
 
 
-class UnschedulableError(RayError):
+class UnschedulableError(RayError, ValueError):
     """No node can ever satisfy the request."""
 
 
@@ -290,6 +303,7 @@ _FAULTS: "dict[int, Type[BaseException]]" = {
     _core.E_SESSION: StaleReferenceError,
     _core.E_OWNER_DIED: OwnerDiedError,
     _core.E_NODE_DIED: NodeDiedError,
+    _core.E_GROUP_REMOVED: TaskPlacementGroupRemoved,
     _core.E_PENDING_CALLS: PendingCallsLimitExceeded,
     _core.E_INVAL: ValueError,
     _core.E_NAME_TAKEN: ActorAlreadyExistsError,
@@ -333,11 +347,15 @@ def _from_status(status: int, text: str, fault: Optional[tuple]) -> BaseExceptio
     if status == _core.E_CLOSED:
         return RaySystemError(f"the miniray session was shut down ({text})")
     kind = _FAULTS.get(status, RaySystemError)
+    if kind is GetTimeoutError and fault is not None:  # what a task ended with, not a wait
+        return TaskTimeoutError(text)
     if issubclass(kind, RayActorError):
         if fault is None:
             return kind(text)
+        if kind is ActorDiedError and "its placement group was removed" in text:
+            kind = ActorPlacementGroupRemoved
         made = kind(text, actor_id=actor_hex(fault[7]), may_have_run=bool(fault[5]))
-        broken = _constructor_error(fault[7]) if kind is ActorDiedError else None
+        broken = _constructor_error(fault[7]) if issubclass(kind, ActorDiedError) else None
         if broken is not None:
             made.args = (f"The actor died because of an error raised in its creation task, {broken}",)
             made.__cause__ = broken

@@ -7,7 +7,7 @@ import sys
 from typing import Any, Dict, List, Optional
 
 from . import _core, _env, _session
-from ._ids import ActorID, JobID, TaskID, actor_hex, job_hex, task_hex
+from ._ids import ActorID, JobID, PlacementGroupID, TaskID, actor_hex, job_hex, task_hex
 
 
 def _call() -> Any:
@@ -87,11 +87,12 @@ class RuntimeContext:
 
     def get_placement_group_id(self) -> Optional[str]:
         """Hex id of the placement group of this task or actor; None without one."""
-        return None
+        group = _core.group_current()[0] if _core.is_worker() else 0
+        return PlacementGroupID.of(group).hex() if group else None
 
     @property
     def should_capture_child_tasks_in_placement_group(self) -> bool:
-        return False
+        return bool(_core.is_worker() and _core.group_current()[1])
 
     def get_assigned_resources(self) -> Dict[str, float]:
         """What this task, or the actor while it lives, was given: {"CPU": 1.0}; memory in bytes; {} in the driver."""

@@ -5,6 +5,7 @@ typedef struct defining {
     mr_func_def def;
     mr_need needs[MR_RES_MAX], living[MR_RES_MAX];
     mr_pair labels[MR_RES_MAX];
+    mr_condition conditions[MR_RES_MAX];
 } defining;
 
 /* Borrowed value of a key; NULL without an exception when it is absent or None. */
@@ -89,10 +90,31 @@ static int pairs(PyObject *dict, const char *key, mr_pair *out, int32_t *n)
     return 0;
 }
 
+/* list of (key, value, op, soft) */
+static int conditions(PyObject *dict, mr_condition *out, int32_t *n)
+{
+    PyObject *list = look(dict, "conditions");
+    *n = 0;
+    if (!list)
+        return 0;
+    if (!PyList_Check(list) || PyList_GET_SIZE(list) > MR_RES_MAX) {
+        PyErr_Format(PyExc_ValueError, "at most %d conditions on labels", MR_RES_MAX);
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
+        int soft;
+        if (!PyArg_ParseTuple(PyList_GET_ITEM(list, i), "ssip", &out[i].key, &out[i].value, &out[i].op, &soft))
+            return -1;
+        out[i].soft = soft;
+    }
+    *n = (int32_t)PyList_GET_SIZE(list);
+    return 0;
+}
+
 static int fill(mrpy_state *st, PyObject *dict, defining *d)
 {
     mr_func_def *f = &d->def;
-    int64_t kind = f->kind, flags = 0, env = 0, schedule = f->schedule, node = 0;
+    int64_t kind = f->kind, flags = 0, env = 0, schedule = f->schedule, node = 0, group = 0;
     PyObject *code = look(dict, "code");
     if (number(dict, "kind", &kind) || number(dict, "flags", &flags) || number(dict, "env", &env) ||
         number(dict, "schedule", &schedule) || number(dict, "node", &node) || text(dict, "name", &f->name) ||
@@ -103,7 +125,9 @@ static int fill(mrpy_state *st, PyObject *dict, defining *d)
         number32(dict, "window", &f->window) || number(dict, "estimate", &f->estimate) ||
         number(dict, "limit", &f->limit) || number(dict, "deadline", &f->deadline) ||
         amounts(dict, "needs", d->needs, &f->n_needs) || amounts(dict, "living", d->living, &f->n_living) ||
-        pairs(dict, "labels", d->labels, &f->n_labels))
+        pairs(dict, "labels", d->labels, &f->n_labels) || number(dict, "group", &group) ||
+        number32(dict, "bundle", &f->bundle) || number32(dict, "max_running", &f->max_running) ||
+        conditions(dict, d->conditions, &f->n_conditions))
         return -1;
     if (code && !(f->code = mrpy_ref_id(st, code, "the code")))
         return -1;
@@ -118,6 +142,8 @@ static int fill(mrpy_state *st, PyObject *dict, defining *d)
     if (f->n_living < 0)
         f->n_living = 0;
     f->labels = d->labels;
+    f->group = (mr_id)group;
+    f->conditions = d->conditions;
     return 0;
 }
 

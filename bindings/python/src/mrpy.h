@@ -171,6 +171,10 @@ extern PyMethodDef mrpy_object_methods[], mrpy_task_methods[], mrpy_actor_method
 PyObject *mrpy_define(PyObject *module, PyObject *dict);
 PyObject *mrpy_node_add(PyObject *module, PyObject *a);
 PyObject *mrpy_node_remove(PyObject *module, PyObject *a);
+PyObject *mrpy_group_make(PyObject *module, PyObject *a);
+PyObject *mrpy_group_remove(PyObject *module, PyObject *a);
+PyObject *mrpy_group_find(PyObject *module, PyObject *a);
+PyObject *mrpy_group_current(PyObject *module, PyObject *unused);
 
 /* Tags of MRPY_FORMAT_FAST and of arguments. */
 enum {

@@ -255,6 +255,10 @@ static mr_status nodes_control(mr_nodes *n, mr_err *err)
                                            : MR_KNOW_STATED;
     if (mr_config_int(c, "sched", "strict") || !mr_config_int(c, "engine", "prefetch"))
         conf.prefetch = 0;
+    mr_named quotas[MR_RES_MAX];
+    if (!node_lists(mr_config_text(c, "sched", "quotas"), NULL, quotas, &conf.n_quotas, NULL, NULL))
+        return mr_err_set(err, MR_E_CONFIG, "[sched] quotas: at most %d users, names under 56 bytes", MR_RES_MAX);
+    conf.quotas = quotas;
     mr_status status = mr_control_new(&conf, &n->control);
     if (status)
         return mr_err_set(err, status, "control: %s", mr_status_text(status));

@@ -92,6 +92,8 @@ enum { /* flags */
        MR_DEF_RETRY_ERRORS = 8,
        MR_DEF_SOFT_NODE = 16,
        MR_DEF_SYSTEM = 64,
+       MR_DEF_CAPTURE = 128,    /* what it submits runs in its placement group, unless that says where it runs */
+       MR_DEF_OWN_PLACE = 256,  /* this one says so */
        MR_DEF_BINDING = 1 << 16 /* and up: a language binding's own; the core only carries them to the worker */
 };
 enum { MR_SCHEDULE_DEFAULT = 0, MR_SCHEDULE_SPREAD = 1, MR_SCHEDULE_NODE = 2 };
@@ -104,6 +106,15 @@ typedef struct mr_need {
 typedef struct mr_pair {
     const char *key, *value;
 } mr_pair;
+
+/* A condition on a label of the node, e.g. {"region", "eu", MR_LABEL_IN}.  Neighbours of equal key, op and soft are
+ * alternatives.  soft: nodes where it holds are tried first. */
+enum { MR_LABEL_IN = 0, MR_LABEL_NOT_IN = 1, MR_LABEL_EXISTS = 2, MR_LABEL_ABSENT = 3 };
+typedef struct mr_condition {
+    const char *key, *value; /* value: of IN and NOT_IN */
+    int op;
+    bool soft;
+} mr_condition;
 
 /* A remote function with its options.  Texts and arrays are borrowed for the call. */
 typedef struct mr_func_def {
@@ -125,9 +136,12 @@ typedef struct mr_func_def {
     int32_t max_retries, max_restarts, max_concurrency, max_pending, max_calls, priority, window;
     int64_t estimate, limit, deadline; /* ns or MR_UNKNOWN */
     int schedule;
-    uint64_t node; /* of MR_SCHEDULE_NODE: number of the node */
-    mr_id group;
-    int32_t bundle;
+    uint64_t node;                  /* of MR_SCHEDULE_NODE: number of the node */
+    mr_id group;                    /* placement group, 0: none */
+    int32_t bundle;                 /* in it; -1: any */
+    int32_t max_running;            /* of this function at a time, over all nodes; 0: any number */
+    const mr_condition *conditions; /* on the labels of the node */
+    int32_t n_conditions;
 } mr_func_def;
 #define MR_FUNC_DEF_INIT                                                                                               \
     {                                                                                                                  \
@@ -285,6 +299,34 @@ MR_API mr_status mr_node_add(mr_session *s, const mr_node_def *def, uint32_t *ou
  * while they have attempts; a lost object is made again by its task, or becomes an error (LOST) that names it and says
  * why; the driver's views stay good.  Errors: NOTFOUND, INVAL (the last node), UNSUPPORTED (in a worker), CLOSED. */
 MR_API mr_status mr_node_remove(mr_session *s, uint32_t node, mr_err *err) MR_CHECK_RESULT;
+
+/* ---------------------------------------------------------------------------------------------- placement groups -- */
+
+/* Bundles of resources, each on one node; all of them are reserved at once, or none is.  Tasks and actors of the group
+ * (mr_func_def.group) run in its bundles and take from them. */
+enum {
+    MR_PACK = 0,         /* on few nodes */
+    MR_SPREAD = 1,       /* on many */
+    MR_STRICT_PACK = 2,  /* all on one */
+    MR_STRICT_SPREAD = 3 /* each on another */
+};
+typedef struct mr_group_def {
+    int strategy;
+    const mr_need *needs;  /* bundle by bundle; an entry without a name (NULL) ends each */
+    int32_t n_needs;       /* entries, the ends too */
+    const char *name, *ns; /* may be NULL */
+    bool detached;         /* outlives the actor that makes it */
+} mr_group_def;
+/* Asks for it; it is placed when there is room (mr_state "groups" tells).  Errors: UNSCHEDULABLE (never, on these
+ * nodes), NAME_TAKEN, INVAL, NOMEM. */
+MR_API mr_status mr_group_make(mr_session *s, const mr_group_def *def, mr_id *out, mr_err *err) MR_CHECK_RESULT;
+/* Ends what runs in it (E_GROUP_REMOVED; actors die) and gives its resources back.  Errors: NOTFOUND. */
+MR_API mr_status mr_group_remove(mr_session *s, mr_id group, mr_err *err) MR_CHECK_RESULT;
+/* By name.  Errors: NOTFOUND. */
+MR_API mr_status mr_group_find(mr_session *s, const char *name, const char *ns, mr_id *out,
+                               mr_err *err) MR_CHECK_RESULT;
+/* Of the task or actor that the calling thread runs; 0: it is in none.  captures: does what it submits run there? */
+MR_API mr_status mr_group_current(mr_session *s, mr_id *out, bool *captures, mr_err *err) MR_CHECK_RESULT;
 
 /* ------------------------------------------------------------------------------------------------- looking around --
  */

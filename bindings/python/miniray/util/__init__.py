@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from . import scheduling_strategies
+from .placement_group import (get_current_placement_group, get_placement_group, placement_group, placement_group_table,
+                              remove_placement_group)
 
-__all__ = ["list_named_actors", "scheduling_strategies"]
+__all__ = ["get_current_placement_group", "get_placement_group", "list_named_actors", "placement_group",
+           "placement_group_table", "remove_placement_group", "scheduling_strategies"]
 
 
 def list_named_actors(all_namespaces: bool = False) -> list:
@@ -21,5 +24,5 @@ def list_named_actors(all_namespaces: bool = False) -> list:
 
 
 def __getattr__(name: str) -> Any:
-    raise AttributeError(f"module 'miniray.util' has no attribute {name!r}: placement groups, ActorPool, Queue and the others of "
-                         "ray.util are not here; it has scheduling_strategies")
+    raise AttributeError(f"module 'miniray.util' has no attribute {name!r}: ActorPool, Queue and the others of ray.util are not "
+                         f"here; it has {', '.join(__all__)}")
