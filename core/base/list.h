@@ -93,18 +93,6 @@ static inline mr_link *mr_list_pop_front(mr_link *list)
     return link;
 }
 
-/* Moves all of `from` to the end of `to`. */
-static inline void mr_list_splice_back(mr_link *to, mr_link *from)
-{
-    if (mr_list_empty(from))
-        return;
-    from->next->prev = to->prev;
-    to->prev->next = from->next;
-    from->prev->next = to;
-    to->prev = from->prev;
-    mr_list_init(from);
-}
-
 /* `link` may be removed (and freed) in the body. */
 #define MR_LIST_EACH(list, link)                                                                                       \
     for (mr_link *link = (list)->next, *link##_next = link->next; link != (list);                                      \

@@ -104,7 +104,7 @@ static mr_table_page *page_new(mr_table *t, uint64_t key)
     return p;
 }
 
-void *mr_table_put(mr_table *t, uint64_t id)
+void *mr_table_make(mr_table *t, uint64_t id)
 {
     uint64_t key = id / MR_TABLE_PAGE;
     mr_table_page *p = t->last->key == key ? t->last : page_find(t, key);
@@ -145,7 +145,7 @@ static void hash_remove(mr_table *t, const mr_table_page *p)
     t->slots[hole] = NULL;
 }
 
-bool mr_table_del(mr_table *t, uint64_t id)
+bool mr_table_drop(mr_table *t, uint64_t id)
 {
     uint64_t key = id / MR_TABLE_PAGE;
     mr_table_page *p = t->last->key == key ? t->last : page_find(t, key);

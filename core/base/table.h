@@ -2,8 +2,8 @@
  *
  * Ids come in runs (a node grants blocks of them), so an entry is found by arithmetic inside a page of 256, and only
  * the live pages are found through a small hash.  The last page found is kept: a hit there costs a compare and a bit
- * test. A page is given back when its last entry is removed (a few empty ones are kept, so that an id range at the edge
- * of a page does not thrash the allocator).
+ * test.  A page is given back when its last entry is removed (a few empty ones are kept, so that an id range at the
+ * edge of a page does not thrash the allocator).
  *
  * Entries are zeroed when put, have one fixed size, are aligned to 16 bytes, and never move while they are in.
  * No lock: even mr_table_at writes (the kept page), so a table belongs to one thread or one lock.
@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <miniray/status.h>
 
@@ -42,13 +43,38 @@ void mr_table_init(mr_table *t, size_t size);
 /* Frees all pages; entries are simply forgotten, what they own is the caller's to free first. */
 void mr_table_fini(mr_table *t);
 
-/* Makes `id` present and gives its entry: zeroed if it is new, as it was if it is not.  NULL: out of memory. */
-void *mr_table_put(mr_table *t, uint64_t id);
-/* Removes `id`; false if it was not there. */
-bool mr_table_del(mr_table *t, uint64_t id);
-
-/* Any id, any page; used by mr_table_at. */
+/* Any id, any page; used by the three below. */
 void *mr_table_find(mr_table *t, uint64_t id);
+void *mr_table_make(mr_table *t, uint64_t id);
+bool mr_table_drop(mr_table *t, uint64_t id);
+
+/* Makes `id` present and gives its entry: zeroed if it is new, as it was if it is not.  NULL: out of memory. */
+static inline void *mr_table_put(mr_table *t, uint64_t id)
+{
+    mr_table_page *p = t->last;
+    size_t i = (size_t)(id % MR_TABLE_PAGE);
+    uint64_t *word = &p->used[i / 64], bit = UINT64_C(1) << (i % 64);
+    if (p->key != id / MR_TABLE_PAGE || (*word & bit))
+        return mr_table_make(t, id);
+    *word |= bit;
+    p->count++;
+    t->n_entries++;
+    return memset(p->entries + i * t->stride, 0, t->stride);
+}
+
+/* Removes `id`; false if it was not there. */
+static inline bool mr_table_del(mr_table *t, uint64_t id)
+{
+    mr_table_page *p = t->last;
+    size_t i = (size_t)(id % MR_TABLE_PAGE);
+    uint64_t *word = &p->used[i / 64], bit = UINT64_C(1) << (i % 64);
+    if (p->key != id / MR_TABLE_PAGE || p->count < 2 || !(*word & bit))
+        return mr_table_drop(t, id);
+    *word &= ~bit;
+    p->count--;
+    t->n_entries--;
+    return true;
+}
 
 /* The entry of `id`, or NULL. */
 static inline void *mr_table_at(mr_table *t, uint64_t id)

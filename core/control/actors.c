@@ -350,7 +350,7 @@ void mr_actor_die(mr_control *c, actor *a, const mr_fault *f)
         mr_task_detach(c, t);
         mr_task_over(c, t, MR_OK);
     } else if (t && t->where == W_RUN) {
-        t->flags |= T_CANCEL | T_FORCE;
+        t->flags |= T_CANCEL;
         mr_proc_kill(c, proc_at(c, t->worker));
     } else if (t && t->where != W_FAILING && t->where != W_OVER) {
         mr_fault own = a->fault;

@@ -27,7 +27,6 @@ void mr_cancel_look(mr_control *c)
             continue;
         }
         p->kill_at = 0;
-        p->task->flags |= T_FORCE;
         mr_proc_kill(c, p);
     }
 }
@@ -45,7 +44,6 @@ void mr_task_cancel_one(mr_control *c, task *t, uint32_t flags)
         if (t->where == W_RUN)
             mr_ahead_revoke(c, proc_at(c, t->worker));
         if ((flags & MR_CANCEL_FORCE) && t->where == W_RUN) {
-            t->flags |= T_FORCE;
             mr_proc_kill(c, proc_at(c, t->worker));
             return;
         }

@@ -306,8 +306,6 @@ mr_status mr_wait_unblocked(mr_control *c, const mr_record *r)
 
 /* ------------------------------------------------------------------------------------------------------ lending -- */
 
-enum { LEND_FIRST = 1000000, LEND_MOST = 128000000 };
-
 bool mr_wait_descends(mr_control *c, const task *t)
 {
     for (mr_id up = t->parent; up;) {

@@ -82,7 +82,7 @@ void mr_limit_fire(mr_control *c)
         if (gone)
             continue;
         task *t = task_live(c, x.task);
-        t->flags |= T_CANCEL | T_FORCE | T_OVERDUE;
+        t->flags |= T_CANCEL | T_OVERDUE;
         mr_proc_kill(c, proc_at(c, t->worker));
     }
 }

@@ -434,7 +434,7 @@ static void fire(mr_control *c)
         if (!c->n_ready || p->lend_at > c->now)
             continue;
         p->open = 1;
-        p->lend_delay = p->lend_delay * 2 > 128000000 ? 128000000 : p->lend_delay * 2;
+        p->lend_delay = p->lend_delay * 2 > LEND_MOST ? LEND_MOST : p->lend_delay * 2;
         p->lend_at = c->now + p->lend_delay;
         c->dirty = true;
     }

@@ -303,7 +303,6 @@ void mr_proc_kill(mr_control *c, proc *p);
 void mr_proc_retire(mr_control *c, proc *p);
 void mr_proc_births(mr_control *c);
 void mr_proc_reap(mr_control *c);
-void mr_proc_free(mr_control *c, proc *p);
 bool mr_ahead_rather(mr_control *c, const shape *s, const task *t);
 void mr_ahead_fill(mr_control *c);
 void mr_ahead_look(mr_control *c);

@@ -77,7 +77,6 @@ typedef enum where {
 
 enum {
     T_CANCEL = 1,   /* asked to stop; its results become CANCELLED */
-    T_FORCE = 2,    /* its worker is being killed for it: no retry */
     T_REVOKING = 4, /* REVOKE was sent, REVOKED not yet back */
     T_LENT = 8,     /* blocked: gave its slot and CPU back */
     T_BLOCKED = 16, /* blocked with or without lending */
@@ -149,8 +148,7 @@ enum {
     O_FREEING = 4, /* on c->freeing */
     O_ACTOR = 8,   /* an actor's handle */
     O_STREAM = 16, /* a stream's handle */
-    O_CANCEL = 32, /* its error was asked for (cancel, kill) or is for nobody: nobody is told when unread */
-    O_CODE = 64
+    O_CANCEL = 32  /* its error was asked for (cancel, kill) or is for nobody: nobody is told when unread */
 };
 enum {               /* beside MR_VALUE_ in vflags */
        V_SPILL = 16, /* SPILL was asked for and is not answered */
@@ -268,6 +266,9 @@ typedef struct bits {
     uint32_t n, low; /* words; none below `low` has a bit */
 } bits;
 
+/* ns until others than descendants may use a lent CPU; it doubles from the first to the second. */
+enum { LEND_FIRST = 1000000, LEND_MOST = 128000000 };
+
 /* What tasks take from: a node's own resources, or those of a bundle of a placement group. */
 struct pool {
     mr_amount *total, *free; /* dense, n_res each */
@@ -303,7 +304,6 @@ struct node {
     place at;
     kind *kinds, *kind_hit; /* kind_hit: asked for last, NULL: none yet */
     tlist travel;
-    tlist stopped;
     idset coming;    /* objects on their way here */
     mr_link running; /* tasks that hold something here, by start */
     uint32_t procs;
@@ -420,7 +420,7 @@ typedef struct policy {
     mr_sched_host host;
     mr_control *c;
     void *self;
-    bool open, any, depth, dirty_rank_all;
+    bool open, any;
     uint32_t notices, requires;
     char name[64], error[512];
     bool failed, ejected;

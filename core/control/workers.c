@@ -330,7 +330,7 @@ static void end_owned(mr_control *c, proc *p)
         if (a) {
             mr_actor_exit(c, a, &f, false);
         } else if (t->where == W_RUN) {
-            t->flags |= T_CANCEL | T_FORCE | T_ORPHAN;
+            t->flags |= T_CANCEL | T_ORPHAN;
             mr_proc_kill(c, proc_at(c, t->worker));
         } else if (t->where == W_AHEAD || t->where == W_FLIGHT) {
             t->flags |= T_ORPHAN;

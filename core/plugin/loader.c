@@ -295,23 +295,3 @@ size_t mr_plugin_paths(const mr_config *c, const char *own, char ***out)
     folders_fini(&f);
     return n;
 }
-
-int mr_plugin_each(const mr_config *c, const char *own,
-                   int (*each)(void *arg, const char *path, const mr_loaded *loaded, const mr_err *err), void *arg)
-{
-    char **paths;
-    int answer = 0;
-    size_t n = mr_plugin_paths(c, own, &paths);
-    for (size_t i = 0; i < n; i++) {
-        mr_loaded *l = NULL;
-        mr_err err = {0};
-        if (!answer) {
-            bool good = load_file(&l, paths[i], 0, &err) == MR_OK;
-            answer = each(arg, paths[i], good ? l : NULL, &err);
-            mr_plugin_unload(good ? l : NULL);
-        }
-        free(paths[i]);
-    }
-    free(paths);
-    return answer;
-}

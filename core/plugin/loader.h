@@ -38,12 +38,8 @@ void mr_plugin_unload(mr_loaded *l);
 mr_status mr_plugin_check_sections(const mr_config *c, const char *own, const mr_plugin *const *loaded, size_t n,
                                    mr_err *err) MR_CHECK_RESULT;
 
-/* Calls `each` for every plugin file on the search path, loadable or not (then loaded is NULL and err says why).  Stops
- * at the first non-zero answer and returns it. */
-int mr_plugin_each(const mr_config *c, const char *own,
-                   int (*each)(void *arg, const char *path, const mr_loaded *loaded, const mr_err *err), void *arg);
-
-/* The paths of the same files, not opened: an array of n texts; the caller frees each and the array.  0: none (NULL).
+/* The paths of the plugin files on the search path, not opened: an array of n texts; the caller frees each and the
+ * array.  0: none (NULL).
  */
 size_t mr_plugin_paths(const mr_config *c, const char *own, char ***out);
 

@@ -179,10 +179,10 @@ START_TEST(list_keeps_order)
     expect(&a, "013");
     mr_list_push_front(&a, &jobs[2].link);
     expect(&a, "2013");
-    mr_list_splice_back(&a, &b);
+    for (mr_link *l; (l = mr_list_pop_front(&b));)
+        mr_list_push_back(&a, l);
     expect(&a, "201345");
     expect(&b, "");
-    mr_list_splice_back(&a, &b);
     mr_list_insert_after(mr_list_last(&a), (mr_list_remove(&jobs[0].link), &jobs[0].link));
     expect(&a, "213450");
     MR_LIST_EACH(&a, link)
