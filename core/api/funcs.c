@@ -247,7 +247,8 @@ mr_status mr_define_func(mr_session *s, const mr_func_def *def, uint32_t *out, m
     return st;
 }
 
-mr_status mr_func_code(mr_session *s, uint32_t func, mr_id *code, char name[120], mr_err *err)
+mr_status mr_func_code(mr_session *s, uint32_t func, mr_id *code, int32_t *max_retries, int32_t *max_pending,
+                       mr_err *err)
 {
     mr_status st = mr_session_enter(s, err);
     if (st)
@@ -261,8 +262,8 @@ mr_status mr_func_code(mr_session *s, uint32_t func, mr_id *code, char name[120]
     }
     if (!st) {
         *code = def->code;
-        memcpy(name, def->name, sizeof(def->name));
-        name[119] = '\0';
+        *max_retries = def->max_retries;
+        *max_pending = def->max_pending;
     }
     mr_session_leave(s);
     return st;

@@ -418,3 +418,42 @@ def test_max_pending_calls(ray):
         for _ in range(20):
             slow.nap.remote()
     ray.kill(slow)
+
+
+def test_max_pending_calls_is_told_at_the_call(ray):
+    """Also to a worker, which else never waits when it calls, and with a handle that came by name."""
+    @ray.remote(max_pending_calls=2, name="slow", num_cpus=0)
+    class Slow:
+        def nap(self):
+            time.sleep(60)
+
+    @ray.remote
+    def calls(handle):
+        try:
+            for _ in range(5):
+                handle.nap.remote()
+        except ray.exceptions.PendingCallsLimitExceeded:
+            return "at the call"
+
+    @ray.remote
+    def calls_by_name():
+        return ray.get(calls.remote(ray.get_actor("slow")))
+
+    slow = Slow.remote()
+    assert ray.get(calls.remote(slow), timeout=20) == "at the call"
+    assert ray.get(calls_by_name.remote(), timeout=20) == "at the call"
+    ray.kill(slow)
+
+
+def test_retries_of_calls_by_name(ray, tmp_path):
+    @ray.remote(max_restarts=1, max_task_retries=1, name="again")
+    class Again:
+        def once(self, path):
+            if not os.path.exists(path):
+                open(path, "w").close()
+                os._exit(1)
+            return "done"
+
+    again = Again.remote()
+    assert ray.get(ray.get_actor("again").once.remote(tmp_path / "died"), timeout=20) == "done"
+    del again

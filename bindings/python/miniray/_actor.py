@@ -33,17 +33,18 @@ def method(*args: Any, **options: Any):
 class ClassInfo:
     """What a handle knows of its class, without the class: travels with handles."""
 
-    def __init__(self, name: str, methods: Dict[str, tuple], is_async: bool, retries: int):
+    def __init__(self, name: str, methods: Dict[str, tuple], is_async: bool, retries: int, limited: bool):
         self.name = name
         self.methods = methods  # name -> (described signature, options)
         self.is_async = is_async
         self.retries = retries
+        self.limited = limited  # max_pending_calls: a call waits for the word of the node
         self.session = 0
         self.numbers: "Dict[tuple, int]" = {}
 
     def __reduce__(self):
         numbers = {key: number for key, number in self.numbers.items() if not key[3]}  # classes have other addresses there
-        return _info, (self.name, self.methods, self.is_async, self.retries, self.session, numbers)
+        return _info, (self.name, self.methods, self.is_async, self.retries, self.limited, self.session, numbers)
 
     def number(self, name: str, options: Dict[str, Any], returns: int) -> int:
         """The session's function number of a method with these options."""
@@ -59,19 +60,19 @@ class ClassInfo:
             made["flags"] |= (_core.DEF_ASYNC if self.is_async else 0) | (_core.DEF_SYSTEM if name in _BUILT_IN else 0)
             self.numbers[key] = _core.define({
                 "kind": _core.DEF_METHOD, "name": options.get("name") or f"{self.name}.{name}", "entry": name, "needs": [],
-                "max_retries": options.get("max_task_retries", self.retries),
+                "max_retries": options.get("max_task_retries", self.retries), "max_pending": 0 if self.limited else -1,
                 "code": _core.put(Code(None, {}, retry, {})) if kinds else None, **made})
         return self.numbers[key]
 
 
-def _info(name, methods, is_async, retries, session, numbers) -> ClassInfo:
-    info = ClassInfo(name, methods, is_async, retries)
+def _info(name, methods, is_async, retries, limited, session, numbers) -> ClassInfo:
+    info = ClassInfo(name, methods, is_async, retries, limited)
     info.session = session
     info.numbers = numbers
     return info
 
 
-def _describe_class(cls: type, retries: int) -> ClassInfo:
+def _describe_class(cls: type, retries: int = 0, max_pending: int = -1) -> ClassInfo:
     methods: Dict[str, tuple] = {}
     is_async = False
     for name in dir(cls):
@@ -87,7 +88,7 @@ def _describe_class(cls: type, retries: int) -> ClassInfo:
         if "num_returns" not in options and (inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)):
             options["num_returns"] = "streaming"
         methods[name] = (_signature.describe(function, not isinstance(plain, staticmethod)), options)
-    return ClassInfo(qualified(cls), {**methods, **_BUILT_IN}, is_async, retries)
+    return ClassInfo(qualified(cls), {**methods, **_BUILT_IN}, is_async, retries, max_pending > 0)
 
 
 class ActorMethod(_core.Submitter):
@@ -101,6 +102,7 @@ class ActorMethod(_core.Submitter):
         self._actor_ref = ref
         self._n_returns = n_returns(self._options.get("num_returns", 1))
         self._min_args, self._max_args = _signature.limits(self._described)
+        self._waits = info.limited
 
     def __call__(self, *args: Any, **kwargs: Any):
         raise TypeError("Actor methods cannot be called directly. Instead of running "
@@ -203,7 +205,7 @@ class ActorClass:
             assert cls is not None
             if issubclass(cls, BaseException) or any(isinstance(base, ActorClass) for base in cls.__mro__):
                 raise TypeError(f"{cls.__name__} cannot be an actor")
-            info = _describe_class(cls, options.get("max_task_retries", 0))
+            info = _describe_class(cls, options.get("max_task_retries", 0), options.get("max_pending_calls", -1))
         self._cls = cls
         self._options = options
         self._info = info
@@ -328,8 +330,8 @@ def get_actor(name: str, namespace: Optional[str] = None) -> ActorHandle:
     ref, number = found
     key = (_core.session_number(), number)
     if key not in _found:
-        code, _name = _core.func_code(number)
-        _found[key] = _describe_class(_core.get(code).target, 0)
+        code, retries, max_pending = _core.func_code(number)
+        _found[key] = _describe_class(_core.get(code).target, retries, max_pending)
     return ActorHandle(_found[key], ref)
 
 

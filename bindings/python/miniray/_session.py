@@ -89,7 +89,7 @@ def actor_info() -> Any:
     if _actor_info is None and isinstance(_actor_class, type):
         from ._actor import _describe_class
 
-        _actor_info = _describe_class(_actor_class, 0)
+        _actor_info = _describe_class(_actor_class)
     return _actor_info
 
 

@@ -211,13 +211,13 @@ static PyObject *core_find_actor(PyObject *module, PyObject *args)
     return ref ? Py_BuildValue("(NI)", ref, func) : NULL;
 }
 
-/* func_code(number) -> (ref, name) */
+/* func_code(number) -> (ref, max_retries, max_pending) */
 static PyObject *core_func_code(PyObject *module, PyObject *args)
 {
     mrpy_state *st = mrpy_state_of(module);
     unsigned int func;
     mr_id code = 0;
-    char name[120] = "";
+    int32_t max_retries = 0, max_pending = -1;
     mr_err err = {.status = MR_OK};
     mr_status status;
     if (!PyArg_ParseTuple(args, "I", &func))
@@ -226,12 +226,12 @@ static PyObject *core_func_code(PyObject *module, PyObject *args)
     if (!s)
         return NULL;
     Py_BEGIN_ALLOW_THREADS;
-    status = mr_func_code(s, func, &code, name, &err);
+    status = mr_func_code(s, func, &code, &max_retries, &max_pending, &err);
     Py_END_ALLOW_THREADS;
     if (status != MR_OK)
         return mrpy_raise(st, status, &err);
     PyObject *ref = mrpy_ref_again(st, mrpy_session_no, code);
-    return ref ? Py_BuildValue("(Ns)", ref, name) : NULL;
+    return ref ? Py_BuildValue("(Nii)", ref, max_retries, max_pending) : NULL;
 }
 
 PyMethodDef mrpy_actor_methods[] = {

@@ -271,8 +271,10 @@ MR_API mr_status mr_kill(mr_session *s, mr_id actor, uint32_t flags, mr_err *err
 /* Errors: NOTFOUND.  `func` is the number the actor was created with. */
 MR_API mr_status mr_find_actor(mr_session *s, const char *name, const char *ns, mr_id *actor, uint32_t *func,
                                mr_err *err) MR_CHECK_RESULT;
-/* The object with the class of function `func`, and its name; for handles made by name.  Errors: NOTFOUND. */
-MR_API mr_status mr_func_code(mr_session *s, uint32_t func, mr_id *code, char name[120], mr_err *err) MR_CHECK_RESULT;
+/* For handles made by name: the object with the class that function `func` creates, with a reference for the caller,
+ * and what it says of its calls (`max_retries`, `max_pending` of the definition).  Errors: NOTFOUND. */
+MR_API mr_status mr_func_code(mr_session *s, uint32_t func, mr_id *code, int32_t *max_retries, int32_t *max_pending,
+                              mr_err *err) MR_CHECK_RESULT;
 
 /* --------------------------------------------------------------------------------------------------------- nodes --
  */
