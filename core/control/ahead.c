@@ -7,7 +7,7 @@
 #include "control/room.h"
 
 /* ns.  Work of WORTH_WAKING is about what it costs to wake a process that sleeps. */
-enum { LOOK_EVERY = 1000000, WORTH_MOVING = 50000, WORTH_WAKING = 20000, LATE = 200000 };
+enum { LOOK_EVERY = 1000000, WORTH_MOVING = 50000, WORTH_WAKING = 20000, LATE = 200000, PLENTY = 8 };
 
 static bool on(const mr_control *c)
 {
@@ -91,6 +91,17 @@ bool mr_ahead_rather(mr_control *c, const shape *s, const task *t)
             return c->held_back = true;
     }
     return false;
+}
+
+/* One at work has enough to do for the moment: what it is to get next may come some records at a time.  It tells when
+ * it has done what it holds, and is looked at (LOOK_EVERY) if it does not. */
+bool mr_ahead_plenty(const mr_control *c, const shape *s, const task *t)
+{
+    const func *f = c->funcs[t->func - 1];
+    if (mr_list_empty(&c->roomy) || s->strategy || !f->runs || f->mean * (c->fresh.n + s->ready) > worth_waking(c) / 2)
+        return false;
+    const proc *p = MR_LIST_ENTRY(mr_list_first(&c->roomy), proc, room);
+    return p->task->shape == s->number && p->ahead.n >= PLENTY && soon_done(c, p);
 }
 
 /* One record; false: nothing that it may hold. */

@@ -304,6 +304,7 @@ void mr_proc_retire(mr_control *c, proc *p);
 void mr_proc_births(mr_control *c);
 void mr_proc_reap(mr_control *c);
 bool mr_ahead_rather(mr_control *c, const shape *s, const task *t);
+bool mr_ahead_plenty(const mr_control *c, const shape *s, const task *t);
 void mr_ahead_fill(mr_control *c);
 void mr_ahead_look(mr_control *c);
 void mr_ahead_revoke(mr_control *c, proc *p);

@@ -24,7 +24,9 @@ void mr_task_ready(mr_control *c, task *t)
         c->fresh_unsorted = true;
     mr_tlist_push(&c->fresh, t);
     /* Behind one that could not start and needs the same, it can not start either: nothing is to be decided. */
-    if (!c->shapes[t->shape]->ready || c->held_back || c->pol.any || c->n_blocked)
+    const shape *sh = c->shapes[t->shape];
+    bool behind = sh->ready && !c->held_back;
+    if (c->pol.any || c->n_blocked || (!behind && !mr_ahead_plenty(c, sh, t)))
         c->dirty = true;
 }
 

@@ -104,6 +104,33 @@ START_TEST(what_is_held_back_starts_elsewhere)
 }
 END_TEST
 
+/* One that has plenty to do gets what comes some records at a time. */
+START_TEST(plenty_is_not_hurried)
+{
+    mr_id t[14];
+    for (int i = 0; i < 9; i++) {
+        t[i] = world_run(&w, f);
+        ck_assert(mr_control_eager(w.c));
+        world_time(&w, 1);
+    }
+    for (int i = 9; i < 13; i++) {
+        t[i] = world_run(&w, f);
+        ck_assert(!mr_control_eager(w.c));
+    }
+    ck_assert(!world_worker(&w, t[9]));
+    world_finish_as(&w, t[0], MR_OK, MR_FINISHED_RESULT, 1000);
+    world_time(&w, 1);
+    ck_assert(world_worker(&w, t[12]) && world_worker(&w, t[12]) == world_worker(&w, t[1]));
+    uint32_t other = world_func(&w, "other", NULL);
+    t[13] = world_run(&w, other); /* nothing is known of it */
+    ck_assert(mr_control_eager(w.c));
+    world_time(&w, 1);
+    ck_assert(world_worker(&w, t[13]) && world_worker(&w, t[13]) != world_worker(&w, t[1]));
+    world_drop(&w, t[0]);
+    end(t + 1, 13);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("control: short tasks");
@@ -112,6 +139,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_process_is_woken_for_what_is_worth_it);
     tcase_add_test(t, nothing_waits_behind_one_that_is_late);
     tcase_add_test(t, what_is_held_back_starts_elsewhere);
+    tcase_add_test(t, plenty_is_not_hurried);
     suite_add_tcase(s, t);
     return s;
 }

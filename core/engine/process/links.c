@@ -408,9 +408,11 @@ bool mr_peer_revoke(mr_nodes *n, mr_peer *p, mr_id task)
 {
     if (box_revoke(n, p, task))
         return true;
-    for (size_t i = 0; i < MR_CLAIMS; i++) {
-        uint64_t seq = p->claims[i].seq, queued = seq << 2 | MR_CLAIM_QUEUED;
-        if (p->claims[i].task != task || !seq)
+    /* The last ones come back first. */
+    for (uint64_t seq = p->seq; seq && p->seq - seq < MR_CLAIMS; seq--) {
+        size_t i = seq % MR_CLAIMS;
+        uint64_t queued = seq << 2 | MR_CLAIM_QUEUED;
+        if (p->claims[i].task != task || p->claims[i].seq != seq)
             continue;
         if (!atomic_compare_exchange_strong(&p->block->claims[i], &queued, seq << 2 | MR_CLAIM_REVOKED))
             continue;
