@@ -125,6 +125,7 @@ class ActorMethod(_core.Submitter):
         return (self.options(**options) if options else self).remote(*args, **(kwargs or {}))
 
     def bind(self, *args: Any, **kwargs: Any):
+        """Raises NotImplementedError: there are no task graphs."""
         raise NotImplementedError("task graphs by bind() are not supported; remote() with references as arguments is")
 
     def __reduce__(self):
@@ -282,6 +283,7 @@ class ActorClass:
         return (self.options(**options) if options else self).remote(*args, **(kwargs or {}))
 
     def bind(self, *args: Any, **kwargs: Any):
+        """Raises NotImplementedError: there are no task graphs."""
         raise NotImplementedError("task graphs by bind() are not supported; remote() is")
 
     def __reduce__(self):

@@ -131,6 +131,7 @@ class RemoteFunction(_core.Submitter):
         return (self.options(**options) if options else self).remote(*args, **(kwargs or {}))
 
     def bind(self, *args: Any, **kwargs: Any):
+        """Raises NotImplementedError: there are no task graphs."""
         raise NotImplementedError("task graphs by bind() are not supported; remote() with references as arguments is")
 
     def __reduce__(self):

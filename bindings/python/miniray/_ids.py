@@ -77,19 +77,19 @@ class UniqueID(BaseID):
 
 
 class NodeID(UniqueID):
-    pass
+    """Of a node; 28 bytes."""
 
 
 class WorkerID(UniqueID):
-    pass
+    """Of a worker process; 28 bytes."""
 
 
 class FunctionID(UniqueID):
-    pass
+    """Of a remote function; 28 bytes."""
 
 
 class ClusterID(UniqueID):
-    pass
+    """Of a session; 28 bytes."""
 
 
 class TaskID(BaseID):
@@ -117,9 +117,11 @@ class JobID(BaseID):
 
     @classmethod
     def from_int(cls, value: int) -> "JobID":
+        """The id of that number; OverflowError beyond 32 bits."""
         return cls(value.to_bytes(4, "big"))
 
     def int(self) -> int:
+        """Its number."""
         return int.from_bytes(self._bytes, "big")
 
 

@@ -32,9 +32,11 @@ class Node:
 
     @property
     def unique_id(self) -> str:
+        """The same as node_id."""
         return self.node_id
 
     def is_alive(self) -> bool:
+        """Is it a part of the session still?"""
         return any(n["node"] == self.number and n["alive"] for n in _session.state("nodes"))
 
     def __repr__(self) -> str:
@@ -50,6 +52,8 @@ def _described(args: Dict[str, Any]) -> Dict[str, Any]:
 
 
 class Cluster:
+    """Several logical nodes in this process, each with resources, workers and a store of its own; nodes come and go."""
+
     def __init__(self, initialize_head: bool = False, connect: bool = False, head_node_args: Optional[Dict[str, Any]] = None,
                  shutdown_at_exit: bool = True, init_args: Optional[Dict[str, Any]] = None):
         """initialize_head: the first node now, with head_node_args (num_cpus (1), num_gpus, memory, resources, labels, name).
@@ -106,6 +110,7 @@ class Cluster:
             self.worker_nodes = [n for n in self.worker_nodes if n.number != node.number]
 
     def list_all_nodes(self) -> List[Node]:
+        """The nodes that were added and not removed, the head first."""
         return ([self.head_node] if self.head_node else []) + list(self.worker_nodes)
 
     def wait_for_nodes(self, timeout: float = 30) -> None:

@@ -92,6 +92,7 @@ class RuntimeContext:
 
     @property
     def should_capture_child_tasks_in_placement_group(self) -> bool:
+        """Do tasks that this task or actor submits go to its placement group?"""
         return bool(_core.is_worker() and _core.group_current()[1])
 
     def get_assigned_resources(self) -> Dict[str, float]:
@@ -161,23 +162,28 @@ class RuntimeContext:
 
     @property
     def job_id(self) -> JobID:
+        """The same as get_job_id(), as an id."""
         return JobID.from_hex(job_hex())
 
     @property
     def node_id(self) -> str:
+        """The same as get_node_id()."""
         return self.get_node_id()
 
     @property
     def worker_id(self) -> str:
+        """The same as get_worker_id()."""
         return self.get_worker_id()
 
     @property
     def task_id(self) -> Optional[TaskID]:
+        """The same as get_task_id(), as an id."""
         number = _core.current_task()
         return TaskID.of(number) if number else None
 
     @property
     def actor_id(self) -> Optional[ActorID]:
+        """The same as get_actor_id(), as an id."""
         ref = _session._actor_ref
         return ActorID.of(ref._id) if ref is not None else None
 

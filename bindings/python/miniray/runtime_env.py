@@ -17,15 +17,19 @@ class RuntimeEnv(dict):
         super().__init__({key: part for key, part in parts.items() if part is not None})
 
     def to_dict(self) -> dict:
+        """What was given, as a plain dict."""
         return dict(self)
 
     def env_vars(self) -> dict:
+        """Environment variables, {name: text}."""
         return self.get("env_vars", {})
 
     def working_dir(self) -> Any:
+        """The folder that workers start in; "" if none was given."""
         return self.get("working_dir", "")
 
     def py_modules(self) -> list:
+        """Folders and files that workers can import."""
         return self.get("py_modules", [])
 
 
