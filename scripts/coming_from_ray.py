@@ -10,6 +10,7 @@ why one has no meaning here.  A name that is neither here nor explained is shown
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import json
 import re
@@ -140,21 +141,35 @@ def _tried(place: str, name: str, kind: str, attempt: Callable[[], Any]) -> Row:
     return (name, "better", better) if better else (name, "same", "")
 
 
-def _find(path: str) -> Any:
-    """The object of miniray that a dotted path of Ray names."""
-    path = RENAMED.get(path, path.replace("ray", "miniray", 1))
-    parts = path.split(".")
-    for i in range(len(parts), 0, -1):
+def _home(path: str) -> Any:
+    """The module, or the class in one, that a dotted path names."""
+    try:
+        return importlib.import_module(path)
+    except ModuleNotFoundError as why:
+        parent, _, name = path.rpartition(".")
+        if not parent or why.name != path:
+            raise
+        return getattr(_home(parent), name)
+
+
+def _find(place: str, name: str) -> Any:
+    """What miniray has for a name of Ray."""
+    path = RENAMED.get(f"{place}.{name}", f"{place}.{name}".replace("ray", "miniray", 1))
+    place, _, name = path.rpartition(".")
+    try:
+        home = _home(place)
+    except ModuleNotFoundError as why:
+        if why.name is None or why.name.startswith("miniray"):
+            raise
+        return _f  # ours is there; the library that it is for is not
+    try:
+        return getattr(home, name)
+    except AttributeError:
         try:
-            found = importlib.import_module(".".join(parts[:i]))
-        except ModuleNotFoundError as why:
-            if why.name is not None and why.name != ".".join(parts[:i]) and not ".".join(parts[:i]).startswith(why.name):
-                return _f  # ours is there; a library that it is for is not
-            continue
-        for part in parts[i:]:
-            found = getattr(found, part)
-        return found
-    raise ImportError(path)
+            return importlib.import_module(path)
+        except ModuleNotFoundError:
+            pass
+        raise
 
 
 def _option(place: str, name: str) -> Callable[[], Any]:
@@ -188,8 +203,7 @@ def rows(names: Dict[str, Dict[str, str]]) -> Dict[str, List[Row]]:
             elif place == "keys of runtime_env":
                 attempt = _environment(name)
             else:
-                path = f"{place}.{name}"
-                attempt = lambda path=path: _find(path)  # noqa: E731
+                attempt = functools.partial(_find, place, name)
             row = _tried(place, name, kind, attempt)
             ignored = place == "options of ray.init" and row[1] == "same" and _ignored(name)
             found.append((name, "same", _DASHBOARD if "dashboard" in name else "accepted and ignored") if ignored else row)

@@ -42,6 +42,7 @@ class PlacementGroup:
 
     @property
     def is_empty(self) -> bool:
+        """Is it the group that is none?"""
         return self.id.is_nil()
 
     def ready(self) -> "_core.ObjectRef":
@@ -59,7 +60,8 @@ class PlacementGroup:
         return RemoteFunction(_give, options).remote(self)
 
     def wait(self, timeout_seconds: Union[float, int] = 30) -> bool:
-        """Waits until all bundles are reserved.  False: not within so many seconds, or the group was removed."""
+        """Waits until all bundles are reserved.  False: not within so many seconds, or the group was
+        removed.  Raises StaleReferenceError for a group of an earlier session."""
         from .. import cancel, get, wait
         from ..exceptions import TaskPlacementGroupRemoved
 
@@ -82,6 +84,7 @@ class PlacementGroup:
 
     @property
     def bundle_count(self) -> int:
+        """How many bundles it was made with."""
         return len(self.bundle_specs)
 
     def __eq__(self, other: Any) -> bool:
