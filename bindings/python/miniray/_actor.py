@@ -198,6 +198,10 @@ _OWN = frozenset({"__class__", "__dict__", "__getattr__", "__getattribute__", "_
                   "__new__", "__setattr__", "__del__", "__init_subclass__", "__getstate__", "__slots__", "__str__", "__ne__"})
 
 
+class ActorClassInheritanceException(TypeError):
+    """A class whose base is an actor class was defined."""
+
+
 class ActorClass:
     """A class whose instances live in worker processes: ``Counter.remote()``.  Made by :func:`miniray.remote`."""
 
@@ -224,8 +228,9 @@ class ActorClass:
                         f"'{self._info.name}()', use '{self._info.name}.remote()'.")
 
     def __mro_entries__(self, bases: tuple):
-        raise TypeError(f"Attempted to define subclass of the actor class '{self._info.name}'. Inheriting from actor classes is not "
-                        "currently supported. You can instead inherit from a non-actor base class and make the derived class an actor class (with @ray.remote).")
+        raise ActorClassInheritanceException(
+            f"Attempted to define subclass of the actor class '{self._info.name}'. Inheriting from actor classes is not "
+            "currently supported. You can instead inherit from a non-actor base class and make the derived class an actor class (with @ray.remote).")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name in ("_cls", "_info"):

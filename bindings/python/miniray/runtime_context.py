@@ -91,6 +91,12 @@ class RuntimeContext:
         return PlacementGroupID.of(group).hex() if group else None
 
     @property
+    def current_placement_group_id(self) -> "Optional[PlacementGroupID]":
+        """The same as get_placement_group_id(), as an id."""
+        text = self.get_placement_group_id()
+        return None if text is None else PlacementGroupID.from_hex(text)
+
+    @property
     def should_capture_child_tasks_in_placement_group(self) -> bool:
         """Do tasks that this task or actor submits go to its placement group?"""
         return bool(_core.is_worker() and _core.group_current()[1])
