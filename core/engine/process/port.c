@@ -181,9 +181,11 @@ static mr_status port_full(mr_nodes *n, mr_status status, uint32_t node, uint64_
         return mr_err_set(err, status, "an object of %llu bytes can never fit: [store] capacity is %llu",
                           (unsigned long long)len, (unsigned long long)stats.capacity);
     mr_spill_who(n, node, who, sizeof(who));
+    /* Who is interrupted looks after its garbage and comes again, at last to say this. */
+    mr_status why = status == MR_E_INTERRUPTED ? MR_E_FULL : status;
     return mr_err_set(err, status,
                       "no room for an object of %llu bytes: %s; capacity %llu, used %llu, largest gap %llu: %s",
-                      (unsigned long long)len, mr_status_text(status), (unsigned long long)stats.capacity,
+                      (unsigned long long)len, mr_status_text(why), (unsigned long long)stats.capacity,
                       (unsigned long long)stats.used, (unsigned long long)stats.largest, who);
 }
 
