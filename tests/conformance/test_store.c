@@ -69,6 +69,7 @@ int main(int argc, char **argv)
         return failed != 0;
     failed += conforms("store-mem", stdout);
     failed += conforms("store-shm", stdout);
+    failed += conforms("store-file", stdout);
     if (!getenv("MINIRAY_BADPLUGINS")) {
         fprintf(stderr, "MINIRAY_BADPLUGINS must name the folder of the broken plugins (CTest sets it)\n");
         return 1;

@@ -50,7 +50,7 @@ def spill_dir(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture(params=["store-shm", "store-mem"])
+@pytest.fixture(params=["store-shm", "store-mem", "store-file"])
 def small(request, spill_dir, until):
     """A session whose store holds 32 MB."""
     miniray.init(num_workers=2, store=request.param, object_store_memory=32 * MB)
@@ -316,3 +316,24 @@ def test_spilling_can_be_turned_off_and_its_folder_is_looked_at(tmp_path, monkey
         refs = [miniray.put(array(i)) for i in range(20)]
         assert not refs
     miniray.shutdown()
+
+
+def test_a_store_that_stays(tmp_path, spill_dir):
+    """store-file with persist: a second session works beside what the first one left, and gives back only its own."""
+    folder = tmp_path.parent / (tmp_path.name + "-kept")
+    folder.mkdir()
+    config = tmp_path.parent / (tmp_path.name + ".ini")
+    config.write_text(f"[store]\nplugin = store-file\ncapacity = 32M\n[store.store-file]\ndir = {folder}\npersist = true\n")
+    used = []
+    for _ in range(2):
+        miniray.init(num_workers=1, config=str(config))
+        refs = [miniray.put(array(i, MB)) for i in range(3)]
+        assert all(is_array(miniray.get(ref), i, MB) for i, ref in enumerate(refs))
+        assert miniray.get(check.remote(refs[2], 2))
+        kept = miniray.put(array(5, MB))
+        del refs
+        gc.collect()
+        used.append(stats()["store_used"])
+        miniray.shutdown()
+        del kept
+    assert MB <= used[0] < 2 * MB and used[1] >= 2 * MB

@@ -93,6 +93,20 @@ static mr_status nodes_plugins(mr_nodes *n, mr_err *err)
     return status;
 }
 
+/* A store that kept objects of an earlier session: ids begin where none of theirs is, 2^20 for every second that
+ * passed.
+ */
+static void nodes_ids_beyond(mr_nodes *n, const mr_place *s)
+{
+    mr_store_stats stats = {0};
+    struct timespec now;
+    if (s->ops->stats)
+        s->ops->stats(s->self, &stats);
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (stats.n_objects)
+        atomic_store(&n->next_id, ((uint64_t)now.tv_sec << 20 & ((UINT64_C(1) << 47) - 1)) + FIRST_ID);
+}
+
 static mr_status nodes_stores(mr_nodes *n, mr_err *err)
 {
     uint64_t capacity = (uint64_t)mr_config_int(n->config, "store", "capacity");
@@ -103,6 +117,7 @@ static mr_status nodes_stores(mr_nodes *n, mr_err *err)
         mr_status status = mr_place_open(n, &n->node[i].store, n->store_plugin, i, capacity, err);
         if (status)
             return status;
+        nodes_ids_beyond(n, &n->node[i].store);
     }
     if (n->carried) {
         mr_status status = mr_place_open(n, &n->carrier, n->carrier_plugin, MR_CARRIER_NODE, capacity, err);
