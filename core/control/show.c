@@ -100,6 +100,15 @@ static void say_seat(mr_control *c, const task *t, char *out, size_t n)
     uint32_t least = UINT32_MAX;
     const node *best = NULL;
     const mr_amount *need = NULL;
+    for (int i = 0; i < 2; i++) {
+        const ceiling *k = s->caps[i];
+        double unit = k && k->cpus ? MR_RES_UNIT : 1;
+        if (!k || mr_caps_allow(s))
+            continue;
+        snprintf(out, n, k->cpus ? "the quota of user %s: %g of %g CPUs are used" : "the limit of %s: %g of %g run",
+                 mr_intern_text(c->names, k->name), (double)k->used / unit, (double)k->limit / unit);
+        return;
+    }
     if (s->group) {
         snprintf(out, n,
                  s->group->unplaced ? "its placement group %016llx to be placed"
@@ -111,7 +120,8 @@ static void say_seat(mr_control *c, const task *t, char *out, size_t n)
         const node *x = c->nodes[i];
         const mr_amount *first = NULL;
         uint32_t missing = 0;
-        if (!x->alive)
+        if (!x->alive || (s->n_terms && !mr_labels_hard(x, s)) ||
+            (s->strategy == MR_STRATEGY_NODE && !s->soft && s->node != x->number))
             continue;
         for (uint32_t k = 0; k < s->n_needs; k++) {
             uint32_t res = s->needs[k].res;
@@ -125,6 +135,12 @@ static void say_seat(mr_control *c, const task *t, char *out, size_t n)
             best = x;
             need = first;
         }
+    }
+    char labels[128];
+    mr_labels_text(s, labels, sizeof labels);
+    if (!best && labels[0]) {
+        snprintf(out, n, "a node with %s", labels);
+        return;
     }
     if (!best || !least) {
         snprintf(out, n, c->pol.any ? "the policy \"%s\" to choose it" : "a seat (policy \"%s\")", c->pol.name);

@@ -142,6 +142,7 @@ static void fill(mr_control *c, task *t, const mr_ev_submit *e, const func *f, c
     v->deadline = d->deadline >= 0 ? c->now + d->deadline : MR_UNKNOWN;
     v->limit = d->limit;
     v->estimate = mr_func_estimate(c, f, e->estimate);
+    v->n_learned = e->estimate < 0 && d->estimate < 0 && v->estimate >= 0 ? (uint32_t)f->runs : 0;
     v->needs = s->needs;
     v->n_needs = s->n_needs;
     t->attempt = 1;

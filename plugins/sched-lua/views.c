@@ -59,6 +59,7 @@ static const struct field task_fields[] = {
     {"deadline", AS_TIME, T(deadline), "the user gave none"},
     {"limit", AS_TIME, T(limit), "the user gave none"},
     {"estimate", AS_TIME, T(estimate), "no estimate yet"},
+    {"n_learned", AS_U32, T(n_learned), NULL},
     {"ran", AS_TIME, T(ran), "it has not run"},
     {"remaining", AS_REMAINING, 0, "no estimate yet"},
     {"bytes", AS_U64, T(bytes), NULL},

@@ -274,6 +274,17 @@ def test_labels_of_nodes(three):
         where.options(label_selector={"zone": "nowhere"}).remote()
 
 
+def test_labels_of_the_only_node():
+    with miniray.init(num_cpus=1, labels={"zone": "a b", "tier": "x=y"}):
+        assert miniray.nodes()[0]["Labels"] == {"zone": "a b", "tier": "x=y"}
+        assert miniray.get(where.options(label_selector={"zone": "a b"}).remote()) == "0"
+        with pytest.raises(exceptions.TaskUnschedulableError):
+            where.options(requires={"ssd"}).remote()
+    for labels, match in (({"a,b": "c"}, "none of"), ({"a": ""}, "31 bytes"), ({"a": "x" * 32}, "31 bytes"), ({"a=b": "c"}, "none of")):
+        with pytest.raises(ValueError, match=match):
+            miniray.init(labels=labels)
+
+
 @pytest.mark.parametrize("make, match", [
     (lambda: NodeLabelSchedulingStrategy({}), "cannot both be empty"), (lambda: NodeLabelSchedulingStrategy({"a": "b"}), "operator"),
     (lambda: In(), "non-empty tuple"), (lambda: NotIn(3), "must be str"), (lambda: NodeLabelSchedulingStrategy(["a"]), "must be a map"),
@@ -349,3 +360,89 @@ def test_assigned_resources():
         assert miniray.get(Has.remote().has.remote()) == {}
         assert miniray.get(Has.options(num_cpus=1, num_gpus=1).remote().has.remote()) == {"CPU": 1.0, "GPU": 1.0}
         assert miniray.get_runtime_context().get_assigned_resources() == {}
+
+
+# ---- what policies see of the options ----------------------------------------------------------------------------
+
+# By option: the value of each task in the order submitted, the order that the policy makes of them, and its rank.
+SEEN = {
+    "priority": ([1, 9, 5], [9, 5, 1], "-t.priority"),
+    "deadline_s": ([300, 100, 200], [100, 200, 300], "t.deadline or 0"),
+    "estimate_s": ([0.3, 0.1, 0.2], [0.1, 0.2, 0.3], "t.estimate or 0"),
+    "limit_s": ([300, 100, 200], [100, 200, 300], "t.limit or 0"),
+    "user": (["carol", "alice", "bob"], ["alice", "bob", "carol"], "({alice = 1, bob = 2, carol = 3})[t.user] or 0"),
+    "labels": ([{"turn": "3"}, {"turn": "1"}, {"turn": "2"}], [{"turn": "1"}, {"turn": "2"}, {"turn": "3"}],
+               "tonumber(t.labels.turn or 0)"),
+}
+
+
+@pytest.mark.parametrize("option", SEEN)
+def test_policies_see_options_on_workers_and_in_the_simulator(option, tmp_path):
+    given, wanted, rank = SEEN[option]
+    policy = tmp_path / "seen.lua"
+    policy.write_text(f"return {{ rank = function(t) return {rank} end }}\n")
+
+    @miniray.remote
+    def note(value):
+        with open(tmp_path / "order", "a") as file:
+            file.write(f"{value!r}\n")
+
+    with miniray.init(num_cpus=1, policy=str(policy)):
+        first = until.remote(str(tmp_path / "go"))
+        refs = [note.options(**{option: value}).remote(value) for value in given]
+        assert miniray.wait(refs, timeout=0.1)[0] == []
+        (tmp_path / "go").touch()
+        miniray.get([first, *refs])
+        assert miniray._session.state("stats")["degraded"] is None
+    assert (tmp_path / "order").read_text().splitlines() == [repr(value) for value in wanted]
+
+    from miniray.lab import run_sim
+
+    lines = [{"id": "first", "duration_s": 1}] + [
+        {"id": repr(value), "duration_s": 0.1, "arrival_s": 0.5, option: value} for value in given]
+    run = run_sim.simulate(lines, policy=str(policy), cpus=1, know="stated", check=True)
+    order = [row["task"] for row in sorted(run.tasks, key=lambda row: row["started"])]
+    assert order == ["first"] + [repr(value) for value in wanted]
+
+
+def test_the_learned_estimate_comes_with_its_count(tmp_path):
+    policy = tmp_path / "learned.lua"
+    policy.write_text("local runs = 0\nreturn { pick = function(w)\n  local t = first(nil, w)\n"
+                      "  if t and t.labels.stated then assert(t.n_learned == 0 and t.estimate == 1*s) end\n"
+                      "  if t and not t.labels.stated then\n    assert(t.n_learned == runs and (t.estimate == nil) == (runs == 0))\n"
+                      "    runs = runs + 1\n  end\n  return t end }\n")
+    with miniray.init(num_cpus=1, policy=str(policy)):
+        for _ in range(4):
+            miniray.get(where.remote())
+            miniray.get(where.options(labels={"stated": "yes"}, estimate_s=1).remote())
+        assert miniray._session.state("stats")["degraded"] is None
+
+
+def test_state_tells_what_a_task_waits_for(tmp_path):
+    from miniray.util.state import get_task
+
+    config = tmp_path / "quota.ini"
+    config.write_text("[sched]\nquotas = alice=1\n")
+    with miniray.init(nodes=[{"num_cpus": 2}, {"num_cpus": 1, "labels": {"zone": "a"}}], config=str(config)):
+        group = placement_group([{"CPU": 1}])
+        assert group.wait(30)
+        go = str(tmp_path / "go")
+        held = {"max_running": 1}, {"user": "alice"}, {"label_selector": {"zone": "a"}}, {"scheduling_strategy": inside(group)}
+        running, waiting = [], []
+        for options in held:
+            f = until.options(**options, name=f"until{len(running)}", num_cpus=0.5 if "user" not in options else 1)
+            if "label_selector" in options or "scheduling_strategy" in options:
+                f = f.options(num_cpus=1)
+            running.append(f.remote(go))
+            waiting.append(f.remote(go))
+        deadline = time.monotonic() + 30
+        texts = []
+        while time.monotonic() < deadline:
+            texts = [get_task(ref).waits_for or "" for ref in waiting]
+            if all(texts):
+                break
+            time.sleep(0.05)
+        assert "the limit of until0: 1 of 1" in texts[0] and "quota of user alice: 1 of 1 CPUs" in texts[1], texts
+        assert "CPU 1: node node1 has CPU 0 free" in texts[2] and "room in its placement group" in texts[3], texts
+        (tmp_path / "go").touch()
+        miniray.get(running + waiting)

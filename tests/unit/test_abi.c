@@ -177,6 +177,7 @@ START_TEST(sched_views_minor_0)
     AT(mr_task, n_needs, 136);
     AT(mr_task, n_preds, 140);
     AT(mr_task, n_succs, 144);
+    AT(mr_task, n_learned, 148);
     AT(mr_worker, ref, 0);
     AT(mr_worker, node, 8);
     AT(mr_worker, task, 16);

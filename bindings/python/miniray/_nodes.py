@@ -40,6 +40,16 @@ def checked(node: Any, what: str, extra: Tuple[str, ...] = ()) -> Dict[str, Any]
     return out
 
 
+def label_text(labels: Dict[str, str]) -> str:
+    """As the setting `labels` has it: key=value,key=value."""
+    _options._labels("labels", labels)
+    for key, value in labels.items():
+        for text, most in ((key, "=, "), (value, ",")):
+            if not text or len(text.encode()) > 31 or any(c in text for c in most):
+                raise ValueError(f"labels: {text!r} must have 1 to 31 bytes, and none of {most!r}")
+    return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
 def _text(value: float) -> str:
     return repr(int(value)) if float(value).is_integer() else repr(float(value))
 
@@ -65,7 +75,7 @@ def settings(nodes: List[Dict[str, Any]]) -> List[tuple]:
         if node.get("resources"):
             out.append((section, "resources", ",".join(f"{k}={_text(v)}" for k, v in node["resources"].items()), what))
         if node.get("labels"):
-            out.append((section, "labels", ",".join(f"{k}={v}" for k, v in node["labels"].items()), what))
+            out.append((section, "labels", label_text(node["labels"]), what))
     out.append(("engine", "add_nodes", "true", "init(nodes=)"))
     return out
 

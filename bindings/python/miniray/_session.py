@@ -114,7 +114,7 @@ def _path(value: Any, what: str) -> str:
 
 
 def _overrides(num_cpus, num_workers, num_gpus, resources, memory, object_store_memory, store, sched, policy, infeasible,
-               log_to_driver) -> List[tuple]:
+               log_to_driver, labels) -> List[tuple]:
     out = []
 
     def add(section: str, key: str, value: Any, argument: str) -> None:
@@ -134,6 +134,8 @@ def _overrides(num_cpus, num_workers, num_gpus, resources, memory, object_store_
     if resources:
         _options._resources("resources", resources)
         add("node", "resources", ",".join(f"{k}={_text(v)}" for k, v in resources.items()), "resources")
+    if labels:
+        add("node", "labels", _nodes.label_text(labels), "labels")
     if memory is not None:
         _options._memory("memory", memory)
         add("node", "memory", int(memory), "_memory")
@@ -188,7 +190,7 @@ def _check_address(address: Optional[str]) -> None:
 
 def init(
     address: Optional[str] = None, *, num_cpus: Optional[float] = None, num_workers: Optional[int] = None,
-    num_gpus: Optional[float] = None, resources: Optional[Dict[str, float]] = None,
+    num_gpus: Optional[float] = None, resources: Optional[Dict[str, float]] = None, labels: Optional[Dict[str, str]] = None,
     object_store_memory: Optional[int] = None, nodes: Optional[List[Dict[str, Any]]] = None, config: Any = None, store: Any = None, sched: Any = None, policy: Any = None,
     namespace: Optional[str] = None, infeasible: Optional[str] = None, log_to_driver: bool = True,
     ignore_reinit_error: bool = False, runtime_env: Optional[Dict[str, Any]] = None, local_mode: bool = False,
@@ -197,7 +199,7 @@ def init(
     """Opens the session of this process: starts the node; worker processes come when needed.
 
     num_cpus: CPUs that tasks may use at a time (0 and fractions too; default: the usable cores).  num_workers: the same,
-    at least 1.  num_gpus, resources ({name: amount}): what else the node has.  object_store_memory: bytes.
+    at least 1.  num_gpus, resources ({name: amount}), labels ({key: text}): what else the node has.  object_store_memory: bytes.
     nodes: several logical nodes instead, each {num_cpus, num_gpus, memory, resources, labels, name}, with workers and a
     store of its own (object_store_memory: of each).  config: INI file.  store, sched: name or path of a plugin.  policy: Lua file.  namespace: of actor names.
     infeasible: "error" (an impossible request raises at the call) or "wait".  log_to_driver: show what workers print.
@@ -227,10 +229,11 @@ def init(
     if namespace is not None:
         _options._namespace("namespace", namespace)
     over = _overrides(num_cpus, num_workers, num_gpus, resources, _memory, object_store_memory, store, sched, policy,
-                      infeasible, log_to_driver)
+                      infeasible, log_to_driver, labels)
     if nodes is not None:
-        if any(x is not None for x in (num_cpus, num_workers, num_gpus, resources, _memory)):
-            raise ValueError("init(nodes=) says what each node has: leave out num_cpus, num_workers, num_gpus, resources and _memory")
+        if any(x is not None for x in (num_cpus, num_workers, num_gpus, resources, labels, _memory)):
+            raise ValueError("init(nodes=) says what each node has: leave out num_cpus, num_workers, num_gpus, resources, labels "
+                             "and _memory")
         if not isinstance(nodes, (list, tuple)) or not nodes:
             raise ValueError(f"init(nodes=) is a list of one dict a node, not {nodes!r}")
         over += _nodes.settings(list(nodes))

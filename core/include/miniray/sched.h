@@ -80,6 +80,7 @@ typedef struct mr_task {
     const mr_amount *needs;         /* ascending res */
     uint32_t n_needs;               /* 0 for a task that needs nothing */
     uint32_t n_preds, n_succs;      /* the graph as submitted so far: see edge() */
+    uint32_t n_learned; /* runs of its function that `estimate` is the mean of; 0: it was stated, or is unknown */
 } mr_task;
 
 /* A slot of a node: a seat for one task at a time, by whatever process.  One per CPU of the node, more while small
