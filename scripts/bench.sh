@@ -1,7 +1,7 @@
 #!/bin/bash
-# Runs bench/ with the package in build/venv and its C programs, which it builds.  Ray comes from PyPI into an environment
-# of its own; where it cannot be had (no network, no wheel for this Python) the others are still compared.  Arguments are
-# handed on to bench/run.py.
+# Runs bench/ with the package in build/venv and its C programs, which it builds; what control alone costs comes first.
+# Ray comes from PyPI into an environment of its own; where it cannot be had (no network, no wheel for this Python) the
+# others are still compared.  Arguments are handed on to bench/run.py.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ray=build/ray-venv
@@ -21,4 +21,5 @@ fi
 cmake --preset release >/dev/null
 cmake --build --preset release --target bench >/dev/null
 arguments+=(--native build/release/bench)
+build/release/bench/control_bench
 exec build/venv/bin/python bench/run.py --json build/bench.json "${arguments[@]}" "$@"

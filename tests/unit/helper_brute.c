@@ -96,7 +96,7 @@ b_told *b_tell(brute *b, mr_action_kind kind)
 
 /* ----------------------------------------------------------------------------------------- slots and processes -- */
 
-static int idle_slot(brute *b, int node)
+int b_idle_slot(brute *b, int node)
 {
     for (uint32_t i = 0; i < b->n_slots; i++)
         if (b->slot_node[i] == node && !b->slots[i])
@@ -108,7 +108,7 @@ static int idle_slot(brute *b, int node)
 
 void b_sit(brute *b, b_task *t)
 {
-    t->slot = idle_slot(b, t->node);
+    t->slot = b_idle_slot(b, t->node);
     b->slots[t->slot] = t->id;
 }
 

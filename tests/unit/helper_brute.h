@@ -149,6 +149,7 @@ bool b_ordered(brute *b, mr_id actor);
 bool b_waits_for_arguments(brute *b, const b_task *t);
 b_told *b_tell(brute *b, mr_action_kind kind);
 void b_dispatch(brute *b, const b_task *t);
+int b_idle_slot(brute *b, int node); /* the lowest, or one more */
 void b_sit(brute *b, b_task *t);
 void b_leave_slot(brute *b, b_task *t);
 void b_leave_seat(brute *b, b_task *t);

@@ -195,6 +195,35 @@ void b_settle(brute *b, mr_id id, mr_object_state state)
 
 /* ------------------------------------------------------------------------------------------------------- actors -- */
 
+/* In which order the calls of a dead actor fail: those that were sent, could be sent, are held; of the held ones the
+ * callers that came last first. */
+static bool fails_before(brute *b, const b_task *t, const b_task *u)
+{
+    if (t->state != u->state)
+        return t->state == B_FLIGHT || (t->state == B_CALL && u->state == B_HELD);
+    if (t->state != B_HELD)
+        return t->order < u->order;
+    if (!b_ordered(b, t->actor) || t->caller == u->caller)
+        return t->id < u->id;
+    B_EACH_TASK(b, x) /* who of the two called it first? */
+    if (x->actor == t->actor && (x->caller == t->caller || x->caller == u->caller))
+        return x->caller == u->caller;
+    return false;
+}
+
+static void fail_calls(brute *b, mr_id actor)
+{
+    for (b_task *first; (first = NULL, true);) {
+        B_EACH_TASK(b, t)
+        if (t->actor == actor && (t->state == B_FLIGHT || t->state == B_CALL || t->state == B_HELD) &&
+            (!first || fails_before(b, t, first)))
+            first = t;
+        if (!first)
+            return;
+        b_fail_later(b, first, 0);
+    }
+}
+
 void b_actor_die(brute *b, mr_id id, mr_status status)
 {
     b_task *make = brute_task(b, id);
@@ -202,9 +231,7 @@ void b_actor_die(brute *b, mr_id id, mr_status status)
         return;
     b->actors[id - B_BASE].state = MR_ACTOR_DEAD;
     b->actors[id - B_BASE].fault = status;
-    B_EACH_TASK(b, t)
-    if (t->actor == id && (t->state == B_FLIGHT || t->state == B_CALL || t->state == B_HELD))
-        b_fail_later(b, t, 0);
+    fail_calls(b, id);
     if (!b->actors[id - B_BASE].creation)
         return;
     b->actors[id - B_BASE].creation = false;

@@ -95,6 +95,7 @@ static bool start_one(brute *b)
             continue;
         for (uint32_t i = 0; i < t->n_deps; i++)
             if (b_bad(b, t->ids[i])) {
+                b_idle_slot(b, node); /* it had one already */
                 b_fail_later(b, t, t->ids[i]);
                 return true;
             }
