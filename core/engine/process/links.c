@@ -208,7 +208,7 @@ static void peer_ring(mr_nodes *n, mr_peer *p)
 void mr_peer_flush(mr_nodes *n, mr_peer *p)
 {
     bool any = false;
-    while (p->box && !p->box->missing) {
+    while (p->box && !p->box->missing && !p->died) { /* what is left of the dead goes back with its burial */
         mr_parcel *parcel = p->box;
         if (parcel->failed && box_dispatch(parcel) && !p->dropped) {
             box_return(n, p);
@@ -216,7 +216,7 @@ void mr_peer_flush(mr_nodes *n, mr_peer *p)
         }
         if (parcel->failed && !parcel->seq) /* it is asked for again */
             ((mr_ord_value *)(void *)parcel->record)->status = MR_E_TIMEOUT;
-        if (!p->dropped && !p->died && !box_publish(n, p, parcel))
+        if (!p->dropped && !box_publish(n, p, parcel))
             break;
         any = true;
         p->box = parcel->next;
