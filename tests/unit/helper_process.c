@@ -67,7 +67,7 @@ mr_value process_value(mr_session *s, mr_id id)
 {
     mr_err err = {0};
     mr_value v = {0};
-    mr_status status = mr_get(s, &id, 1, SECONDS(20), 0, &v, &err);
+    mr_status status = mr_get(s, &id, 1, SECONDS(60), 0, &v, &err);
     ck_assert_msg(!status, "get: %d %s", status, err.text);
     return v;
 }
