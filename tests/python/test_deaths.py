@@ -197,6 +197,38 @@ def test_calls_that_were_not_begun_wait_for_the_next_life(ray, tmp_path, until):
         ray.get(doomed, timeout=20)
 
 
+def test_calls_run_at_most_once_and_in_order(ray, tmp_path):
+    """Whenever its process is killed: a call that may not be repeated runs once or is told as in doubt, and none overtakes."""
+    @ray.remote(max_restarts=-1)
+    class Log:
+        def write(self, i, path):
+            with open(path, "a") as f:
+                f.write(f"{i}\n")
+            return i
+
+        def pid(self):
+            return os.getpid()
+
+    log, path = Log.remote(), str(tmp_path / "log")
+    refs, doubtful = [], 0
+    for round_ in range(12):
+        try:
+            victim = ray.get(log.pid.remote(), timeout=20)
+        except miniray.exceptions.ActorUnavailableError:
+            continue
+        refs += [log.write.remote(len(refs) + i, path) for i in range(200)]
+        time.sleep(0.002 * round_)
+        strike(victim)
+    for i, ref in enumerate(refs):
+        try:
+            assert ray.get(ref, timeout=60) == i
+        except miniray.exceptions.ActorUnavailableError:
+            doubtful += 1
+    ran = [int(line) for line in open(path)]
+    assert ran == sorted(set(ran)) and len(refs) - doubtful <= len(ran) <= len(refs)
+    assert doubtful < len(refs) / 2
+
+
 @pytest.mark.parametrize("with_supervisor", [False, True])
 def test_a_driver_with_children_of_its_own_is_killed(with_supervisor):
     """A forked child of the driver holds all its descriptors, so no end of file tells of its death."""
