@@ -183,7 +183,7 @@ static mr_status check_bundles(mr_control *c, const node *n, int64_t *moved, mr_
     static const int64_t none[MR_RES_MAX];
     uint64_t at = 0, id;
     for (group **g; (g = mr_table_next(&c->groups, &at, &id));)
-        for (uint32_t i = 0; (*g)->b && i < (*g)->n; i++) {
+        for (uint32_t i = 0; i < (*g)->n; i++) {
             const pool *p = &(*g)->b[i].p;
             if (!(*g)->b[i].placed || p->node != n->number)
                 continue;
@@ -225,7 +225,7 @@ static mr_status check_groups(mr_control *c, mr_err *err)
     for (group **p; (p = mr_table_next(&c->groups, &at, &id));) {
         const group *g = *p;
         uint32_t unplaced = 0;
-        for (uint32_t i = 0; g->b && i < g->n; i++)
+        for (uint32_t i = 0; i < g->n; i++)
             unplaced += !g->b[i].placed;
         if (g->state == MR_GROUP_REMOVED)
             continue;

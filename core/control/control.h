@@ -253,8 +253,8 @@ typedef enum mr_group_state {
 typedef struct mr_group_info {
     mr_id id;
     mr_group_state state;
-    uint32_t strategy, n_bundles, unplaced; /* n_bundles: 0 for one that is removed and empty */
-    const char *name, *ns;                  /* "" if it has none */
+    uint32_t strategy, n_bundles, unplaced;
+    const char *name, *ns; /* "" if it has none */
 } mr_group_info;
 bool mr_control_group(const mr_control *c, mr_id group, mr_group_info *out);
 mr_id mr_control_group_next(const mr_control *c, mr_id after); /* removed ones too, by id; 0: no more */

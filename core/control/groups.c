@@ -36,7 +36,7 @@ static bool names(const shape *s, uint32_t i)
 bool mr_group_allows(const node *n, const shape *s)
 {
     const group *g = s->group;
-    for (uint32_t i = 0; g->b && i < g->n; i++)
+    for (uint32_t i = 0; i < g->n; i++)
         if (names(s, i) && (!g->b[i].placed || g->b[i].p.node == n->number) && large_enough(&g->b[i], s))
             return true;
     return false;
@@ -45,7 +45,7 @@ bool mr_group_allows(const node *n, const shape *s)
 bool mr_group_feasible(const shape *s)
 {
     const group *g = s->group;
-    for (uint32_t i = 0; g->b && i < g->n; i++)
+    for (uint32_t i = 0; i < g->n; i++)
         if (names(s, i) && large_enough(&g->b[i], s))
             return true;
     return false;
@@ -275,6 +275,7 @@ static void evict(mr_control *c, task *t, const group *g)
     actor *a = t->v.kind == MR_ACTOR ? actor_at(c, t->v.ref) : NULL;
     if (a) {
         mr_fault f = {.status = MR_E_ACTOR_DIED, .worker = a->worker, .func = a->func, .why = 2, .cause = a->id};
+        object_at(c, a->id)->flags |= O_CANCEL;
         mr_actor_exit(c, a, &f, false);
     } else if (t->where == W_RUN || t->where == W_AHEAD) { /* what is ahead goes with its process */
         t->flags |= T_CANCEL | T_EVICTED;
@@ -291,13 +292,16 @@ static bool in_group(mr_control *c, const task *t, const group *g)
     return !t->actor && c->shapes[t->shape]->group == g && t->where != W_OVER && t->where != W_PAST;
 }
 
-/* Nothing uses it any more: its bundles go. */
+/* Nothing uses it any more: its pools go; what it asked for stays, to be shown. */
 static void forget(group *g)
 {
-    for (uint32_t i = 0; g->b && i < g->n; i++)
+    for (uint32_t i = 0; i < g->n; i++)
         if (g->b[i].p.users)
             return;
-    fini(g);
+    for (uint32_t i = 0; i < g->n; i++) {
+        mr_pool_fini(&g->b[i].p);
+        g->b[i].placed = false;
+    }
 }
 
 /* Looks at every task that there is: removing a group is rare, and a task in none should not pay for it. */
@@ -442,7 +446,7 @@ bool mr_control_group(const mr_control *c, mr_id id, mr_group_info *out)
     *out = (mr_group_info){.id = g->id,
                            .state = (mr_group_state)g->state,
                            .strategy = g->strategy,
-                           .n_bundles = g->b ? g->n : 0,
+                           .n_bundles = g->n,
                            .unplaced = g->unplaced,
                            .name = g->name ? g->name + strlen(g->name) + 1 : "",
                            .ns = g->name ? g->name : ""};
@@ -452,7 +456,7 @@ bool mr_control_group(const mr_control *c, mr_id id, mr_group_info *out)
 bool mr_control_bundle(const mr_control *c, mr_id id, uint32_t i, mr_bundle_info *out)
 {
     const group *g = group_at((mr_control *)(uintptr_t)c, id);
-    if (!g || !g->b || i >= g->n)
+    if (!g || i >= g->n)
         return false;
     const bundle *b = &g->b[i];
     *out = (mr_bundle_info){.node = b->placed ? b->p.node : UINT32_MAX, .n = b->n_asks, .asks = b->asks};

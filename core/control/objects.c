@@ -139,7 +139,7 @@ void mr_object_fail(mr_control *c, object *o, const mr_fault *f)
     if (!settled(o))
         o->size = 0; /* it may have been stated */
     o->vflags = MR_VALUE_ERROR;
-    if (f->status == MR_E_CANCELLED || f->status == MR_E_OWNER_DIED)
+    if (f->status == MR_E_CANCELLED || f->status == MR_E_OWNER_DIED || f->status == MR_E_GROUP_REMOVED)
         o->flags |= O_CANCEL;
     settle(c, o, f->status == MR_E_LOST ? MR_OBJ_LOST : MR_OBJ_ERROR);
 }

@@ -340,7 +340,7 @@ struct group {
     bool detached;
     uint32_t n, unplaced;
     uint32_t tasks;  /* not over, whose shape names it */
-    bundle *b;       /* n; NULL when it is removed and nothing uses it any more */
+    bundle *b;       /* n; without pools when it is removed and nothing uses it any more */
     uint32_t *order; /* in which the search takes them: the largest first */
     char *name;      /* "ns\0name\0", one block, NULL: none */
     mr_link named;

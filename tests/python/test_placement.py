@@ -78,7 +78,8 @@ def test_ready_wait_and_table(ray):
     found = get_placement_group("mine")
     assert found == group and hash(found) == hash(group) and found.bundle_specs == group.bundle_specs
     remove_placement_group(group)
-    assert placement_group_table(group)["state"] == "REMOVED" and ray.available_resources()["CPU"] == 2.0
+    assert placement_group_table(group)["state"] == "REMOVED" and placement_group_table(group)["bundles"] == row["bundles"]
+    assert ray.available_resources()["CPU"] == 2.0
     with pytest.raises(ValueError, match="Failed to look up placement group with name: mine"):
         get_placement_group("mine")
     assert not group.wait(30)

@@ -237,6 +237,10 @@ START_TEST(removal_ends_what_is_inside)
     ck_assert(world_took(&w, MR_ACT_FAIL, running, &x));
     ck_assert_int_eq(x.fault.status, MR_E_GROUP_REMOVED);
     ck_assert_int_eq(world_free_cpu(&w, 0), 3 * MR_RES_UNIT);
+    world_drop(&w, running);
+    world_drop(&w, queued);
+    world_drop(&w, actor);
+    ck_assert_msg(!world_sees(&w, MR_ACT_REPORT, 0), "who removes a group need not be told of its tasks");
     ck_assert_uint_eq(world_run(&w, f), 0);
     ck_assert_int_eq(w.last, MR_E_GROUP_REMOVED);
     ck_assert_int_eq(world_ungroup(&w, g), MR_OK);
