@@ -91,6 +91,8 @@ const mr_key mr_config_keys[] = {
         "what is worth a line"},
     {"log",     "file",          MR_CONF_PATH,     MR_KEY_PLAIN,   NULL,        "stderr",   NULL,    ANY,
         "the file that log lines are appended to"},
+    {"log",     "output",        MR_CONF_PATH,     MR_KEY_PLAIN,   NULL,          "none",   NULL,    ANY,
+        "a file that what workers print is appended to as well; at 16 MiB it becomes FILE.1"},
 
     {"sim",     "nodes",         MR_CONF_INT,      MR_KEY_PLAIN,   "1",             NULL,  NULL,    1, 65535,
         "simulated nodes, each like [node]; ignored when there are [node.NAME] sections"},

@@ -127,3 +127,39 @@ def test_what_is_merged_and_when():
     merger.add(5, False, "f", "loss 1")
     merger.flush()
     assert shown[2:] == ["(f pid=5) loss 1 [repeated 1x across 2 processes]\n"]
+
+
+def test_a_file_keeps_it_for_afterwards(tmp_path):
+    file = tmp_path / "workers.log"
+    config = tmp_path / "my.ini"
+    config.write_text(f"[log]\noutput = {file}\n")
+
+    @miniray.remote
+    def say(i):
+        print("line", i)
+
+    for _ in range(2):
+        with miniray.init(num_cpus=2, config=str(config), log_to_driver=False):
+            miniray.get([say.remote(i) for i in range(50)])
+    texts = [line.partition(") ")[2] for line in file.read_text().splitlines()]
+    assert sorted(texts) == sorted(f"line {i}" for i in range(50) for _ in range(2))
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_file_is_bounded(tmp_path):
+    file = tmp_path / "workers.log"
+    config = tmp_path / "my.ini"
+    config.write_text(f"[log]\noutput = {file}\n")
+    file.write_bytes(b"x" * ((16 << 20) + 1))
+
+    with miniray.init(num_cpus=1, config=str(config), log_to_driver=False):
+        miniray.get(miniray.remote(lambda: print("the last of the old one")).remote())
+    assert (tmp_path / "workers.log.1").stat().st_size > 16 << 20
+    assert (tmp_path / "workers.log.1").read_bytes().endswith(b"the last of the old one\n") and file.stat().st_size == 0
+
+
+def test_a_file_that_cannot_be_made_is_told_at_once(tmp_path):
+    config = tmp_path / "my.ini"
+    config.write_text("[log]\noutput = /no/such/folder/workers.log\n")
+    with pytest.raises(miniray.exceptions.RayError, match="/no/such/folder/workers.log"):
+        miniray.init(config=str(config))

@@ -313,6 +313,8 @@ static mr_status nodes_args(mr_nodes *n, const mr_open_args *args, mr_err *err)
     for (int i = 0; i < 4; i++)
         if (!strcmp(mr_config_text(n->config, "log", "level"), names[i]))
             mr_log_setup(levels[i], file ? n->log_fd : 2);
+    if ((status = mr_output_open(n, err)))
+        return status;
     n->home = strdup(home);
     const char *libraries = mr_config_text(n->config, "engine", "libraries");
     n->libraries = libraries ? strdup(libraries) : NULL;
@@ -345,7 +347,7 @@ static void nodes_init(mr_nodes *n)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&n->line_cond, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    n->links_fd = n->event_fd = n->epoll_fd = n->timer_fd = n->sup_fd = n->sup_pidfd = n->log_fd = -1;
+    n->links_fd = n->event_fd = n->epoll_fd = n->timer_fd = n->sup_fd = n->sup_pidfd = n->log_fd = n->save_fd = -1;
     n->share.fd_rw = n->share.fd_ro = -1;
     n->wake_at = n->timer_at = n->poll_at = -1;
     n->waiters.next = n->waiters.prev = &n->waiters;

@@ -29,6 +29,7 @@ enum {
     MR_IDS_BLOCK = 65536,           /* ids granted to a worker at a time */
     MR_COLLECT_EVERY_NS = 50000000, /* garbage is asked for again while room is missing; a waiting driver looks up */
     MR_LINES_MAX = 20000,           /* lines of output kept for mr_engine_output */
+    MR_SAVE_BYTES = 16 << 20,       /* of [log] output, before it becomes FILE.1 */
     MR_LINES_BYTES = 1 << 20        /* and of those that were read, kept for mr_state */
 };
 
@@ -315,6 +316,9 @@ struct mr_nodes {
     mr_line *unread;                        /* of the list: the first that mr_engine_output has not given; NULL: none */
     size_t n_unread, lines_bytes, lines_lost;
     uint64_t n_lines; /* ever */
+    int save_fd;      /* of [log] output; -1: none.  These three: the progress thread's, then mr_nodes_free's */
+    uint64_t saved;   /* number of the last line in it */
+    size_t save_size;
     uint32_t line_readers;
     struct mr_partial *partials;
     struct mr_desk *desk; /* NULL: no folder could be made */
@@ -507,6 +511,8 @@ void mr_output_gone(mr_nodes *n, uint32_t worker, int32_t pid); /* what it left 
 void mr_output_last(mr_nodes *n);                               /* every line that was not finished is one now */
 void mr_output_close(mr_nodes *n);                              /* no lock */
 void mr_output_fini(mr_nodes *n);
+mr_status mr_output_open(mr_nodes *n, mr_err *err);
+void mr_output_save(mr_nodes *n);                              /* no lock: what is new goes to [log] output */
 void mr_output_table(mr_nodes *n, mr_text *t, uint64_t after); /* rows of the lines numbered above `after` */
 
 /* grow.c */

@@ -4,11 +4,15 @@
  * Lock: line_lock for the queue; the node list's for unfinished lines (only the progress thread feeds them).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "base/log.h"
 #include "engine/engine.h"
 #include "engine/process/node.h"
 
@@ -216,6 +220,9 @@ void mr_output_fini(mr_nodes *n)
         free(p->text);
         free(p);
     }
+    mr_output_save(n);
+    if (n->save_fd >= 0)
+        close(n->save_fd);
     while (n->lines) {
         mr_line *line = n->lines;
         n->lines = line->next;
@@ -301,4 +308,70 @@ void mr_output_table(mr_nodes *n, mr_text *t, uint64_t after)
     }
     pthread_mutex_unlock(&n->line_lock);
     mr_text_put(t, "]");
+}
+
+/* --------------------------------------------------------------------------------------------------------- file -- */
+
+mr_status mr_output_open(mr_nodes *n, mr_err *err)
+{
+    const char *file = mr_config_text(n->config, "log", "output");
+    if (!file)
+        return MR_OK;
+    struct stat st;
+    n->save_fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (n->save_fd < 0)
+        return mr_err_set(err, MR_E_IO, "[log] output = %s: %s", file, strerror(errno));
+    n->save_size = fstat(n->save_fd, &st) ? 0 : (size_t)st.st_size;
+    return MR_OK;
+}
+
+static void save_failed(mr_nodes *n)
+{
+    mr_log(MR_LOG_ERROR, "engine", "[log] output = %s: %s; what workers print is not saved any more",
+           mr_config_text(n->config, "log", "output"), strerror(errno));
+    close(n->save_fd);
+    n->save_fd = -1;
+}
+
+static void save_turn(mr_nodes *n)
+{
+    const char *file = mr_config_text(n->config, "log", "output");
+    char older[4096];
+    mr_err err = {0};
+    if ((size_t)snprintf(older, sizeof(older), "%s.1", file) >= sizeof(older) || rename(file, older)) {
+        save_failed(n);
+        return;
+    }
+    close(n->save_fd);
+    if (mr_output_open(n, &err))
+        mr_log(MR_LOG_ERROR, "engine", "%s; what workers print is not saved any more", err.text);
+}
+
+void mr_output_save(mr_nodes *n)
+{
+    mr_text t = {0};
+    if (n->save_fd < 0)
+        return;
+    pthread_mutex_lock(&n->line_lock);
+    uint64_t last = n->n_lines;
+    for (const mr_line *l = n->saved < last ? n->lines : NULL; l; l = l->next)
+        if (l->number > n->saved) {
+            mr_text_put(&t, "(%s pid=%d) ", l->name, l->pid);
+            mr_text_raw(&t, l->text, l->len);
+            mr_text_raw(&t, "\n", 1);
+        }
+    pthread_mutex_unlock(&n->line_lock);
+    n->saved = last;
+    if (!t.n)
+        return;
+    for (size_t at = 0; at < t.n && n->save_fd >= 0;) {
+        ssize_t put = write(n->save_fd, t.s + at, t.n - at);
+        if (put < 0 && errno != EINTR)
+            save_failed(n);
+        at += put > 0 ? (size_t)put : 0;
+    }
+    n->save_size += t.n;
+    if (n->save_fd >= 0 && n->save_size > MR_SAVE_BYTES)
+        save_turn(n);
+    free(t.s);
 }

@@ -203,6 +203,7 @@ static void *progress_main(void *arg)
         }
         go_on = !n->progress_end;
         mr_drive_unlock(n);
+        mr_output_save(n);
     }
     return NULL;
 }
