@@ -92,7 +92,10 @@ static void output_line(mr_nodes *n, struct mr_partial *p)
     } else {
         uint32_t func = output_func(n, p->worker);
         const mr_define *def = func ? mr_control_func(n->control, func) : NULL;
-        snprintf(line->name, sizeof(line->name), "%s", def ? def->name : "worker");
+        /* Of a call whose actor is gone: the class, as for those before it. */
+        const char *dot = def && def->kind == MR_FUNC_METHOD ? strrchr(def->name, '.') : NULL;
+        int len = dot ? (int)(dot - def->name) : (int)sizeof(line->name);
+        snprintf(line->name, sizeof(line->name), "%.*s", len, def ? def->name : "worker");
     }
     p->len = 0;
     pthread_mutex_lock(&n->line_lock);
