@@ -457,3 +457,38 @@ def test_retries_of_calls_by_name(ray, tmp_path):
     again = Again.remote()
     assert ray.get(ray.get_actor("again").once.remote(tmp_path / "died"), timeout=20) == "done"
     del again
+
+
+def test_what_ends_on_the_actors_own_loop_is_told_to_a_driver_that_only_awaits(ray):
+    import asyncio
+
+    @ray.remote
+    class Box:
+        def __init__(self):
+            self.queue = asyncio.Queue(1)
+
+        async def put(self, item, timeout):
+            try:
+                await asyncio.wait_for(self.queue.put(item), timeout)
+            except asyncio.TimeoutError:
+                return False
+            return True
+
+        async def get(self):
+            return await self.queue.get()
+
+        async def count(self):
+            for i in range(3):
+                await asyncio.sleep(0)
+                yield i
+
+    box = Box.remote()
+    for _ in range(5):
+        assert box.put.remote("a", None).future().result(20) is True
+        assert box.put.remote("b", 0.01).future().result(20) is False
+        assert box.get.remote().future().result(20) == "a"
+
+    async def read():
+        return [await asyncio.wait_for(ref, 20) async for ref in box.count.remote()]
+
+    assert asyncio.run(read()) == [0, 1, 2]

@@ -51,6 +51,7 @@ class _Serving:
         self.methods: "Dict[int, tuple]" = {}  # by function number: the method, is it flat, does it run when it is called?
         self.unbegun: "Set[int]" = set()  # calls that the loop has still to begin
         self.leaving = False
+        self.telling = False
         self.eager = sys.version_info >= (3, 12)
 
     def readable(self) -> None:
@@ -87,8 +88,19 @@ class _Serving:
         if self.unbegun and known[2]:  # its turn comes after theirs
             self.unbegun.add(call.task)
             self.loop.call_soon(self.run, call, known[0], known[1])
+            self.tell()
         else:
             self.run(call, known[0], known[1])
+
+    def tell(self) -> None:
+        """Looks for calls once more before the loop sleeps: what ended outside of `readable` is told to the node then."""
+        if not self.telling:
+            self.telling = True
+            self.loop.call_soon(self.told)
+
+    def told(self) -> None:
+        self.telling = False
+        self.readable()
 
     def run(self, call: "_core.Call", function: Callable, flat: bool) -> None:
         number = call.task
@@ -151,6 +163,7 @@ class _Serving:
                     await self.loop.run_in_executor(None, items.take, item)
                 else:
                     items.take(item)
+                    self.tell()
             items.end()
         except Exception as exc:
             if not items.failed(exc):
@@ -184,6 +197,7 @@ class _Serving:
 
     def over(self, call: "_core.Call", number: int) -> None:
         self.tasks.pop(number, None)
+        self.tell()
         if number in self.unbegun:  # cancelled before its first step: `follow` never ran
             self.unbegun.discard(number)
             call.finish(_core.E_CANCELLED)

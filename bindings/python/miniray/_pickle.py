@@ -40,8 +40,11 @@ def dumps(obj: Any) -> Tuple[bytes, List[Any]]:
         raise RecursionError(f"Could not serialize an object of {type(obj).__name__}: it nests too deeply") from why
     except (TypeError, pickle.PicklingError, AttributeError, NotImplementedError, ValueError) as why:
         name = getattr(obj, "__qualname__", None) or f"an object of {type(obj).__name__}"
+        from . import _blame
+
+        where = _blame.path(obj)
         raise NotSerializable(
-            f"Could not serialize {name}: {str(why).rstrip('.')}. It, or something it refers to, cannot leave this process; "
+            f"Could not serialize {name}: {str(why).rstrip('.')}. {f'It is its {where.strip()} that' if where else 'It'} cannot leave this process; "
             "make that thing inside the task, or keep it in an actor.") from why
     data = file.getvalue()
     limit = code_limit.current

@@ -189,6 +189,7 @@ class Workers:
         self._least = self._window = most + 1 if self.elastic else most
         self._gap = _AHEAD_S
         self._last = 0.0
+        self.lingers = True  # at the interpreter's end, is it waited for?
         self._closed = False
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
@@ -336,8 +337,12 @@ def _at_exit() -> None:
     global exiting
     exiting = True
     for workers in list(_living):
-        if not workers.over() and not _core.is_worker():
+        if workers.over() or _core.is_worker():
+            continue
+        if workers.lingers:
             workers.wait_idle()
+        else:
+            workers.stop()
 
 
 import atexit  # noqa: E402  (registered after the session's own: so it runs before that)

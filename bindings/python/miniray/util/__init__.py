@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from . import scheduling_strategies
+from .actor_pool import ActorPool
+from .check_serialize import inspect_serializability
 from .placement_group import (get_current_placement_group, get_placement_group, placement_group, placement_group_table,
                               remove_placement_group)
 
-__all__ = ["get_current_placement_group", "get_placement_group", "list_named_actors", "placement_group",
-           "placement_group_table", "remove_placement_group", "scheduling_strategies"]
+__all__ = ["ActorPool", "get_current_placement_group", "get_node_ip_address", "get_placement_group", "inspect_serializability",
+           "list_named_actors", "placement_group", "placement_group_table", "remove_placement_group", "scheduling_strategies"]
 
 
 def list_named_actors(all_namespaces: bool = False) -> list:
@@ -23,6 +25,19 @@ def list_named_actors(all_namespaces: bool = False) -> list:
     return [actor["name"] for actor in named if actor["namespace"] == _session.namespace()]
 
 
+_HERE = {  # modules that are imported when they are first asked for
+    "dask", "joblib", "multiprocessing", "progress", "queue", "state", "sync",
+}
+
+
+def get_node_ip_address() -> str:
+    """The address of this node: there is one machine, and nothing of it listens on a network."""
+    return "127.0.0.1"
+
+
 def __getattr__(name: str) -> Any:
-    raise AttributeError(f"module 'miniray.util' has no attribute {name!r}: ActorPool, Queue and the others of ray.util are not "
-                         f"here; it has {', '.join(__all__)}")
+    if name in _HERE:
+        import importlib
+
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module 'miniray.util' has no attribute {name!r}; it has {', '.join(sorted({*__all__, *_HERE}))}")

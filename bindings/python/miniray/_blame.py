@@ -1,0 +1,90 @@
+"""Finds what in a value cannot be pickled.  Used only after pickling has failed."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import types
+from typing import Any, Iterator, Optional, Tuple
+
+_WIDE = 200  # so many children of one thing are looked at
+
+
+def pickles(obj: Any) -> Optional[BaseException]:
+    """None if it can be pickled, else why not."""
+    import cloudpickle
+
+    try:
+        cloudpickle.dumps(obj, protocol=5)
+    except Exception as why:
+        return why
+    return None
+
+
+def children(obj: Any) -> Iterator[Tuple[str, Any]]:
+    """What it consists of: (how that is reached from it, the thing)."""
+    return itertools.islice(_children(obj), _WIDE)
+
+
+def _children(obj: Any) -> Iterator[Tuple[str, Any]]:
+    if isinstance(obj, dict):
+        for key, value in obj.items():
+            yield f"[{_short(key)}]", value
+        for key in obj:
+            yield f" key {_short(key)}", key
+    elif isinstance(obj, (list, tuple)):
+        for i, value in enumerate(obj):
+            yield f"[{i}]", value
+    elif isinstance(obj, (set, frozenset)):
+        for value in obj:
+            yield f" element {_short(value)}", value
+    elif isinstance(obj, functools.partial):
+        yield ".func", obj.func
+        yield ".args", obj.args
+        yield ".keywords", obj.keywords
+    elif isinstance(obj, types.MethodType):
+        yield ".__self__", obj.__self__
+        yield ".__func__", obj.__func__
+    elif isinstance(obj, types.FunctionType):
+        try:
+            used = inspect.getclosurevars(obj)
+        except ValueError:  # an unset cell
+            return
+        for name, value in {**used.nonlocals, **used.globals}.items():
+            yield f" uses {name}", value
+        yield ".__defaults__", obj.__defaults__
+    elif not isinstance(obj, type):
+        for name, value in getattr(obj, "__dict__", {}).items():
+            yield f".{name}", value
+        for cls in type(obj).__mro__:
+            slots = vars(cls).get("__slots__", ())
+            for name in (slots,) if isinstance(slots, str) else slots:
+                if hasattr(obj, name):
+                    yield f".{name}", getattr(obj, name)
+    elif isinstance(obj, type):
+        for name, value in list(vars(obj).items()):
+            if not (name.startswith("__") and name.endswith("__")):
+                yield f".{name}", value
+
+
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:
+        text = type(value).__name__
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def path(obj: Any) -> str:
+    """How to get from `obj` to the innermost thing that cannot be pickled: ".lock", "[2].conn"; "" for itself."""
+    out, seen = "", {id(obj)}
+    for _ in range(10):
+        for part, child in children(obj):
+            if id(child) not in seen and pickles(child) is not None:
+                out, obj = out + part, child
+                seen.add(id(child))
+                break
+        else:
+            return f"{out} (a {type(obj).__name__})" if out else ""
+    return out
