@@ -183,6 +183,6 @@ def test_init_options():
 
         assert miniray.get(again.remote()) == (True, "")
         assert miniray.init(ignore_reinit_error=True) is context
-    for options in ({"labels": {"a": "b"}}, {"enable_resource_isolation": True}):
+    for options in ({"enable_resource_isolation": True},):
         with pytest.raises(ValueError, match="is not supported"):
             miniray.init(**options)
