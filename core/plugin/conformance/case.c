@@ -152,6 +152,7 @@ int mr_case_run(const mr_loaded *plugin, const mr_case_def *cases, size_t n, FIL
 int mr_store_conformance(const mr_loaded *l, FILE *out)
 {
     return mr_case_run(l, mr_store_cases, mr_store_n_cases, out) +
+           mr_case_run(l, mr_store_use_cases, mr_store_n_use_cases, out) +
            mr_case_run(l, mr_store_option_cases, mr_store_n_option_cases, out);
 }
 

@@ -70,6 +70,8 @@ bool mr_case_faults(mr_case *c, void *at);
 /* The tables of the store suite. */
 extern const mr_case_def mr_store_cases[];
 extern const size_t mr_store_n_cases;
+extern const mr_case_def mr_store_use_cases[];
+extern const size_t mr_store_n_use_cases;
 extern const mr_case_def mr_store_option_cases[];
 extern const size_t mr_store_n_option_cases;
 
