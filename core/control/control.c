@@ -73,6 +73,22 @@ void mr_control_unalloc(mr_control *c, void *p, size_t size)
     free(p);
 }
 
+bool mr_control_grow(mr_control *c, void *array, uint32_t *room, uint64_t want, size_t size)
+{
+    void *old, *v;
+    if (want <= *room)
+        return true;
+    uint64_t more = want < 2 * (uint64_t)*room ? 2 * (uint64_t)*room : want;
+    memcpy(&old, array, sizeof old);
+    if (more > UINT32_MAX || !(v = realloc(old, more * size)))
+        return false;
+    memset((char *)v + *room * size, 0, (more - *room) * size);
+    memcpy(array, &v, sizeof v);
+    c->heap += (more - *room) * size;
+    *room = (uint32_t)more;
+    return true;
+}
+
 /* ------------------------------------------------------------------------------------------------------ the step -- */
 
 static mr_status on_time(mr_control *c, const mr_record *r)

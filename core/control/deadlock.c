@@ -10,6 +10,7 @@
 #include "control/room.h"
 
 typedef struct search {
+    mr_control *c;
     mr_id *todo; /* tasks to look at */
     uint32_t n, room;
     idset seen;
@@ -20,23 +21,10 @@ static void look_at(search *s, mr_id id)
 {
     if (!id || s->lives)
         return;
-    if (mr_idset_room(&s->seen, 1)) {
+    if (mr_idset_room(&s->seen, 1) || !mr_control_grow(s->c, &s->todo, &s->room, s->n + 1, sizeof *s->todo))
         s->lives = true;
-        return;
-    }
-    if (!mr_idset_add(&s->seen, id))
-        return;
-    if (s->n == s->room) {
-        uint32_t room = s->room ? s->room * 2 : 32;
-        mr_id *v = realloc(s->todo, room * sizeof *v);
-        if (!v) {
-            s->lives = true;
-            return;
-        }
-        s->todo = v;
-        s->room = room;
-    }
-    s->todo[s->n++] = id;
+    else if (mr_idset_add(&s->seen, id))
+        s->todo[s->n++] = id;
 }
 
 static void look_object(mr_control *c, search *s, mr_id id)
@@ -141,7 +129,7 @@ static void name_tasks(mr_control *c, const search *s)
 
 bool mr_deadlock_stuck(mr_control *c, const wait *w)
 {
-    search s = {0};
+    search s = {.c = c};
     look_at(&s, w->task);
     look_wait(c, &s, w);
     uint32_t at = 1; /* the waiting task itself was looked at */
@@ -155,7 +143,7 @@ bool mr_deadlock_stuck(mr_control *c, const wait *w)
     bool stuck = !s.lives;
     if (stuck)
         name_tasks(c, &s);
-    free(s.todo);
+    mr_control_unalloc(c, s.todo, s.room * sizeof *s.todo);
     mr_idset_fini(&s.seen);
     return stuck;
 }

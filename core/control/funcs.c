@@ -86,14 +86,8 @@ static shape *shape_intern(mr_control *c, shape *want)
     for (uint32_t i = 0; i < c->n_shapes; i++)
         if (same_shape(c->shapes[i], want))
             return c->shapes[i];
-    if (c->n_shapes == c->room_shapes) {
-        uint32_t room = c->room_shapes ? c->room_shapes * 2 : 16;
-        shape **v = realloc(c->shapes, room * sizeof(shape *));
-        if (!v)
-            return NULL;
-        c->shapes = v;
-        c->room_shapes = room;
-    }
+    if (!mr_control_grow(c, &c->shapes, &c->room_shapes, c->n_shapes + 1, sizeof(shape *)))
+        return NULL;
     shape *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
@@ -243,14 +237,8 @@ mr_status mr_func_define(mr_control *c, const mr_record *r)
     mr_status status = define_check(c, d);
     if (status)
         return status;
-    if (c->n_funcs == c->room_funcs) {
-        uint32_t room = c->room_funcs ? c->room_funcs * 2 : 32;
-        func **v = realloc(c->funcs, room * sizeof(func *));
-        if (!v)
-            return MR_E_NOMEM;
-        c->funcs = v;
-        c->room_funcs = room;
-    }
+    if (!mr_control_grow(c, &c->funcs, &c->room_funcs, c->n_funcs + 1, sizeof(func *)))
+        return MR_E_NOMEM;
     func *f;
     status = func_make(c, d, &f);
     if (status)

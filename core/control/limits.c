@@ -41,16 +41,7 @@ static void purge(mr_control *c)
 
 bool mr_limit_room(mr_control *c)
 {
-    uint32_t want = 2 * (c->n_limited + 1) + 16;
-    if (want > c->room_timers) {
-        timer *v = realloc(c->timers, 2 * want * sizeof *v);
-        if (!v)
-            return false;
-        c->heap += (2 * want - c->room_timers) * sizeof *v;
-        c->timers = v;
-        c->room_timers = 2 * want;
-    }
-    return true;
+    return mr_control_grow(c, &c->timers, &c->room_timers, 2 * ((uint64_t)c->n_limited + 1) + 16, sizeof(timer));
 }
 
 void mr_limit_start(mr_control *c, const task *t)

@@ -41,23 +41,9 @@ void mr_slot_idle(mr_control *c, slot *s)
 
 mr_status mr_slot_add(mr_control *c, node *n)
 {
-    if (c->n_slots == c->room_slots) {
-        uint32_t room = c->room_slots ? c->room_slots * 2 : 64;
-        slot **v = realloc(c->slots, room * sizeof(slot *));
-        if (!v)
-            return MR_E_NOMEM;
-        c->slots = v;
-        c->room_slots = room;
-    }
-    if (n->n_slots == n->room_slots) {
-        uint32_t room = n->room_slots ? n->room_slots * 2 : 8;
-        uint32_t *v = realloc(n->slots, room * sizeof *v);
-        if (!v)
-            return MR_E_NOMEM;
-        n->slots = v;
-        n->room_slots = room;
-    }
-    if (mr_bits_room(c, &c->node_idle, n->number + 1) || mr_bits_room(c, &c->idle, c->n_slots + 1) ||
+    if (!mr_control_grow(c, &c->slots, &c->room_slots, c->n_slots + 1, sizeof(slot *)) ||
+        !mr_control_grow(c, &n->slots, &n->room_slots, n->n_slots + 1, sizeof *n->slots) ||
+        mr_bits_room(c, &c->node_idle, n->number + 1) || mr_bits_room(c, &c->idle, c->n_slots + 1) ||
         mr_bits_room(c, &n->idle, n->n_slots + 1))
         return MR_E_NOMEM;
     slot *s = mr_control_alloc(c, sizeof *s);
@@ -392,14 +378,8 @@ mr_status mr_node_added(mr_control *c, const mr_record *r)
     const mr_ev_node *e = (const void *)r;
     if (e->node != c->n_nodes)
         return mr_control_refuse(c, MR_E_INVAL, "node %s: number %u, the next is %u", e->name, e->node, c->n_nodes);
-    if (c->n_nodes == c->room_nodes) {
-        uint32_t room = c->room_nodes ? c->room_nodes * 2 : 8;
-        node **v = realloc(c->nodes, room * sizeof(node *));
-        if (!v)
-            return MR_E_NOMEM;
-        c->nodes = v;
-        c->room_nodes = room;
-    }
+    if (!mr_control_grow(c, &c->nodes, &c->room_nodes, c->n_nodes + 1, sizeof(node *)))
+        return MR_E_NOMEM;
     node *n = NULL;
     mr_status status = node_make(c, e, &n);
     if (status)

@@ -57,15 +57,8 @@ bool mr_object_copy_add(mr_control *c, object *o, uint32_t n)
         return true;
     if (!o->x && !(o->x = extra_new(c, 0)))
         return false;
-    if (o->x->n_more == o->x->room_more) {
-        uint32_t room = o->x->room_more ? o->x->room_more * 2 : 2;
-        uint32_t *more = realloc(o->x->more, room * sizeof *more);
-        if (!more)
-            return false;
-        c->heap += (room - o->x->room_more) * sizeof *more;
-        o->x->more = more;
-        o->x->room_more = room;
-    }
+    if (!mr_control_grow(c, &o->x->more, &o->x->room_more, o->x->n_more + 1, sizeof *o->x->more))
+        return false;
     o->x->more[o->x->n_more++] = n;
     return true;
 }

@@ -91,13 +91,8 @@ static const mr_node *host_node(const mr_sched_host *h, mr_ref n)
 task *mr_ready_next(mr_control *c, mr_ref at, task *after)
 {
     policy *p = &c->pol;
-    if (p->walk.room < c->n_shapes) {
-        task **v = realloc(p->walk.head, c->n_shapes * sizeof(task *));
-        if (!v)
-            return NULL;
-        p->walk.head = v;
-        p->walk.room = c->n_shapes;
-    }
+    if (!mr_control_grow(c, &p->walk.head, &p->walk.room, c->n_shapes, sizeof(task *)))
+        return NULL;
     bool goes_on = after && p->walk.of == at && p->walk.last == after->v.ref;
     task *best = NULL;
     uint32_t from = 0;
@@ -351,15 +346,7 @@ static void host_wake(const mr_sched_host *h, int64_t at)
 static void host_rerank(const mr_sched_host *h, mr_ref t)
 {
     policy *p = &of(h)->pol;
-    if (t && p->n_rerank == p->room_rerank) {
-        uint32_t room = p->room_rerank ? p->room_rerank * 2 : 32;
-        uint64_t *v = realloc(p->rerank, room * sizeof *v);
-        if (v) {
-            p->rerank = v;
-            p->room_rerank = room;
-        }
-    }
-    if (!t || p->n_rerank == p->room_rerank)
+    if (!t || !mr_control_grow(p->c, &p->rerank, &p->room_rerank, p->n_rerank + 1, sizeof *p->rerank))
         p->rerank_all = true; /* also when there is no memory to say which */
     else
         p->rerank[p->n_rerank++] = t;

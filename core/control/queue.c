@@ -4,8 +4,6 @@
  * nothing) and a treap for ranks that fall between.  The treap's priorities come from the entry number, so the same
  * history gives the same tree.  Knows nothing of what a task is doing.
  */
-#include <stdlib.h>
-#include <string.h>
 
 #include "control/room.h"
 
@@ -243,19 +241,7 @@ task *mr_queue_before(const queue *q, double rank, uint64_t entry)
 
 mr_status mr_bits_room(mr_control *c, bits *b, uint32_t n)
 {
-    uint32_t words = (n + 63) / 64;
-    if (words <= b->n)
-        return MR_OK;
-    if (words < b->n * 2)
-        words = b->n * 2;
-    uint64_t *w = realloc(b->w, words * sizeof *w);
-    if (!w)
-        return MR_E_NOMEM;
-    memset(w + b->n, 0, (words - b->n) * sizeof *w);
-    c->heap += (words - b->n) * sizeof *w;
-    b->w = w;
-    b->n = words;
-    return MR_OK;
+    return mr_control_grow(c, &b->w, &b->n, (n + UINT64_C(63)) / 64, sizeof *b->w) ? MR_OK : MR_E_NOMEM;
 }
 
 uint32_t mr_bits_far(bits *b, uint32_t from)

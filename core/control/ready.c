@@ -32,20 +32,9 @@ static queue *queue_make(mr_control *c, mr_ref of, shape *s)
     place *p = of ? place_of(c, of) : NULL;
     if (q || !p)
         return q ? q : &s->shared;
-    if (s->number >= p->room) {
-        uint32_t room = c->n_shapes;
-        queue **v = realloc(p->q, room * sizeof(queue *));
-        if (!v)
-            return &s->shared; /* a wish, not a duty */
-        for (uint32_t i = p->room; i < room; i++)
-            v[i] = NULL;
-        c->heap += (room - p->room) * sizeof(queue *);
-        p->q = v;
-        p->room = room;
-    }
-    p->q[s->number] = q = mr_control_alloc(c, sizeof *q);
-    if (!q)
-        return &s->shared;
+    if (!mr_control_grow(c, &p->q, &p->room, s->number + 1, sizeof(queue *)) ||
+        !(p->q[s->number] = q = mr_control_alloc(c, sizeof *q)))
+        return &s->shared; /* a wish, not a duty */
     q->s = s;
     return q;
 }

@@ -16,6 +16,9 @@ void mr_control_reply(mr_control *c, const mr_record *h, mr_status status, int64
 mr_status mr_control_refuse(mr_control *c, mr_status status, const char *fmt, ...) MR_PRINTF(3, 4);
 void *mr_control_alloc(mr_control *c, size_t size); /* zeroed, counted */
 void mr_control_unalloc(mr_control *c, void *p, size_t size);
+/* Room for `want` elements of `size` bytes in the array that `array` points at the pointer of: at least doubled,
+ * zeroed, counted.  false: no memory, nothing changed. */
+bool mr_control_grow(mr_control *c, void *array, uint32_t *room, uint64_t want, size_t size);
 /* Settles what the handler started: failing tasks, freed objects. */
 void mr_control_drain(mr_control *c);
 

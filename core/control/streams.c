@@ -163,15 +163,8 @@ mr_status mr_stream_read(mr_control *c, const mr_record *r)
     }
     if (s->ended)
         return mr_control_refuse(c, MR_E_END, "stream %llx is at its end", (unsigned long long)e->id);
-    if (s->n_readers == s->room_readers) {
-        uint32_t room = s->room_readers ? s->room_readers * 2 : 4;
-        struct reader *v = realloc(s->readers, room * sizeof *v);
-        if (!v)
-            return MR_E_NOMEM;
-        c->heap += (room - s->room_readers) * sizeof *v;
-        s->readers = v;
-        s->room_readers = room;
-    }
+    if (!mr_control_grow(c, &s->readers, &s->room_readers, s->n_readers + 1, sizeof *s->readers))
+        return MR_E_NOMEM;
     s->readers[s->n_readers++] = (struct reader){r->from, r->token};
     return MR_OK;
 }
