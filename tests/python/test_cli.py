@@ -23,6 +23,9 @@ def run(*args, **kwargs):
 @pytest.mark.parametrize("script, expected", [
     ("basic_task.py", "1 + 2 = 3"), ("actor_counter.py", "ten increments: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]"),
     ("map_reduce.py", "sum of the squares below 100000: 333328333350000"), ("word_count.py", "different"), ("pi.py", "after 400000 points: 3.1"),
+    ("parameter_server.py", "weights: [3.0, -1.0, 0.5, 2.0]"), ("batch_inference.py", "the same as in one process: True"),
+    ("streaming_map_reduce.py", "15 blocks, 15000 words"), ("web_crawler.py", "40 pages, the last one is 'page 39'"),
+    ("pi_progress.py", "worker 3: 20/20"), ("key_value_store.py", "1000 keys on 4 shards"), ("hyper_search.py", "were stopped early"),
 ])
 def test_examples(script, expected):
     result = subprocess.run([sys.executable, str(EXAMPLES / script)], capture_output=True, text=True, timeout=120)
