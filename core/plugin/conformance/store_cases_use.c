@@ -2,6 +2,7 @@
  */
 #include <pthread.h>
 
+#include "base/log.h"
 #include "plugin/conformance/case.h"
 
 enum { MB = 1 << 20 };
