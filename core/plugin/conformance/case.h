@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "base/log.h"
 #include "plugin/loader.h"
 
 typedef struct mr_case {
