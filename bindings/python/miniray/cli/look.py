@@ -54,6 +54,7 @@ def _print_table(columns: List[str], rows: List[List[Any]]) -> None:
     """On a screen a table; into a file or a pipe columns that are as wide as they need to be."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     if not console.is_terminal:
@@ -66,8 +67,8 @@ def _print_table(columns: List[str], rows: List[List[Any]]) -> None:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("-" if cell is None else str(cell) for cell in row))
-    console.print(table, markup=False)
+        table.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))  # a name may have brackets
+    console.print(table)
 
 
 # ---- status ----------------------------------------------------------------------------------------------------------
