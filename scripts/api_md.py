@@ -24,7 +24,7 @@ Entry = Tuple[str, Any, int]  # "miniray.Executor.submit", the object, its depth
 
 
 def modules() -> List[Any]:
-    """miniray and its public modules."""
+    """miniray and its public modules; the name alone of one that is for a library that is not installed."""
     import miniray
 
     names = ["miniray"] + sorted(
@@ -34,9 +34,10 @@ def modules() -> List[Any]:
     for name in names:
         try:
             found.append(importlib.import_module(name))
-        except ImportError as why:  # a bridge to a library that is not installed
+        except ImportError as why:
             if why.name is not None and why.name.startswith("miniray"):
                 raise
+            found.append(name)
     return found
 
 
@@ -98,6 +99,8 @@ def undocumented() -> List[str]:
     seen: "set[int]" = set()
     out = []
     for module in modules():
+        if isinstance(module, str):
+            continue
         if not module.__doc__:
             out.append(f"{module.__name__}: no docstring")
         for name, value, _depth in entries(module, seen):
@@ -127,7 +130,11 @@ def page() -> str:
     seen: "set[int]" = set()
     out = ["# The Python API", "", "Made from the docstrings by `scripts/api_md.py`. Names and meaning are Ray's unless it says otherwise: "
            "[coming-from-ray.md](coming-from-ray.md) has the differences.", ""]
+    old = re.split(r"^(?=## )", FILE.read_text() if FILE.exists() else "", flags=re.M)
     for module in modules():
+        if isinstance(module, str):  # as it was made where it can be imported
+            out += [part.rstrip() + "\n" for part in old if part.startswith(f"## {module}\n")]
+            continue
         found = list(entries(module, seen))
         if not found:
             continue

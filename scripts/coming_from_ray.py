@@ -76,7 +76,7 @@ NOT_APPLICABLE = {
 HEADING = "## Every public name of Ray Core"
 RENAMED = {  # a registration has our name
     "ray.util.joblib.register_ray": "miniray.util.joblib.register_miniray",
-    "ray.util.dask.ray_dask_get": "miniray.util.dask.get",
+    "ray.util.dask.ray_dask_get": "miniray.util.dask.miniray_dask_get",
 }
 
 
