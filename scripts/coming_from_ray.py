@@ -74,10 +74,6 @@ NOT_APPLICABLE = {
     "options of remote functions": {"_num_objects_per_yield": "an item is an object"},
 }
 HEADING = "## Every public name of Ray Core"
-RENAMED = {  # a registration has our name
-    "ray.util.joblib.register_ray": "miniray.util.joblib.register_miniray",
-    "ray.util.dask.ray_dask_get": "miniray.util.dask.miniray_dask_get",
-}
 
 
 def _f() -> None:
@@ -154,8 +150,7 @@ def _home(path: str) -> Any:
 
 def _find(place: str, name: str) -> Any:
     """What miniray has for a name of Ray."""
-    path = RENAMED.get(f"{place}.{name}", f"{place}.{name}".replace("ray", "miniray", 1))
-    place, _, name = path.rpartition(".")
+    place = place.replace("ray", "miniray", 1)
     try:
         home = _home(place)
     except ModuleNotFoundError as why:
@@ -166,7 +161,7 @@ def _find(place: str, name: str) -> Any:
         return getattr(home, name)
     except AttributeError:
         try:
-            return importlib.import_module(path)
+            return importlib.import_module(f"{place}.{name}")
         except ModuleNotFoundError:
             pass
         raise
