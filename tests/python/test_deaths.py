@@ -197,6 +197,37 @@ def test_calls_that_were_not_begun_wait_for_the_next_life(ray, tmp_path, until):
         ray.get(doomed, timeout=20)
 
 
+def test_calls_of_a_threaded_actor_that_were_not_begun(ray, tmp_path):
+    """Far more are sent than the ring takes."""
+    @ray.remote(max_restarts=1, max_concurrency=500)
+    class Actor:
+        def die(self, path):
+            while not path.exists():
+                time.sleep(0.005)
+            os._exit(1)
+
+        def echo(self, i):
+            return i
+
+    actor = Actor.options(max_concurrency=1).remote()
+    many = Actor.remote()
+    ray.get([actor.echo.remote(0), many.echo.remote(0)], timeout=20)
+    for victim in (actor, many):
+        doomed = victim.die.remote(tmp_path / "go")
+        refs = [victim.echo.remote(i) for i in range(1500)]
+        (tmp_path / "go").touch()
+        with pytest.raises(miniray.exceptions.ActorUnavailableError):
+            ray.get(doomed, timeout=20)
+        (tmp_path / "go").unlink()
+        lost = 0
+        for i, ref in enumerate(refs):
+            try:
+                assert ray.get(ref, timeout=20) == i
+            except miniray.exceptions.ActorUnavailableError:
+                lost += 1
+        assert lost == 0 if victim is actor else lost <= 500
+
+
 def test_calls_run_at_most_once_and_in_order(ray, tmp_path):
     """Whenever its process is killed: a call that may not be repeated runs once or is told as in doubt, and none overtakes."""
     @ray.remote(max_restarts=-1)

@@ -153,12 +153,20 @@ static const mr_ord_dispatch *box_dispatch(const mr_parcel *parcel)
 static uint32_t claims_return(mr_peer *p, mr_id *out)
 {
     uint32_t count = 0;
-    for (uint64_t seq = p->seq > MR_CLAIMS ? p->seq - MR_CLAIMS + 1 : 1; seq <= p->seq; seq++) {
-        mr_claimed *c = &p->claims[seq % MR_CLAIMS];
-        uint64_t queued = seq << 2 | MR_CLAIM_QUEUED;
-        if (c->seq == seq && c->task &&
-            atomic_compare_exchange_strong(&p->block->claims[seq % MR_CLAIMS], &queued, seq << 2 | MR_CLAIM_REVOKED))
-            out[count++] = c->task;
+    uint64_t seqs[MR_CLAIMS];
+    for (size_t i = 0; i < MR_CLAIMS; i++) {
+        const mr_claimed *c = &p->claims[i];
+        uint64_t queued = c->seq << 2 | MR_CLAIM_QUEUED;
+        if (!c->seq || !c->task ||
+            !atomic_compare_exchange_strong(&p->block->claims[i], &queued, c->seq << 2 | MR_CLAIM_REVOKED))
+            continue;
+        uint32_t at = count++;
+        for (; at > 0 && seqs[at - 1] > c->seq; at--) {
+            seqs[at] = seqs[at - 1];
+            out[at] = out[at - 1];
+        }
+        seqs[at] = c->seq;
+        out[at] = c->task;
     }
     return count;
 }
