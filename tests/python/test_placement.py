@@ -406,6 +406,17 @@ def test_policies_see_options_on_workers_and_in_the_simulator(option, tmp_path):
     assert order == ["first"] + [repr(value) for value in wanted]
 
 
+def test_labels_and_limits_in_the_simulator():
+    from miniray.lab import run_sim
+
+    platform = {"platform": {"nodes": [{"name": "plain", "cpus": 4}, {"name": "fast", "cpus": 4, "labels": {"ssd": "yes"}}]}}
+    tasks = [{"id": f"t{i}", "fn": "f", "duration_s": 1, "requires": ["ssd"], "max_running": 2} for i in range(4)]
+    run = run_sim.simulate([platform, *tasks], check=True)
+    assert {row["node"] for row in run.tasks} == {"fast"} and max(row["ended"] for row in run.tasks) == 2_000_000_000
+    with pytest.raises(run_sim.SimError, match="sdd exists; no node has that"):
+        run_sim.simulate([platform, {"id": "t", "duration_s": 1, "requires": ["sdd"]}])
+
+
 def test_the_learned_estimate_comes_with_its_count(tmp_path):
     policy = tmp_path / "learned.lua"
     policy.write_text("local runs = 0\nreturn { pick = function(w)\n  local t = first(nil, w)\n"

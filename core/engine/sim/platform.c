@@ -18,8 +18,10 @@ void mr_platform_init(mr_platform *p)
 
 void mr_platform_fini(mr_platform *p)
 {
-    for (uint32_t i = 0; i < p->n_nodes; i++)
+    for (uint32_t i = 0; i < p->n_nodes; i++) {
         free(p->nodes[i].amounts);
+        free(p->nodes[i].labels);
+    }
     free(p->nodes);
     mr_platform_init(p);
 }
@@ -47,7 +49,8 @@ typedef struct draft {
     bool counted;
     double speed;
     mr_named amounts[MR_RES_MAX];
-    uint32_t n;
+    uint32_t n, n_labels;
+    mr_label labels[16];
 } draft;
 
 static mr_status add_amount(const mr_json_at *at, const char *field, draft *d, const char *name, int64_t amount)
@@ -100,6 +103,37 @@ static mr_status read_resources(const mr_json_at *at, const char *field, const c
     return MR_OK;
 }
 
+mr_status mr_platform_labels(const mr_json_at *at, const char *field, const cJSON *v, mr_label *out, uint32_t most,
+                             uint32_t *n)
+{
+    if (!cJSON_IsObject(v))
+        return mr_json_fail(at, field, "expected an object of keys and values");
+    for (const cJSON *one = v->child; one; one = one->next) {
+        char number[32];
+        snprintf(number, sizeof number, "%.15g", one->valuedouble);
+        const char *text = cJSON_IsString(one) ? one->valuestring : cJSON_IsNumber(one) ? number : NULL;
+        if (!text)
+            return mr_json_fail(at, field, "the value of \"%.40s\" is neither a text nor a number", one->string);
+        if (*n == most)
+            return mr_json_fail(at, field, "more than %u labels", most);
+        mr_label *label = &out[*n];
+        if (strlen(one->string) >= sizeof label->key || strlen(text) >= sizeof label->value)
+            return mr_json_fail(at, field, "\"%.40s\": a key or value has at most %zu bytes", one->string,
+                                sizeof label->key - 1);
+        memset(label, 0, sizeof *label);
+        memcpy(label->key, one->string, strlen(one->string));
+        memcpy(label->value, text, strlen(text));
+        ++*n;
+    }
+    return MR_OK;
+}
+
+static mr_status read_node_labels(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    draft *d = into;
+    return mr_platform_labels(at, field, v, d->labels, sizeof d->labels / sizeof *d->labels, &d->n_labels);
+}
+
 static mr_status read_name(const mr_json_at *at, const char *field, const cJSON *v, void *into)
 {
     return mr_json_text(at, field, v, 50, &((draft *)into)->name);
@@ -126,8 +160,9 @@ static mr_status read_node_count(const mr_json_at *at, const char *field, const 
 }
 
 static const mr_json_field node_fields[] = {
-    {"name", read_name},     {"count", read_node_count},    {"cpus", read_cpus},   {"gpus", read_gpus},
-    {"memory", read_memory}, {"resources", read_resources}, {"speed", read_speed}, {"class", read_class},
+    {"name", read_name},   {"count", read_node_count}, {"cpus", read_cpus},
+    {"gpus", read_gpus},   {"memory", read_memory},    {"resources", read_resources},
+    {"speed", read_speed}, {"class", read_class},      {"labels", read_node_labels},
 };
 
 static mr_status add_node(const mr_json_at *at, mr_platform *p, const draft *d, const char *name, uint32_t cls)
@@ -146,9 +181,16 @@ static mr_status add_node(const mr_json_at *at, mr_platform *p, const draft *d, 
     *n = (mr_platform_node){.cls = cls, .speed = d->speed, .n_amounts = d->n};
     snprintf(n->name, sizeof n->name, "%s", name);
     n->amounts = malloc((d->n ? d->n : 1) * sizeof *n->amounts);
-    if (!n->amounts)
+    n->labels = d->n_labels ? malloc(d->n_labels * sizeof *n->labels) : NULL;
+    if (!n->amounts || (d->n_labels && !n->labels)) {
+        free(n->amounts);
+        free(n->labels);
         return mr_err_set(at->err, MR_E_NOMEM, "out of memory");
+    }
     memcpy(n->amounts, d->amounts, d->n * sizeof *n->amounts);
+    if (d->n_labels)
+        memcpy(n->labels, d->labels, d->n_labels * sizeof *n->labels);
+    n->n_labels = d->n_labels;
     p->n_nodes++;
     return MR_OK;
 }

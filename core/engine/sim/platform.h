@@ -11,6 +11,7 @@
 #include <cjson/cJSON.h>
 
 #include "control/record.h"
+#include "engine/sim/json.h"
 
 enum { MR_PLATFORM_NODES = 65535, MR_PLATFORM_CLASSES = 64 };
 
@@ -20,6 +21,8 @@ typedef struct mr_platform_node {
     double speed; /* a duration of 1 s takes 1 / speed s here, unless it is given by class */
     uint32_t n_amounts;
     mr_named *amounts; /* owned; nodes made by one "count" have their own copies */
+    uint32_t n_labels;
+    mr_label *labels; /* owned, NULL: none */
 } mr_platform_node;
 
 typedef struct mr_platform {
@@ -38,9 +41,13 @@ void mr_platform_fini(mr_platform *p);
 
 /* `n` nodes "node0".. of class "default" with `cpus` CPUs each.  Errors: NOMEM, INVAL (too many). */
 mr_status mr_platform_uniform(mr_platform *p, uint32_t n, double cpus, mr_err *err) MR_CHECK_RESULT;
-/* From {"nodes": [{"name", "count", "cpus", "gpus", "memory", "resources", "speed", "class"}], "bandwidth", "latency",
- * "links"}.  `where` ("W.jsonl:1") opens each message.  Errors: CONFIG, NOMEM; *p may be half filled, fini it. */
+/* From {"nodes": [{"name", "count", "cpus", "gpus", "memory", "resources", "labels", "speed", "class"}],
+ * "bandwidth", "latency", "links"}.  `where` ("W.jsonl:1") opens each message.  Errors: CONFIG, NOMEM; *p may be half
+ * filled, fini it. */
 mr_status mr_platform_read(mr_platform *p, const cJSON *json, const char *where, mr_err *err) MR_CHECK_RESULT;
+/* {"key": "text" or number} into out[*n..most).  Errors: CONFIG. */
+mr_status mr_platform_labels(const mr_json_at *at, const char *field, const cJSON *v, mr_label *out, uint32_t most,
+                             uint32_t *n) MR_CHECK_RESULT;
 /* Amount of a resource on a node, in units of control (CPU and custom in 1/10000); 0 if it has none. */
 int64_t mr_platform_amount(const mr_platform_node *n, const char *resource);
 /* Index of a class; MR_PLATFORM_CLASSES if the platform has no such class. */

@@ -17,15 +17,19 @@ static mr_status add_nodes(mr_sim *s, mr_err *err)
     mr_status status = MR_OK;
     for (uint32_t i = 0; !status && i < s->p->n_nodes; i++) {
         const mr_platform_node *n = &s->p->nodes[i];
-        uint32_t bytes = n->n_amounts * (uint32_t)sizeof *n->amounts;
-        mr_ev_node *e = BEGIN(mr_ev_node, MR_EV_NODE_ADDED, 0, bytes, 0);
+        uint32_t amounts = n->n_amounts * (uint32_t)sizeof *n->amounts,
+                 labels = n->n_labels * (uint32_t)sizeof(mr_label);
+        mr_ev_node *e = BEGIN(mr_ev_node, MR_EV_NODE_ADDED, 0, amounts + labels, 0);
         if (e) {
             e->node = i;
             e->n_amounts = n->n_amounts;
             e->cls = n->cls;
             e->speed = n->speed;
             memcpy(e->name, n->name, sizeof e->name);
-            memcpy(e + 1, n->amounts, bytes);
+            e->n_labels = n->n_labels;
+            memcpy(e + 1, n->amounts, amounts);
+            if (labels)
+                memcpy((char *)(e + 1) + amounts, n->labels, labels);
         }
         status = mr_sim_tell(s, e, err);
     }

@@ -173,17 +173,20 @@ mr_status mr_workload_shape(mr_workload *w, mr_wl_shape *s)
 {
     union {
         mr_define def;
-        char bytes[sizeof(mr_define) + sizeof s->needs + sizeof s->labels];
+        char bytes[sizeof(mr_define) + sizeof s->needs + sizeof s->labels + sizeof s->terms];
     } u;
     size_t needs = s->n_needs * sizeof *s->needs, labels = s->n_labels * sizeof *s->labels;
+    size_t terms = s->n_terms * sizeof *s->terms, all = needs + labels + terms;
     s->def.n_needs = s->n_needs;
     s->def.n_labels = s->n_labels;
-    s->def.h = (mr_record){.kind = MR_EV_DEFINE, .version = MR_RECORD_VERSION, .n_bytes = (uint32_t)(needs + labels)};
+    s->def.n_terms = s->n_terms;
+    s->def.h = (mr_record){.kind = MR_EV_DEFINE, .version = MR_RECORD_VERSION, .n_bytes = (uint32_t)all};
     s->def.h.size = (uint32_t)mr_record_total(sizeof s->def, 0, s->def.h.n_bytes);
     memset(&u, 0, s->def.h.size);
     u.def = s->def;
     memcpy(u.bytes + sizeof u.def, s->needs, needs);
     memcpy(u.bytes + sizeof u.def + needs, s->labels, labels);
+    memcpy(u.bytes + sizeof u.def + needs + labels, s->terms, terms);
     return mr_intern_put(w->defs, u.bytes, s->def.h.size, &w->tasks[w->n_tasks - 1].def);
 }
 

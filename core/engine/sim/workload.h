@@ -53,6 +53,8 @@ typedef struct mr_wl_shape {
     uint32_t n_needs;
     mr_label labels[16];
     uint32_t n_labels;
+    mr_term terms[8]; /* labels that its node must have */
+    uint32_t n_terms;
 } mr_wl_shape;
 
 typedef struct mr_workload {

@@ -129,27 +129,37 @@ static mr_status read_resources(const mr_json_at *at, const char *field, const c
 
 static mr_status read_labels(const mr_json_at *at, const char *field, const cJSON *v, void *into)
 {
-    line *l = into;
-    if (!cJSON_IsObject(v))
-        return mr_json_fail(at, field, "expected an object of keys and values");
+    mr_wl_shape *s = &((line *)into)->shape;
+    return mr_platform_labels(at, field, v, s->labels, sizeof s->labels / sizeof *s->labels, &s->n_labels);
+}
+
+/* ["ssd"]: labels that the node must have. */
+static mr_status read_requires(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    mr_wl_shape *s = &((line *)into)->shape;
+    if (!cJSON_IsArray(v))
+        return mr_json_fail(at, field, "expected a list of labels");
     for (const cJSON *one = v->child; one; one = one->next) {
-        char number[32];
-        snprintf(number, sizeof number, "%.15g", one->valuedouble);
-        const char *text = cJSON_IsString(one) ? one->valuestring : cJSON_IsNumber(one) ? number : NULL;
-        mr_label *label = &l->shape.labels[l->shape.n_labels];
-        if (!text)
-            return mr_json_fail(at, field, "the value of \"%.40s\" is neither a text nor a number", one->string);
-        if (l->shape.n_labels == sizeof l->shape.labels / sizeof *l->shape.labels)
-            return mr_json_fail(at, field, "more than %u labels", l->shape.n_labels);
-        if (strlen(one->string) >= sizeof label->key || strlen(text) >= sizeof label->value)
-            return mr_json_fail(at, field, "\"%.40s\": a key or value has at most %zu bytes", one->string,
-                                sizeof label->key - 1);
-        memset(label, 0, sizeof *label);
-        memcpy(label->key, one->string, strlen(one->string));
-        memcpy(label->value, text, strlen(text));
-        l->shape.n_labels++;
+        const char *key;
+        mr_status status = mr_json_text(at, field, one, sizeof s->terms->key - 1, &key);
+        if (status)
+            return status;
+        if (s->n_terms == sizeof s->terms / sizeof *s->terms)
+            return mr_json_fail(at, field, "more than %u labels", s->n_terms);
+        mr_term *t = &s->terms[s->n_terms++];
+        memset(t, 0, sizeof *t);
+        memcpy(t->key, key, strlen(key));
+        t->op = MR_TERM_EXISTS;
     }
     return MR_OK;
+}
+
+static mr_status read_max_running(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    double most = 0;
+    mr_status status = mr_json_number(at, field, v, 0, 1e9, &most);
+    ((line *)into)->shape.def.max_running = (int32_t)most;
+    return status;
 }
 
 static const mr_json_field task_fields[] = {
@@ -170,6 +180,8 @@ static const mr_json_field task_fields[] = {
     {"limit_s", read_limit},
     {"deadline_s", read_deadline},
     {"labels", read_labels},
+    {"requires", read_requires},
+    {"max_running", read_max_running},
 };
 static const mr_json_field file_fields[] = {{"file", read_file}, {"bytes", read_bytes}, {"node", read_node}};
 static const mr_json_field ref_fields[] = {{"id", read_id}, {"file", read_file}, {"bytes", read_bytes}};

@@ -2,7 +2,8 @@
 
 A workload is a list of dicts, one a line of the file: first, optionally, ``{"platform": ...}``; then files from outside
 ``{"file", "bytes", "node"}`` and tasks ``{"id", "fn", "arrival_s", "duration_s", "inputs", "outputs", "deps", "cpus",
-"gpus", "memory", "resources", "user", "priority", "estimate_s", "limit_s", "deadline_s", "labels"}``.  Everything made
+"gpus", "memory", "resources", "user", "priority", "estimate_s", "limit_s", "deadline_s", "labels",
+"requires", "max_running"}``.  Everything made
 here follows from its arguments and its seed alone.
 """
 
