@@ -136,6 +136,10 @@ class RuntimeContext:
 
         return RuntimeEnv(**_env.current)
 
+    def get_temp_dir(self) -> str:
+        """The folder of this session, which goes with it; "" if none could be made."""
+        return _session.state("session")["folder"]
+
     def get_session_name(self) -> str:
         """A name of this session, unlike that of any other."""
         return f"session_{_core.session_number():016x}"

@@ -7,11 +7,14 @@ from typing import Any
 from . import scheduling_strategies
 from .actor_pool import ActorPool
 from .check_serialize import inspect_serializability
+from .helpers import (as_completed, deregister_serializer, disable_log_once_globally, enable_periodic_logging, log_once,
+                      map_unordered, register_serializer)
 from .placement_group import (get_current_placement_group, get_placement_group, placement_group, placement_group_table,
                               remove_placement_group)
 
-__all__ = ["ActorPool", "get_current_placement_group", "get_node_ip_address", "get_placement_group", "inspect_serializability",
-           "list_named_actors", "placement_group", "placement_group_table", "remove_placement_group", "scheduling_strategies"]
+__all__ = ["ActorPool", "as_completed", "deregister_serializer", "disable_log_once_globally", "enable_periodic_logging",
+           "get_current_placement_group", "get_node_ip_address", "get_placement_group", "inspect_serializability",
+           "list_named_actors", "log_once", "map_unordered", "register_serializer", "placement_group", "placement_group_table", "remove_placement_group", "scheduling_strategies"]
 
 
 def list_named_actors(all_namespaces: bool = False) -> list:
