@@ -19,6 +19,7 @@ typedef struct search {
     group *g;
     uint8_t strategy; /* a strict one, or as the group says */
     bool empty;       /* as if the nodes were empty and nothing of the group were placed */
+    bool lent;        /* with CPUs that blocked tasks lend, though they are for others first */
     uint32_t steps;
 } search;
 
@@ -73,7 +74,7 @@ static bool fits(const search *s, uint32_t k, const node *n)
         if (res >= n->own.n_res)
             return false;
         int64_t have = s->empty ? n->own.total[res].amount : n->own.free[res].amount;
-        if (res == MR_RES_CPU && !s->empty && !n->own.open)
+        if (res == MR_RES_CPU && !s->empty && !s->lent && !n->own.open)
             have -= n->own.lent; /* for descendants of blocked tasks, as for any other task */
         for (uint32_t j = 0; j < k; j++) {
             const bundle *o = &s->g->b[s->g->order[j]];
@@ -178,9 +179,9 @@ static bool enough(const search *s)
 }
 
 /* First as strictly as the wish says, then in any way. */
-static outcome solve(mr_control *c, group *g, bool empty)
+static outcome solve(mr_control *c, group *g, bool empty, bool lent)
 {
-    search s = {.c = c, .g = g, .strategy = g->strategy, .empty = empty};
+    search s = {.c = c, .g = g, .strategy = g->strategy, .empty = empty, .lent = lent};
     if (!enough(&s))
         return NONE;
     if (g->strategy == MR_GROUP_PACK || g->strategy == MR_GROUP_SPREAD) {
@@ -217,7 +218,17 @@ void mr_bundles_order(group *g)
 
 bool mr_bundles_possible(mr_control *c, group *g)
 {
-    return solve(c, g, true) != NONE;
+    return solve(c, g, true, false) != NONE;
+}
+
+bool mr_bundles_soon(mr_control *c)
+{
+    MR_LIST_EACH(&c->pending, l)
+    {
+        if (solve(c, MR_LIST_ENTRY(l, group, pending), false, true) != NONE)
+            return true;
+    }
+    return false;
 }
 
 static void take(mr_control *c, group *g, bundle *b)
@@ -242,7 +253,7 @@ void mr_bundles_place(mr_control *c)
     MR_LIST_EACH(&c->pending, l)
     {
         group *g = MR_LIST_ENTRY(l, group, pending);
-        if (solve(c, g, false) != FOUND)
+        if (solve(c, g, false, false) != FOUND)
             continue;
         for (uint32_t i = 0; i < g->n; i++)
             if (!g->b[g->order[i]].placed)

@@ -194,7 +194,7 @@ static void name_blocked(mr_control *c, const task *told)
 void mr_deadlock_capped(mr_control *c)
 {
     if (!c->n_blocked || !c->n_ready || c->n_blocked != c->n_running || c->n_travel || c->n_starting || c->n_retiring ||
-        c->n_flight != c->n_flight_blocked || c->n_ahead || mr_ready_any(c))
+        c->n_flight != c->n_flight_blocked || c->n_ahead || mr_ready_any(c) || mr_bundles_soon(c))
         return;
     wait *newest = NULL;
     const task *by = NULL;

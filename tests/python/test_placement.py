@@ -173,6 +173,19 @@ def test_a_blocked_task_lends_inside_its_bundle(ray):
     assert ray.available_resources()["CPU"] == 1.0
 
 
+def test_a_task_makes_a_group_and_runs_in_it():
+    with miniray.init(num_cpus=1):
+        @miniray.remote
+        def outer():
+            group = placement_group([{"CPU": 1}])
+            miniray.get(group.ready())
+            seen = miniray.get(current.options(scheduling_strategy=inside(group)).remote())
+            remove_placement_group(group)
+            return seen == group
+
+        assert miniray.get(outer.remote(), timeout=30)
+
+
 def test_gpus_of_bundles():
     with miniray.init(num_cpus=4, num_gpus=4):
         group = placement_group([{"GPU": 2, "CPU": 1}, {"GPU": 1}])

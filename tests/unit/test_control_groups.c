@@ -321,6 +321,31 @@ START_TEST(others_get_a_lent_cpu_later)
 }
 END_TEST
 
+/* A task on the only CPU asks for a group and waits for it: it gets the CPU that the task lends. */
+START_TEST(a_group_of_a_lent_cpu)
+{
+    open_world("CPU=1");
+    mr_id outer = world_run(&w, world_func(&w, "outer", NULL));
+    world_time(&w, 1);
+    w.client = world_worker(&w, outer);
+    w.parent = outer;
+    mr_id g = world_group(&w, MR_GROUP_PACK, "CPU=1", 0, NULL), ready = world_run(&w, in(g, -1, ""));
+    w.client = 0;
+    w.parent = 0;
+    world_block(&w, world_worker(&w, outer), outer, 1, MR_WAIT_LEND, (mr_id[]){ready, 0});
+    world_time(&w, 1);
+    ck_assert(!world_sees(&w, MR_ACT_DELIVER, 0));
+    ck_assert_int_eq(state(g), MR_GROUP_PENDING);
+    world_time(&w, 10000000);
+    ck_assert_int_eq(state(g), MR_GROUP_PLACED);
+    ck_assert(runs(ready));
+    world_finish(&w, ready);
+    world_ungroup(&w, g);
+    world_finish(&w, outer);
+    ck_assert_int_eq(world_free_cpu(&w, 0), MR_RES_UNIT);
+}
+END_TEST
+
 START_TEST(a_lost_bundle_is_placed_again)
 {
     open_world("CPU=2");
@@ -435,6 +460,7 @@ int main(void)
     tcase_add_test(t, names_are_taken);
     tcase_add_test(t, lends_inside);
     tcase_add_test(t, others_get_a_lent_cpu_later);
+    tcase_add_test(t, a_group_of_a_lent_cpu);
     tcase_add_test(t, a_lost_bundle_is_placed_again);
     tcase_add_test(t, owner);
     tcase_add_test(t, actors_capture);
