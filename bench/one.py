@@ -14,6 +14,7 @@ import json
 import os
 import re
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -140,6 +141,13 @@ def ray_like(ray, workers: int, array_mb: int) -> dict[str, float]:
     out["get, 100 bytes"] = rate(1, lambda: ray.get(small))
     out["put, 100 bytes"] = rate(1, lambda: ray.put(b"x" * 100))
 
+    many = [ray.put(i) for i in range(10_000)]
+    out["get, 10,000 objects"] = fastest(lambda: ray.get(many))
+    out["put and get, 10,000 references"] = fastest(lambda: ray.get(ray.put(many)))
+    out["wait, 10,000 objects"] = fastest(lambda: ray.wait(many, num_returns=len(many)))
+    middle = ray.put(numpy.ones(25 << 17))
+    out["get, array of 25 MB"] = fastest(lambda: ray.get(middle), 20)
+    del many, middle
     array = numpy.ones(array_mb << 17)  # doubles
     gigabytes, puts, gets = array.nbytes / 1e9, [], []
     for _ in range(4):
@@ -161,10 +169,60 @@ def ray_like(ray, workers: int, array_mb: int) -> dict[str, float]:
     return out
 
 
+def fastest(body: Callable[[], object], rounds: int = 5) -> float:
+    """Seconds of the fastest of some runs."""
+    times = []
+    for _ in range(rounds):
+        start = clock()
+        result = body()
+        times.append(clock() - start)
+        del result
+    return min(times)
+
+
+def disk_rates(miniray, megabytes: int = 1024) -> dict[str, float]:
+    """Objects that go to the disk and come back, over what dd does with as many bytes on the same disk in the same run."""
+    import tempfile
+
+    import numpy
+
+    block = numpy.ones(16 << 17)
+    count = megabytes // 16
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", "/var/tmp")) as folder:
+        file = os.path.join(folder, "bytes")
+
+        def dd(*args: str) -> float:
+            start = clock()
+            subprocess.run(["dd", "bs=1M", "status=none", *args], check=True)
+            return clock() - start
+
+        dd_out = dd("if=/dev/zero", f"of={file}", f"count={megabytes}")
+        dd_in = dd(f"if={file}", "of=/dev/null")
+    with miniray.init(num_cpus=1, object_store_memory=128 << 20):
+        start = clock()
+        refs = [miniray.put(block) for _ in range(count)]
+        out = clock() - start
+        start = clock()
+        for ref in refs:
+            miniray.get(ref)
+        back = clock() - start
+    return {"spill / dd": dd_out / out, "restore / dd": dd_in / back}
+
+
+def copy_rate(array_mb: int) -> float:
+    """GB/s of a copy into memory that is warm."""
+    import numpy
+
+    a, b = numpy.ones(array_mb << 17), numpy.ones(array_mb << 17)
+    return a.nbytes / 1e9 / fastest(lambda: numpy.copyto(b, a), 3)
+
+
 def run_miniray(workers: int, array_mb: int) -> dict[str, float]:
     import miniray
 
     out = ray_like(miniray, workers, array_mb)
+    out["put / warm memcpy"] = out["put, large array, again"] / copy_rate(array_mb)
+    out.update(disk_rates(miniray))
     with miniray.init(num_cpus=workers), miniray.Executor(workers) as pool:
         out["Executor.map"] = map_rate(pool)
     return out

@@ -37,6 +37,13 @@ CASES = {
     "put, large array, first": ("GB/s", True),
     "put, large array, again": ("GB/s", True),
     "get, large array": ("s", False),
+    "get, array of 25 MB": ("s", False),
+    "get, 10,000 objects": ("s", False),
+    "wait, 10,000 objects": ("s", False),
+    "put and get, 10,000 references": ("s", False),
+    "put / warm memcpy": ("x", True),
+    "spill / dd": ("x", True),
+    "restore / dd": ("x", True),
     "shutdown": ("s", False),
 }
 

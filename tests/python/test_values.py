@@ -204,3 +204,30 @@ def test_bad_timeouts(session, timeout):
             session.get(session.put(1), timeout=timeout)
     with pytest.raises(TypeError):
         session.get(session.put(1), timeout="soon")
+
+
+def test_ten_thousand_references_at_once(session):
+    refs = [session.put(i) for i in range(10_000)]
+    assert session.get(refs) == list(range(10_000))
+    assert session.wait(refs, num_returns=10_000, timeout=20) == (refs, [])
+    held = session.get(session.put(refs))
+    assert held == refs
+    assert session.get(session.put(tuple(refs) + ("a string", {"a": refs[:600]})))[-1] == {"a": refs[:600]}
+
+    @session.remote
+    def count(*values):
+        return len(values), sum(values)
+
+    @session.remote
+    def total(held):
+        return sum(session.get(held))
+
+    @session.remote(num_returns=3000)
+    def many():
+        return range(3000)
+
+    want = sum(range(10_000))
+    assert session.get(count.remote(*refs), timeout=60) == (10_000, want)
+    assert session.get(total.remote(refs), timeout=60) == want
+    assert session.get(many.remote(), timeout=60) == list(range(3000))
+    del refs, held

@@ -150,7 +150,9 @@ static int walk(mrpy_enc *e, PyObject *o, int depth, bool shared);
 static int walk_sequence(mrpy_enc *e, PyObject *o, int tag, int depth, bool shared)
 {
     uint32_t n = (uint32_t)Py_SIZE(o);
-    if (Py_SIZE(o) > MRPY_ITEMS_MAX)
+    /* A long one is pickled, which writes what repeats only once; references do not repeat. */
+    PyObject *first = !n ? NULL : tag == MRPY_TAG_TUPLE ? PyTuple_GET_ITEM(o, 0) : PyList_GET_ITEM(o, 0);
+    if (Py_SIZE(o) > (first && Py_TYPE(first) == e->st->ref_type ? MRPY_REFS_MAX : MRPY_ITEMS_MAX))
         return 0;
     if (put_tagged(e, tag, &n, 4) < 0)
         return -1;
