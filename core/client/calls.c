@@ -14,6 +14,8 @@
 #include "base/log.h"
 #include "client/thread.h"
 
+enum { CALLS_SPARE = 64 };
+
 /* ---------------------------------------------------------------------------------------------- functions, queue -- */
 
 mr_known_func *mr_calls_func(mr_ring_port *p, uint32_t number)
@@ -45,7 +47,6 @@ mr_status mr_calls_define(mr_ring_port *p, uint32_t number, const mr_define *def
 
 static void queue_push(mr_ring_port *p, mr_call *c)
 {
-    c->port = p;
     c->next = NULL;
     if (p->queue.final)
         p->queue.final->next = c;
@@ -59,25 +60,61 @@ static void queue_push(mr_ring_port *p, mr_call *c)
     }
 }
 
-mr_status mr_calls_put(mr_ring_port *p, mr_blob *blob)
+/* in_lock held. */
+static mr_call *call_new(mr_ring_port *p, size_t more)
 {
-    const mr_ord_dispatch *o = (const mr_ord_dispatch *)(const void *)blob->bytes;
+    mr_call *c = more ? NULL : p->spare;
+    if (c) {
+        p->spare = c->next;
+        p->n_spare--;
+    } else if (!(c = malloc(sizeof(*c) + more))) {
+        return NULL;
+    }
+    memset(c, 0, offsetof(mr_call, small));
+    memset(c + 1, 0, more);
+    c->port = p;
+    return c;
+}
+
+/* Its own copy of record r: in the call itself where that is small and no value in it can outlive the call. */
+static mr_status call_record(mr_call *c, const mr_record *r, mr_blob *whole)
+{
+    void *to = c->record;
+    bool small = !whole && r->size <= sizeof(c->record) && !((const mr_ord_dispatch *)(const void *)r)->n_deps;
+    if (whole) {
+        atomic_fetch_add_explicit(&whole->owners, 1, memory_order_relaxed);
+        c->blob = whole;
+    } else if (!small && !(c->blob = mr_blob_new(r->size))) {
+        return MR_E_NOMEM;
+    }
+    if (c->blob)
+        to = c->blob->bytes;
+    if (!whole)
+        memcpy(to, r, r->size);
+    c->order = to;
+    c->deps = (mr_dep *)(void *)((char *)to + sizeof(*c->order));
+    return MR_OK;
+}
+
+mr_status mr_calls_put(mr_ring_port *p, const mr_record *r, mr_blob *whole)
+{
+    const mr_ord_dispatch *o = (const mr_ord_dispatch *)(const void *)r;
     mr_known_func *f = mr_calls_func(p, o->func);
     size_t more = o->n_returns > 64 ? (o->n_returns + 63) / 64 * sizeof(uint64_t) : 0;
     if (!f || sizeof(*o) + sizeof(mr_dep) * (size_t)o->n_deps > o->h.size || o->args_at > o->h.size ||
         o->args_len > o->h.size - o->args_at)
         return MR_E_PROTOCOL;
-    mr_call *c = malloc(sizeof(*c) + more);
+    mr_call *c = call_new(p, more);
     if (!c)
         return MR_E_NOMEM;
-    memset(c, 0, offsetof(mr_call, small));
-    memset(c + 1, 0, more);
+    mr_status st = call_record(c, r, whole);
+    if (st) {
+        free(c);
+        return st;
+    }
     c->kind = f->def->kind == MR_FUNC_ACTOR    ? MR_CALL_ACTOR
               : f->def->kind == MR_FUNC_METHOD ? MR_CALL_METHOD
                                                : MR_CALL_TASK;
-    c->blob = blob;
-    c->order = o;
-    c->deps = (mr_dep *)(void *)(blob->bytes + sizeof(*o));
     c->func = f;
     c->task = o->task;
     c->left = o->n_returns - (f->def->flags & MR_FUNC_STREAMING ? 1 : 0); /* the node seals the handle of a stream */
@@ -100,7 +137,7 @@ mr_status mr_calls_note(mr_ring_port *p, int kind, mr_id task)
 {
     if (kind == MR_CALL_CANCEL)
         cancel_thread(p, task);
-    mr_call *c = calloc(1, sizeof(*c));
+    mr_call *c = call_new(p, 0);
     if (!c)
         return MR_E_NOMEM;
     c->kind = kind;
@@ -117,11 +154,19 @@ void mr_calls_allow(mr_ring_port *p, mr_id task, uint64_t items)
     mr_inbox_done(p, MR_FOR_RESUME, task);
 }
 
+/* in_lock held. */
 static void call_free(mr_call *c)
 {
+    mr_ring_port *p = c->port;
     mr_results_fini(c);
     mr_blob_drop(c->blob);
-    free(c);
+    if (c->sealed == (uint64_t *)(void *)(c + 1) || p->n_spare == CALLS_SPARE) {
+        free(c);
+        return;
+    }
+    c->next = p->spare;
+    p->spare = c;
+    p->n_spare++;
 }
 
 void mr_calls_fini(mr_ring_port *p)
@@ -133,6 +178,10 @@ void mr_calls_fini(mr_ring_port *p)
     for (mr_call *c = p->open, *next; c; c = next) {
         next = c->next;
         call_free(c);
+    }
+    for (mr_call *c = p->spare, *next; c; c = next) {
+        next = c->next;
+        free(c);
     }
     uint64_t cursor = 0;
     mr_known_func **f;
@@ -392,7 +441,7 @@ mr_status mr_calls_finish(mr_call *c, mr_status outcome, bool leave)
         return_deps(c);
     if (c->kind == MR_CALL_COLLECT)
         mr_held_idle(p);
-    mr_inbox_unlock(p);
     call_free(c);
+    mr_inbox_unlock(p);
     return st;
 }

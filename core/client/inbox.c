@@ -158,22 +158,6 @@ static mr_status take_value(mr_ring_port *p, const mr_ord_value *r)
     return MR_OK;
 }
 
-static mr_status take_dispatch(mr_ring_port *p, const mr_record *r, mr_blob *whole)
-{
-    if (!whole) {
-        whole = mr_blob_new(r->size);
-        if (!whole)
-            return MR_E_NOMEM;
-        memcpy(whole->bytes, r, r->size);
-    } else {
-        atomic_fetch_add_explicit(&whole->owners, 1, memory_order_relaxed);
-    }
-    mr_status st = mr_calls_put(p, whole);
-    if (st)
-        mr_blob_drop(whole);
-    return st;
-}
-
 static mr_status take_order(mr_ring_port *p, const mr_record *r, mr_blob *whole);
 
 static mr_status take_big(mr_ring_port *p, const mr_big *b)
@@ -198,7 +182,7 @@ static mr_status take_order(mr_ring_port *p, const mr_record *r, mr_blob *whole)
     const mr_ev_task *task = (const mr_ev_task *)r;
     switch (r->kind) {
     case MR_ORD_DISPATCH:
-        return take_dispatch(p, r, whole);
+        return mr_calls_put(p, r, whole);
     case MR_ORD_FUNC:
         if (r->n_bytes < sizeof(mr_define))
             return MR_E_PROTOCOL;

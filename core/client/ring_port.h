@@ -71,12 +71,12 @@ typedef struct mr_ready_cb {
     void *arg;
 } mr_ready_cb;
 
-enum { MR_CALL_SMALL = 20 }; /* words */
+enum { MR_CALL_SMALL = 20, MR_CALL_RECORD = 24 }; /* words */
 struct mr_call {
     struct mr_call *next, *prev;
     struct mr_ring_port *port;
     int kind;
-    mr_blob *blob; /* the record; NULL for LEAVE, COLLECT, CANCEL */
+    mr_blob *blob; /* the record, if it is large or has values */
     const mr_ord_dispatch *order;
     mr_dep *deps; /* in the blob */
     mr_known_func *func;
@@ -90,6 +90,7 @@ struct mr_call {
     struct mr_making *making;
     uint64_t few; /* sealed, of up to 64 */
     uint64_t small[MR_CALL_SMALL];
+    uint64_t record[MR_CALL_RECORD]; /* of the order, if it is small */
 };
 
 typedef struct mr_calls {
@@ -122,8 +123,10 @@ typedef struct mr_ring_port {
     _Atomic bool stopped;
     mr_waiter *waiters, *leader;
     uint32_t last_token;
-    mr_calls queue;                 /* given to this worker and not taken by mr_call_next */
-    mr_call *open;                  /* taken and not finished */
+    mr_calls queue; /* given to this worker and not taken by mr_call_next */
+    mr_call *open;  /* taken and not finished */
+    mr_call *spare; /* for the next ones */
+    uint32_t n_spare;
     mr_table held;                  /* id -> mr_held */
     uint64_t idle_bytes, idle_most; /* lent, and nobody looks: kept so that the next get need not ask */
     mr_table funcs;                 /* number -> mr_known_func * */
@@ -197,7 +200,8 @@ void mr_held_unview(mr_ring_port *p, mr_id id, uint32_t n);
 void mr_held_idle(mr_ring_port *p); /* in_lock held: gives back what is lent and not looked at */
 
 /* From the inbox, in_lock held. */
-mr_status mr_calls_put(mr_ring_port *p, mr_blob *record) MR_CHECK_RESULT;
+/* A DISPATCH; `whole`: the heap copy that r lies in, which it may come to own too; NULL: r is copied. */
+mr_status mr_calls_put(mr_ring_port *p, const mr_record *r, mr_blob *whole) MR_CHECK_RESULT;
 mr_status mr_calls_note(mr_ring_port *p, int kind, mr_id task) MR_CHECK_RESULT;
 void mr_calls_allow(mr_ring_port *p, mr_id task, uint64_t items);
 void mr_calls_fini(mr_ring_port *p);
