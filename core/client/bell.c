@@ -50,6 +50,12 @@ static bool bell_wake(mr_bell *b, uint32_t seen, int eventfd)
     return true;
 }
 
+bool mr_bell_sleeps(mr_bell *b)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    return (atomic_load_explicit(&b->word, memory_order_relaxed) & 3) != MR_BELL_AWAKE;
+}
+
 bool mr_bell_ring(mr_bell *b, uint32_t *last, int eventfd)
 {
     atomic_thread_fence(memory_order_seq_cst);

@@ -28,6 +28,8 @@ uint32_t mr_bell_arm(mr_bell *b, uint32_t who);
 int mr_bell_sleep(mr_bell *b, uint32_t armed, int64_t ns);
 /* Says "I am awake": a new epoch.  Must follow every arm, slept or not (for FUTEX); EVENT stays armed until changed. */
 void mr_bell_awake(mr_bell *b);
+/* After publishing: would a ring be needed?  Who rings later must be sure to. */
+bool mr_bell_sleeps(mr_bell *b);
 /* Wakes the sleeper if it sleeps and this ringer has not rung in this epoch.  True if a system call was made. */
 bool mr_bell_ring(mr_bell *b, uint32_t *last, int eventfd);
 /* The same without looking at `last`: after a death, and by the node itself. */

@@ -65,6 +65,12 @@ static bool may_take(mr_control *c, const proc *p, const task *t, double most)
            p->ahead_ns + c->funcs[t->func - 1]->mean <= most;
 }
 
+bool mr_control_short(const mr_control *c, uint32_t number)
+{
+    const func *f = c->funcs[number - 1];
+    return f->runs && f->mean <= WORTH_WAKING && f->def->kind == MR_FUNC_TASK;
+}
+
 /* What one holds while another could be woken instead. */
 static double worth_waking(const mr_control *c)
 {

@@ -204,6 +204,8 @@ mr_object_info mr_control_object(const mr_control *c, mr_id id);
 /* The value of `id`, an error, was handed to somebody: no MR_REPORT_UNHANDLED for it or the other results of its task.
  * Not an event, so not in a recording. */
 void mr_control_seen(mr_control *c, mr_id id);
+/* Is a task of this function known to take less than it costs to wake a process? */
+bool mr_control_short(const mr_control *c, uint32_t number);
 /* Can closing the instant (TIME) change anything that cannot wait?  False after the submit of a task that stands behind
  * others that need the same and could not start, or that a busy process will get which has plenty to do for the moment:
  * then the next event of a worker (or, at the latest, the WAKE that was asked for) closes it soon enough. */

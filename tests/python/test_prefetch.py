@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
@@ -68,3 +69,18 @@ def test_strict_gives_the_same_values(tmp_path, strict):
             return 2 * x
 
         assert miniray.get([double.remote(i) for i in range(500)]) == [2 * i for i in range(500)]
+
+
+def test_a_burst_runs_though_the_driver_asks_for_nothing(ray, tmp_path, until):
+    """Workers may be told of short tasks some at a time: of the last ones too, when nobody waits for them."""
+    @ray.remote
+    def mark(path):
+        os.mkdir(path)
+
+    for n in range(20):
+        ray.get(mark.remote(str(tmp_path / f"known{n}")))
+    for n in (1, 2, 5, 40):
+        time.sleep(0.05)  # the workers sleep
+        refs = [mark.remote(str(tmp_path / f"{n}-{i}")) for i in range(n)]
+        until(lambda: all((tmp_path / f"{n}-{i}").exists() for i in range(n)), "the burst")
+        ray.get(refs)

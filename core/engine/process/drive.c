@@ -15,7 +15,8 @@
 #include "base/log.h"
 #include "engine/process/node.h"
 
-enum { SPIN_SKIP_MAX = 10 };
+/* BURST: of short tasks, how many a sleeping worker is woken for at once, and after what time (ns) at the latest. */
+enum { SPIN_SKIP_MAX = 10, BURST_MOST = 16, BURST_NS = 200000 };
 
 int64_t mr_drive_monotonic(void)
 {
@@ -130,17 +131,35 @@ static bool drive_rings(mr_nodes *n)
     return any;
 }
 
+/* The driver is about to give it more: it may sleep for that long, if it sleeps. */
+static bool bell_later(mr_nodes *n, mr_bell *bell)
+{
+    return n->burst && !n->hasty && n->untold < BURST_MOST && mr_bell_sleeps(bell);
+}
+
 /* What was given to each worker meanwhile is told at once: a worker that is woken for the first record alone may run
- * dry, and take this thread's core, before the second is there. */
+ * dry, and take this thread's core, before the second is there.  In a burst of short tasks it is told some at a time;
+ * a timer stands for the driver that does not come back. */
 static void drive_bells(mr_nodes *n)
 {
+    bool later = false;
     n->pumping = false;
     for (uint32_t w = 0; w * 64 < n->n_links; w++)
-        for (; n->to_ring[w]; n->to_ring[w] &= n->to_ring[w] - 1) {
-            mr_peer *p = n->peer[w * 64 + (uint32_t)__builtin_ctzll(n->to_ring[w])];
+        for (uint64_t left = n->to_ring[w]; left; left &= left - 1) {
+            mr_peer *p = n->peer[w * 64 + (uint32_t)__builtin_ctzll(left)];
+            if (p && bell_later(n, &p->block->bell)) {
+                later = true;
+                continue;
+            }
+            n->to_ring[w] &= ~(left & -left);
             if (p)
                 mr_bell_ring(&p->block->bell, &p->rung, -1);
         }
+    if (!later)
+        n->untold = 0;
+    else if (n->poll_at < 0 || n->poll_at > atomic_load_explicit(&n->now, memory_order_relaxed) + BURST_NS)
+        mr_progress_poll(n, BURST_NS);
+    n->hasty = false;
 }
 
 void mr_drive_pump(mr_nodes *n, bool close)

@@ -205,8 +205,10 @@ static void box_return(mr_nodes *n, mr_peer *p)
 }
 
 /* Rings, now or at the end of the pump. */
-static void peer_ring(mr_nodes *n, mr_peer *p)
+static void peer_ring(mr_nodes *n, mr_peer *p, bool short_task)
 {
+    n->untold++;
+    n->hasty |= !short_task;
     if (n->pumping)
         n->to_ring[p->link / 64] |= UINT64_C(1) << (p->link % 64);
     else
@@ -233,7 +235,7 @@ void mr_peer_flush(mr_nodes *n, mr_peer *p)
         free(parcel);
     }
     if (any)
-        peer_ring(n, p);
+        peer_ring(n, p, false);
 }
 
 void mr_peer_bury(mr_nodes *n, mr_peer *p)
@@ -374,7 +376,7 @@ static bool dispatch_direct(mr_nodes *n, mr_peer *p, const sending *s)
     dispatch_fill(n, p, s, NULL, d, seq);
     claim_set(p, s->spec.task, seq);
     mr_ring_publish(&p->in, (uint32_t)s->size);
-    peer_ring(n, p);
+    peer_ring(n, p, mr_control_short(n->control, s->spec.func));
     return true;
 }
 

@@ -251,6 +251,9 @@ struct mr_nodes {
     bool stepped;              /* an event was applied since TIME that may let something start */
     uint32_t unlooked;         /* records of the driver stepped since it looked at the rings */
     bool pumping;              /* bells of workers are rung at its end, once each */
+    bool burst, hasty;         /* the driver submits in a loop; something that a worker was given is not a short task */
+    uint32_t untold;           /* dispatches whose worker may not have been rung for */
+    int64_t sent_at;           /* when the driver submitted last */
     uint64_t to_ring[MR_LINKS_MAX / 64];
     uint32_t batching;
     bool closing;

@@ -9,7 +9,14 @@
 #include "engine/engine.h"
 #include "engine/process/node.h"
 
-enum { FULL_LOOK_NS = 10000000, LAZY_FROM = 8, LOOK_EVERY = 8, VALUES_AT_ONCE = 1024, DISK_WINDOW = 64 };
+enum {
+    FULL_LOOK_NS = 10000000,
+    LAZY_FROM = 8,
+    LOOK_EVERY = 8,
+    VALUES_AT_ONCE = 1024,
+    DISK_WINDOW = 64,
+    BURST_GAP_NS = 5000
+};
 static const int64_t PORT_FULL_WAIT_NS = INT64_C(2000000000);
 
 static mr_nodes *port_nodes(mr_port *p)
@@ -53,6 +60,16 @@ static bool port_may_go(mr_nodes *n)
            (n->leader || who == MR_BELL_EVENT);
 }
 
+/* Does the driver submit in a loop? */
+static bool port_burst(mr_nodes *n, const mr_record *r)
+{
+    int64_t now = atomic_load_explicit(&n->now, memory_order_relaxed), before = n->sent_at;
+    if (r->kind != MR_EV_SUBMIT)
+        return false;
+    n->sent_at = now;
+    return before && now - before < LOOK_EVERY * BURST_GAP_NS && !n->leader;
+}
+
 static mr_status port_send(mr_port *p, mr_record *r, mr_err *err)
 {
     mr_nodes *n = port_nodes(p);
@@ -67,7 +84,9 @@ static mr_status port_send(mr_port *p, mr_record *r, mr_err *err)
         pthread_mutex_unlock(&n->lock);
         return status;
     }
+    n->burst = port_burst(n, r);
     mr_drive_pump(n, false);
+    n->burst = false;
     mr_drive_unlock(n);
     return status;
 }
