@@ -401,7 +401,7 @@ void mr_groups_free(mr_control *c);
 void mr_bundles_place(mr_control *c);              /* of all pending groups, by creation */
 void mr_bundles_order(group *g);                   /* once, when it is made */
 bool mr_bundles_possible(mr_control *c, group *g); /* on the nodes as they are if they were empty; true if unsure */
-bool mr_bundles_soon(mr_control *c); /* will a pending group be placed, if only on lent CPUs? */
+bool mr_bundles_soon(mr_control *c);               /* will a pending group be placed, if only on lent CPUs? */
 void mr_bundle_drop(mr_control *c, bundle *b);     /* what is free of it goes back to its node */
 
 #endif
