@@ -115,6 +115,8 @@ static mr_status check_def(const mr_func_def *d, mr_err *err)
     if (d->lang == MR_DEF_C && ((d->flags & MR_DEF_ASYNC) || (d->kind == MR_DEF_ACTOR && d->max_concurrency > 1)))
         return mr_err_set(err, MR_E_UNSUPPORTED,
                           "%s: an actor in C runs one call at a time (max_concurrency=1, not async)", d->name);
+    if (d->n_lanes < 0 || d->n_lanes > MR_LANES_MAX || d->lane < 0 || d->lane > MR_LANES_MAX)
+        return mr_err_set(err, MR_E_INVAL, "%s: an actor has at most %d concurrency groups", d->name, MR_LANES_MAX);
     if (d->n_returns < 0 || d->max_concurrency < 1 || d->max_retries < -1 || d->max_restarts < -1)
         return mr_err_set(err, MR_E_INVAL, "%s: n_returns=%d, max_concurrency=%d, max_retries=%d, max_restarts=%d",
                           d->name, d->n_returns, d->max_concurrency, d->max_retries, d->max_restarts);
@@ -158,6 +160,10 @@ static void fill_def(mr_define *r, const mr_func_def *d)
     r->kind = (uint8_t)d->kind;
     r->lang = (uint8_t)d->lang;
     r->strategy = (uint8_t)d->schedule;
+    r->lane = (uint8_t)d->lane;
+    r->n_lanes = (uint16_t)d->n_lanes;
+    for (int32_t i = 0; i < d->n_lanes; i++)
+        r->lanes[i] = d->lanes[i];
     r->flags = d->flags | (d->kind == MR_DEF_ACTOR && d->n_needs >= 0 ? MR_FUNC_EXPLICIT_CPU : 0);
     r->env = d->env;
     r->n_returns = d->n_returns;

@@ -225,6 +225,7 @@ static mr_call *queue_pop(mr_ring_port *p)
         p->open->prev = c;
     p->open = c;
     c->waited = !p->dry;
+    c->taker = mr_thread_self();
     p->dry = false;
     return c;
 }
@@ -293,6 +294,7 @@ void mr_calls_describe(const mr_call *c, mr_call_info *out)
     out->n_refs = o->n_refs;
     out->flags = d->flags;
     out->max_concurrency = (uint32_t)d->max_concurrency;
+    out->lane = d->lane;
     out->window = d->window;
     out->name = d->name;
     out->entry = d->entry;

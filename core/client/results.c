@@ -297,8 +297,9 @@ mr_status mr_results_finish(mr_call *c, mr_status outcome, bool leave)
     for (const mr_making *m = c->making; m; m = m->next)
         if (m->stored)
             c->port->port.ops->abort(&c->port->port, c->task + m->index);
-    /* After a long run its dependents are told at once, also when the node sleeps as a whole. */
-    return mr_ring_port_send(c->port, &f->h, f->ran > MR_CALL_LONG);
+    /* After a long run its dependents are told at once, also when the node sleeps as a whole.  So they are by a thread
+     * that takes no calls itself: it would not look again, and who does may be asleep already. */
+    return mr_ring_port_send(c->port, &f->h, f->ran > MR_CALL_LONG || c->taker != mr_thread_self());
 }
 
 void mr_results_fini(mr_call *c)

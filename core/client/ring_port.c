@@ -402,8 +402,9 @@ static const mr_define *op_func(mr_port *port, uint32_t number)
 
 static void op_batch(mr_port *port, bool begin)
 {
-    (void)port; /* a driver's business: the policy sees a worker's submissions as they are drained */
-    (void)begin;
+    /* What is one event to the policy is a driver's business; here the end of a batch is when the node is rung. */
+    if (!begin)
+        mr_ring_port_nudge(of(port));
 }
 
 static void op_stop(mr_port *port)

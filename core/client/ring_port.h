@@ -85,6 +85,7 @@ struct mr_call {
     int64_t began;
     uint32_t left;               /* results not yet sealed */
     uint64_t *sealed;            /* bit per result */
+    const void *taker;           /* the thread that took it */
     uint64_t n_yielded, allowed; /* items of a stream: made, and may be made (in_lock) */
     mr_ev_finished *last;        /* the last result or the error, kept to travel with FINISHED; `small` or malloc'ed */
     struct mr_making *making;

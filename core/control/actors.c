@@ -101,18 +101,21 @@ mr_status mr_actor_new(mr_control *c, const mr_ev_submit *e, task *t)
             return MR_E_NOMEM;
         memcpy(name, bytes + e->h.n_bytes - e->name_bytes, e->name_bytes);
     }
-    actor *a = mr_table_put(&c->actors, e->id);
+    lane *lanes = d->n_lanes ? mr_control_alloc(c, d->n_lanes * sizeof *lanes) : NULL;
+    actor *a = d->n_lanes && !lanes ? NULL : mr_table_put(&c->actors, e->id);
     if (!a) {
         mr_control_unalloc(c, name, e->name_bytes);
+        mr_control_unalloc(c, lanes, d->n_lanes * sizeof *lanes);
         return MR_E_NOMEM;
     }
+    a->lanes = lanes;
     a->id = e->id;
     a->creation = t;
     a->state = MR_ACTOR_PENDING;
     a->func = e->func;
     a->owner = e->h.from;
     a->detached = d->flags & MR_FUNC_DETACHED;
-    a->ordered = d->max_concurrency <= 1 && !(d->flags & MR_FUNC_ASYNC);
+    a->ordered = d->max_concurrency <= 1 && !(d->flags & MR_FUNC_ASYNC) && !d->n_lanes;
     a->name = name;
     if (name) {
         a->short_name = name + strlen(name) + 1;
@@ -154,15 +157,37 @@ mr_status mr_actor_call_room(mr_control *c, actor *a, uint32_t client)
 
 /* --------------------------------------------------------------------------------------------------------- calls -- */
 
+/* NULL: the default one. */
+static lane *lane_of(const mr_control *c, const actor *a, const task *t)
+{
+    uint32_t number = c->funcs[t->func - 1]->def->lane;
+    if (!number || number > c->funcs[a->func - 1]->def->n_lanes || (t->flags & T_SYSTEM))
+        return NULL;
+    return &a->lanes[number - 1];
+}
+
+static tlist *ready_of(const mr_control *c, actor *a, const task *t)
+{
+    lane *l = lane_of(c, a, t);
+    return l ? &l->ready : &a->ready;
+}
+
+tlist *mr_actor_ready_lists(const mr_control *c, actor *a, uint32_t i)
+{
+    if (i > c->funcs[a->func - 1]->def->n_lanes)
+        return NULL;
+    return i ? &a->lanes[i - 1].ready : &a->ready;
+}
+
 static void to_ready(mr_control *c, actor *a, task *t, bool front)
 {
     t->where = W_CALL;
     t->v.ready_at = c->now;
     t->v.state = MR_READY_NOW;
     if (front)
-        mr_tlist_push_front(&a->ready, t);
+        mr_tlist_push_front(ready_of(c, a, t), t);
     else
-        mr_tlist_push(&a->ready, t);
+        mr_tlist_push(ready_of(c, a, t), t);
 }
 
 void mr_actor_call(mr_control *c, actor *a, task *t)
@@ -235,11 +260,14 @@ void mr_actor_call_out(mr_control *c, task *t)
     } else if (t->where == W_HELD) {
         mr_tlist_remove(&a->loose, t);
     } else if (t->where == W_CALL) {
-        mr_tlist_remove(&a->ready, t);
+        mr_tlist_remove(ready_of(c, a, t), t);
     } else if (t->where == W_FLIGHT) {
+        lane *l = lane_of(c, a, t);
         mr_tlist_remove(&a->flight, t);
         if (t->flags & T_SYSTEM)
             a->system_flight--;
+        else if (l)
+            l->in_flight--;
         else
             a->in_flight--;
         c->n_flight--;
@@ -254,6 +282,25 @@ void mr_actor_call_out(mr_control *c, task *t)
     mr_actor_maybe_leave(c, a);
 }
 
+static void send_call(mr_control *c, actor *a, task *t, const proc *p)
+{
+    if (t->n_deps)
+        mr_ready_send(c, t, c->nodes[p->node]);
+    t->where = W_FLIGHT;
+    t->worker = t->last_worker = a->worker;
+    t->last_node = p->node;
+    t->v.state = MR_RUNNING_NOW;
+    t->v.started_at = c->now;
+    c->n_flight++;
+    mr_tlist_push(&a->flight, t);
+    mr_action *x = mr_control_act(c, MR_ACT_DISPATCH);
+    x->id = t->v.ref;
+    x->attempt = t->attempt;
+    x->worker = a->worker;
+    x->node = p->node;
+    x->value = -1;
+}
+
 void mr_actor_pump(mr_control *c, actor *a)
 {
     const mr_define *d = c->funcs[a->func - 1]->def;
@@ -265,26 +312,18 @@ void mr_actor_pump(mr_control *c, actor *a)
         return;
     for (task *t; (t = a->ready.head) && (a->in_flight < most || (t->flags & T_SYSTEM));) {
         mr_tlist_remove(&a->ready, t);
-        if (t->n_deps)
-            mr_ready_send(c, t, c->nodes[p->node]);
-        t->where = W_FLIGHT;
-        t->worker = t->last_worker = a->worker;
-        t->last_node = p->node;
-        t->v.state = MR_RUNNING_NOW;
-        t->v.started_at = c->now;
         if (t->flags & T_SYSTEM)
             a->system_flight++;
         else
             a->in_flight++;
-        c->n_flight++;
-        mr_tlist_push(&a->flight, t);
-        mr_action *x = mr_control_act(c, MR_ACT_DISPATCH);
-        x->id = t->v.ref;
-        x->attempt = t->attempt;
-        x->worker = a->worker;
-        x->node = p->node;
-        x->value = -1;
+        send_call(c, a, t, p);
     }
+    for (uint32_t i = 0; i < d->n_lanes; i++)
+        for (lane *l = &a->lanes[i]; l->ready.head && l->in_flight < d->lanes[i];) {
+            task *t = mr_tlist_pop(&l->ready);
+            l->in_flight++;
+            send_call(c, a, t, p);
+        }
 }
 
 /* --------------------------------------------------------------------------------------------------- life, death -- */
@@ -333,6 +372,8 @@ void mr_actor_die(mr_control *c, actor *a, const mr_fault *f)
     a->state = MR_ACTOR_DEAD;
     a->fault = *f;
     a->fault.status = f->status == MR_E_OWNER_DIED ? MR_E_OWNER_DIED : MR_E_ACTOR_DIED;
+    if (f->status == MR_E_OWNER_DIED)
+        a->fault.why = 3;
     a->fault.cause = f->cause ? f->cause : a->id;
     c->n_actors--;
     mr_list_remove(&a->named);
@@ -340,6 +381,8 @@ void mr_actor_die(mr_control *c, actor *a, const mr_fault *f)
         mr_groups_owner_gone(c, a->id);
     fail_calls(c, &a->flight);
     fail_calls(c, &a->ready);
+    for (uint32_t i = 1; mr_actor_ready_lists(c, a, i); i++)
+        fail_calls(c, mr_actor_ready_lists(c, a, i));
     fail_calls(c, &a->loose);
     for (caller *k = a->callers; k; k = k->next)
         fail_calls(c, &k->held);

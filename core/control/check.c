@@ -415,8 +415,12 @@ static mr_status check_actors(mr_control *c, mr_err *err)
 {
     uint32_t living = 0;
     uint64_t at = 0, id;
-    for (const actor *a; (a = mr_table_next(&c->actors, &at, &id));) {
-        uint32_t pending = a->loose.n + a->ready.n + a->flight.n;
+    for (actor *a; (a = mr_table_next(&c->actors, &at, &id));) {
+        uint32_t pending = a->loose.n + a->flight.n, flight = a->in_flight + a->system_flight;
+        for (uint32_t i = 0; mr_actor_ready_lists(c, a, i); i++) {
+            pending += mr_actor_ready_lists(c, a, i)->n;
+            flight += i ? a->lanes[i - 1].in_flight : 0;
+        }
         living += a->state != MR_ACTOR_DEAD;
         for (const caller *k = a->callers; k; k = k->next)
             pending += k->held.n;
@@ -424,9 +428,8 @@ static mr_status check_actors(mr_control *c, mr_err *err)
             BROKEN("actor %llx: %u calls pending, %u counted", (ull)a->id, a->pending, pending);
         if (a->state == MR_ACTOR_DEAD && pending)
             BROKEN("actor %llx is dead and has calls", (ull)a->id);
-        if (a->in_flight + a->system_flight != a->flight.n)
-            BROKEN("actor %llx: %u calls in flight, %u counted", (ull)a->id, a->in_flight + a->system_flight,
-                   a->flight.n);
+        if (flight != a->flight.n)
+            BROKEN("actor %llx: %u calls in flight, %u counted", (ull)a->id, flight, a->flight.n);
     }
     SAME("living actors", c->n_actors, living);
     return MR_OK;

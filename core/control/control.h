@@ -32,9 +32,9 @@ typedef struct mr_fault {
     uint32_t attempt, of;  /* attempt 2 of 4; of = 0: unbounded */
     uint32_t func;         /* number of the function, 0: none */
     uint32_t may_have_run; /* of an actor call: 0 no, 1 maybe */
-    uint32_t why, node;    /* of LOST: mr_lost; of ACTOR_DIED: 1: kill() ended it, 2: its group was removed; of LOST and
-                              NODE_DIED: 1 + number of    the node, 0: none */
-    mr_id task, cause;     /* cause: actor or object behind it, 0: none */
+    uint32_t why, node; /* of LOST: mr_lost; of ACTOR_DIED: 1: kill() ended it, 2: its group was removed, 3: its owner
+                           died, 4: it left by itself; of LOST and NODE_DIED: 1 + number of    the node, 0: none */
+    mr_id task, cause;  /* cause: actor or object behind it, 0: none */
 } mr_fault;
 
 /* Why a lost object cannot be made again. */

@@ -75,8 +75,12 @@ static void add_actor(const mr_control *c, text *t, const mr_fault *f)
     const actor *a = actor_at((mr_control *)(uintptr_t)c, f->cause);
     const mr_define *d = a ? mr_control_func(c, a->func) : NULL;
     add(t, "actor %s%s", d ? d->name : "", f->status == MR_E_ACTOR_UNAVAILABLE ? " is restarting" : " died");
-    if (f->status == MR_E_ACTOR_DIED && f->why) {
-        add(t, f->why == 2 ? ": its placement group was removed" : ": the actor was killed by ray.kill");
+    static const char *const causes[] = {[1] = ": the actor was killed by ray.kill",
+                                         [2] = ": its placement group was removed",
+                                         [3] = ": its owner has died",
+                                         [4] = ": it left by exit_actor() or sys.exit()"};
+    if (f->status == MR_E_ACTOR_DIED && f->why && f->why < sizeof causes / sizeof *causes) {
+        add(t, "%s", causes[f->why]);
     } else if (f->how || f->pid) {
         add(t, ": ");
         add_worker(t, f);

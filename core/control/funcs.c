@@ -225,6 +225,12 @@ static mr_status define_check(mr_control *c, const mr_define *d)
         return mr_control_refuse(c, MR_E_INVAL,
                                  "placement group bundle index %d is invalid. Valid placement group indexes: 0-%u",
                                  d->bundle, g->n);
+    bool lanes = d->n_lanes <= MR_LANES_MAX && d->lane <= MR_LANES_MAX;
+    for (uint32_t i = 0; lanes && i < d->n_lanes; i++)
+        lanes = d->lanes[i] > 0;
+    if (!lanes)
+        return mr_control_refuse(c, MR_E_INVAL, "definition of %s: at most %d concurrency groups, of at least one call",
+                                 d->name, MR_LANES_MAX);
     if (d->max_retries < -1 || d->max_restarts < -1 || d->n_returns < 0)
         return mr_control_refuse(c, MR_E_INVAL, "definition of %s: max_retries, max_restarts or n_returns is negative",
                                  d->name);

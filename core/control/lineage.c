@@ -206,19 +206,19 @@ void mr_lineage_lose(mr_control *c, object *o, uint32_t from, uint32_t cause, tl
 
 /* Calls that could be sent and need what is being made again: they wait, and those behind them in their caller's order
  * too. */
-static void hold_calls(mr_control *c, actor *a)
+static bool hold_ready(mr_control *c, actor *a, tlist *ready)
 {
     bool ordered = false;
-    for (task *t = a->ready.tail, *before; t; t = before) {
+    for (task *t = ready->tail, *before; t; t = before) {
         before = t->qa;
         if (t->flags & T_ORDERED) {
             ordered = true;
-            mr_tlist_remove(&a->ready, t);
+            mr_tlist_remove(ready, t);
             t->where = W_HELD;
             t->caller = mr_actor_caller(a, t->owner);
             mr_tlist_push_front(&t->caller->held, t);
         } else if (mr_deps_pending(c, t)) {
-            mr_tlist_remove(&a->ready, t);
+            mr_tlist_remove(ready, t);
             t->where = W_HELD;
             t->caller = NULL;
             mr_tlist_push_front(&a->loose, t);
@@ -227,6 +227,15 @@ static void hold_calls(mr_control *c, actor *a)
         }
         mr_deps_link_again(c, t);
     }
+    return ordered;
+}
+
+static void hold_calls(mr_control *c, actor *a)
+{
+    bool ordered = false;
+    tlist *ready;
+    for (uint32_t i = 0; (ready = mr_actor_ready_lists(c, a, i)); i++)
+        ordered |= hold_ready(c, a, ready);
     for (caller *k = ordered ? a->callers : NULL; k; k = k->next)
         mr_actor_release(c, a, k);
 }

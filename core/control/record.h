@@ -63,12 +63,15 @@ enum {                            /* flags of a function */
        MR_FUNC_OWN_PLACE = 256    /* where it runs was stated: no group of who submits it captures it */
 };
 
+enum { MR_LANES_MAX = 15 }; /* concurrency groups of an actor, beside the default one */
+
 /* A remote function with its options, defined once per session and (function, options); its number is the answer. */
 typedef struct mr_define {
     mr_record h;
     mr_id code;         /* object with the pickled function or class; 0 for C */
     uint8_t kind, lang; /* mr_func_kind, mr_lang */
-    uint8_t strategy, pad0;
+    uint8_t strategy;
+    uint8_t lane;            /* of a method: its concurrency group among its actor's lanes, 0: the default one */
     uint32_t flags;          /* MR_FUNC_ */
     uint32_t env;            /* number of the runtime environment, 0: none; part of the worker kind */
     int32_t n_returns;       /* usual number of results; 0 allowed */
@@ -86,9 +89,11 @@ typedef struct mr_define {
     int32_t max_running;                  /* tasks (or living actors) of this function at a time; 0: any number */
     uint32_t n_needs, n_living, n_labels; /* mr_named needs[], mr_named living[], mr_label labels[], ... */
     uint32_t n_terms;                     /* ... mr_term terms[] follow as payload */
-    char name[120];                       /* for people: "wordcount.count", "Counter.increment" */
-    char entry[64];                       /* what the worker looks up: a C function, a method */
-    char user[40];                        /* who is charged; "" = the job's */
+    uint16_t lanes[MR_LANES_MAX];         /* of an actor: calls in flight of concurrency group 1, 2, ... */
+    uint16_t n_lanes;
+    char name[120]; /* for people: "wordcount.count", "Counter.increment" */
+    char entry[64]; /* what the worker looks up: a C function, a method */
+    char user[40];  /* who is charged; "" = the job's */
 } mr_define;
 
 /* ----------------------------------------------------------------------------------------------------- events -- */

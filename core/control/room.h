@@ -238,6 +238,8 @@ void mr_actor_call(mr_control *c, actor *a, task *t);
 void mr_actor_call_ready(mr_control *c, task *t);
 void mr_actor_call_back(mr_control *c, actor *a, task *t); /* a retry: before all others */
 void mr_actor_call_out(mr_control *c, task *t);            /* out of its actor's lists */
+/* Calls of it that may be sent: of the default concurrency group (0), of group 1, 2, ...; NULL: no more. */
+tlist *mr_actor_ready_lists(const mr_control *c, actor *a, uint32_t i);
 void mr_actor_pump(mr_control *c, actor *a);
 void mr_actor_born(mr_control *c, actor *a);
 /* Ends it for good: its calls fail with `f`. */

@@ -390,6 +390,12 @@ typedef struct caller {
     tlist held;
 } caller;
 
+/* A concurrency group beside the default one: calls that wait for nothing of the others. */
+typedef struct lane {
+    tlist ready;
+    uint32_t in_flight;
+} lane;
+
 struct actor {
     mr_id id;
     task *creation;
@@ -398,6 +404,7 @@ struct actor {
     uint32_t func, worker, restarts, pending, owner;
     uint32_t in_flight, system_flight;
     caller *callers;
+    lane *lanes;                /* n_lanes of its definition */
     tlist loose, ready, flight; /* loose: unordered calls that wait for arguments */
     mr_fault fault;
     char *name; /* "ns\0name\0", one block, NULL: none */

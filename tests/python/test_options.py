@@ -39,7 +39,7 @@ ACTOR_BAD = [
     ({"max_restart": 1}, ValueError, "did you mean 'max_restarts'"), ({"max_restarts": -2}, ValueError, "-1, 0 or a positive"),
     ({"max_concurrency": 0}, ValueError, "positive"), ({"name": ""}, ValueError, "empty string"), ({"name": 5}, TypeError, "None or a string"),
     ({"namespace": ""}, ValueError, "valid namespace"), ({"lifetime": "long"}, ValueError, "detached"),
-    ({"concurrency_groups": {"a": 1}}, ValueError, "max_concurrency"), ({"num_returns": 2}, ValueError, "remote functions"),
+    ({"concurrency_groups": {"a": 0}}, ValueError, "positive integers"), ({"num_returns": 2}, ValueError, "remote functions"),
     ({"get_if_exists": 1}, TypeError, "bool"), ({"max_task_retries": "x"}, TypeError, "max_task_retries"),
 ]
 

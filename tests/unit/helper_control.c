@@ -1,5 +1,4 @@
-/* helper_control.c: owns one control and the actions that were not taken yet; plays the engine.  Knows no process, no
- * clock. */
+/* helper_control.c: owns one control and the actions not taken yet; plays the engine.  Knows no process, no clock. */
 #include "helper_control.h"
 
 #include <check.h>
@@ -171,9 +170,9 @@ uint32_t world_define(world *w, spec s)
         event(MR_EV_DEFINE, 0, (n + m) * sizeof *needs + labels * sizeof(mr_label) + s.n_terms * sizeof(mr_term), NULL);
     memcpy(d + 1, needs, n * sizeof *needs);
     memcpy((char *)(d + 1) + n * sizeof *needs, living, m * sizeof *living);
+    mr_label *label = (mr_label *)((char *)(d + 1) + (n + m) * sizeof *needs);
     if (s.label)
-        sscanf(s.label, "%31[^=]=%31s", ((mr_label *)((char *)(d + 1) + (n + m) * sizeof *needs))->key,
-               ((mr_label *)((char *)(d + 1) + (n + m) * sizeof *needs))->value);
+        sscanf(s.label, "%31[^=]=%31s", label->key, label->value);
     d->kind = (uint8_t)s.kind;
     d->flags = s.flags;
     d->env = s.env;
@@ -182,6 +181,9 @@ uint32_t world_define(world *w, spec s)
     d->max_retries = s.retries;
     d->max_restarts = s.restarts;
     d->max_concurrency = s.concurrency ? s.concurrency : 1;
+    d->lane = s.lane;
+    for (d->n_lanes = 0; d->n_lanes < 2 && s.lanes[d->n_lanes]; d->n_lanes++)
+        d->lanes[d->n_lanes] = s.lanes[d->n_lanes];
     d->max_pending = s.max_pending ? s.max_pending : -1;
     d->window = s.window ? s.window : -1;
     d->max_calls = s.max_calls;
@@ -190,8 +192,7 @@ uint32_t world_define(world *w, spec s)
     d->deadline = s.deadline ? s.deadline : MR_UNKNOWN;
     d->node = s.node;
     if (s.n_terms)
-        memcpy((char *)(d + 1) + (n + m) * sizeof *needs + labels * sizeof(mr_label), s.terms,
-               s.n_terms * sizeof(mr_term));
+        memcpy(label + labels, s.terms, s.n_terms * sizeof(mr_term));
     d->n_terms = s.n_terms;
     d->max_running = s.max_running;
     d->group = s.group;

@@ -41,6 +41,8 @@ typedef struct spec {
     const mr_term *terms;
     uint32_t n_terms;
     int32_t max_running;
+    uint16_t lanes[2];
+    uint8_t lane;
 } spec;
 uint32_t world_define(world *w, spec s);
 uint32_t world_func(world *w, const char *name, const char *needs);

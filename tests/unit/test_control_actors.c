@@ -382,6 +382,36 @@ START_TEST(its_owner_dies)
 }
 END_TEST
 
+START_TEST(groups_of_calls_do_not_wait_for_each_other)
+{
+    uint32_t f = world_define(&w, (spec){.name = "Grouped", .kind = MR_FUNC_ACTOR, .lanes = {2, 1}});
+    uint32_t in[4];
+    for (uint32_t i = 0; i < 4; i++)
+        in[i] = world_define(
+            &w,
+            (spec){.name = "Grouped.m", .kind = MR_FUNC_METHOD, .lane = i % 3, .flags = i == 3 ? MR_FUNC_SYSTEM : 0});
+    mr_id a = born(f), k[3][3];
+    for (uint32_t i = 0; i < 9; i++)
+        k[i / 3][i % 3] = world_call(&w, (call){.func = in[i / 3], .actor = a, .n_returns = 1});
+    mr_id system = world_call(&w, (call){.func = in[3], .actor = a, .n_returns = 1});
+    static const bool sent[3][3] = {{true, false, false}, {true, true, false}, {true, false, false}};
+    for (uint32_t i = 0; i < 9; i++)
+        ck_assert_int_eq(world_sees(&w, MR_ACT_DISPATCH, k[i / 3][i % 3]), sent[i / 3][i % 3]);
+    ck_assert(world_sees(&w, MR_ACT_DISPATCH, system));
+    world_finish(&w, k[1][1]);
+    ck_assert(world_sees(&w, MR_ACT_DISPATCH, k[1][2]));
+    ck_assert(!world_sees(&w, MR_ACT_DISPATCH, k[0][1]) && !world_sees(&w, MR_ACT_DISPATCH, k[2][1]));
+    mr_actor_info info;
+    mr_control_actor(w.c, a, &info);
+    world_die(&w, info.worker, MR_DEATH_EXIT, 3); /* what was sent and what waits in each group ends */
+    world_drop(&w, system);
+    for (uint32_t i = 0; i < 9; i++)
+        world_drop(&w, k[i / 3][i % 3]);
+    world_drop(&w, a);
+    world_nothing_left(&w);
+}
+END_TEST
+
 START_TEST(exit_actor)
 {
     mr_id a = born(cls), c1 = call_of(a), c2 = call_of(a);
@@ -501,6 +531,7 @@ static Suite *suite(void)
     tcase_add_test(t, restart);
     tcase_add_test(t, a_constructor_that_raises);
     tcase_add_test(t, its_owner_dies);
+    tcase_add_test(t, groups_of_calls_do_not_wait_for_each_other);
     tcase_add_test(t, exit_actor);
     tcase_add_test(t, async_calls_have_no_order);
     tcase_add_test(t, a_call_that_fails_unsent_lets_the_next_go);

@@ -33,18 +33,36 @@ def method(*args: Any, **options: Any):
 class ClassInfo:
     """What a handle knows of its class, without the class: travels with handles."""
 
-    def __init__(self, name: str, methods: Dict[str, tuple], is_async: bool, retries: int, limited: bool):
+    def __init__(self, name: str, methods: Dict[str, tuple], is_async: bool, retries: int, groups: Tuple[str, ...], system: bool,
+                 pending: int):
         self.name = name
+        self.pending = pending  # max_pending_calls
         self.methods = methods  # name -> (described signature, options)
         self.is_async = is_async
         self.retries = retries
-        self.limited = limited  # max_pending_calls: a call waits for the word of the node
+        self.groups = groups  # of concurrency, beside the default one
+        self.system = system  # there are threads beside the one that may be blocked
         self.session = 0
         self.numbers: "Dict[tuple, int]" = {}
 
     def __reduce__(self):
         numbers = {key: number for key, number in self.numbers.items() if not key[3]}  # classes have other addresses there
-        return _info, (self.name, self.methods, self.is_async, self.retries, self.limited, self.session, numbers)
+        return _info, (self.name, self.methods, self.is_async, self.retries, self.groups, self.system, self.pending, self.session,
+                       numbers)
+
+    def lane(self, name: str, options: Dict[str, Any]) -> Tuple[int, int]:
+        """Number of the concurrency group of a method with these options, and the flags that go with it."""
+        group = options.get("concurrency_group")
+        if group is None:
+            return 0, 0
+        if group == _options.SYSTEM_GROUP and self.system:
+            return 0, _core.DEF_SYSTEM
+        if group in self.groups:
+            return 1 + self.groups.index(group), 0
+        there = f"it has {', '.join(map(repr, self.groups))}" if self.groups else "it has none"
+        if group == _options.SYSTEM_GROUP:
+            there = "a class has it that names it in @ray.method(concurrency_group=), or has concurrency_groups"
+        raise ValueError(f"{self.name}.{name}: there is no concurrency group {group!r} in this actor; {there}")
 
     def number(self, name: str, options: Dict[str, Any], returns: int) -> int:
         """The session's function number of a method with these options."""
@@ -57,24 +75,28 @@ class ClassInfo:
         key = (name, returns, repr(sorted(options.items())) if options else "", kinds)
         if key not in self.numbers:
             made = results(options, returns)
-            made["flags"] |= (_core.DEF_ASYNC if self.is_async else 0) | (_core.DEF_SYSTEM if name in _BUILT_IN else 0)
+            lane, flags = self.lane(name, options)
+            made["flags"] |= flags | (_core.DEF_ASYNC if self.is_async else 0)
             self.numbers[key] = _core.define({
-                "kind": _core.DEF_METHOD, "name": options.get("name") or f"{self.name}.{name}", "entry": name, "needs": [],
-                "max_retries": options.get("max_task_retries", self.retries), "max_pending": 0 if self.limited else -1,
+                "kind": _core.DEF_METHOD, "name": options.get("name") or f"{self.name}.{name}", "entry": name, "needs": [], "lane": lane,
+                "max_pending": self.pending,
+                "max_retries": options.get("max_task_retries", self.retries),
                 "code": _core.put(Code(None, {}, retry, {})) if kinds else None, **made})
         return self.numbers[key]
 
 
-def _info(name, methods, is_async, retries, limited, session, numbers) -> ClassInfo:
-    info = ClassInfo(name, methods, is_async, retries, limited)
+def _info(name, methods, is_async, retries, groups, system, pending, session, numbers) -> ClassInfo:
+    info = ClassInfo(name, methods, is_async, retries, groups, system, pending)
     info.session = session
     info.numbers = numbers
     return info
 
 
-def _describe_class(cls: type, retries: int = 0, max_pending: int = -1) -> ClassInfo:
+def _describe_class(cls: type, options: Dict[str, Any]) -> ClassInfo:
     methods: Dict[str, tuple] = {}
     is_async = False
+    groups = tuple(options.get("concurrency_groups", ()))
+    class_options = options
     for name in dir(cls):
         plain = inspect.getattr_static(cls, name)
         bound = isinstance(plain, (staticmethod, classmethod))
@@ -88,7 +110,12 @@ def _describe_class(cls: type, retries: int = 0, max_pending: int = -1) -> Class
         if "num_returns" not in options and (inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)):
             options["num_returns"] = "streaming"
         methods[name] = (_signature.describe(function, not isinstance(plain, staticmethod)), options)
-    return ClassInfo(qualified(cls), {**methods, **_BUILT_IN}, is_async, retries, max_pending > 0)
+    system = bool(groups) or any(own.get("concurrency_group") == _options.SYSTEM_GROUP for _, own in methods.values())
+    info = ClassInfo(qualified(cls), {**methods, **_BUILT_IN}, is_async, class_options.get("max_task_retries", 0), groups, system,
+                     class_options.get("max_pending_calls", -1) or -1)
+    for name, (_, own) in methods.items():
+        info.lane(name, own)  # raises for a group that is not there
+    return info
 
 
 class ActorMethod(_core.Submitter):
@@ -102,7 +129,7 @@ class ActorMethod(_core.Submitter):
         self._actor_ref = ref
         self._n_returns = n_returns(self._options.get("num_returns", 1))
         self._min_args, self._max_args = _signature.limits(self._described)
-        self._waits = info.limited
+        self._waits = info.pending > 0  # in a worker, which must learn at the call that it is one too many
 
     def __call__(self, *args: Any, **kwargs: Any):
         raise TypeError("Actor methods cannot be called directly. Instead of running "
@@ -210,7 +237,7 @@ class ActorClass:
             assert cls is not None
             if issubclass(cls, BaseException) or any(isinstance(base, ActorClass) for base in cls.__mro__):
                 raise TypeError(f"{cls.__name__} cannot be an actor")
-            info = _describe_class(cls, options.get("max_task_retries", 0), options.get("max_pending_calls", -1))
+            info = _describe_class(cls, options)
         self._cls = cls
         self._options = options
         self._info = info
@@ -272,6 +299,7 @@ class ActorClass:
             kind=_core.DEF_ACTOR, name=name, entry=name.encode()[:60].decode("utf-8", "ignore"), code=code,
             max_restarts=options.get("max_restarts", 0), max_retries=options.get("max_task_retries", 0),
             max_concurrency=options.get("max_concurrency", 1000 if self._info.is_async else 1),
+            lanes=list(options.get("concurrency_groups", {}).values()) or None,
             max_pending=options.get("max_pending_calls", -1) if options.get("max_pending_calls", -1) > 0 else -1,
             flags=made["flags"] | (_core.DEF_ASYNC if self._info.is_async else 0) | (_core.DEF_DETACHED if detached else 0))
         self._number = _core.define(made)
@@ -337,8 +365,9 @@ def get_actor(name: str, namespace: Optional[str] = None) -> ActorHandle:
     ref, number = found
     key = (_core.session_number(), number)
     if key not in _found:
-        code, retries, max_pending = _core.func_code(number)
-        _found[key] = _describe_class(_core.get(code).target, retries, max_pending)
+        code, _retries, _pending = _core.func_code(number)
+        made = _core.get(code)
+        _found[key] = _describe_class(made.target, made.actor)
     return ActorHandle(_found[key], ref)
 
 

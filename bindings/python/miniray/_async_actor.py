@@ -6,9 +6,12 @@ import asyncio
 import gc
 import dis
 import inspect
+import os
+import signal
 import sys
+import threading
 import types
-from typing import Any, Callable, Dict, Set
+from typing import Any, Callable, Dict, Optional, Set
 
 from . import _core, _errors, _worker
 from ._worker import _Left
@@ -44,8 +47,14 @@ def _steps(coroutine: Any, number: int) -> Any:
 
 
 class _Serving:
-    def __init__(self, instance: Any):
+    """One event loop and the calls on it.  With concurrency groups there is one for each, on a thread of its own, and the
+    main thread only hands calls out: it answers whatever blocks a loop."""
+
+    def __init__(self, instance: Any, groups: "Optional[list[str]]"):
         self.instance = instance
+        self.main = self
+        self.groups = groups  # None: this loop is the only one
+        self.lanes: "Dict[int, _Serving]" = {}  # by number of the group; 0: the default one, -1: the system's
         self.loop = asyncio.new_event_loop()
         self.tasks: "Dict[int, asyncio.Task]" = {}
         self.methods: "Dict[int, tuple]" = {}  # by function number: the method, is it flat, does it run when it is called?
@@ -63,20 +72,41 @@ class _Serving:
                 return
             if call is False:
                 return
-            if call.kind == _core.CALL_METHOD:
+            self.take(call)
+
+    def take(self, call: "_core.Call") -> None:
+        """One call, to the loop that it belongs to."""
+        kind = call.kind
+        if kind == _core.CALL_METHOD:
+            if self.groups is None:
                 self.begin(call)
-            elif call.kind == _core.CALL_CANCEL:
-                task = self.tasks.get(call.task)
-                call.finish(_core.OK)
+                return
+            number = -1 if call.flags & _core.DEF_SYSTEM else call.lane
+            lane = self.lanes.get(number) or self.new_lane(number)
+            lane.loop.call_soon_threadsafe(lane.begin, call)
+        elif kind == _core.CALL_CANCEL:
+            for lane in (self, *self.lanes.values()):
+                task = lane.tasks.get(call.task)
                 if task is not None:
-                    task.cancel()
-            else:
-                kind = call.kind
-                call.finish(_core.OK)
-                if kind == _core.CALL_COLLECT:
-                    gc.collect()
-                elif kind == _core.CALL_LEAVE:
-                    self.stop(at_once=False)
+                    lane.loop.call_soon_threadsafe(task.cancel)
+            call.finish(_core.OK)
+        else:
+            call.finish(_core.OK)
+            if kind == _core.CALL_COLLECT:
+                gc.collect()
+            elif kind == _core.CALL_LEAVE:
+                self.stop(at_once=False)
+
+    def new_lane(self, number: int) -> "_Serving":
+        lane = self.lanes[number] = _Serving(self.instance, None)
+        lane.main = self
+        name = self.groups[number - 1] if self.groups and number > 0 else "default" if number == 0 else "system"
+        threading.Thread(target=lane.live, name=f"actor-{name}", daemon=True).start()
+        return lane
+
+    def live(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
 
     def begin(self, call: "_core.Call") -> None:
         known = self.methods.get(call.func)
@@ -100,7 +130,10 @@ class _Serving:
 
     def told(self) -> None:
         self.telling = False
-        self.readable()
+        if self.main is self:
+            self.readable()
+        else:
+            _core.batch_end()  # the main thread takes the calls
 
     def run(self, call: "_core.Call", function: Callable, flat: bool) -> None:
         number = call.task
@@ -201,18 +234,42 @@ class _Serving:
         if number in self.unbegun:  # cancelled before its first step: `follow` never ran
             self.unbegun.discard(number)
             call.finish(_core.E_CANCELLED)
-        if self.leaving and not self.tasks:
-            self.loop.stop()
+        if self.main.leaving:
+            self.main.stop(at_once=False)
 
     def stop(self, at_once: bool) -> None:
-        self.leaving = True
-        if at_once or not self.tasks:
-            self.loop.stop()
+        """Ends the actor: at once, or when what runs has ended."""
+        main = self.main
+        main.leaving = True
+        if not at_once and any(lane.tasks for lane in (main, *main.lanes.values())):
+            return
+        if main.groups is None:
+            main.loop.stop()
+        else:
+            main.ended = True
+            os.kill(os.getpid(), signal.SIGINT)  # the main thread waits for calls: it looks at the flag
+
+    ended = False
 
 
-def serve(instance: Any, _concurrency: int) -> None:
-    """Runs calls until told to leave."""
-    serving = _Serving(instance)
+def _hand_out(serving: _Serving) -> None:
+    """The main thread's part where there are groups."""
+    while not serving.ended:
+        try:
+            call = _core.next_call(True)
+            if call is None:
+                return
+            serving.take(call)
+        except KeyboardInterrupt:
+            continue
+
+
+def serve(instance: Any, groups: "Optional[list[str]]") -> None:
+    """Runs calls until told to leave.  groups: names of the concurrency groups beside the default one; None: no groups."""
+    serving = _Serving(instance, groups)
+    if groups is not None:
+        _hand_out(serving)
+        return
     asyncio.set_event_loop(serving.loop)
     serving.loop.add_reader(_core.call_fd(), serving.readable)
     serving.loop.call_soon(serving.readable)

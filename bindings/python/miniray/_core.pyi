@@ -115,6 +115,7 @@ class Call:
     flags: int
     max_concurrency: int
     window: int
+    lane: int
     @property
     def name(self) -> str: ...
     @property

@@ -18,7 +18,9 @@ class Code:
 
     What has an environment of its own is pickled twice: the worker must have that before it can load the target."""
 
-    def __init__(self, target: Any, env: Dict[str, Any], retry: Any, held: Dict[str, float], pickled: Optional[bytes] = None):
+    def __init__(self, target: Any, env: Dict[str, Any], retry: Any, held: Dict[str, float],
+                 actor: Optional[Dict[str, Any]] = None, pickled: Optional[bytes] = None):
+        self.actor = actor or {}  # of a class: what its handles are made by
         self._target = target
         self._pickled = pickled
         self.env = env
@@ -34,16 +36,17 @@ class Code:
 
     def __reduce__(self):
         if not self.env:
-            return Code, (self._target, self.env, self.retry, self.held)
+            return Code, (self._target, self.env, self.retry, self.held, self.actor)
         import cloudpickle
 
-        return Code, (None, self.env, self.retry, self.held, cloudpickle.dumps(self.target, protocol=5))
+        return Code, (None, self.env, self.retry, self.held, self.actor, cloudpickle.dumps(self.target, protocol=5))
 
 
 def export(target: Any, options: Dict[str, Any], name: str, actor: bool) -> "_core.ObjectRef":
     """Puts code into the session.  TypeError: it cannot be pickled; ValueError: it is too large."""
     env = _env.merged(_env.current, options.get("runtime_env", {}))
-    code = Code(target, env, options.get("retry_exceptions", False), _options.held(options, actor))
+    code = Code(target, env, options.get("retry_exceptions", False), _options.held(options, actor),
+                {key: options[key] for key in ("concurrency_groups", "max_task_retries", "max_pending_calls") if actor and key in options})
     from . import _pickle
 
     with _pickle.code_limit(name, MAX_CODE):

@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from . import _core, _env
 
 UNIT = 10000
+SYSTEM_GROUP = "_ray_system"  # its methods answer while all others are blocked
 Need = Tuple[str, int]
 
 
@@ -127,6 +128,19 @@ def _retry(name: str, value: Any) -> None:
             raise TypeError(f"retry_exceptions must be either a boolean or a list of exceptions, not {kind!r}")
 
 
+def _groups(name: str, value: Any) -> None:
+    _typed(name, value, (dict,), "a dict of names and how many calls of each run at a time")
+    if len(value) > 15:
+        raise ValueError(f"The keyword '{name}' has at most 15 groups, not {len(value)}")
+    for group, most in value.items():
+        _typed("a key of concurrency_groups", group, (str,), "a str")
+        if group == SYSTEM_GROUP:
+            raise ValueError(f"The concurrency group {SYSTEM_GROUP!r} is there in every actor that has a method of it")
+        _whole("positive integers", 1)(f"{name}[{group!r}]", most)
+        if most > 65535:
+            raise ValueError(f"The keyword '{name}' has groups of at most 65535 calls, not {most}")
+
+
 def _seconds(name: str, value: Any) -> None:
     _typed(name, value, (int, float), "a number of seconds")
     if not value >= 0 or value > 9e8:
@@ -223,14 +237,14 @@ _ACTOR: "Dict[str, Callable[[str, Any], None]]" = {
     "max_task_retries": _whole("-1, 0 or a positive integer", -1),
     "max_concurrency": _whole("a positive integer", 1),
     "max_pending_calls": _whole("-1 or a positive integer", -1),
-    "concurrency_groups": _nothing("max_concurrency is"),
+    "concurrency_groups": _groups,
     "allow_out_of_order_execution": _nothing("async and threaded actors (max_concurrency) have no order already"),
     "enable_tensor_transport": _nothing("arrays travel through the object store without a copy"),
 }
 _METHOD: "Dict[str, Callable[[str, Any], None]]" = {
     "num_returns": _num_returns, "name": _text, "max_task_retries": _whole("-1, 0 or a positive integer", -1),
     "retry_exceptions": _retry, "_generator_backpressure_num_objects": _window,
-    "concurrency_group": _nothing("max_concurrency is"), "enable_task_events": _bool,
+    "concurrency_group": _text, "enable_task_events": _bool,
     "tensor_transport": _nothing("arrays travel through the object store without a copy"),
 }
 _TABLES = {"remote functions": _TASK, "actors": _ACTOR, "actor methods": _METHOD}

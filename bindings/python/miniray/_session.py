@@ -23,6 +23,7 @@ _actor_ref: Any = None  # its own reference, not counted
 _actor_class: Any = None
 _actor_info: Any = None  # of _actor_class, once somebody asked
 _actor_attempt = 0
+_actor_options: "Dict[str, Any]" = {}  # of its class: those that its handles are made by
 _assigned: "Dict[str, float]" = {}
 _cleanup: "List[Any]" = []  # called at shutdown, before the session closes
 
@@ -89,7 +90,7 @@ def actor_info() -> Any:
     if _actor_info is None and isinstance(_actor_class, type):
         from ._actor import _describe_class
 
-        _actor_info = _describe_class(_actor_class)
+        _actor_info = _describe_class(_actor_class, _actor_options)
     return _actor_info
 
 

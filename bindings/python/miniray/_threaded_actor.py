@@ -1,27 +1,35 @@
-"""An actor with max_concurrency > 1: calls run on a pool of threads, in no order."""
+"""An actor whose calls run on threads: max_concurrency > 1, concurrency groups, or a `_ray_system` group.  No order.
+
+How many calls of each group run at a time is control's business: here every thread can run every call.  One thread at a
+time is the *taker*: it alone waits for calls.  A call that may take long is run by the thread that took it, after it has
+made another thread the taker.  A call of a method that is known to be short is run without that, because two
+threads that pass one interpreter to and fro cost more than such a call; where one does take long, or blocks, a watching
+thread makes another one the taker after half a millisecond.  The watcher sleeps while no such calls come.
+"""
 
 from __future__ import annotations
 
 import gc
 import inspect
-import os
-import signal
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+import time
+from typing import Any, Dict, List, Optional
 
 from . import _core, _worker
 from ._worker import _Left
 
-_leaving = threading.Event()
+SHORT = 100e-6  # seconds, on the average
+LOOK = 500e-6
 
 
-def _one(call: "_core.Call", instance: Any) -> None:
+def run(call: "_core.Call", instance: Any) -> None:
+    """One call, from its arguments to its end.  Raises _Left when the actor is to end."""
     if not call.start(False):
         call.finish(_core.E_CANCELLED)
         return
     items = None
-    _worker._running[call.task] = call
+    number = call.task
+    _worker._running[number] = call
     try:
         function = _worker._methods.get(call.func)
         if function is None:
@@ -37,41 +45,157 @@ def _one(call: "_core.Call", instance: Any) -> None:
         else:
             call.give_all(made)
     except BaseException as exc:
-        try:
-            if items is not None and items.failed(exc):
-                call.finish(_core.OK)
-                return
+        if items is None or not items.failed(exc):
             _worker._fail(call, exc)
-        except _Left:
-            _leaving.set()
-            os.kill(os.getpid(), signal.SIGINT)  # the main thread waits for calls: it looks at the flag
-        return
+            return
     finally:
-        _worker._running.pop(call.task, None)
-        _worker.cancelled.discard(call.task)
+        _worker._running.pop(number, None)
+        _worker.cancelled.discard(number)
     call.finish(_core.OK)
+
+
+class _Pool:
+    def __init__(self, instance: Any, most: int):
+        self.instance = instance
+        self.most = most + 1  # threads: one that takes, beside those that run
+        self.lock = threading.Lock()  # of all below; held for a few steps
+        self.idle: "List[threading.Lock]" = []  # each thread waits at one of its own
+        self.total = 0
+        self.running = 0
+        self.wanted = False  # there is no taker: the next idle thread is
+        self.inline: "Optional[_core.Call]" = None  # the short call that the taker runs
+        self.short = 0  # how many of those there were
+        self.means: "Dict[int, float]" = {}  # seconds, by function number
+        self.leaving = False
+        self.awake = False  # the watcher
+        self.bell = threading.Lock()
+        self.bell.acquire()
+        self.over = threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self.watch, name="actor-watch", daemon=True).start()
+        self.pass_on()
+
+    def pass_on(self) -> None:
+        """Makes another thread the taker."""
+        with self.lock:
+            if self.idle:
+                self.idle.pop().release()
+                return
+            if self.total >= self.most:
+                self.wanted = True
+                return
+            self.total += 1
+            number = self.total
+        turn = threading.Lock()
+        threading.Thread(target=self.life, args=(turn,), name=f"actor_{number}", daemon=True).start()
+
+    def life(self, turn: threading.Lock) -> None:
+        turn.acquire()
+        try:
+            while self.take():
+                with self.lock:
+                    if self.wanted:
+                        self.wanted = False
+                        continue
+                    self.idle.append(turn)
+                turn.acquire()
+        except _Left:
+            self.over.set()
+
+    def take(self) -> bool:
+        """Takes calls while this thread is the taker.  False: the actor ends."""
+        while True:
+            call = _core.next_call(True)
+            if call is None:
+                raise _Left
+            if call.kind != _core.CALL_METHOD:
+                if not self.told(call):
+                    return False
+                continue
+            func = call.func
+            mean = self.means.get(func, 1.0)
+            began = time.perf_counter()
+            if mean > SHORT:
+                with self.lock:
+                    self.running += 1
+                self.pass_on()
+                self.one(call)
+                took = time.perf_counter() - began
+                self.means[func] = took if mean == 1.0 else mean + (took - mean) / 8
+                _core.batch_end()  # the taker looks for calls; this thread does not, and must leave nothing untold
+                return True
+            with self.lock:
+                self.inline = call
+                self.running += 1
+                self.short += 1
+                asleep, self.awake = not self.awake, True
+            if asleep:
+                self.bell.release()
+            self.one(call)
+            self.means[func] = mean + (time.perf_counter() - began - mean) / 8
+            with self.lock:
+                stolen = self.inline is not call
+                self.inline = None if not stolen else self.inline
+            if stolen:
+                _core.batch_end()
+                return True
+
+    def one(self, call: "_core.Call") -> None:
+        try:
+            run(call, self.instance)
+        finally:
+            with self.lock:
+                self.running -= 1
+                over = self.leaving and not self.running
+            if over:
+                self.over.set()
+
+    def told(self, call: "_core.Call") -> bool:
+        kind = call.kind
+        if kind == _core.CALL_CANCEL and call.task in _worker._running:
+            _worker.cancelled.add(call.task)
+        if kind == _core.CALL_LEAVE:
+            with self.lock:  # running calls are finished first
+                self.leaving = True
+                over = not self.running
+            self.farewell = call
+            if over:
+                self.over.set()
+            return False
+        call.finish(_core.OK)
+        if kind == _core.CALL_COLLECT:
+            gc.collect()
+        return True
+
+    def watch(self) -> None:
+        while True:
+            self.bell.acquire()
+            seen, before = None, -1
+            while True:
+                time.sleep(LOOK)
+                with self.lock:
+                    steal = self.inline is not None and self.inline is seen
+                    if steal:
+                        self.inline = None
+                    elif self.inline is None and self.short == before:
+                        self.awake = False
+                        break
+                    seen, before = self.inline, self.short
+                if steal:
+                    self.pass_on()
+
+    farewell: "Optional[_core.Call]" = None
 
 
 def serve(instance: Any, threads: int) -> None:
     """Runs calls until told to leave; running ones are finished first."""
-    with ThreadPoolExecutor(threads, thread_name_prefix="actor") as pool:
-        while True:
-            try:
-                call = _core.next_call(True)
-            except KeyboardInterrupt:
-                if _leaving.is_set():
-                    return
-                continue
-            if call is None:
-                return
-            if call.kind == _core.CALL_METHOD:
-                pool.submit(_one, call, instance)
-                continue
-            kind = call.kind
-            if kind == _core.CALL_CANCEL and call.task in _worker._running:
-                _worker.cancelled.add(call.task)
-            call.finish(_core.OK)
-            if kind == _core.CALL_LEAVE:
-                return
-            if kind == _core.CALL_COLLECT:
-                gc.collect()
+    pool = _Pool(instance, threads)
+    pool.start()
+    while not pool.over.is_set():
+        try:
+            pool.over.wait()
+        except KeyboardInterrupt:
+            continue  # an interrupt of nobody
+    if pool.farewell is not None:
+        pool.farewell.finish(_core.OK)

@@ -66,6 +66,8 @@ def _load(call: "_core.Call") -> Callable:
     _functions[call.func] = target
     _retry[call.func] = code.retry
     _held[call.func] = code.held
+    if code.actor:
+        _session._actor_options = code.actor
     return target
 
 
@@ -236,16 +238,28 @@ def _create(call: "_core.Call") -> None:
     actor_flags, concurrency = call.flags, call.max_concurrency
     if not call.run(construct, None):
         return
+    groups = _session._actor_options.get("concurrency_groups", {})
+    system = _has_system(cls)
     if actor_flags & _core.DEF_ASYNC:
         from ._async_actor import serve
 
-        serve(_session._instance, concurrency)
+        serve(_session._instance, list(groups) if groups or system else None)
         raise _Left
-    if concurrency > 1:
+    if concurrency > 1 or groups or system:
         from ._threaded_actor import serve as serve_threads
 
-        serve_threads(_session._instance, concurrency)
+        serve_threads(_session._instance, concurrency + sum(groups.values()) + system)
         raise _Left
+
+
+def _has_system(cls: Any) -> bool:
+    """Does a method of it want to answer while others are blocked?"""
+    for base in cls.__mro__:
+        for member in vars(base).values():
+            options = getattr(getattr(member, "__func__", member), "__miniray_method__", None)
+            if options and options.get("concurrency_group") == "_ray_system":
+                return True
+    return False
 
 
 def _weak(number: int) -> "_core.ObjectRef":

@@ -6,6 +6,7 @@ typedef struct defining {
     mr_need needs[MR_RES_MAX], living[MR_RES_MAX];
     mr_pair labels[MR_RES_MAX];
     mr_condition conditions[MR_RES_MAX];
+    uint16_t lanes[MRPY_LANES_MAX];
 } defining;
 
 /* Borrowed value of a key; NULL without an exception when it is absent or None. */
@@ -111,6 +112,27 @@ static int conditions(PyObject *dict, mr_condition *out, int32_t *n)
     return 0;
 }
 
+/* list of sizes */
+static int lanes(PyObject *dict, defining *d)
+{
+    PyObject *list = look(dict, "lanes");
+    Py_ssize_t n = list ? PyList_Size(list) : 0;
+    if (n < 0 || n > MRPY_LANES_MAX) {
+        if (n > 0)
+            PyErr_Format(PyExc_ValueError, "an actor has at most %d concurrency groups", MRPY_LANES_MAX);
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        long size = PyLong_AsLong(PyList_GET_ITEM(list, i));
+        if (size == -1 && PyErr_Occurred())
+            return -1;
+        d->lanes[i] = (uint16_t)(size > UINT16_MAX ? UINT16_MAX : size);
+    }
+    d->def.lanes = d->lanes;
+    d->def.n_lanes = (int32_t)n;
+    return 0;
+}
+
 static int fill(mrpy_state *st, PyObject *dict, defining *d)
 {
     mr_func_def *f = &d->def;
@@ -127,7 +149,7 @@ static int fill(mrpy_state *st, PyObject *dict, defining *d)
         amounts(dict, "needs", d->needs, &f->n_needs) || amounts(dict, "living", d->living, &f->n_living) ||
         pairs(dict, "labels", d->labels, &f->n_labels) || number(dict, "group", &group) ||
         number32(dict, "bundle", &f->bundle) || number32(dict, "max_running", &f->max_running) ||
-        conditions(dict, d->conditions, &f->n_conditions))
+        conditions(dict, d->conditions, &f->n_conditions) || number32(dict, "lane", &f->lane) || lanes(dict, d))
         return -1;
     if (code && !(f->code = mrpy_ref_id(st, code, "the code")))
         return -1;

@@ -202,6 +202,13 @@ typedef struct mrpy_array_head {
     uint32_t ndim, fortran;
     uint64_t bytes, offset; /* of the data; int64 shape[ndim] follows the head */
 } mrpy_array_head;
-enum { MRPY_ALIGN = 64, MRPY_ARGUMENT_MAX = 8192, MRPY_DEPTH_MAX = 12, MRPY_ITEMS_MAX = 512, MRPY_REFS_MAX = 1 << 24 };
+enum {
+    MRPY_ALIGN = 64,
+    MRPY_ARGUMENT_MAX = 8192,
+    MRPY_DEPTH_MAX = 12,
+    MRPY_ITEMS_MAX = 512,
+    MRPY_REFS_MAX = 1 << 24,
+    MRPY_LANES_MAX = 15
+};
 
 #endif

@@ -419,6 +419,7 @@ static PyMemberDef call_members[] = {
     {"n_returns", T_UINT, offsetof(mrpy_call, info.n_returns), READONLY, NULL},
     {"flags", T_UINT, offsetof(mrpy_call, info.flags), READONLY, NULL},
     {"max_concurrency", T_UINT, offsetof(mrpy_call, info.max_concurrency), READONLY, NULL},
+    {"lane", T_UINT, offsetof(mrpy_call, info.lane), READONLY, NULL},
     {"window", T_INT, offsetof(mrpy_call, info.window), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };

@@ -136,6 +136,10 @@ typedef struct mr_func_def {
     int32_t max_retries, max_restarts, max_concurrency, max_pending, max_calls, priority, window;
     int64_t estimate, limit, deadline; /* ns or MR_UNKNOWN */
     int schedule;
+    /* Concurrency groups of an actor: `lanes[i]` calls of group i + 1 run at a time, beside max_concurrency of the
+     * default one; at most 15.  `lane` of a method: its group, 0: the default.  With groups, calls have no order. */
+    const uint16_t *lanes;
+    int32_t n_lanes, lane;
     uint64_t node;                  /* of MR_SCHEDULE_NODE: number of the node */
     mr_id group;                    /* placement group, 0: none */
     int32_t bundle;                 /* in it; -1: any */
@@ -368,10 +372,11 @@ enum {
 typedef struct mr_call_info {
     int kind;
     mr_id task, actor, code;
-    uint32_t func, attempt, n_returns, n_deps, n_refs, flags, max_concurrency; /* flags: MR_DEF_ of the function */
-    int32_t window;                                                            /* of a stream; -1: any */
-    const char *name, *entry;                                                  /* good until finish */
-    const void *data; /* encoded arguments, 8-aligned, good until finish */
+    uint32_t func, attempt, n_returns, n_deps, n_refs, flags, max_concurrency,
+        lane;                 /* flags: MR_DEF_ of the function */
+    int32_t window;           /* of a stream; -1: any */
+    const char *name, *entry; /* good until finish */
+    const void *data;         /* encoded arguments, 8-aligned, good until finish */
     size_t len;
     uint64_t gpus; /* bit i: GPU i of the node is this task's (of a method: its actor's, and 0 here) */
 } mr_call_info;
