@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 
 import miniray
 
@@ -231,3 +232,88 @@ def test_ten_thousand_references_at_once(session):
     assert session.get(total.remote(refs), timeout=60) == want
     assert session.get(many.remote(), timeout=60) == list(range(3000))
     del refs, held
+
+
+# ---- odd values: each has a defined outcome, through put and get, as an argument, and as a result ----------------------
+
+@miniray.remote
+def echo(value):
+    return value
+
+
+def through(session, value):
+    return [session.get(session.put(value)), session.get(echo.remote(value)), session.get(echo.remote(session.put(value)))]
+
+
+def cannot_be_rebuilt(text):
+    raise LookupError(text)
+
+
+class OneWay:
+    """Pickles, but does not unpickle."""
+
+    def __reduce__(self):
+        return cannot_be_rebuilt, ("no way back",)
+
+
+@pytest.mark.parametrize("value", [b"", "", (), np.zeros(0), np.zeros((0, 5), "i2"), bytearray(), memoryview(b"").tobytes()], ids=repr)
+def test_nothing_at_all(session, value):
+    for got in through(session, value):
+        assert type(got) is type(value) and len(got) == 0
+        if isinstance(value, np.ndarray):
+            assert got.shape == value.shape and got.dtype == value.dtype
+
+
+def test_arrays_of_no_dimension(session):
+    for got in through(session, np.array(2.5)):
+        assert got.shape == () and got == 2.5 and not got.flags.writeable
+    for got in through(session, np.float32(2.5)):
+        assert type(got) is np.float32 and got == 2.5
+
+
+def test_a_huge_string(session):
+    for text in ("x" * 50_000_000, "\u00e9\U0001f600" * 2_000_000):
+        assert all(got == text for got in through(session, text))
+
+
+def test_what_pickles_but_does_not_unpickle(session):
+    ref = session.put([1, OneWay()])
+    for _ in range(2):
+        with pytest.raises(LookupError, match="no way back"):
+            session.get(ref)
+    with pytest.raises(session.exceptions.RayTaskError, match="no way back") as told:
+        session.get(session.remote(lambda x: x).remote(ref))
+    assert isinstance(told.value, LookupError)
+    with pytest.raises(LookupError, match="no way back"):
+        session.get(session.remote(lambda: OneWay()).remote())
+    assert session.get(echo.remote(1)) == 1
+
+
+odd_arrays = npst.arrays(
+    dtype=st.one_of(npst.scalar_dtypes(), npst.array_dtypes(npst.floating_dtypes() | npst.integer_dtypes(), max_size=3)), shape=npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(array=odd_arrays, data=st.data())
+def test_any_array_and_any_view_of_it(session, array, data):
+    view = array
+    if array.ndim:
+        view = array[tuple(slice(None, None, data.draw(st.sampled_from([1, 2, -1]))) for _ in range(array.ndim))]
+        view = view.transpose(data.draw(st.permutations(range(view.ndim))))
+    for got in (session.get(session.put(view)), session.get(session.put({"in": [view]}))["in"][0]):
+        assert got.dtype == view.dtype and got.shape == view.shape and got.tobytes() == view.tobytes()
+        assert not got.size or not got.flags.writeable
+
+
+nested = st.recursive(
+    st.none() | st.integers() | st.text(max_size=20) | st.binary(max_size=20000) | st.floats(allow_nan=False) | st.complex_numbers(allow_nan=False)
+    | st.dates() | st.decimals(allow_nan=False) | st.uuids() | st.fractions(),
+    lambda c: st.lists(c, max_size=4) | st.sets(st.integers() | st.text(max_size=5), max_size=4) | st.dictionaries(st.text(max_size=5), c, max_size=4)
+    | st.tuples(c, c), max_leaves=12)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(value=nested)
+def test_any_value_any_way(session, value):
+    for got in through(session, value):
+        assert got == value and type(got) is type(value)

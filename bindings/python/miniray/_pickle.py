@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 import warnings
 from typing import Any, Dict, List, Tuple
 
@@ -20,10 +21,50 @@ def load_buffers(data: Any, buffers: List[Any]) -> Any:
     return pickle.loads(data, buffers=buffers)
 
 
-def dumps(obj: Any) -> Tuple[bytes, List[Any]]:
-    """The pickle of `obj` and the raw buffers that it refers to.  TypeError names what cannot be pickled."""
+def _from_bytes(raw: Any, dtype: Any, shape: tuple) -> Any:
+    return raw.view(dtype).reshape(shape)
+
+
+def _exports(array: Any) -> bool:
+    """Dates, and records with odd names, have no buffer format."""
+    if array.dtype.kind not in "mMV":
+        return True
+    try:
+        memoryview(array)
+    except (ValueError, BufferError, TypeError):
+        return False
+    return True
+
+
+def _pickler() -> type:
+    """cloudpickle's, which also takes those arrays out of band that numpy would copy into the pickle, from where they would
+    come out writable: what has no buffer format (numpy loses the byte order of dates too), and what is not contiguous."""
     import cloudpickle
 
+    class Pickler(cloudpickle.CloudPickler):  # type: ignore[misc, name-defined]
+        def reducer_override(self, obj: Any) -> Any:
+            numpy = sys.modules.get("numpy")
+            if numpy is not None and type(obj) is numpy.ndarray and obj.dtype.itemsize and not obj.dtype.hasobject:
+                flags = obj.flags
+                if not _exports(obj):
+                    whole = obj if flags.c_contiguous else obj.copy("C")
+                    return _from_bytes, (whole.reshape(-1).view("u1"), obj.dtype.str if obj.dtype.kind in "mM" else obj.dtype,
+                                         obj.shape)
+                if not (flags.c_contiguous or flags.f_contiguous):
+                    return obj.copy("C").__reduce_ex__(5)
+            return super().reducer_override(obj)
+
+    return Pickler
+
+
+_Pickler: Any = None
+
+
+def dumps(obj: Any) -> Tuple[bytes, List[Any]]:
+    """The pickle of `obj` and the raw buffers that it refers to.  TypeError names what cannot be pickled."""
+    global _Pickler
+    if _Pickler is None:
+        _Pickler = _pickler()
     buffers: List[Any] = []
 
     def out_of_band(buffer: pickle.PickleBuffer) -> bool:
@@ -36,7 +77,7 @@ def dumps(obj: Any) -> Tuple[bytes, List[Any]]:
 
     file = io.BytesIO()
     try:
-        cloudpickle.CloudPickler(file, protocol=5, buffer_callback=out_of_band).dump(obj)
+        _Pickler(file, protocol=5, buffer_callback=out_of_band).dump(obj)
     except RecursionError as why:
         raise RecursionError(f"Could not serialize an object of {type(obj).__name__}: it nests too deeply") from why
     except (TypeError, pickle.PicklingError, AttributeError, NotImplementedError, ValueError) as why:
