@@ -19,6 +19,7 @@
 ---@field deadline integer|nil nil: the user gave none
 ---@field limit integer|nil nil: the user gave none
 ---@field estimate integer|nil nil: no estimate yet
+---@field n_learned integer
 ---@field ran integer|nil nil: it has not run
 ---@field remaining integer|nil nil: no estimate yet
 ---@field bytes integer
