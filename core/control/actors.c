@@ -494,8 +494,10 @@ void mr_actor_free(mr_control *c, actor *a)
     }
     if (a->name)
         mr_control_unalloc(c, a->name, mr_name_size(a->name));
+    mr_control_unalloc(c, a->lanes, c->funcs[a->func - 1]->def->n_lanes * sizeof *a->lanes);
     a->callers = NULL;
     a->name = NULL;
+    a->lanes = NULL;
 }
 
 void mr_actor_gone(mr_control *c, mr_id id)

@@ -282,6 +282,8 @@ static mr_status waiter(mr_task_ctx *ctx)
         st = mr_submit(s, func, 0, &(mr_args){.data = &x, .len = sizeof(x)}, NULL, &id, &err);
     if (!st)
         st = mr_get(s, &id, 1, -1, 0, &v, &err);
+    if (!st && v.error) /* the cancel of the nap may be told before our own */
+        st = MR_E_CANCELLED;
     return st ? st : give(ctx, 0);
 }
 
