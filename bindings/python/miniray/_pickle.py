@@ -36,35 +36,30 @@ def _exports(array: Any) -> bool:
     return True
 
 
-def _pickler() -> type:
-    """cloudpickle's, which also takes those arrays out of band that numpy would copy into the pickle, from where they would
-    come out writable: what has no buffer format (numpy loses the byte order of dates too), and what is not contiguous."""
-    import cloudpickle
-
-    class Pickler(cloudpickle.CloudPickler):  # type: ignore[misc, name-defined]
-        def reducer_override(self, obj: Any) -> Any:
-            numpy = sys.modules.get("numpy")
-            if numpy is not None and type(obj) is numpy.ndarray and obj.dtype.itemsize and not obj.dtype.hasobject:
-                flags = obj.flags
-                if not _exports(obj):
-                    whole = obj if flags.c_contiguous else obj.copy("C")
-                    return _from_bytes, (whole.reshape(-1).view("u1"), obj.dtype.str if obj.dtype.kind in "mM" else obj.dtype,
-                                         obj.shape)
-                if not (flags.c_contiguous or flags.f_contiguous):
-                    return obj.copy("C").__reduce_ex__(5)
-            return super().reducer_override(obj)
-
-    return Pickler
+_Pickler: Any = None  # made at the first use: cloudpickle takes its time to import
 
 
-_Pickler: Any = None
+def _reducer_override(self: Any, obj: Any) -> Any:
+    """Takes those arrays out of band that numpy would copy into the pickle, from where they would come out writable: what
+    has no buffer format (numpy loses the byte order of dates too), and what is not contiguous."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and type(obj) is numpy.ndarray and obj.dtype.itemsize and not obj.dtype.hasobject:
+        flags = obj.flags
+        if not _exports(obj):
+            whole = obj if flags.c_contiguous else obj.copy("C")
+            return _from_bytes, (whole.reshape(-1).view("u1"), obj.dtype.str if obj.dtype.kind in "mM" else obj.dtype, obj.shape)
+        if not (flags.c_contiguous or flags.f_contiguous):
+            return obj.copy("C").__reduce_ex__(5)
+    return super(_Pickler, self).reducer_override(obj)
 
 
 def dumps(obj: Any) -> Tuple[bytes, List[Any]]:
     """The pickle of `obj` and the raw buffers that it refers to.  TypeError names what cannot be pickled."""
     global _Pickler
     if _Pickler is None:
-        _Pickler = _pickler()
+        import cloudpickle
+
+        _Pickler = type("_Pickler", (cloudpickle.CloudPickler,), {"reducer_override": _reducer_override})
     buffers: List[Any] = []
 
     def out_of_band(buffer: pickle.PickleBuffer) -> bool:
