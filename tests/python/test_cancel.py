@@ -369,3 +369,38 @@ def test_threads_of_an_actor_that_wait(tmp_path, until):
                     miniray.get(ref, timeout=20)
         (tmp_path / "end").touch()
         assert miniray.get(nap, timeout=20) is None
+
+
+def test_an_import_that_is_interrupted_can_be_made_again(tmp_path, until):
+    package = tmp_path / "slow_to_import"
+    package.mkdir()
+    (package / "part.py").write_text("value = 5\n")
+    (package / "__init__.py").write_text(
+        "from .part import value\nimport os, time\nfrom pathlib import Path\nmark = Path(__file__).parent / 'mark'\n"
+        "if not mark.exists():\n    mark.touch()\n    time.sleep(60)\n")
+
+    @miniray.remote
+    def imports(path):
+        import sys
+
+        if path not in sys.path:
+            sys.path.insert(0, path)
+        import slow_to_import
+
+        return os.getpid(), slow_to_import.part.__name__
+
+    @miniray.remote
+    def pid():
+        return os.getpid()
+
+    miniray.init(num_workers=1)
+    try:
+        worker = miniray.get(pid.remote())
+        ref = imports.remote(str(tmp_path))
+        until((package / "mark").exists)
+        miniray.cancel(ref)
+        with pytest.raises(miniray.exceptions.TaskCancelledError):
+            miniray.get(ref, timeout=20)
+        assert miniray.get(imports.remote(str(tmp_path)), timeout=20) == (worker, "slow_to_import.part")
+    finally:
+        miniray.shutdown()

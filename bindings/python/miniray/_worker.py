@@ -85,9 +85,19 @@ def retriable(call: "_core.Call", exc: BaseException) -> bool:
     return rule if isinstance(rule, bool) else isinstance(exc, tuple(rule))
 
 
+def mend_imports() -> None:
+    """Forgets modules whose package is not there: what an interrupted import leaves.  A later import would find them and not
+    make them attributes of the package that it makes anew."""
+    for name in sorted(sys.modules):
+        package = name.rpartition(".")[0]
+        if package and package not in sys.modules:
+            del sys.modules[name]
+
+
 def _fail(call: "_core.Call", exc: BaseException) -> None:
     """Writes the error value of a call that raised, and finishes it."""
     if isinstance(exc, KeyboardInterrupt):
+        mend_imports()
         call.finish(_core.E_CANCELLED)
         return
     name = call.name

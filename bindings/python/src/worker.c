@@ -150,6 +150,27 @@ static int send_results(mrpy_call *self, PyObject *result)
     return 0;
 }
 
+/* An import that is interrupted leaves parts of a package behind without the package; Python mends that. */
+static void mend_import(PyObject *tb)
+{
+    bool importing = false;
+    for (PyTracebackObject *t = (PyTracebackObject *)tb; t && !importing; t = t->tb_next) {
+        PyCodeObject *code = PyFrame_GetCode(t->tb_frame);
+        const char *file = PyUnicode_AsUTF8(code->co_filename);
+        importing = PyUnicode_CompareWithASCIIString(code->co_name, "<module>") == 0 ||
+                    (file && strncmp(file, "<frozen importlib", 17) == 0);
+        Py_DECREF(code);
+    }
+    if (!importing)
+        return;
+    PyObject *worker = PyImport_ImportModule("miniray._worker");
+    PyObject *done = worker ? PyObject_CallMethod(worker, "mend_imports", NULL) : NULL;
+    if (!done)
+        PyErr_WriteUnraisable(worker);
+    Py_XDECREF(done);
+    Py_XDECREF(worker);
+}
+
 int mrpy_call_run(mrpy_call *self, PyObject *function, PyObject *instance)
 {
     PyObject *few[MRPY_FEW], **v = NULL, *names = NULL, *result = NULL;
@@ -166,6 +187,7 @@ int mrpy_call_run(mrpy_call *self, PyObject *function, PyObject *instance)
     PyErr_Fetch(&type, &value, &tb); /* stop may set its own */
     int go = stop(self);
     if (go == 0 || (go > 0 && !result && type && PyErr_GivenExceptionMatches(type, PyExc_KeyboardInterrupt))) {
+        mend_import(tb);
         Py_XDECREF(type);
         Py_XDECREF(value);
         Py_XDECREF(tb);
