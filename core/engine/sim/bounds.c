@@ -6,13 +6,40 @@
 #include "base/log.h"
 #include "engine/sim/report.h"
 
-static int64_t best_duration(const mr_workload *w, uint32_t task, const mr_platform *p)
+/* The fastest node of each class: no task runs faster on another one of its class. */
+typedef struct kinds {
+    const mr_platform_node **v;
+    uint32_t n;
+} kinds;
+
+static int by_kind(const void *a, const void *b)
+{
+    const mr_platform_node *x = *(const mr_platform_node *const *)a, *y = *(const mr_platform_node *const *)b;
+    if (x->cls != y->cls)
+        return x->cls < y->cls ? -1 : 1;
+    return x->speed < y->speed ? -1 : x->speed > y->speed;
+}
+
+static mr_status kinds_of(const mr_platform *p, kinds *out)
+{
+    kinds k = {malloc((p->n_nodes + 1) * sizeof *k.v), 0};
+    if (!k.v)
+        return MR_E_NOMEM;
+    for (uint32_t i = 0; i < p->n_nodes; i++)
+        k.v[i] = &p->nodes[i];
+    qsort(k.v, p->n_nodes, sizeof *k.v, by_kind);
+    for (uint32_t i = 0; i < p->n_nodes; i++)
+        if (i + 1 == p->n_nodes || k.v[i + 1]->cls != k.v[i]->cls)
+            k.v[k.n++] = k.v[i];
+    *out = k;
+    return MR_OK;
+}
+
+static int64_t best_duration(const mr_workload *w, uint32_t task, const kinds *k)
 {
     int64_t best = INT64_MAX;
-    for (uint32_t n = 0; n < p->n_nodes; n++) {
-        if (n > 0 && p->nodes[n].cls == p->nodes[n - 1].cls && p->nodes[n].speed == p->nodes[n - 1].speed)
-            continue;
-        int64_t d = mr_workload_duration(w, task, &p->nodes[n]);
+    for (uint32_t i = 0; i < k->n; i++) {
+        int64_t d = mr_workload_duration(w, task, k->v[i]);
         best = d < best ? d : best;
     }
     return best;
@@ -34,7 +61,7 @@ static int64_t need_of(const mr_workload *w, uint32_t task, const char *resource
 
 /* Two floors for one resource: amounts times best durations over all there is; and, when no duration is given by class,
  * amounts times work over amounts times speed.  The first arrival is when work can begin. */
-static int64_t area_of(const mr_workload *w, const mr_platform *p, const char *resource, int64_t begin)
+static int64_t area_of(const mr_workload *w, const mr_platform *p, const kinds *k, const char *resource, int64_t begin)
 {
     double have = 0, fast = 0, best = 0, work = 0;
     bool by_class = false;
@@ -47,7 +74,7 @@ static int64_t area_of(const mr_workload *w, const mr_platform *p, const char *r
         double need = (double)need_of(w, t, resource);
         by_class = by_class || w->tasks[t].first_class != MR_WL_NONE;
         if (need > 0)
-            best += need * (double)best_duration(w, t, p);
+            best += need * (double)best_duration(w, t, k);
         work += need * (double)w->tasks[t].duration;
     }
     if (have <= 0)
@@ -64,10 +91,15 @@ void mr_report_bounds_get(const mr_workload *w, const mr_platform *p, mr_report_
 {
     int64_t *ends = calloc(w->n_tasks + 1, sizeof *ends), begin = INT64_MAX;
     *out = (mr_report_bounds){0};
-    for (uint32_t i = 0; ends && i < w->n_tasks; i++) {
+    kinds k = {0};
+    if (!ends || kinds_of(p, &k)) {
+        free(ends);
+        return; /* no bound at all is a true one */
+    }
+    for (uint32_t i = 0; i < w->n_tasks; i++) {
         uint32_t t = w->order[i];
         const mr_wl_task *me = &w->tasks[t];
-        int64_t from = ends[t] > me->arrival ? ends[t] : me->arrival, end = from + best_duration(w, t, p);
+        int64_t from = ends[t] > me->arrival ? ends[t] : me->arrival, end = from + best_duration(w, t, &k);
         begin = me->arrival < begin ? me->arrival : begin;
         out->critical_path = end > out->critical_path ? end : out->critical_path;
         for (uint32_t c = 0; c < me->n_children; c++) {
@@ -75,8 +107,9 @@ void mr_report_bounds_get(const mr_workload *w, const mr_platform *p, mr_report_
             ends[child] = end > ends[child] ? end : ends[child];
         }
     }
-    int64_t cpu = area_of(w, p, "CPU", begin), gpu = area_of(w, p, "GPU", begin);
+    int64_t cpu = area_of(w, p, &k, "CPU", begin), gpu = area_of(w, p, &k, "GPU", begin);
     out->area = cpu > gpu ? cpu : gpu;
+    free(k.v);
     free(ends);
 }
 
