@@ -1,6 +1,7 @@
 /* machine.h: what this machine, or the container around this process, lets us use.
  *
- * Read from the system at each call; nothing is kept.  Thread: any.
+ * Read from the system at each call (some ten small files); nothing is kept.  `root` is put in front of /proc and /sys:
+ * "" in life, a folder in tests.  Thread: any.
  */
 #ifndef MR_BASE_MACHINE_H
 #define MR_BASE_MACHINE_H
@@ -11,9 +12,10 @@
 int mr_machine_cpus(void);
 
 /* Bytes of memory: the machine's, or the smallest limit of this process's control groups if that is less. */
-uint64_t mr_machine_memory(void);
+uint64_t mr_machine_memory(const char *root);
 
-/* Bytes that can still be taken: MemAvailable, bounded by (limit - use) of every control group above this process. */
-uint64_t mr_machine_available(void);
+/* Bytes that can still be taken before the kernel starts to kill: MemAvailable, bounded by limit - use + file cache of
+ * every control group above this process. */
+uint64_t mr_machine_available(const char *root);
 
 #endif

@@ -4,6 +4,7 @@
  * attach, so the engine copies objects to and from other processes.  No lock: every op runs under the node's.
  */
 #define _GNU_SOURCE
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -32,6 +33,7 @@ typedef struct object {
 typedef struct store {
     const mr_host *host;
     uint64_t capacity, used;
+    uint64_t dropped; /* since the last trim */
     object *objects;
 } store;
 
@@ -65,6 +67,7 @@ static void drop(store *s, object *o)
 {
     HASH_DEL(s->objects, o);
     s->used -= o->taken;
+    s->dropped += o->taken;
     free(o->data);
     s->host->free(s->host, o);
 }
@@ -181,6 +184,15 @@ static void mem_stats(void *self, mr_store_stats *out)
                             .resident = s->used};
 }
 
+/* The heap keeps what was freed until it is told. */
+static uint64_t mem_trim(void *self)
+{
+    store *s = self;
+    uint64_t dropped = s->dropped;
+    s->dropped = 0;
+    return dropped && malloc_trim(0) ? dropped : 0;
+}
+
 static const mr_store_ops ops = {.open = mem_open,
                                  .close = mem_close,
                                  .create = mem_create,
@@ -189,7 +201,8 @@ static const mr_store_ops ops = {.open = mem_open,
                                  .get = mem_get,
                                  .release = mem_release,
                                  .remove = mem_remove,
-                                 .stats = mem_stats};
+                                 .stats = mem_stats,
+                                 .trim = mem_trim};
 
 MR_PLUGIN(MR_KIND_STORE, "store-mem", "objects in the heap of the node's process; other processes get copies", ops,
           NULL, 0)

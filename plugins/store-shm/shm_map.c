@@ -1,7 +1,7 @@
 /* shm_map.c: owns the memfd, its two descriptors and this process' two maps; makes pages present and gives them back.
  *
  * It does not know which bytes are whose.  Making pages present never changes a byte that a page already holds, so it
- * may run beside writers of other objects on the same pages.  No lock; `credit` is atomic.
+ * may run beside writers of other objects on the same pages.  No lock.
  */
 #define _GNU_SOURCE
 #include "shm_map.h"
@@ -14,8 +14,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "shm_headroom.h"
 
 /* Newer than some headers; the numbers are the kernel's ABI. */
 #ifndef MFD_NOEXEC_SEAL
@@ -30,8 +28,6 @@
 
 enum {
     COLLAPSE_FROM = SHM_HUGE / 4, /* a huge page is worth it from here; it takes at most four times what was asked */
-    LOOK_AGAIN = 64 << 20,        /* fresh bytes between two looks at the headroom */
-    MARGIN = 16 << 20             /* what is left to everybody else */
 };
 
 static mr_status fail(mr_err *err, mr_status status, const char *name, const char *what)
@@ -175,24 +171,6 @@ static uint64_t fresh_bytes(const shm_map *m, uint64_t low, uint64_t high)
     return fresh;
 }
 
-/* Claims `fresh` bytes of headroom.  It is read again after every LOOK_AGAIN bytes, or a quarter of it if that is less,
- * so the nearer the limit, the more often. */
-static mr_status claim(shm_map *m, uint64_t fresh)
-{
-    uint64_t room, credit;
-    if (!fresh || atomic_fetch_sub(&m->credit, (int64_t)fresh) >= (int64_t)fresh)
-        return MR_OK;
-    room = shm_headroom("");
-    room = room > MARGIN ? room - MARGIN : 0;
-    if (room < fresh) {
-        atomic_store(&m->credit, 0);
-        return MR_E_NOMEM;
-    }
-    credit = (room - fresh) / 4;
-    atomic_store(&m->credit, credit < LOOK_AGAIN ? (int64_t)credit : LOOK_AGAIN);
-    return MR_OK;
-}
-
 /* For kernels before 5.14: one byte per page of our own range [at, at + len), which nobody else writes. */
 static void touch(shm_map *m, uint64_t at, uint64_t len)
 {
@@ -224,7 +202,6 @@ static void huge_page(shm_map *m, uint64_t window)
 mr_status shm_map_populate(shm_map *m, uint64_t at, uint64_t len)
 {
     uint64_t low, high, fresh;
-    mr_status status;
     if (at > m->size || len > m->size - at)
         return MR_E_INVAL;
     if (!len)
@@ -232,9 +209,6 @@ mr_status shm_map_populate(shm_map *m, uint64_t at, uint64_t len)
     low = at & ~(m->page - 1);
     high = (at + len + m->page - 1) & ~(m->page - 1);
     fresh = fresh_bytes(m, low, high);
-    status = claim(m, fresh);
-    if (status)
-        return status;
     for (uint64_t window = low & ~(uint64_t)(SHM_HUGE - 1); fresh && window < high; window += SHM_HUGE) {
         uint64_t from = window > low ? window : low, to = window + SHM_HUGE < high ? window + SHM_HUGE : high;
         if (to - from >= COLLAPSE_FROM && fresh_bytes(m, from, to))

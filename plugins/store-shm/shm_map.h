@@ -8,7 +8,6 @@
 #ifndef SHM_MAP_H
 #define SHM_MAP_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 
 #include <miniray/host.h>
@@ -21,8 +20,6 @@ typedef struct shm_map {
     uint64_t size;    /* multiple of SHM_HUGE */
     uint64_t page;    /* of this system */
     char *rw, *ro;
-    /* Fresh bytes that may be taken before the headroom is looked at again.  In each process its own. */
-    atomic_int_least64_t credit;
 } shm_map;
 
 /* Makes the file and both maps.  Errors: NOMEM, IO, CONFIG; fills err, `name` is for its text. */

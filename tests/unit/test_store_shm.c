@@ -1,4 +1,4 @@
-/* test_store_shm.c: the three parts of store-shm that know nothing of each other: allocator, index, headroom.
+/* test_store_shm.c: the two parts of store-shm that touch no memory: allocator and index.
  *
  * They are inside a plugin that exports one symbol, so their sources are included here.
  */
@@ -12,7 +12,6 @@
 
 #undef fail /* Check's macro; the host table has a member of this name */
 #include "../../plugins/store-shm/shm_arena.c"
-#include "../../plugins/store-shm/shm_headroom.c"
 #define next index_next /* both have a static of this name */
 #include "../../plugins/store-shm/shm_index.c"
 #include "run_suite.h"
@@ -263,99 +262,6 @@ START_TEST(index_without_memory)
 }
 END_TEST
 
-/* -- headroom, on a made-up machine ----------------------------------------------------------------------------- */
-
-static char root[64];
-
-static void root_make(void)
-{
-    snprintf(root, sizeof(root), "/tmp/miniray-test-shm-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(root));
-}
-
-static void root_remove(void)
-{
-    char command[128];
-    snprintf(command, sizeof(command), "rm -rf '%s'", root);
-    ck_assert_int_eq(system(command), 0);
-}
-
-static void file(const char *path, const char *text)
-{
-    char whole[512];
-    snprintf(whole, sizeof(whole), "%s%s", root, path);
-    for (char *slash = whole + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
-        *slash = '\0';
-        mkdir(whole, 0755);
-        *slash = '/';
-    }
-    FILE *f = fopen(whole, "w");
-    ck_assert_ptr_nonnull(f);
-    fputs(text, f);
-    fclose(f);
-}
-
-START_TEST(headroom_of_nothing)
-{
-    ck_assert_uint_eq(shm_headroom(root), UINT64_MAX);
-    file("/proc/meminfo", "MemTotal:  999 kB\nMemFree: 5 kB\nMemAvailable:     1000 kB\n");
-    ck_assert_uint_eq(shm_headroom(root), 1000 * 1024);
-    file("/proc/self/cgroup", "garbage\n\n0\n:\n1:cpu:/x\n");
-    ck_assert_uint_eq(shm_headroom(root), 1000 * 1024);
-}
-END_TEST
-
-START_TEST(headroom_v2)
-{
-    file("/proc/meminfo", "MemAvailable: 1000000 kB\n");
-    file("/proc/self/cgroup", "0::/a/b/c\n");
-    ck_assert_uint_eq(shm_headroom(root), 1000000 * UINT64_C(1024));
-    file("/sys/fs/cgroup/a/b/c/memory.max", "max\n");
-    file("/sys/fs/cgroup/a/b/c/memory.current", "500\n");
-    ck_assert_uint_eq(shm_headroom(root), 1000000 * UINT64_C(1024));
-    file("/sys/fs/cgroup/a/memory.max", "100000\n"); /* an ancestor's limit counts */
-    file("/sys/fs/cgroup/a/memory.current", "30000\n");
-    ck_assert_uint_eq(shm_headroom(root), 70000);
-    file("/sys/fs/cgroup/a/memory.stat", "anon 5\ninactive_file 10000\nx_inactive_file 7\n");
-    ck_assert_uint_eq(shm_headroom(root), 80000);
-    file("/sys/fs/cgroup/a/b/c/memory.max", "600\n"); /* the nearest is the tightest */
-    ck_assert_uint_eq(shm_headroom(root), 100);
-    file("/sys/fs/cgroup/a/b/c/memory.current", "700\n");
-    ck_assert_uint_eq(shm_headroom(root), 0);
-}
-END_TEST
-
-START_TEST(headroom_v1)
-{
-    file("/proc/meminfo", "MemAvailable: 1000000 kB\n");
-    file("/proc/self/cgroup", "4:memory:/job\n0::/\n");
-    file("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
-    file("/sys/fs/cgroup/memory/memory.usage_in_bytes", "1000\n");
-    ck_assert_uint_eq(shm_headroom(root), 1000000 * UINT64_C(1024));
-    file("/sys/fs/cgroup/memory/job/memory.limit_in_bytes", "50000\n");
-    file("/sys/fs/cgroup/memory/job/memory.usage_in_bytes", "20000\n");
-    file("/sys/fs/cgroup/memory/job/memory.stat", "inactive_file 1\ntotal_inactive_file 5000\n");
-    ck_assert_uint_eq(shm_headroom(root), 35000);
-}
-END_TEST
-
-/* In a container the path is the host's, and the mount shows the container's own group as its root. */
-START_TEST(headroom_in_a_container)
-{
-    file("/proc/meminfo", "MemAvailable: 1000000 kB\n");
-    file("/proc/self/cgroup", "0::/docker/0123\n");
-    file("/sys/fs/cgroup/memory.max", "4000\n");
-    file("/sys/fs/cgroup/memory.current", "1000\n");
-    ck_assert_uint_eq(shm_headroom(root), 3000);
-}
-END_TEST
-
-START_TEST(headroom_here)
-{
-    ck_assert_uint_gt(shm_headroom(""), 0);
-}
-END_TEST
-
 int main(void)
 {
     Suite *s = suite_create("store-shm");
@@ -365,14 +271,6 @@ int main(void)
     tcase_add_test(t, arena_free_extents);
     tcase_add_test(t, index_against_array);
     tcase_add_test(t, index_without_memory);
-    suite_add_tcase(s, t);
-    t = tcase_create("headroom");
-    tcase_add_checked_fixture(t, root_make, root_remove);
-    tcase_add_test(t, headroom_of_nothing);
-    tcase_add_test(t, headroom_v2);
-    tcase_add_test(t, headroom_v1);
-    tcase_add_test(t, headroom_in_a_container);
-    tcase_add_test(t, headroom_here);
     suite_add_tcase(s, t);
     return run_suite(s);
 }

@@ -63,9 +63,9 @@ static bool carry_trim(mr_nodes *n)
 static mr_status carry_room(mr_nodes *n, mr_id id, uint64_t len, mr_region *out)
 {
     mr_place *c = mr_carrier(n);
-    mr_status status = c->ops->create(c->self, id, len, out);
+    mr_status status = mr_room_create(n, c, id, len, out);
     while (status == MR_E_FULL && n->carried && carry_trim(n))
-        status = c->ops->create(c->self, id, len, out);
+        status = mr_room_create(n, c, id, len, out);
     return status;
 }
 
@@ -421,7 +421,7 @@ mr_status mr_carry_create(mr_nodes *n, mr_peer *p, mr_id id, uint64_t len, mr_cr
     if (id && n->carried && !spare) {
         /* Room at home now: a value that is made already can not be told to wait. */
         mr_place *s = &n->node[p->node].store;
-        status = s->ops->create(s->self, id, len, &out->home);
+        status = mr_room_create(n, s, id, len, &out->home);
         out->has_home = !status;
         p->created[p->n_created - 1] = *out;
         if (status)

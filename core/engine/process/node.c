@@ -111,8 +111,9 @@ static mr_status nodes_stores(mr_nodes *n, mr_err *err)
 {
     uint64_t capacity = (uint64_t)mr_config_int(n->config, "store", "capacity");
     if (!mr_config_text(n->config, "store", "capacity"))
-        capacity = mr_machine_memory() / 10 * 3 / n->n_nodes;
+        capacity = mr_machine_memory("") / 10 * 3 / n->n_nodes;
     n->capacity = capacity;
+    n->room.idle_ns = mr_config_int(n->config, "store", "idle_return_s");
     for (uint32_t i = 0; i < n->n_nodes; i++) {
         mr_status status = mr_place_open(n, &n->node[i].store, n->store_plugin, i, capacity, err);
         if (status)
@@ -349,7 +350,7 @@ static void nodes_init(mr_nodes *n)
     pthread_condattr_destroy(&monotonic);
     n->links_fd = n->event_fd = n->epoll_fd = n->timer_fd = n->sup_fd = n->sup_pidfd = n->log_fd = n->save_fd = -1;
     n->share.fd_rw = n->share.fd_ro = -1;
-    n->wake_at = n->timer_at = n->poll_at = -1;
+    n->wake_at = n->timer_at = n->poll_at = n->room.trim_at = -1;
     n->waiters.next = n->waiters.prev = &n->waiters;
     n->inner_end = &n->inner;
     mr_movers_init(n);

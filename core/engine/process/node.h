@@ -303,6 +303,13 @@ struct mr_nodes {
         char why[320]; /* the last failure */
     } spill;
 
+    struct {                               /* room.c */
+        int64_t credit;                    /* bytes that may be taken before the next look at the headroom */
+        int64_t left;                      /* at that look */
+        bool short_of;                     /* it said no */
+        int64_t idle_ns, used_at, trim_at; /* engine time; trim_at -1: no timer */
+    } room;
+
     /* supervisor */
     char *home;
     char *const *zygote; /* owned; NULL: no Python */
@@ -465,6 +472,13 @@ bool mr_spill_has(mr_nodes *n, mr_id id);
 void mr_spill_retry(mr_nodes *n); /* room may have come back */
 /* Prints what fills the store of `node`, and who keeps it there. */
 size_t mr_spill_who(mr_nodes *n, uint32_t node, char *text, size_t size);
+
+/* room.c */
+/* `create` of a store, after a look whether the machine has the bytes.  Errors: those of create; FULL also when it has
+ * not. */
+mr_status mr_room_create(mr_nodes *n, mr_place *s, mr_id id, uint64_t len, mr_region *out);
+void mr_room_used(mr_nodes *n); /* something was taken or given back: idle memory is returned a while after the last */
+void mr_room_trim(mr_nodes *n); /* by the timer, at room.trim_at */
 
 /* spawn.c */
 mr_status mr_spawn_supervisor(mr_nodes *n, mr_err *err);

@@ -324,7 +324,7 @@ static void port_values(mr_port *p, const mr_id *ids, size_t count, mr_value *ou
 static mr_status create_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_region *region)
 {
     int64_t until = mr_drive_monotonic() + PORT_FULL_WAIT_NS, again = 0;
-    const mr_place *s = &n->node[home].store;
+    mr_place *s = &n->node[home].store;
     mr_status status = MR_E_FULL;
     while (status == MR_E_FULL && (mr_drive_monotonic() < until || n->spill.writing)) {
         if (mr_drive_monotonic() >= again) {
@@ -339,7 +339,7 @@ static mr_status create_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len,
             return waited;
         if (!n->node[home].alive)
             return MR_E_NODE_DIED; /* its store may be closed */
-        status = s->ops->create(s->self, id, len, region);
+        status = mr_room_create(n, s, id, len, region);
     }
     return status;
 }
@@ -353,7 +353,7 @@ static mr_status port_create(mr_port *p, mr_id id, uint64_t len, void **data, ui
     uint32_t home = mr_nodes_first(n);
     mr_place *s = &n->node[home].store;
     mr_region region;
-    status = s->ops->create(s->self, id, len, &region);
+    status = mr_room_create(n, s, id, len, &region);
     if (status == MR_E_FULL)
         status = create_wait(n, home, id, len, &region);
     if (status)

@@ -23,9 +23,12 @@ enum { TAG_EVENT = 1, TAG_TIMER, TAG_SUPERVISOR };
 
 static int64_t progress_due(const mr_nodes *n)
 {
-    if (n->poll_at < 0)
-        return n->wake_at;
-    return n->wake_at < 0 || n->poll_at < n->wake_at ? n->poll_at : n->wake_at;
+    const int64_t wishes[] = {n->poll_at, n->wake_at, n->room.trim_at};
+    int64_t due = -1;
+    for (int i = 0; i < 3; i++)
+        if (wishes[i] >= 0 && (due < 0 || wishes[i] < due))
+            due = wishes[i];
+    return due;
 }
 
 void mr_progress_timer(mr_nodes *n)
@@ -68,6 +71,7 @@ static void progress_fired(mr_nodes *n)
         n->wake_at = -1;
         n->stepped = true; /* closes an instant, which is what was wished for */
     }
+    mr_room_trim(n);
     mr_drive_pump(n, false);
     mr_progress_timer(n);
 }

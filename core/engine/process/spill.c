@@ -259,7 +259,7 @@ static bool arrival_try(mr_nodes *n, struct mr_arrival *a)
         arrival_end(n, a, MR_OK);
         return true;
     }
-    mr_status status = s->ops->create(s->self, a->id, v->len, &to);
+    mr_status status = mr_room_create(n, s, a->id, v->len, &to);
     if (status == MR_E_TOOBIG) {
         arrival_end(n, a, MR_E_FULL);
         return true;
@@ -359,6 +359,10 @@ size_t mr_spill_who(mr_nodes *n, uint32_t node, char *text, size_t size)
             used += (size_t)snprintf(text + used, size - used, "; worker %u (pid %d) has %llu", p->worker, p->pid,
                                      (unsigned long long)lent);
     }
+    if (n->room.short_of && used < size)
+        used += (size_t)snprintf(text + used, size - used,
+                                 "; the machine, or a memory limit around this process, has only %lld bytes left",
+                                 (long long)(n->room.left < 0 ? 0 : n->room.left));
     if (moved && used < size)
         used += (size_t)snprintf(text + used, size - used, "; %llu are on their way", (unsigned long long)moved);
     if (n->spill.why[0] && mr_drive_monotonic() < n->spill.failed_until + AFTER_FAILURE_NS && used < size)

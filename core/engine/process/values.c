@@ -53,6 +53,7 @@ static void val_drop(mr_nodes *n, mr_id id, mr_val *v)
             val_unpin(n, id, (uint32_t)__builtin_ctzll(left));
         mr_spill_drop(n, id);
         mr_carry_forget(n, id);
+        mr_room_used(n);
     }
 }
 
@@ -316,7 +317,7 @@ void mr_value_transfer(mr_nodes *n, mr_id id, uint32_t from, uint32_t to)
         return;
     }
     /* Every store of this engine is in this process: any copy will do. */
-    mr_status status = s->ops->create(s->self, id, v->len, &region);
+    mr_status status = mr_room_create(n, s, id, v->len, &region);
     if (status == MR_E_FULL) {
         mr_spill_fetch(n, id, from, to, true); /* it waits for room there */
         return;

@@ -1,0 +1,79 @@
+/* room.c: creating bytes in a store, after a look whether the machine has them; and giving idle memory back.
+ *
+ * In a memory cgroup no reservation fails cleanly: the process that passes the limit is killed.  So before a store
+ * takes bytes, the headroom is compared, whatever the store.  What is missing counts as a full store: others leave for
+ * the disk, or the creator waits and is told.  Lock: the node list's.
+ */
+#include "base/machine.h"
+#include "engine/process/node.h"
+
+enum { AGAIN_NS = 10000000 };
+/* MARGIN: left to everybody else.  LOOK_AFTER: bytes between two looks, or a quarter of the headroom: the nearer the
+ * limit, the more often. */
+static const int64_t MARGIN = 16 << 20, LOOK_AFTER = 64 << 20;
+
+static int64_t headroom(void)
+{
+    uint64_t room = mr_machine_available("");
+    return room > INT64_MAX ? INT64_MAX : (int64_t)room - MARGIN;
+}
+
+/* Has the machine `len` bytes more?  Memory that the store keeps for later is given back before it says no. */
+static bool claim(mr_nodes *n, mr_place *s, uint64_t len)
+{
+    int64_t need = len > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)len;
+    if (n->room.credit >= need) {
+        n->room.credit -= need;
+        return true;
+    }
+    int64_t room = headroom();
+    while (room < need && s->ops->trim && s->ops->trim(s->self))
+        room = headroom();
+    n->room.left = room;
+    n->room.short_of = room < need;
+    if (room < need) {
+        n->room.credit = 0;
+        return false;
+    }
+    int64_t credit = (room - need) / 4;
+    n->room.credit = credit < LOOK_AFTER ? credit : LOOK_AFTER;
+    return true;
+}
+
+mr_status mr_room_create(mr_nodes *n, mr_place *s, mr_id id, uint64_t len, mr_region *out)
+{
+    mr_status status = s->ops->create(s->self, id, len, out);
+    mr_room_used(n);
+    if (status || claim(n, s, len))
+        return status;
+    status = s->ops->abort(s->self, id);
+    return status ? status : MR_E_FULL;
+}
+
+/* ---------------------------------------------------------------------------------------------------- idle memory --
+ */
+
+void mr_room_used(mr_nodes *n)
+{
+    n->room.used_at = mr_nodes_clock(n);
+    if (n->room.idle_ns <= 0 || n->room.trim_at >= 0)
+        return;
+    n->room.trim_at = n->room.used_at + n->room.idle_ns;
+    mr_progress_timer(n);
+}
+
+/* A bounded amount at a time, since the lock is held; with nothing left to give there is no timer any more. */
+void mr_room_trim(mr_nodes *n)
+{
+    int64_t now = mr_nodes_clock(n), due = n->room.used_at + n->room.idle_ns;
+    uint64_t given = 0;
+    if (n->room.trim_at < 0 || now < n->room.trim_at)
+        return;
+    for (uint32_t i = 0; now >= due && i <= n->n_nodes; i++) {
+        mr_place *s = i < n->n_nodes ? &n->node[i].store : &n->carrier;
+        if (s->self && s->ops->trim)
+            given += s->ops->trim(s->self);
+    }
+    n->room.trim_at = now < due ? due : given ? now + AGAIN_NS : -1;
+    n->room.credit = given ? 0 : n->room.credit;
+}
