@@ -22,7 +22,7 @@ if [ -x "$libdir/miniray/bin/miniray-plugin-check" ]; then
     "$libdir/miniray/bin/miniray-plugin-check" "$plugin" >"$work/check.log" ||
         { cat "$work/check.log" >&2; exit 1; }
 fi
-for name in sched-fifo sched-locality sched-lua store-mem store-shm store-file; do
+for name in sched-fifo sched-locality sched-priority sched-lua store-mem store-shm store-file; do
     [ -f "$libdir/miniray/plugins/$name.so" ] || { echo "$name.so was not installed" >&2; exit 1; }
 done
 

@@ -1,8 +1,17 @@
 -- EASY backfilling: the first that does not fit gets a reservation; others may overtake it if they do not delay it.
 -- Good: nearly as full as plain FIFO, and wide tasks get their turn.  Bad: needs `limit` (enforced); walks the queue.
 -- Source: Lifka (JSSPP 1995); Mu'alem and Feitelson (2001).
+--- test what fits beside the reservation overtakes, what would delay it does not
+---   nodes 1 cpus 4
+---   task runs duration=100s cpus=2 limit=100s
+---   task head duration=50s cpus=4 limit=50s
+---   task small duration=50s cpus=2 limit=50s
+---   task large duration=200s cpus=2 limit=200s
+---   together runs small
+---   ends head 150s
+---   starts head large
 local function limit(t) return t.limit or math.huge end
-local function stop(t) return t.started_at + limit(t) end
+local function stop(t) return (t.started_at or now()) + limit(t) end -- it may have its slot and not have begun
 return {
   pick = function(w)
     local head, shadow, spare

@@ -2,4 +2,10 @@
 -- Good: no state, no starving among equals, the cheapest there is.  Bad: short work waits behind long work, and a task
 -- that needs a whole node waits while small ones keep coming (see fcfs, easy).
 -- Source: none is needed: it is what control does when a policy answers nothing.
+--- test in order, stepping over what does not fit
+---   nodes 1 cpus 2
+---   task runs duration=3s
+---   task wide duration=1s cpus=2
+---   task small duration=1s
+---   starts runs small wide
 return {}

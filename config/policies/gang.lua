@@ -2,6 +2,13 @@
 -- Good: work that talks to its own kind does not wait for a partner that has not started.  Bad: slots are kept free while a
 -- gang gathers; for one pool of alike nodes.
 -- Source: Ousterhout, Scheduling techniques for concurrent systems (1982).
+--- test all in one instant, when there is room for all
+---   nodes 1 cpus 4
+---   task short duration=10s
+---   task long duration=25s
+---   task g*4 duration=10s arrival=1s label.gang=g label.size=4
+---   together g1 g2 g3 g4
+---   ends g1 35s
 local open
 return {
   pick = function(w)

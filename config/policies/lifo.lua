@@ -1,6 +1,7 @@
 -- Last in, first out.
 -- Good: what was just made is still near, and trees are walked depth first, so that little memory is alive.
 -- Bad: under load the oldest task may wait for ever.
+-- Source: none is needed: the stack in place of the queue.
 --- test the newest goes first
 ---   nodes 1 cpus 1
 ---   task busy duration=2s

@@ -2,4 +2,22 @@
 -- Good: any list is within 2 - 1/m of the best makespan on m equal slots.  Bad: it can get slower with more slots or less
 -- work; these are the anomalies that the paper is about.
 -- Source: Graham, Bounds for certain multiprocessing anomalies (1966).
+--- test Graham's nine tasks on three slots
+---   nodes 1 cpus 3
+---   task a duration=3s
+---   task b duration=2s
+---   task c duration=2s
+---   task d duration=2s
+---   task e*4 duration=4s after=d
+---   task i duration=9s after=a
+---   makespan 12s
+--- test and on four: a slot more, and it takes longer
+---   nodes 1 cpus 4
+---   task a duration=3s
+---   task b duration=2s
+---   task c duration=2s
+---   task d duration=2s
+---   task e*4 duration=4s after=d
+---   task i duration=9s after=a
+---   makespan 15s
 return { rank = function(t) return t.seq end }

@@ -3,6 +3,12 @@
 -- Good: short makespans on unlike slots.  Bad: short tasks first leaves the long ones for the end; a mapping sorts the queue
 -- once per slot; needs costs.
 -- Source: Ibarra and Kim (1977); Braun et al., A comparison of eleven static heuristics (2001).
+--- test short ones first, the long one beside nothing
+---   nodes 1 cpus 2
+---   task long duration=4s
+---   task short*4 duration=1s
+---   together short1 short2
+---   makespan 6s
 local plan, dirty = {}, true
 local function map()
   local todo, left, W, free, list, at = {}, {}, workers(), {}, {}, {}

@@ -3,6 +3,11 @@
 -- Good: children stay near their parent and idle slots help themselves; at most T1/m + O(longest path) on average.
 -- Bad: knows nothing of sizes or bytes; a long task found last ends last.
 -- Source: Blumofe and Leiserson, Scheduling multithreaded computations by work stealing (1999).
+--- test idle slots help themselves to the children of one
+---   nodes 1 cpus 4
+---   task root duration=10s
+---   task child*8 duration=10s after=root
+---   makespan 30s
 return {
   place = function(t) return t.from and cost(t, t.from) < math.huge and t.from or nil end,
   pick = function(w)

@@ -62,7 +62,10 @@ static int run_all(void)
     const char *root = getenv("MRTEST_SOURCE_DIR");
     struct dirent **list;
     char dir[2048], path[4096];
-    int failed = run_child("sched-fifo", NULL) + run_child("sched-locality", NULL);
+    static const char *const native[] = {"sched-fifo", "sched-locality", "sched-priority"};
+    int failed = 0, n_native = (int)(sizeof native / sizeof native[0]);
+    for (int i = 0; i < n_native; i++)
+        failed += run_child(native[i], NULL);
     snprintf(dir, sizeof dir, "%s/config/policies", root ? root : ".");
     int n = scandir(dir, &list, is_lua, alphasort);
     if (n <= 0) {
@@ -75,7 +78,7 @@ static int run_all(void)
         free(list[i]);
     }
     free(list);
-    printf("%d plugins and policies, %d failed\n", n + 2, failed);
+    printf("%d plugins and policies, %d failed\n", n + n_native, failed);
     return failed;
 }
 

@@ -98,7 +98,6 @@ def test_properties_can_fail(tmp_path, body, broken):
     assert policy_tests.property_failures(str(path), broken)
 
 
-@pytest.mark.parametrize("name", ["shortest-first", "lifo", "locality"])
-def test_shipped_policies_carry_tests(name):
-    result = run("test", "--no-properties", name)
-    assert result.exit_code == 0 and "0 of 0" not in result.output, result.output
+def test_a_shipped_policy_is_tested_by_its_name():
+    result = run("test", "--no-properties", "shortest-first")
+    assert result.exit_code == 0 and "1 of 1 passed" in result.output, result.output

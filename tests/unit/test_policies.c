@@ -7,7 +7,7 @@
 #include "plugin/conformance/bench_host.h"
 #include "run_suite.h"
 
-static mr_loaded *lua, *fifo, *locality;
+static mr_loaded *lua, *fifo, *locality, *priority;
 static mr_config *config;
 
 static void setup(void)
@@ -18,6 +18,8 @@ static void setup(void)
     ck_assert_msg(mr_plugin_load(&fifo, "sched-fifo", MR_KIND_SCHED, config, NULL, &err) == MR_OK, "%s", err.text);
     ck_assert_msg(mr_plugin_load(&locality, "sched-locality", MR_KIND_SCHED, config, NULL, &err) == MR_OK, "%s",
                   err.text);
+    ck_assert_msg(mr_plugin_load(&priority, "sched-priority", MR_KIND_SCHED, config, NULL, &err) == MR_OK, "%s",
+                  err.text);
 }
 
 static void teardown(void)
@@ -25,6 +27,7 @@ static void teardown(void)
     mr_plugin_unload(lua);
     mr_plugin_unload(fifo);
     mr_plugin_unload(locality);
+    mr_plugin_unload(priority);
     mr_config_free(config);
 }
 
@@ -163,8 +166,10 @@ END_TEST
 
 START_TEST(ageing_trades_priority_for_waiting)
 {
-    for (int k = 0; k < 2; k++) { /* one level is worth 10 ms */
-        mr_bench *b = world("ageing", 1);
+    for (int i = 0; i < 4; i++) { /* one level is worth 10 ms; in Lua and in C */
+        int k = i % 2;
+        mr_bench *b = i < 2 ? world("ageing", 0) : mr_bench_new(priority, NULL, 1);
+        mr_bench_add_node(b, 1, 0, 0);
         mr_bench_conf(b, "level", "10ms");
         task(b, 0, 50);
         task(b, 1, 10);
@@ -478,43 +483,74 @@ START_TEST(heft_takes_80_and_cpop_86)
 }
 END_TEST
 
-/* The same by the plain definition: every task against every slot, each time. */
-static int64_t minmin_by_definition(const mr_bench *b)
+/* The same by the plain definition: every task against every slot, each time; max: of the soonest ends the latest. */
+static int64_t mapped_by_definition(const mr_bench *b, bool max)
 {
     int64_t ready[BENCH_SLOTS] = {0}, last = 0;
     bool mapped[BENCH_TASKS] = {false};
     for (int n = 0; n < b->n_tasks; n++) {
+        int64_t best_end = 0;
         int best = -1, where = 0;
         for (int i = 0; i < b->n_tasks; i++) {
-            for (int w = 0; w < b->n_slots && !mapped[i]; w++) {
-                if (best < 0 || ready[w] + b->task[i].costs[w] < ready[where] + b->task[best].costs[where]) {
-                    best = i;
-                    where = w;
-                }
-            }
+            int w = 0;
+            for (int k = 1; k < b->n_slots; k++)
+                if (ready[k] + b->task[i].costs[k] < ready[w] + b->task[i].costs[w])
+                    w = k;
+            int64_t end = ready[w] + b->task[i].costs[w];
+            if (mapped[i] || (best >= 0 && (max ? end <= best_end : end >= best_end)))
+                continue;
+            best_end = end;
+            best = i;
+            where = w;
         }
         mapped[best] = true;
-        ready[where] += b->task[best].costs[where];
-        last = ready[where] > last ? ready[where] : last;
+        ready[where] = best_end;
+        last = best_end > last ? best_end : last;
     }
     return last;
 }
 
-START_TEST(minmin_is_its_definition)
+START_TEST(minmin_and_maxmin_are_their_definitions)
 {
-    for (uint64_t seed = 1; seed <= 10; seed++) {
+    for (uint64_t seed = 1; seed <= 20; seed++) {
         uint64_t x = seed;
-        mr_bench *b = world("minmin", 3);
+        mr_bench *b = world(seed % 2 ? "minmin" : "maxmin", 3);
         for (int i = 0; i < 20; i++) {
             task(b, 0, 1);
             for (int w = 0; w < 3; w++)
                 b->task[i].costs[w] = 1000 + (int64_t)draw(&x, 1000 * 1000 * 1000);
         }
-        int64_t expected = minmin_by_definition(b);
+        int64_t expected = mapped_by_definition(b, seed % 2 == 0);
         run(b);
         ck_assert_int_eq(b->last, expected);
         mr_bench_free(b);
     }
+}
+END_TEST
+
+/* More tasks than are mapped at once: the next window follows when one is used up. */
+START_TEST(maxmin_goes_on_after_its_window)
+{
+    mr_bench *b = world("maxmin", 2);
+    mr_bench_conf(b, "window", "4");
+    for (int i = 0; i < 10; i++)
+        task(b, 0, 10);
+    run(b);
+    ck_assert_int_eq(at(b->last), 50);
+    mr_bench_free(b);
+}
+END_TEST
+
+/* As many for each, whatever they cost: the first and every third after it on slot 0. */
+START_TEST(round_robin_takes_turns)
+{
+    mr_bench *b = world("round-robin", 3);
+    tasks(b, 9, (int[]){50, 1, 1, 1, 1, 1, 1, 1, 1});
+    run(b);
+    for (int i = 0; i < 9; i++)
+        ck_assert_int_eq(b->task[i].slot, i % 3);
+    ck_assert_int_eq(at(b->last), 52);
+    mr_bench_free(b);
 }
 END_TEST
 
@@ -544,7 +580,9 @@ int main(void)
     tcase_add_test(t, deadline_meets_what_can_be_met);
     tcase_add_test(t, mlfq_finds_the_short_one_and_starves_nobody);
     tcase_add_test(t, heft_takes_80_and_cpop_86);
-    tcase_add_test(t, minmin_is_its_definition);
+    tcase_add_test(t, minmin_and_maxmin_are_their_definitions);
+    tcase_add_test(t, maxmin_goes_on_after_its_window);
+    tcase_add_test(t, round_robin_takes_turns);
     suite_add_tcase(s, t);
     return run_suite(s);
 }

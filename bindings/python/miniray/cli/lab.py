@@ -64,7 +64,7 @@ def lab() -> None:
 
 @lab.command()
 @_shared
-@click.option("--policy", default="fifo", show_default=True, help="fifo, locality, a Lua file, a shipped policy or a plugin.")
+@click.option("--policy", default="fifo", show_default=True, help="fifo, locality, priority, a Lua file, a shipped policy or a plugin.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--trace", "trace_", type=click.Path(dir_okay=False), help="Writes one JSON line per task.")
 def run(workload: str, policy: str, seed: int, trace_: str | None, html: str | None, json_: str | None, **how: Any) -> None:

@@ -73,7 +73,7 @@ def check(files: "tuple[str, ...]") -> None:
 @policy.command()
 @click.argument("file")
 @click.option("--properties/--no-properties", default=True, show_default=True,
-              help="Also the properties that every policy must keep, on five kinds of workloads.")
+              help="Also the properties that every policy must keep, on six kinds of workloads.")
 def test(file: str, properties: bool) -> None:
     """Runs the tests in the comments of FILE (blocks that begin with `--- test NAME`), in virtual time.
 

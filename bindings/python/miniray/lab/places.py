@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 _PACKAGE = Path(os.path.abspath(__file__)).parent.parent
+_IN_C = ("fifo", "locality", "priority")
 
 
 def _source_tree() -> Path | None:
@@ -63,13 +64,13 @@ def policies() -> list[Path]:
 def policy_arguments(policy: str) -> tuple[str | None, str | None]:
     """What a policy's short name stands for: (scheduler plugin, policy file).
 
-    ``fifo`` and ``locality`` are the plugins in C; a path that ends in ``.lua`` or the name of a shipped policy is a
+    ``fifo``, ``locality`` and ``priority`` are the plugins in C; a path that ends in ``.lua`` or the name of a shipped policy is a
     Lua policy; anything else that begins with ``sched-`` or has a ``/`` is a plugin."""
     if policy.endswith(".lua"):
         if not os.path.isfile(policy):
             raise FileNotFoundError(f"policy file {policy} does not exist")
         return None, os.path.abspath(policy)
-    if policy in ("fifo", "locality"):
+    if policy in _IN_C:
         return f"sched-{policy}", None
     if policy.startswith("sched-") or "/" in policy:
         return policy, None
@@ -79,5 +80,5 @@ def policy_arguments(policy: str) -> tuple[str | None, str | None]:
         if candidate.is_file():
             return None, str(candidate)
         names += [p.stem for p in folder.glob("*.lua")]
-    known = ", ".join(["fifo", "locality", *sorted(set(names) - {"fifo", "locality"})])
+    known = ", ".join([*_IN_C, *sorted(set(names) - set(_IN_C))])
     raise FileNotFoundError(f"unknown policy {policy!r}: neither a file nor one of {known}")

@@ -217,7 +217,22 @@ _WORLDS: Tuple[Tuple[str, Dict[str, Any], Dict[str, Any]], ...] = (
     ("mapreduce", {"maps": 12, "reduces": 3, "nodes": 3}, {}),
     ("randomdag", {"tasks": 50}, {"nodes": 3, "cpus": 2}),
     ("poisson", {"tasks": 80, "users": 3}, {"nodes": 1, "cpus": 2}),
+    ("mixed", {"tasks": 60, "users": 3}, {"nodes": 2, "cpus": 2}),
 )
+
+
+def _world(kind: str, seed: int, how: Dict[str, Any]) -> List[workloads.Line]:
+    """A generated workload; "mixed" is poisson's, with all that may be said of tasks: some are wide, have limits, deadlines."""
+    if kind != "mixed":
+        return workloads.generate(kind, seed=seed, **how)
+    lines = workloads.generate("poisson", seed=seed, **how)
+    for i, line in enumerate(lines):
+        line.update(priority=i % 3 - 1, cpus=2 if i % 4 == 0 else 1, fn=f"job{i % 5}", labels={"namespace": f"n{i % 2}"})
+        if i % 3:
+            line.update(limit_s=100 * line["duration_s"], deadline_s=line["arrival_s"] + 1, estimate_s=line["duration_s"])
+    return lines
+
+
 # Nodes that are not alike: 1, 2 and 4 CPUs.
 _UNLIKE: workloads.Line = {"platform": {"nodes": [{"cpus": 1}, {"cpus": 2}, {"cpus": 4}]}}
 
@@ -229,7 +244,7 @@ def _plain(lines: List[workloads.Line]) -> List[workloads.Line]:
 def _runs(path: str, know: str, seeds: int, unlike: bool = False) -> Iterator[Tuple[str, Run]]:
     for kind, how, where in _WORLDS:
         for seed in range(seeds):
-            lines = workloads.generate(kind, seed=seed, **how)
+            lines = _world(kind, seed, how)
             if unlike:
                 lines = [_UNLIKE, *({k: v for k, v in line.items() if k != "node"} for line in _plain(lines))]
             yield f"{kind} seed {seed}", run_sim.simulate(lines, path, know=know, seed=seed, check=True, **({} if unlike else where))
@@ -258,7 +273,7 @@ def _blind(path: str) -> List[str]:
     """Two workloads that differ in their true durations alone give equal answers until the first task ends."""
     out = []
     for kind, how, where in _WORLDS:
-        lines = workloads.generate(kind, seed=1, **how)
+        lines = _world(kind, 1, how)
         other = [{**line, "duration_s": line["duration_s"] * 1.5} if "duration_s" in line else line for line in lines]
         a, b = (run_sim.simulate(v, path, know="learned", **where) for v in (lines, other))
         end = min(t["ended"] for r in (a, b) for t in r.tasks if t["ended"] >= 0)

@@ -1,0 +1,16 @@
+-- Earliest deadline first, stopping nothing; those without a deadline last.  (deadline also takes slots away.)
+-- Good: of tasks that are all there, on one slot, the worst lateness is the least that any order gives.
+-- Bad: a long task that has begun makes an urgent one late; under overload nearly everything is late.
+-- Source: Jackson, Scheduling a production line to minimize maximum tardiness (1955).
+--- test the nearest deadline goes first, no deadline last
+---   nodes 1 cpus 1
+---   task any duration=1s
+---   task far duration=1s deadline=9s
+---   task near duration=1s deadline=3s
+---   starts near far any
+--- test what runs is not stopped
+---   nodes 1 cpus 1
+---   task long duration=5s deadline=20s
+---   task urgent duration=1s arrival=1s deadline=3s
+---   ends urgent 6s
+return { rank = function(t) return t.deadline end }
