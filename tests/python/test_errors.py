@@ -1,7 +1,10 @@
 """How a task's exception arrives."""
 
+import dataclasses
 import os
+import pickle
 import sys
+import threading
 
 import pytest
 
@@ -26,6 +29,10 @@ class Unpicklable(Exception):
 class TwoWords(ValueError):
     def __init__(self, a, b):
         super().__init__(f"{a} and {b}")
+
+
+class Held(Exception):
+    pass
 
 
 class Final(Exception):
@@ -300,15 +307,121 @@ def test_an_error_that_nobody_read_is_reported_once(tmp_path, code, what):
     assert all(w in line for w in what), line
 
 
-def test_a_class_that_cannot_be_rebuilt_arrives_as_its_base(ray):
+def test_a_class_that_wants_other_arguments_keeps_its_class(ray):
     @ray.remote
     def two():
         raise TwoWords("salt", "pepper") from KeyError("cause")
 
-    with pytest.raises(ValueError) as info:
+    with pytest.raises(TwoWords) as info:
         ray.get(two.remote())
     error = info.value
     assert isinstance(error, RayTaskError) and error.cause_class == "TwoWords"
-    assert type(error.cause) is ValueError and str(error.cause) == "salt and pepper"
+    assert type(error.cause) is TwoWords and str(error.cause) == "salt and pepper"
     assert isinstance(error.cause.__cause__, KeyError)
-    assert "TwoWords: salt and pepper" in str(error) and "raise TwoWords" in str(error) and "arrives as ValueError" in str(error)
+    assert "TwoWords: salt and pepper" in str(error) and "raise TwoWords" in str(error)
+
+
+def test_a_class_that_cannot_leave_arrives_as_its_base(ray):
+    @ray.remote
+    def stuck():
+        class Stuck(ValueError):
+            pass
+        Stuck.lock = threading.Lock()
+        raise Stuck("here") from KeyError("cause")
+
+    with pytest.raises(ValueError) as info:
+        ray.get(stuck.remote())
+    error = info.value
+    assert error.cause_class == "Stuck" and type(error.cause) is ValueError and str(error.cause) == "here"
+    assert isinstance(error.cause.__cause__, KeyError) and "arrives as one of its bases" in str(error)
+
+
+def test_an_attribute_that_cannot_travel_is_left_behind(ray):
+    @ray.remote
+    def held():
+        error = Held("text", threading.Lock())
+        error.lock, error.code = threading.Lock(), 7
+        raise error from Held("inner", threading.Lock())
+
+    with pytest.raises(Held) as info:
+        ray.get(held.remote())
+    error = info.value
+    assert error.code == 7 and not hasattr(error, "lock") and error.args[0] == "text" and "lock" in error.args[1]
+    assert type(error.cause.__cause__) is Held
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen(Exception):
+    code: int
+
+
+def test_the_chain_is_kept(ray):
+    def deep():
+        try:
+            try:
+                raise KeyError("first")
+            except KeyError:
+                raise TwoWords("se", "cond")  # its context is the first
+        except TwoWords as second:
+            error = ValueError("last")
+            if hasattr(error, "add_note"):
+                error.add_note("a note")
+            error.__cause__ = None
+            try:
+                raise error
+            except ValueError as last:
+                raise OSError("end") from last
+            finally:
+                del second
+
+    @ray.remote
+    def chain(kind):
+        if kind == "frozen":
+            raise Frozen(4) from ValueError(1)
+        if kind == "loop":
+            error = ValueError("a")
+            error.__cause__ = KeyError("b")
+            error.__cause__.__context__ = error
+            raise error
+        deep()
+
+    @ray.remote
+    def outer():
+        ray_module.get(chain.remote("deep"))
+
+    ray_module = ray
+    for task in (chain.remote("deep"), outer.remote()):
+        with pytest.raises(OSError) as info:
+            ray.get(task)
+        end = info.value.cause
+        last = end.__cause__
+        assert type(last) is ValueError and end.__suppress_context__ and end.__context__ is last
+        assert sys.version_info < (3, 11) or last.__notes__ == ["a note"]
+        assert type(last.__context__) is TwoWords and last.__suppress_context__
+        assert type(last.__context__.__context__) is KeyError and not last.__context__.__suppress_context__
+        again = pickle.loads(pickle.dumps(info.value))
+        assert type(again.cause.__cause__.__context__) is TwoWords
+    with pytest.raises(Frozen) as info:
+        ray.get(chain.remote("frozen"))
+    assert info.value.cause.code == 4 and type(info.value.cause.__cause__) is ValueError
+    with pytest.raises(ValueError) as info:
+        ray.get(chain.remote("loop"))
+    assert info.value.cause.__cause__.__context__ is info.value.cause
+
+
+def test_members_of_a_group_keep_theirs(ray):
+    if sys.version_info < (3, 11):
+        pytest.skip("exception groups came with 3.11")
+
+    @ray.remote
+    def group():
+        first, second = TwoWords("a", "b"), Held("held", threading.Lock())
+        first.__cause__ = KeyError("why")
+        first.add_note("noted")
+        raise ExceptionGroup("several", [first, ExceptionGroup("inner", [second])])  # noqa: F821
+
+    with pytest.raises(ExceptionGroup) as info:  # noqa: F821
+        ray.get(group.remote())
+    first, inner = info.value.exceptions
+    assert type(first) is TwoWords and type(first.__cause__) is KeyError and first.__notes__ == ["noted"]
+    assert type(inner.exceptions[0]) is Held and info.value.message == "several"

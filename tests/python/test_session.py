@@ -26,7 +26,7 @@ def python(code, **kwargs):
     ({"num_workers": 2, "num_cpus": 3}, ValueError, "contradict"), ({"num_cpus": -1}, ValueError, "negative"),
     ({"num_cpu": 1}, TypeError, "did you mean 'num_cpus'"), ({"resources": {"CPU": 1}}, ValueError, "num_cpus"),
     ({"address": "auto"}, ConnectionError, "Could not find any running"), ({"address": "1.2.3.4:5"}, ConnectionError, "this machine"),
-    ({"namespace": ""}, ValueError, "namespace"), ({"infeasible": "maybe"}, ValueError, "wait"), ({"local_mode": True}, ValueError, "num_cpus=1"),
+    ({"namespace": ""}, ValueError, "namespace"), ({"infeasible": "maybe"}, ValueError, "wait"), ({"local_mode": 1}, TypeError, "bool"),
     ({"store": "store-none"}, miniray.exceptions.RayError, "store-none"), ({"sched": "/no/such.so"}, miniray.exceptions.RayError, "no/such"),
     ({"policy": "/no/such.lua"}, miniray.exceptions.RayError, "no/such.lua"), ({"config": "/no/such.ini"}, miniray.exceptions.RayError, "no/such.ini"),
     ({"config": 5}, TypeError, "path"), ({"object_store_memory": -1}, ValueError, "memory"), ({"log_to_driver": 1}, TypeError, "bool"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, Dict, Optional, Tuple
 
-from . import _core, _env, _options, _signature
+from . import _core, _env, _options, _session, _signature
 from ._ids import ActorID
 from ._function import Code, export, n_returns, qualified, results
 
@@ -138,9 +138,12 @@ class ActorMethod(_core.Submitter):
     def _check(self, args: tuple, kwargs: dict) -> None:
         _signature.check(self._described, args, kwargs)
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> Any:
+        if _session.local is not None:
+            return _session.local.method(self)
         self._number = self._info.number(self._name, self._options, self._n_returns)
         self._number_session = _core.session_number()
+        return None
 
     def options(self, **options: Any) -> "ActorMethod":
         """The same method with other options (num_returns, name, max_task_retries, retry_exceptions)."""
@@ -269,22 +272,23 @@ class ActorClass:
 
         Raises ValueError for a name that is taken, ActorUnschedulableError when no node can ever hold it.
         """
-        from . import _session
         from .exceptions import ActorUnschedulableError, TaskUnschedulableError
 
         options = self._options
         _session.ensure()
         _signature.check(self._info.methods["__init__"][0] if "__init__" in self._info.methods else (), args, kwargs)
-        if self._session != _core.session_number():
-            self._prepare()
         name = options.get("name")
         if options.get("get_if_exists") and name is None:
             raise ValueError("The actor name must be specified to use `get_if_exists`.")
         if options.get("namespace") is not None and name is None:
             raise ValueError("a namespace is of a name: give name= too")
+        space, if_exists = options.get("namespace") or _session.namespace(), bool(options.get("get_if_exists", False))
+        if _session.local is not None:
+            return ActorHandle(self._info, _session.local.create(self, args, kwargs, name, space, if_exists))
+        if self._session != _core.session_number():
+            self._prepare()
         try:
-            ref = _core.create_actor(self._number, args, kwargs, name, options.get("namespace") or _session.namespace(),
-                                     bool(options.get("get_if_exists", False)))
+            ref = _core.create_actor(self._number, args, kwargs, name, space, if_exists)
         except TaskUnschedulableError as why:
             raise ActorUnschedulableError(str(why)) from None
         return ActorHandle(self._info, ref)
@@ -350,19 +354,20 @@ _found: "Dict[Tuple[int, int], ClassInfo]" = {}
 
 def get_actor(name: str, namespace: Optional[str] = None) -> ActorHandle:
     """The handle of a named actor.  ValueError when there is none (any more)."""
-    from . import _session
-
     if not isinstance(name, str) or not name:
         raise ValueError("Please supply a non-empty value to get_actor")
     if namespace is not None:
         _options._namespace("namespace", namespace)
     _session.ensure()
-    found = _core.find_actor(name, namespace or _session.namespace())
+    space = namespace or _session.namespace()
+    found = _core.find_actor(name, space) if _session.local is None else _session.local.find(name, space)
     if found is None:
         raise ValueError(
             f"Failed to look up actor with name '{name}'. This could because 1. You are trying to look up a named actor you "
             "didn't create. 2. The named actor died. 3. You did not use a namespace matching the namespace of the actor.")
     ref, number = found
+    if _session.local is not None:
+        return ActorHandle(number, ref)
     key = (_core.session_number(), number)
     if key not in _found:
         code, _retries, _pending = _core.func_code(number)
@@ -373,9 +378,8 @@ def get_actor(name: str, namespace: Optional[str] = None) -> ActorHandle:
 
 def exit_actor() -> None:
     """Ends the actor that calls it, after this method.  TypeError outside of an actor."""
-    from . import _session
     from ._errors import ActorExit
 
-    if _session.current_instance() is None:
+    if not _session.in_actor():
         raise TypeError("exit_actor called on a non-actor worker.")
     raise ActorExit()

@@ -50,6 +50,9 @@ def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
     """Kills the actor's process at once; its pending calls fail with ActorDiedError.  no_restart=False: it may restart."""
     if not isinstance(actor, ActorHandle):
         raise ValueError(f"ray.kill() only supported for actors. For tasks, try ray.cancel(). Got: {type(actor)}.")
+    if _session.local is not None:
+        _session.local.kill(actor._ref)
+        return
     _core.kill(actor._ref, no_restart)
 
 
@@ -59,6 +62,9 @@ def cancel(ref: Union[ObjectRef, ObjectRefGenerator], *, force: bool = False, re
 
     force: kill the process at once (tasks only).  recursive: also what the task started.
     """
+    if _session.local is not None and isinstance(ref, (ObjectRef, ObjectRefGenerator)):
+        _session.local.cancel(ref)
+        return
     if isinstance(ref, ObjectRefGenerator):
         ref = ref._task
     if not isinstance(ref, ObjectRef):

@@ -7,6 +7,8 @@ import os
 import traceback
 from typing import Optional
 
+from . import _chain
+
 _here = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -19,38 +21,21 @@ def _user_frames(exc: BaseException) -> None:
     tb = exc.__traceback__
     while tb is not None and os.path.abspath(tb.tb_frame.f_code.co_filename).startswith(_here):
         tb = tb.tb_next
-    exc.__traceback__ = tb
+    exc.with_traceback(tb)
 
 
-def _pickle_chain(exc: BaseException) -> Optional[bytes]:
-    import cloudpickle
-
-    chain = [exc]
-    while chain[-1].__cause__ is not None and len(chain) < 8 and chain[-1].__cause__ not in chain:
-        chain.append(chain[-1].__cause__)
-    for n in (len(chain), 1):
-        try:
-            data = cloudpickle.dumps(chain[:n], protocol=5)
-            import pickle
-
-            pickle.loads(data)  # many classes pickle but cannot be rebuilt: better found here, where the class is known
-            return data
-        except Exception:
-            continue
-    return None
-
-
-def _stand_in(exc: BaseException, text: str) -> Optional[BaseException]:
-    """For an exception that cannot be rebuilt from its pickle: one of its nearest base that can, with its text."""
+def _stand_in(exc: BaseException, text: str) -> Optional[bytes]:
+    """For an exception whose class cannot leave this process: one of its nearest base that can, with its text and chain."""
     for base in type(exc).__mro__[1:]:
         if base in (Exception, BaseException) or not issubclass(base, BaseException):
             break
         try:
             made = base(text)
-            if str(made) == text and _pickle_chain(made) is not None:
-                return made
         except Exception:
             continue
+        made.__cause__, made.__context__, made.__suppress_context__ = exc.__cause__, exc.__context__, exc.__suppress_context__
+        if str(made) == text and (data := _chain.pack(made)) is not None:
+            return data
     return None
 
 
@@ -76,12 +61,12 @@ def encode(exc: BaseException, function_name: str, actor: Optional[str]) -> tupl
     except Exception:
         text = ""
     inner = exc.cause if isinstance(exc, RayTaskError) and exc.cause is not None else exc
-    exc.__traceback__ = None
-    data = _pickle_chain(inner)
-    if data is None and (other := _stand_in(inner, text)) is not None:
-        other.__cause__ = inner.__cause__
-        data = _pickle_chain(other)
-        trace = f"{trace.rstrip()}\n(a {type(inner).__name__} cannot be rebuilt from its pickle: it arrives as {type(other).__name__})\n"
+    exc.with_traceback(None)
+    if inner is not exc and getattr(exc, "__notes__", None):
+        inner.__notes__ = exc.__notes__  # type: ignore[attr-defined]
+    data = _chain.pack(inner)
+    if data is None and (data := _stand_in(inner, text)) is not None:
+        trace = f"{trace.rstrip()}\n(a {type(inner).__name__} cannot leave its process: it arrives as one of its bases)\n"
     return ("task", function_name, type(inner).__name__, text, _plain(trace), pid, data, actor)
 
 

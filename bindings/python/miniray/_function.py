@@ -7,7 +7,7 @@ import inspect
 import pickle
 from typing import Any, Callable, Dict, Optional
 
-from . import _core, _env, _options, _signature
+from . import _core, _env, _options, _session, _signature
 
 _STREAM = -1
 MAX_CODE = 95 << 20
@@ -100,8 +100,11 @@ class RemoteFunction(_core.Submitter):
     def _check(self, args: tuple, kwargs: dict) -> None:
         _signature.check(self._described, args, kwargs)
 
-    def _prepare(self) -> None:
-        """Exports the function: at the first call of a session, so that later globals are seen."""
+    def _prepare(self) -> Any:
+        """Exports the function: at the first call of a session, so that later globals are seen.  Returns None, or in local
+        mode what runs it here."""
+        if _session.local is not None:
+            return _session.local.task(self)
         number = _core.session_number()
         code = export(self._target(), self._options, self._name, False)
         options = self._options
@@ -116,6 +119,7 @@ class RemoteFunction(_core.Submitter):
         self._code = code
         self._base = _env.number(_env.current)
         self._number_session = number
+        return None
 
     def _target(self) -> Callable:
         if self._function is None:  # it came from another process: its code is in the session

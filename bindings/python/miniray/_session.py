@@ -25,6 +25,7 @@ _actor_info: Any = None  # of _actor_class, once somebody asked
 _actor_attempt = 0
 _actor_options: "Dict[str, Any]" = {}  # of its class: those that its handles are made by
 _assigned: "Dict[str, float]" = {}
+local: Any = None  # of local mode: what takes the place of workers
 _cleanup: "List[Any]" = []  # called at shutdown, before the session closes
 
 _IGNORED = {  # of Ray's init, without a meaning here; accepted silently
@@ -94,8 +95,13 @@ def actor_info() -> Any:
     return _actor_info
 
 
-def current_instance() -> Any:
-    return _instance
+def in_actor() -> bool:
+    """Does this code run in an actor?"""
+    if local is not None:
+        from ._local import in_actor as answer
+
+        return answer()
+    return _instance is not None
 
 
 def ensure() -> None:
@@ -205,12 +211,13 @@ def init(
     store of its own (object_store_memory: of each).  config: INI file.  store, sched: name or path of a plugin.  policy: Lua file.  namespace: of actor names.
     infeasible: "error" (an impossible request raises at the call) or "wait".  log_to_driver: show what workers print.
     ignore_reinit_error: a second init() returns the open session.  runtime_env: of all tasks and actors that do not give
-    their own: {"env_vars", "working_dir", "py_modules"}.
+    their own: {"env_vars", "working_dir", "py_modules"}.  local_mode: everything runs in this process at the call, one after
+    the other, for a debugger; resources, limits and restarts have no effect there.
 
     Arguments win over the environment (MINIRAY_SECTION_KEY), that over the INI file, that over defaults.  Raises
     ConfigError, PluginError, PolicyError, RuntimeError (already open), TypeError and ValueError for bad arguments.
     """
-    global _context
+    global _context, local
     import inspect
 
     refused = next((name for name in unknown if name in _REFUSED and unknown[name]), None)
@@ -224,8 +231,7 @@ def init(
         known = [p for p in inspect.signature(init).parameters if p != "unknown"]
         raise TypeError(f"init() got an unexpected keyword argument {strange[0]!r}{_options.nearest(strange[0], known)}")
     _check_address(address)
-    if local_mode:
-        raise ValueError("init(local_mode=True) is not supported: use num_cpus=1")
+    _options._bool("local_mode", local_mode)
     env = _env.checked(runtime_env, "init(runtime_env=)") if runtime_env is not None else {}
     if namespace is not None:
         _options._namespace("namespace", namespace)
@@ -258,6 +264,10 @@ def init(
             raise ConfigError(str(why)) from None
         _env.current = env
         _context = Context(number, namespace or "")
+        if local_mode:
+            from ._local import Local
+
+            local = Local()
         _start_output()
         return _context
 
@@ -265,7 +275,7 @@ def init(
 def shutdown(_exiting_interpreter: bool = False) -> None:
     """Ends the session: all its processes, and all its objects.  What workers printed has been shown when it returns.
     Without a session, nothing happens.  RaySystemError in a worker."""
-    global _context
+    global _context, local
     with _lock:
         if not _core.session_number():
             return
@@ -273,6 +283,9 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
             raise RaySystemError("shutdown() in a worker: only the driver ends the session")
         for clean in list(_cleanup):
             clean()
+        if local is not None:
+            local.close()
+            local = None
         _context = None
         _env.current = {}
         _core.finish()

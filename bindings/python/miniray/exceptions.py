@@ -6,11 +6,10 @@ A task that raised gives a :class:`RayTaskError` that is also an instance of the
 
 from __future__ import annotations
 
-import pickle
 import types
 from typing import Any, Optional, Type
 
-from . import _core
+from . import _chain, _core
 from ._ids import actor_hex, task_hex
 
 __all__ = [
@@ -226,10 +225,12 @@ class RayTaskError(RayError):
         return f"{self.function_name}() (pid={self.pid})\n{self.traceback_str.rstrip()}"
 
     def __reduce__(self):
-        return _rebuild, (self.function_name, self.traceback_str, self.cause, self.pid, self.cause_class)
+        data = _chain.pack(self.cause) if self.cause is not None else None
+        return _rebuild, (self.function_name, self.traceback_str, data, self.pid, self.cause_class)
 
 
-def _rebuild(function_name: str, text: str, cause: Optional[BaseException], pid: int, cause_class: str) -> RayTaskError:
+def _rebuild(function_name: str, text: str, data: Optional[bytes], pid: int, cause_class: str) -> RayTaskError:
+    cause = _chain.unpack(data) if data is not None else None
     return RayTaskError(function_name, text, cause, pid, cause_class).as_instanceof_cause()
 
 
@@ -365,22 +366,17 @@ def _from_status(status: int, text: str, fault: Optional[tuple]) -> BaseExceptio
     return kind(text)
 
 
-def _load_chain(data: bytes) -> Optional[BaseException]:
-    chain = pickle.loads(data)
-    for exc, cause in zip(chain, chain[1:]):
-        exc.__cause__ = cause
-    return chain[0]
-
-
 def _from_error(state: tuple) -> BaseException:
     """The exception of a value that :func:`miniray._errors.encode` made."""
     kind, function_name, class_name, text, trace, pid, data, actor = state
     if kind == "exit":
-        return ActorDiedError(text, actor_id=actor) if actor else WorkerCrashedError(text)
+        made = ActorDiedError(text, actor_id=actor) if actor else WorkerCrashedError(text)
+        made.__cause__ = _chain.unpack(data) if data is not None else None
+        return made
     cause = None
     if data is not None:
         try:
-            cause = _load_chain(data)
+            cause = _chain.unpack(data)
         except Exception as why:
             trace = f"{trace.rstrip()}\n(the {class_name} could not be rebuilt in this process: {type(why).__name__}: {why})"
     return RayTaskError(function_name, trace, cause, pid, class_name).as_instanceof_cause()

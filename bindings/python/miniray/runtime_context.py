@@ -201,4 +201,8 @@ class RuntimeContext:
 def get_runtime_context() -> RuntimeContext:
     """Where this code runs.  Opens the default session if none is open."""
     _session.ensure()
+    if _session.local is not None:
+        from ._local import LocalContext
+
+        return LocalContext()
     return RuntimeContext()

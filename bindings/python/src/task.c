@@ -123,6 +123,11 @@ static PyObject *submitter_remote(PyObject *o, PyObject *const *args, Py_ssize_t
         PyObject *done = PyObject_CallMethodNoArgs(o, self->st->s_prepare);
         if (!done)
             return NULL;
+        if (done != Py_None) { /* local mode: it runs here */
+            PyObject *r = PyObject_Vectorcall(done, args, (size_t)n, kwnames);
+            Py_DECREF(done);
+            return r;
+        }
         Py_DECREF(done);
         s = mrpy_need(self->st);
         if (!s)

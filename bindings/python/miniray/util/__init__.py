@@ -22,7 +22,7 @@ def list_named_actors(all_namespaces: bool = False) -> list:
     from .. import _session
 
     _session.ensure()
-    named = [actor for actor in _session.state("actors") if actor.get("name") and actor["state"] != "dead"]
+    named = [actor for actor in (_session.local.rows() if _session.local is not None else _session.state("actors")) if actor.get("name") and actor["state"] != "dead"]
     if all_namespaces:
         return [{"name": actor["name"], "namespace": actor["namespace"]} for actor in named]
     return [actor["name"] for actor in named if actor["namespace"] == _session.namespace()]
