@@ -26,6 +26,10 @@ static bool may_hold(const mr_control *c, const proc *p)
 static void recount(const mr_control *c, proc *p)
 {
     p->ahead_ns = 0;
+    if (p->ahead_of) {
+        p->ahead_ns = p->ahead.n * c->funcs[p->ahead_of - 1]->mean;
+        return;
+    }
     for (const task *t = p->ahead.head; t; t = t->qb)
         p->ahead_ns += c->funcs[t->func - 1]->mean;
 }
@@ -122,6 +126,7 @@ static bool give(mr_control *c, proc *p, double most)
     t->in = p->task->in;
     t->worker = p->number;
     t->v.state = MR_TRAVELLING;
+    p->ahead_of = !p->ahead.n || p->ahead_of == t->func ? t->func : 0;
     mr_tlist_push(&p->ahead, t);
     p->ahead_ns += c->funcs[t->func - 1]->mean;
     c->n_ahead++;

@@ -153,6 +153,12 @@ static mr_status check_pool(mr_control *c, const node *n, const pool *p, const i
             blocked++;
         }
     }
+    for (uint32_t k = 0; k < c->n_rest && p == &n->own; k++) {
+        const shape *s = c->rest[k].of;
+        users += c->rest[k].s->node == n->number;
+        for (uint32_t i = 0; c->rest[k].s->node == n->number && i < s->n_needs; i++)
+            held[s->needs[i].res] += s->needs[i].amount;
+    }
     SAME("tasks that use a pool", p->users, users);
     SAME("lent CPU", p->lent, lent);
     SAME("tasks that lend", p->blocked, blocked);
@@ -242,9 +248,9 @@ static mr_status check_groups(mr_control *c, mr_err *err)
     return MR_OK;
 }
 
-static mr_status check_node(mr_control *c, const node *n, mr_err *err)
+static mr_status check_node(mr_control *c, const node *n, uint32_t *idle_slots, mr_err *err)
 {
-    uint32_t idle = 0;
+    uint32_t idle = 0, resting = 0;
     int64_t moved[MR_RES_MAX] = {0};
     for (mr_link *l = mr_list_first(&n->running); l; l = mr_list_next(&n->running, l)) {
         const task *t = MR_LIST_ENTRY(l, task, run);
@@ -264,8 +270,11 @@ static mr_status check_node(mr_control *c, const node *n, mr_err *err)
         if (s->t && (s->t->v.on != s->v.ref || s->v.task != s->t->v.ref))
             BROKEN("slot %u has task %llx, which is elsewhere", s->v.id, (ull)s->t->v.ref);
     }
+    *idle_slots += n->n_idle;
+    for (uint32_t i = 0; i < c->n_rest; i++)
+        resting += c->rest[i].s->node == n->number;
     if (n->alive)
-        SAME("idle slots", n->n_idle, idle);
+        SAME("idle slots", n->n_idle + resting, idle);
     for (const kind *k = n->kinds; k; k = k->next) {
         uint32_t listed = 0;
         for (mr_link *l = mr_list_first(&k->idle); l; l = mr_list_next(&k->idle, l))
@@ -278,7 +287,7 @@ static mr_status check_node(mr_control *c, const node *n, mr_err *err)
 /* No ready task beside a pool that fits, once the instant is closed and no policy chooses. */
 static mr_status check_greedy(mr_control *c, mr_err *err)
 {
-    if (c->pol.ops.pick || c->pol.failed || c->placed || c->dirty || c->fresh.n)
+    if (c->pol.ops.pick || c->pol.failed || c->placed || c->dirty || c->n_rest || c->fresh.n)
         return MR_OK;
     if (c->held_back) {
         if (!c->n_ahead)
@@ -394,6 +403,8 @@ static mr_status check_procs(mr_control *c, mr_err *err)
         starting += p->state == MR_PROC_STARTING;
         retiring += p->state == MR_PROC_RETIRING;
         bool idle = mr_list_linked(&p->idle);
+        for (uint32_t i = 0; i < c->n_rest; i++)
+            idle |= c->rest[i].p == p;
         if (idle != (p->state == MR_PROC_IDLE && !p->killing))
             BROKEN("worker %u: state %d, %s", p->number, p->state, idle ? "listed as idle" : "not listed as idle");
         if (p->task && p->task->where != W_RUN)
@@ -439,12 +450,15 @@ mr_status mr_control_check(const mr_control *shown, mr_err *err)
 {
     mr_control *c = (mr_control *)(uintptr_t)shown; /* lookups keep the page they found last */
     mr_err own;
+    uint32_t idle_slots = 0;
     err = err ? err : &own;
     mr_status status = check_tasks(c, err);
     if (!status)
         status = check_queues(c, err);
     for (uint32_t i = 0; !status && i < c->n_nodes; i++)
-        status = check_node(c, c->nodes[i], err);
+        status = check_node(c, c->nodes[i], &idle_slots, err);
+    if (!status && c->n_idle != idle_slots)
+        BROKEN("%u slots are idle, %u counted", idle_slots, c->n_idle);
     if (!status)
         status = check_groups(c, err);
     if (!status)

@@ -135,12 +135,21 @@ static mr_status on_time(mr_control *c, const mr_record *r)
 static const struct handler {
     mr_status (*take)(mr_control *c, const mr_record *r);
     size_t size;
+    bool bulk; /* comes in bulk, and never looks at who is idle: seats may stay at rest over it (seats.c) */
 } handlers[MR_EV_COUNT] = {
 #define MR_EVENT_SIZE(name, type) [MR_EV_##name].size = sizeof(type),
     MR_EVENT_MAP(MR_EVENT_SIZE)
 #undef MR_EVENT_SIZE
 #define TAKES(name, function) [MR_EV_##name].take = function,
-        HANDLERS(TAKES)};
+        HANDLERS(TAKES)
+#undef TAKES
+            [MR_EV_SUBMIT]
+                .bulk = true,
+    [MR_EV_FINISHED].bulk = true,
+    [MR_EV_SEALED].bulk = true,
+    [MR_EV_REFS].bulk = true,
+    [MR_EV_PUT].bulk = true,
+    [MR_EV_TIME].bulk = true};
 
 static bool wants_reply(uint32_t k)
 {
@@ -177,6 +186,8 @@ mr_status mr_control_step(mr_control *c, const mr_record *event, int64_t now, mr
     c->why[0] = 0;
     c->fault.status = 0;
     c->cause_slot = 0;
+    if (c->n_rest && !h->bulk)
+        mr_seats_give_up(c);
     mr_status status = h->take(c, event);
     if (c->failing.head || c->freeing)
         mr_control_drain(c);

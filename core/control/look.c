@@ -69,6 +69,9 @@ bool mr_control_node(const mr_control *c, uint32_t number, mr_node_info *out)
         n->show[MR_RES_MAX + i] = n->own.free[i].amount;
         n->show_names[i] = mr_res_name(c, i);
     }
+    for (uint32_t i = 0; i < c->n_rest; i++)
+        for (uint32_t k = 0; c->rest[i].s->node == number && k < c->rest[i].of->n_needs; k++)
+            n->show[MR_RES_MAX + c->rest[i].of->needs[k].res] += c->rest[i].of->needs[k].amount;
     *out = (mr_node_info){.name = n->name,
                           .alive = n->alive,
                           .n = n->v.n_res,
@@ -179,7 +182,7 @@ bool mr_control_task_next(const mr_control *c, uint64_t *at, mr_task_info *out)
 
 void mr_control_stats_get(const mr_control *c, mr_control_stats *out)
 {
-    uint32_t idle = 0, waiting = c->n_waiting;
+    uint32_t idle = c->n_rest, waiting = c->n_waiting;
     for (uint32_t i = 0; i < c->n_nodes; i++)
         for (const kind *k = c->nodes[i]->kinds; k; k = k->next)
             idle += k->n_idle;

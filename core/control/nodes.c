@@ -23,6 +23,7 @@ void mr_slot_busy(mr_control *c, slot *s, task *t)
     t->v.on = s->v.ref;
     mr_bits_clear(&n->idle, s->local);
     mr_bits_clear(&c->idle, s->v.id);
+    c->n_idle--;
     if (!--n->n_idle)
         mr_bits_clear(&c->node_idle, n->number);
 }
@@ -37,6 +38,7 @@ void mr_slot_idle(mr_control *c, slot *s)
     mr_bits_set(&c->idle, s->v.id);
     mr_bits_set(&c->node_idle, n->number);
     n->n_idle++;
+    c->n_idle++;
 }
 
 mr_status mr_slot_add(mr_control *c, node *n)
@@ -62,6 +64,7 @@ mr_status mr_slot_add(mr_control *c, node *n)
     mr_bits_set(&c->idle, s->v.id);
     mr_bits_set(&c->node_idle, n->number);
     n->n_idle++;
+    c->n_idle++;
     return MR_OK;
 }
 
@@ -443,6 +446,7 @@ mr_status mr_node_removed(mr_control *c, const mr_record *r)
         mr_bits_clear(&c->idle, s->v.id);
         mr_bits_clear(&n->idle, s->local);
     }
+    c->n_idle -= n->n_idle;
     n->n_idle = 0;
     mr_bits_clear(&c->node_idle, n->number);
     mr_ready_replace(c, n->v.ref);

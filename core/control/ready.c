@@ -460,7 +460,7 @@ static void tell_wake(mr_control *c)
 
 bool mr_control_eager(const mr_control *c)
 {
-    return c->dirty || c->pol.n_notes || c->hungry || c->starved || c->pol.failed || c->pol.n_rerank ||
+    return c->dirty || c->n_rest || c->pol.n_notes || c->hungry || c->starved || c->pol.failed || c->pol.n_rerank ||
            c->pol.rerank_all;
 }
 
@@ -468,6 +468,8 @@ void mr_ready_close(mr_control *c)
 {
     if (!mr_control_eager(c) && !c->fresh.head && (c->told_wake < 0 || c->now < c->told_wake))
         return;
+    if (c->n_rest && c->pol.any)
+        mr_seats_give_up(c);
     fire(c);
     mr_policy_eject_if(c);
     if (c->pol.any)
@@ -476,6 +478,8 @@ void mr_ready_close(mr_control *c)
         enter_fresh(c);
     if (c->pol.any)
         mr_policy_reranks(c);
+    if (c->n_rest)
+        mr_seats_fill(c);
     while (c->dirty)
         sweep(c);
     if (c->pol.any)

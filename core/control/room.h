@@ -299,7 +299,9 @@ bool mr_kind_possible(mr_control *c, node *n, const shape *s);
 /* The task has slot, resources and inputs: gives it to a process, or waits for one. */
 void mr_proc_give(mr_control *c, task *t, kind *k);
 void mr_proc_idle(mr_control *c, proc *p);
-void mr_proc_next(mr_control *c, proc *p); /* its task ended: the next ahead, or idle */
+void mr_proc_next(mr_control *c, proc *p);             /* its task ended: the next ahead, or idle */
+void mr_proc_run(mr_control *c, proc *p, task *t);     /* it has its record */
+void mr_proc_run_new(mr_control *c, proc *p, task *t); /* it is sent it */
 mr_status mr_proc_up(mr_control *c, const mr_record *r);
 mr_status mr_proc_retired(mr_control *c, const mr_record *r);
 mr_status mr_proc_died(mr_control *c, const mr_record *r);
@@ -315,6 +317,14 @@ void mr_ahead_look(mr_control *c);
 void mr_ahead_revoke(mr_control *c, proc *p);
 void mr_ahead_balance(mr_control *c);
 void mr_proc_room(mr_control *c, proc *p);
+
+/* ------------------------------------------------------------------------------------------------------ seats.c -- */
+
+void mr_seat_release(mr_control *c, task *t); /* slot and resources back to the node, if it has them */
+/* The running task `t` of `p` is over: true if its seat went to the next task, or rests until the instant is closed. */
+bool mr_seat_next(mr_control *c, proc *p, task *t);
+void mr_seats_fill(mr_control *c);    /* the instant is closed: those at rest (there are some) are taken, or given up */
+void mr_seats_give_up(mr_control *c); /* as if none had rested */
 
 /* ------------------------------------------------------------------------------------------------------ ready.c -- */
 

@@ -373,6 +373,7 @@ struct proc {
     mr_link room;        /* of c->roomy: may hold more records */
     mr_link holds_ahead; /* of c->aheads */
     double ahead_ns;     /* learned work of what it holds */
+    uint32_t ahead_of;   /* the function of all of them; 0: of several */
     mr_link owned;       /* tasks it submitted */
     mr_link waits;
     idset holds;
@@ -448,6 +449,14 @@ typedef struct policy {
     } walk;
 } policy;
 
+/* Left by a task of shape `of`, for the next one (seats.c). */
+typedef struct seat {
+    slot *s;
+    proc *p;
+    const shape *of;
+} seat;
+enum { MR_REST_MOST = 64 };
+
 /* A run that may not last longer than this; stale when the task runs something else by then. */
 typedef struct timer {
     int64_t at;
@@ -488,6 +497,8 @@ struct mr_control {
     bool losing;    /* a node goes: what went with it is not all known, so no call is sent */
     uint64_t seq, entry, sweep, node_gen;
     uint32_t placed;     /* ready tasks in a slot's or node's queue */
+    uint32_t n_rest;     /* of `rest` */
+    uint32_t n_idle;     /* slots */
     uint32_t cause_slot; /* id + 1 of the slot whose event is applied */
     uint32_t spread_next;
     mr_id max_id;
@@ -518,6 +529,7 @@ struct mr_control {
     uint64_t n_history;  /* ever */
     uint32_t at_history; /* where the next goes */
 
+    seat rest[MR_REST_MOST];
     policy pol;
 };
 

@@ -20,9 +20,10 @@ static mr_status check_ids(mr_control *c, const mr_ev_submit *e, const func *f, 
     if (!e->id || e->id >= UINT64_C(0xF000) << 48 || n_results > 1u << 20)
         return mr_control_refuse(c, MR_E_INVAL, "%s: id %llx with %u results", f->def->name, (unsigned long long)e->id,
                                  n_results);
-    if (task_at(c, e->id))
+    bool seen = e->id <= c->max_id; /* above it there is nothing */
+    if (seen && task_at(c, e->id))
         return mr_control_refuse(c, MR_E_INVAL, "%s: task %llx exists", f->def->name, (unsigned long long)e->id);
-    for (uint32_t i = 0; i < n_results; i++)
+    for (uint32_t i = 0; seen && i < n_results; i++)
         if (object_at(c, e->id + i))
             return mr_control_refuse(c, MR_E_INVAL, "%s: object %llx exists", f->def->name,
                                      (unsigned long long)e->id + i);
@@ -102,6 +103,8 @@ static task *make(mr_control *c, const mr_ev_submit *e, const func *f, uint32_t 
     task *t = mr_table_put(&c->tasks, e->id);
     if (!t)
         return NULL;
+    if (e->id > c->max_id)
+        c->max_id = e->id;
     uint32_t made = 0;
     bool streaming = f->def->flags & MR_FUNC_STREAMING;
     if (e->h.n_ids) {

@@ -30,25 +30,6 @@ void mr_task_ready(mr_control *c, task *t)
         c->dirty = true;
 }
 
-/* Slot and resources back to the node. */
-static void release_seat(mr_control *c, task *t)
-{
-    slot *s = task_slot(c, t);
-    if (!task_node(c, t))
-        return;
-    pool *p = t->in;
-    if (t->flags & T_LENT)
-        mr_wait_unlend(c, t); /* given back with the rest below */
-    if (s)
-        mr_slot_idle(c, s);
-    if (p->blocked && p->lend_at < c->now + p->lend_delay)
-        p->lend_at = c->now + p->lend_delay; /* it moves: the lent CPUs stay with the descendants */
-    mr_pool_give(c, t);
-    mr_list_remove(&t->run);
-    t->v.on = MR_NONE;
-    c->dirty = true;
-}
-
 static void off_process(mr_control *c, task *t)
 {
     proc *p = proc_at(c, t->worker);
@@ -84,16 +65,16 @@ void mr_task_detach(mr_control *c, task *t)
     case W_TRAVEL:
         mr_tlist_remove(&task_node(c, t)->travel, t);
         c->n_travel--;
-        release_seat(c, t);
+        mr_seat_release(c, t);
         break;
     case W_PROCESS:
         n = task_node(c, t);
         mr_tlist_remove(&mr_kind_of(c, n, c->shapes[t->shape])->waiting, t);
         c->n_travel--;
-        release_seat(c, t);
+        mr_seat_release(c, t);
         break;
     case W_RUN:
-        release_seat(c, t);
+        mr_seat_release(c, t);
         off_process(c, t);
         break;
     case W_AHEAD:
@@ -106,7 +87,7 @@ void mr_task_detach(mr_control *c, task *t)
         mr_actor_call_out(c, t);
         break;
     case W_LIVING:
-        release_seat(c, t);
+        mr_seat_release(c, t);
         break;
     case W_FAILING:
         mr_tlist_remove(&c->failing, t);
@@ -531,14 +512,17 @@ mr_status mr_task_finished(mr_control *c, const mr_record *r)
         actor_finished(c, t, p);
         return MR_OK;
     }
-    mr_task_detach(c, t);
     p->calls++;
-    if (f->def->max_calls > 0 && p->calls >= (uint32_t)f->def->max_calls && !p->ahead.n)
-        mr_proc_retire(c, p);
-    else if (ahead)
-        mr_proc_room(c, p);
-    else
-        mr_proc_next(c, p);
+    bool last = f->def->max_calls > 0 && p->calls >= (uint32_t)f->def->max_calls && !p->ahead.n;
+    if (last || !mr_seat_next(c, p, t)) {
+        mr_task_detach(c, t);
+        if (last)
+            mr_proc_retire(c, p);
+        else if (ahead)
+            mr_proc_room(c, p);
+        else
+            mr_proc_next(c, p);
+    }
     if (t->v.kind == MR_ACTOR) {
         mr_fault fault = mr_task_fault(c, t, MR_E_ACTOR_DIED);
         end(c, t, &fault, t->v.ref);

@@ -156,7 +156,7 @@ void mr_proc_births(mr_control *c)
 
 /* ------------------------------------------------------------------------------------------------------- working -- */
 
-static void run(mr_control *c, proc *p, task *t)
+void mr_proc_run(mr_control *c, proc *p, task *t)
 {
     p->task = t;
     p->kill_at = 0;
@@ -164,8 +164,8 @@ static void run(mr_control *c, proc *p, task *t)
     count_in(c, p, t->v.kind != MR_ACTOR);
     t->worker = t->last_worker = p->number;
     t->last_node = p->node;
-    const slot *seat = task_slot(c, t);
-    t->last_slot = seat && seat->local <= UINT16_MAX ? (uint16_t)seat->local : 0;
+    const slot *at = task_slot(c, t);
+    t->last_slot = at && at->local <= UINT16_MAX ? (uint16_t)at->local : 0;
     t->where = W_RUN;
     t->v.state = MR_RUNNING_NOW;
     t->v.started_at = c->now;
@@ -176,9 +176,9 @@ static void run(mr_control *c, proc *p, task *t)
     mr_proc_room(c, p);
 }
 
-static void run_new(mr_control *c, proc *p, task *t)
+void mr_proc_run_new(mr_control *c, proc *p, task *t)
 {
-    run(c, p, t);
+    mr_proc_run(c, p, t);
     mr_action *x = mr_control_act(c, MR_ACT_DISPATCH);
     x->id = t->v.ref;
     x->attempt = t->attempt;
@@ -201,7 +201,7 @@ void mr_proc_give(mr_control *c, task *t, kind *k)
     proc *p = MR_LIST_ENTRY(mr_list_first(&k->idle), proc, idle);
     if (p) {
         leave_idle(c, p);
-        run_new(c, p, t);
+        mr_proc_run_new(c, p, t);
         return;
     }
     t->where = W_PROCESS;
@@ -225,7 +225,7 @@ void mr_proc_idle(mr_control *c, proc *p)
     p->state = MR_PROC_IDLE;
     if (t) {
         c->n_travel--;
-        run_new(c, p, t);
+        mr_proc_run_new(c, p, t);
         return;
     }
     count_in(c, p, true);
@@ -261,7 +261,7 @@ void mr_proc_next(mr_control *c, proc *p)
         mr_slot_busy(c, s, t);
     mr_pool_take(c, t->in, t);
     mr_list_push_back(&n->running, &t->run);
-    run(c, p, t);
+    mr_proc_run(c, p, t);
     if ((t->flags & T_CANCEL) && !(t->flags & T_REVOKING))
         mr_task_cancel_one(c, t, 0);
 }
