@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from .lab_data import data as _data
+
 GIVEN, OURS = 2, 3
 
 
@@ -38,7 +40,7 @@ def _shared(command: Any) -> Any:
     """What `run` and `compare` have in common."""
     for option in reversed((
         click.option("--workload", required=True, metavar="FILE",
-                     help="JSONL or WfFormat file, gen:KIND,KEY=VALUE,... or, on real workers, a driver script."),
+                     help="JSONL, WfFormat or SWF file, gen:KIND,KEY=VALUE,..., data:NAME or, on real workers, a driver script."),
         click.option("--nodes", type=click.IntRange(1, 65535), help="Simulated nodes, in place of the workload's platform."),
         click.option("--cpus", type=click.FloatRange(0, min_open=True), help="CPUs of each simulated node."),
         click.option("--know", metavar="K", help="What policies know of durations: nothing, learned, stated, noisy:S, exact."),
@@ -60,6 +62,9 @@ def _sim_options(nodes: Any, cpus: Any, know: Any, reveal: Any, config: Any, set
 @click.group()
 def lab() -> None:
     """Compare scheduling policies, in virtual time or on real workers."""
+
+
+lab.add_command(_data)
 
 
 @lab.command()

@@ -264,7 +264,8 @@ def _facts(summary: dict[str, Any]) -> str:
     facts = [f"makespan {seconds(summary.get('makespan_s', 0))}", f"utilisation {summary.get('utilisation', 0) * 100:.1f}%"]
     bounds = summary.get("bounds")
     if bounds:
-        facts.append(f"lower bounds: critical path {seconds(bounds['critical_path_s'])}, area {seconds(bounds['area_s'])}")
+        unlike = f", unlike nodes {seconds(bounds['classes_s'])}" if "classes_s" in bounds else ""
+        facts.append(f"lower bounds: critical path {seconds(bounds['critical_path_s'])}, area {seconds(bounds['area_s'])}{unlike}")
     if summary.get("know"):
         facts.append(f"knows: {summary['know']}")
     if summary.get("digest"):

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from typing import Any, Iterable, Mapping
 
-from . import places, trace, workload as workloads
+from . import places, sources, trace, workload as workloads
 
 
 class SimError(RuntimeError):
@@ -33,12 +33,14 @@ def simulate(
     check: bool = False,
     label: str | None = None,
 ) -> trace.Run:
-    """One run in virtual time.  ``workload`` is a file, or lines as `miniray.lab.workload` makes them; ``settings`` are
+    """One run in virtual time.  ``workload`` is what `miniray.lab.sources` names, or lines as `miniray.lab.workload` makes them; ``settings`` are
     other keys of the configuration (``{"sim.latency": "1ms"}``).  Raises SimError with the program's own message."""
     plugin, file = places.policy_arguments(policy)
     with tempfile.TemporaryDirectory(prefix="miniray-sim-") as folder:
         if isinstance(workload, (str, os.PathLike)):
-            path = os.fspath(workload)
+            workload = sources.resolve(os.fspath(workload), seed)
+        if isinstance(workload, str):
+            path = workload
         else:
             path = os.path.join(folder, "workload.jsonl")
             workloads.write(path, workload)

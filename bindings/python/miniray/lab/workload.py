@@ -15,6 +15,8 @@ import os
 import random
 from typing import Any, Callable, Iterable
 
+from . import taskbench
+
 Line = dict[str, Any]
 
 
@@ -146,6 +148,7 @@ GENERATORS: dict[str, Callable[..., list[Line]]] = {
     "mapreduce": mapreduce,
     "poisson": poisson,
     "randomdag": randomdag,
+    **{pattern: taskbench.generator(pattern) for pattern in taskbench.PATTERNS},
 }
 
 
