@@ -4,13 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "engine/sim/report.h"
-
-/* The fastest node of each class: no task runs faster on another one of its class. */
-typedef struct kinds {
-    const mr_platform_node **v;
-    uint32_t n;
-} kinds;
+#include "engine/sim/bounds.h"
 
 static int by_kind(const void *a, const void *b)
 {
@@ -20,32 +14,64 @@ static int by_kind(const void *a, const void *b)
     return x->speed < y->speed ? -1 : x->speed > y->speed;
 }
 
-static mr_status kinds_of(const mr_platform *p, kinds *out)
+mr_status mr_bound_kinds_init(mr_bound_kinds *k, const mr_platform *p)
 {
-    kinds k = {malloc((p->n_nodes + 1) * sizeof *k.v), 0};
-    if (!k.v)
+    size_t n = p->n_nodes + 1;
+    *k = (mr_bound_kinds){malloc(n * sizeof *k->v), malloc(n * sizeof *k->first), 0, malloc(n * sizeof *k->fastest), 0};
+    if (!k->v || !k->first || !k->fastest) {
+        mr_bound_kinds_fini(k);
         return MR_E_NOMEM;
+    }
     for (uint32_t i = 0; i < p->n_nodes; i++)
-        k.v[i] = &p->nodes[i];
-    qsort(k.v, p->n_nodes, sizeof *k.v, by_kind);
+        k->v[i] = &p->nodes[i];
+    qsort(k->v, p->n_nodes, sizeof *k->v, by_kind);
     for (uint32_t i = 0; i < p->n_nodes; i++)
-        if (i + 1 == p->n_nodes || k.v[i + 1]->cls != k.v[i]->cls)
-            k.v[k.n++] = k.v[i];
-    *out = k;
+        if (i == 0 || by_kind(&k->v[i], &k->v[i - 1]) != 0)
+            k->first[k->n++] = i;
+    k->first[k->n] = p->n_nodes;
+    for (uint32_t i = 0; i < k->n; i++) /* by class, then by speed: the last of a class is its fastest */
+        if (i + 1 == k->n || k->v[k->first[i]]->cls != k->v[k->first[i + 1]]->cls)
+            k->fastest[k->n_fastest++] = k->v[k->first[i]];
     return MR_OK;
 }
 
-static int64_t best_duration(const mr_workload *w, uint32_t task, const kinds *k)
+void mr_bound_kinds_fini(mr_bound_kinds *k)
+{
+    free(k->v);
+    free(k->first);
+    free(k->fastest);
+    *k = (mr_bound_kinds){0};
+}
+
+bool mr_bound_fits(const mr_workload *w, uint32_t task, const mr_bound_kinds *k, uint32_t kind)
+{
+    const char *text = mr_intern_text(w->defs, w->tasks[task].def);
+    mr_define def;
+    memcpy(&def, text, sizeof def);
+    for (uint32_t n = k->first[kind]; n < k->first[kind + 1]; n++) {
+        bool all = true;
+        for (uint32_t i = 0; all && i < def.n_needs; i++) {
+            mr_named need;
+            memcpy(&need, text + sizeof def + i * sizeof need, sizeof need);
+            all = mr_platform_amount(k->v[n], need.name) >= need.amount;
+        }
+        if (all)
+            return true;
+    }
+    return false;
+}
+
+static int64_t best_duration(const mr_workload *w, uint32_t task, const mr_bound_kinds *k)
 {
     int64_t best = INT64_MAX;
-    for (uint32_t i = 0; i < k->n; i++) {
-        int64_t d = mr_workload_duration(w, task, k->v[i]);
+    for (uint32_t i = 0; i < k->n_fastest; i++) {
+        int64_t d = mr_workload_duration(w, task, k->fastest[i]);
         best = d < best ? d : best;
     }
     return best;
 }
 
-static int64_t need_of(const mr_workload *w, uint32_t task, const char *resource)
+int64_t mr_bound_need(const mr_workload *w, uint32_t task, const char *resource)
 {
     const char *text = mr_intern_text(w->defs, w->tasks[task].def);
     mr_define def;
@@ -59,40 +85,69 @@ static int64_t need_of(const mr_workload *w, uint32_t task, const char *resource
     return 0;
 }
 
-/* Two floors for one resource: amounts times best durations over all there is; and, when no duration is given by class,
- * amounts times work over amounts times speed.  The first arrival is when work can begin. */
-static int64_t area_of(const mr_workload *w, const mr_platform *p, const kinds *k, const char *resource, int64_t begin)
+/* One resource: all there is, the same weighted with speeds; and what the tasks need of it, times best durations, and
+ * times stated ones. */
+typedef struct area {
+    const char *name;
+    double have, fast, best, work;
+} area;
+
+static area *area_named(area *v, uint32_t *n, const char *name)
 {
-    double have = 0, fast = 0, best = 0, work = 0;
-    bool by_class = false;
-    for (uint32_t n = 0; n < p->n_nodes; n++) {
-        double amount = (double)mr_platform_amount(&p->nodes[n], resource);
-        have += amount;
-        fast += amount * p->nodes[n].speed;
+    for (uint32_t i = 0; i < *n; i++)
+        if (strcmp(v[i].name, name) == 0)
+            return &v[i];
+    if (*n == MR_RES_MAX)
+        return NULL;
+    v[*n] = (area){.name = name};
+    return &v[(*n)++];
+}
+
+/* Two floors for each resource: amounts times best durations over all there is; and, when no duration is given by
+ * class, amounts times work over amounts times speed.  The first arrival is when work can begin. */
+static int64_t areas_of(const mr_workload *w, const mr_platform *p, const mr_bound_kinds *k, int64_t begin)
+{
+    area v[MR_RES_MAX], *one;
+    uint32_t n = 0;
+    double most = 0;
+    for (uint32_t i = 0; i < p->n_nodes; i++)
+        for (uint32_t r = 0; r < p->nodes[i].n_amounts; r++)
+            if ((one = area_named(v, &n, p->nodes[i].amounts[r].name))) {
+                one->have += (double)p->nodes[i].amounts[r].amount;
+                one->fast += (double)p->nodes[i].amounts[r].amount * p->nodes[i].speed;
+            }
+    for (uint32_t t = 0; t < w->n_tasks; t++) {
+        const char *text = mr_intern_text(w->defs, w->tasks[t].def);
+        double best = (double)best_duration(w, t, k);
+        mr_define def;
+        mr_named need;
+        memcpy(&def, text, sizeof def);
+        for (uint32_t i = 0; i < def.n_needs; i++) {
+            memcpy(&need, text + sizeof def + i * sizeof need, sizeof need);
+            for (uint32_t r = 0; r < n; r++)
+                if (strcmp(v[r].name, need.name) == 0) {
+                    v[r].best += (double)need.amount * best;
+                    v[r].work += (double)need.amount * (double)w->tasks[t].duration;
+                }
+        }
     }
-    for (uint32_t t = 0; have > 0 && t < w->n_tasks; t++) {
-        double need = (double)need_of(w, t, resource);
-        by_class = by_class || w->tasks[t].first_class != MR_WL_NONE;
-        if (need > 0)
-            best += need * (double)best_duration(w, t, k);
-        work += need * (double)w->tasks[t].duration;
+    for (uint32_t r = 0; r < n; r++) {
+        double span = v[r].have > 0 ? v[r].best / v[r].have : 0;
+        if (w->n_by_class == 0 && v[r].have > 0 && v[r].work / v[r].fast > span)
+            span = v[r].work / v[r].fast;
+        most = span > most ? span : most;
     }
-    if (have <= 0)
-        return begin;
-    double span = best / have;
-    if (!by_class && work / fast > span)
-        span = work / fast;
     /* Each duration was rounded to 1 ns, and sums of doubles lose a little. */
-    span -= span * 1e-9 + (double)w->n_tasks;
-    return begin + (span > 0 ? (int64_t)span : 0);
+    most -= most * 1e-9 + (double)w->n_tasks;
+    return begin + (most > 0 ? (int64_t)most : 0);
 }
 
 void mr_report_bounds_get(const mr_workload *w, const mr_platform *p, mr_report_bounds *out)
 {
     int64_t *ends = calloc(w->n_tasks + 1, sizeof *ends), begin = INT64_MAX;
     *out = (mr_report_bounds){0};
-    kinds k = {0};
-    if (!ends || kinds_of(p, &k)) {
+    mr_bound_kinds k = {0};
+    if (!ends || mr_bound_kinds_init(&k, p)) {
         free(ends);
         return; /* no bound at all is a true one */
     }
@@ -107,9 +162,11 @@ void mr_report_bounds_get(const mr_workload *w, const mr_platform *p, mr_report_
             ends[child] = end > ends[child] ? end : ends[child];
         }
     }
-    int64_t cpu = area_of(w, p, &k, "CPU", begin), gpu = area_of(w, p, &k, "GPU", begin);
-    out->area = cpu > gpu ? cpu : gpu;
-    free(k.v);
+    out->area = areas_of(w, p, &k, begin);
+    double split = mr_bound_prices(w, &k);
+    split -= split * 1e-9 + (double)w->n_tasks;
+    out->classes = split > 0 ? begin + (int64_t)split : begin;
+    mr_bound_kinds_fini(&k);
     free(ends);
 }
 
@@ -140,7 +197,7 @@ static mr_status verify_pool(const mr_workload *w, const mr_platform *p, const m
     if (!v)
         return mr_err_set(err, MR_E_NOMEM, "out of memory");
     for (uint32_t t = 0; t < w->n_tasks; t++) {
-        int64_t need = need_of(w, t, resource);
+        int64_t need = mr_bound_need(w, t, resource);
         if (need == 0 || tasks[t].started == MR_UNKNOWN || tasks[t].started == tasks[t].ended)
             continue;
         v[n++] = (change){tasks[t].started, need, tasks[t].node, t};
@@ -181,10 +238,11 @@ mr_status mr_report_verify(const mr_workload *w, const mr_platform *p, const mr_
                                   mr_workload_name(w, t), mr_workload_name(w, parent));
         }
     }
-    if (whole && (end < b.critical_path || end < b.area))
-        return mr_err_set(err, MR_E_INVAL,
-                          "the last task ended at %.9f s, below a lower bound (critical path %.9f s, area %.9f s)",
-                          (double)end / 1e9, (double)b.critical_path / 1e9, (double)b.area / 1e9);
+    if (whole && (end < b.critical_path || end < b.area || end < b.classes))
+        return mr_err_set(
+            err, MR_E_INVAL,
+            "the last task ended at %.9f s, below a lower bound (critical path %.9f s, area %.9f s, classes %.9f s)",
+            (double)end / 1e9, (double)b.critical_path / 1e9, (double)b.area / 1e9, (double)b.classes / 1e9);
     static const char *const pools[] = {"CPU", "GPU", "memory"};
     mr_status status = MR_OK;
     for (size_t i = 0; !status && stats.stops == 0 && i < sizeof pools / sizeof *pools; i++)

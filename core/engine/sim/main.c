@@ -226,6 +226,21 @@ static void policy_name(const mr_config *c, const mr_plugin *plugin, char *out, 
         *dot = '\0';
 }
 
+static void print_bounds(const mr_sim_report *r)
+{
+    printf("lower bounds  critical path %.6f s, area %.6f s", (double)(r->bounds.critical_path - r->begin) / 1e9,
+           (double)(r->bounds.area - r->begin) / 1e9);
+    if (r->bounds.classes > r->begin)
+        printf(", split over unlike nodes %.6f s", (double)(r->bounds.classes - r->begin) / 1e9);
+    printf("; gap %.1f%%\n", r->gap * 100);
+    if (r->guarantee.why_not)
+        printf("upper bound   none: %s\n", r->guarantee.why_not);
+    else
+        printf("upper bound   %.6f s; at most %.4f times the shortest (Graham%s)\n",
+               (double)(r->guarantee.end - r->begin) / 1e9, r->guarantee.ratio,
+               r->guarantee.longest_first ? ", longest first" : "");
+}
+
 static int write_results(const options *o, const mr_workload *w, const mr_sim *s, const mr_sim_conf *conf,
                          const char *know, mr_err *err)
 {
@@ -256,9 +271,8 @@ static int write_results(const options *o, const mr_workload *w, const mr_sim *s
         printf("policy        %s%s\n", r.policy, r.ejected ? " (ejected: degraded to FIFO)" : "");
         printf("tasks         %u on %u nodes, knows %s, graph revealed %s, seed %llu\n", r.tasks, w->platform.n_nodes,
                r.know, r.unfold ? "as it unfolds" : "whole", (unsigned long long)r.seed);
-        printf("makespan      %.6f s (lower bounds: critical path %.6f s, area %.6f s; gap %.1f%%)\n",
-               (double)r.makespan / 1e9, (double)(r.bounds.critical_path - r.begin) / 1e9,
-               (double)(r.bounds.area - r.begin) / 1e9, r.gap * 100);
+        printf("makespan      %.6f s\n", (double)r.makespan / 1e9);
+        print_bounds(&r);
         printf("flow time     mean %.6f s, p50 %.6f s, p99 %.6f s\n", r.flow_mean, r.flow_p50, r.flow_p99);
         printf("utilisation   %.1f%%\n", r.utilisation * 100);
         printf("moved         %llu bytes in %llu copies\n", (unsigned long long)r.stats.moved_bytes,

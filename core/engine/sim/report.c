@@ -130,10 +130,12 @@ mr_status mr_report_make(const mr_workload *w, const mr_platform *p, const mr_si
     r.utilisation = have > 0 && r.makespan > 0 ? used / (have * seconds(r.makespan)) : 0;
     mr_report_bounds_get(w, p, &r.bounds);
     int64_t best = r.bounds.critical_path > r.bounds.area ? r.bounds.critical_path : r.bounds.area;
+    best = r.bounds.classes > best ? r.bounds.classes : best;
     r.gap = best > r.begin ? (double)r.makespan / (double)(best - r.begin) - 1 : 0;
     mr_sim_stats_get(s, &r.stats);
+    mr_status status = mr_report_guarantee_get(w, p, s, conf, &r.guarantee, err);
     *out = r;
-    return MR_OK;
+    return status;
 }
 
 char *mr_report_json(const mr_workload *w, const mr_platform *p, const mr_sim_report *r, const mr_sim_conf *conf)
@@ -173,7 +175,16 @@ char *mr_report_json(const mr_workload *w, const mr_platform *p, const mr_sim_re
     cJSON *b = cJSON_AddObjectToObject(o, "bounds");
     cJSON_AddNumberToObject(b, "critical_path_s", seconds(r->bounds.critical_path - r->begin));
     cJSON_AddNumberToObject(b, "area_s", seconds(r->bounds.area - r->begin));
+    if (r->bounds.classes > r->begin)
+        cJSON_AddNumberToObject(b, "classes_s", seconds(r->bounds.classes - r->begin));
     cJSON_AddNumberToObject(b, "gap", r->gap);
+    if (r->guarantee.why_not) {
+        cJSON_AddStringToObject(b, "no_upper_bound", r->guarantee.why_not);
+    } else {
+        cJSON_AddNumberToObject(b, "upper_s", seconds(r->guarantee.end - r->begin));
+        cJSON_AddNumberToObject(b, "upper_ratio", r->guarantee.ratio);
+        cJSON_AddStringToObject(b, "upper_rule", r->guarantee.longest_first ? "longest first" : "list");
+    }
     cJSON *costs = cJSON_AddObjectToObject(o, "costs");
     cJSON_AddNumberToObject(costs, "dispatch_us", (double)conf->dispatch / 1e3);
     cJSON_AddNumberToObject(costs, "switch_us", (double)conf->change / 1e3);

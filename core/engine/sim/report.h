@@ -11,7 +11,16 @@
 typedef struct mr_report_bounds {
     int64_t critical_path; /* no schedule ends earlier: the longest chain, each task on its best class */
     int64_t area;          /* nor earlier than: all work spread evenly over all slots of its scarcest resource */
+    int64_t classes;       /* nor than all CPU work split over unlike nodes in the best way; like nodes: the begin */
 } mr_report_bounds;
+
+/* An upper bound that theory promises (Graham's), when all it asks for was seen to hold in this run. */
+typedef struct mr_report_guarantee {
+    const char *why_not; /* the first premise that does not hold; NULL: all do, and the rest is filled */
+    int64_t end;         /* no schedule of this kind ends later */
+    double ratio;        /* nor takes more than this times the shortest */
+    bool longest_first;  /* independent tasks, started longest first: the better ratio */
+} mr_report_guarantee;
 
 typedef struct mr_sim_report {
     const char *policy, *know, *ejected; /* ejected NULL: it was not */
@@ -22,15 +31,19 @@ typedef struct mr_sim_report {
     double flow_mean, flow_p50, flow_p99, wait_mean, wait_max, slowdown_mean; /* seconds; ratio */
     double utilisation; /* CPU time used / CPU time there was during the makespan */
     mr_report_bounds bounds;
+    mr_report_guarantee guarantee;
     double gap; /* makespan / best bound - 1 */
     uint64_t digest;
     mr_sim_stats stats;
 } mr_sim_report;
 
 void mr_report_bounds_get(const mr_workload *w, const mr_platform *p, mr_report_bounds *out);
+/* Errors: INVAL when the premises hold and the bound does not. */
+mr_status mr_report_guarantee_get(const mr_workload *w, const mr_platform *p, const mr_sim *s, const mr_sim_conf *conf,
+                                  mr_report_guarantee *out, mr_err *err) MR_CHECK_RESULT;
 /* Errors: INVAL when the schedule breaks a bound, a dependency or a pool (the first one, in words); NOMEM. */
 mr_status mr_report_verify(const mr_workload *w, const mr_platform *p, const mr_sim *s, mr_err *err) MR_CHECK_RESULT;
-/* Texts are borrowed from `s` and `know`.  Errors: NOMEM. */
+/* Texts are borrowed from `s` and `know`.  Errors: NOMEM; INVAL (mr_report_guarantee_get). */
 mr_status mr_report_make(const mr_workload *w, const mr_platform *p, const mr_sim *s, const mr_sim_conf *conf,
                          const char *know, mr_sim_report *out, mr_err *err) MR_CHECK_RESULT;
 /* One JSON object; the caller frees the text.  NULL: out of memory. */
