@@ -3,6 +3,7 @@
 #include "plugin/conformance/bench_host.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,17 +77,34 @@ static const char *base_conf_key(const mr_host *h, size_t i)
     return i < (size_t)b->n_conf ? b->conf[i].key : NULL;
 }
 
+union block { /* before what alloc() gives */
+    size_t size;
+    max_align_t align;
+};
+
 static void *base_alloc(const mr_host *h, size_t size)
 {
-    void *p = calloc(1, size ? size : 1);
-    base_world(h)->live_allocs += p != NULL;
-    return p;
+    mr_bench *b = base_world(h);
+    if (++b->n_allocs == b->fail_alloc)
+        return NULL;
+    union block *p = calloc(1, sizeof *p + size);
+    if (!p)
+        return NULL;
+    p->size = size;
+    b->live_allocs++;
+    b->live_bytes += size;
+    b->most_bytes = b->live_bytes > b->most_bytes ? b->live_bytes : b->most_bytes;
+    return p + 1;
 }
 
 static void base_free(const mr_host *h, void *p)
 {
-    base_world(h)->live_allocs -= p != NULL;
-    free(p);
+    union block *block = p;
+    if (!p)
+        return;
+    base_world(h)->live_allocs--;
+    base_world(h)->live_bytes -= block[-1].size;
+    free(block - 1);
 }
 
 static void base_fail(const mr_host *h, const char *fmt, ...)
@@ -171,6 +189,17 @@ static int node_of_slot(const mr_bench *b, int slot)
     return mr_bench_node_of(b, b->slot[slot].node);
 }
 
+/* A cap of the function is the host's business: such a task is ready, and nobody can take it. */
+static bool below_cap(const mr_bench *b, const mr_bench_task *t)
+{
+    int n = 0;
+    for (int i = 0; b->fn_cap && i < b->n_slots; i++) {
+        int on = mr_bench_task_of(b, b->slot[i].task);
+        n += on >= 0 && b->task[on].view.fn == t->view.fn;
+    }
+    return !b->fn_cap || n < b->fn_cap;
+}
+
 bool mr_bench_can(const mr_bench *b, const mr_bench_task *t, int slot)
 {
     int node = node_of_slot(b, slot);
@@ -178,7 +207,7 @@ bool mr_bench_can(const mr_bench *b, const mr_bench_task *t, int slot)
         return false;
     if (t->view.state == MR_STOPPED_NOW && t->slot >= 0 && node_of_slot(b, t->slot) != node)
         return false; /* its process and memory are on its node */
-    return mr_bench_fits(b, t, node, NULL);
+    return mr_bench_fits(b, t, node, NULL) && below_cap(b, t);
 }
 
 static bool host_can(const mr_sched_host *h, mr_ref t, mr_ref w)
@@ -213,15 +242,16 @@ static int in_queue(const mr_bench *b, mr_ref queue, int after, bool back)
     return best;
 }
 
-/* Of a slot, of a node, of all, or, of a task, those whose stop alone lets it start. */
+/* Of a slot, of a node, of all: what holds something there, begun or not; of a task, those whose stop alone lets it
+ * start. */
 static bool is_running_for(const mr_bench *b, const mr_bench_task *r, mr_ref of)
 {
-    if (r->over || r->view.state != MR_RUNNING_NOW)
+    if (r->over || (r->view.state != MR_RUNNING_NOW && r->view.state != MR_TRAVELLING))
         return false;
     if (of == MR_NONE || r->view.on == of || b->slot[r->slot].node == of)
         return true;
     int i = mr_bench_task_of(b, of);
-    if (i < 0 || r->fresh)
+    if (i < 0 || r->fresh || r->view.state != MR_RUNNING_NOW)
         return false;
     const mr_bench_task *t = &b->task[i];
     int node = node_of_slot(b, r->slot);
@@ -381,6 +411,11 @@ static void host_rerank(const mr_sched_host *h, mr_ref t)
     world(h)->rerank_all = true;
 }
 
+static int64_t begun(const mr_bench_task *t, int64_t now)
+{
+    return t->view.state == MR_RUNNING_NOW ? t->view.started_at : now;
+}
+
 void mr_bench_recount(mr_bench *b)
 {
     for (int i = 0; i < b->n_slots; i++) {
@@ -391,7 +426,7 @@ void mr_bench_recount(mr_bench *b)
         if (task >= 0 && !b->exact)
             w->busy_until = MR_UNKNOWN;
         else if (task >= 0)
-            w->busy_until = b->task[task].view.started_at + b->task[task].left;
+            w->busy_until = begun(&b->task[task], b->now) + b->task[task].left;
         for (int k = 0; k < b->n_tasks; k++)
             w->load += b->task[k].queued && b->task[k].queue == w->ref;
     }

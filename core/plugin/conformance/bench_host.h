@@ -42,14 +42,15 @@ typedef struct mr_bench_task {
 
 typedef struct mr_bench_spec {
     int64_t arrival, duration;
-    double cpu, gpu;
+    double cpu, gpu; /* cpu 0: 1; below 0: none */
     int32_t priority, retries;
     uint64_t out_bytes;
     const char *fn, *user;
     int64_t deadline, limit; /* 0: none */
 } mr_bench_spec;
 
-typedef enum mr_bench_what { BENCH_CANCEL, BENCH_CRASH, BENCH_REOPEN } mr_bench_what;
+/* EJECT: the plugin is closed and not asked again, as after an error; the world goes on first in, first out. */
+typedef enum mr_bench_what { BENCH_CANCEL, BENCH_CRASH, BENCH_REOPEN, BENCH_EJECT } mr_bench_what;
 
 typedef struct mr_bench {
     mr_sched_host host;
@@ -62,6 +63,10 @@ typedef struct mr_bench {
     bool exact; /* estimates are the true durations; else nothing is known */
     bool rerank_all, in_op;
     int64_t bandwidth; /* bytes per us between nodes */
+    int64_t begin;     /* of the first instant */
+    int64_t birth;     /* ns from a dispatch to the start, as when a process has to be born */
+    int fn_cap;        /* most of one function at a time; 0: no cap */
+    int fail_alloc;    /* which call of alloc() finds no memory, from 1; 0: none */
     mr_bench_task task[BENCH_TASKS];
     mr_worker slot[BENCH_SLOTS];
     mr_node node[BENCH_NODES];
@@ -82,10 +87,10 @@ typedef struct mr_bench {
     int n_tasks, n_slots, n_nodes, n_edges, n_events, n_conf, n_names;
     /* what happened */
     int order[4 * BENCH_TASKS], n_order; /* tasks in order of their starts */
-    int wrong, stops, preempted, stalls, opens, asked[8];
+    int wrong, stops, preempted, stalls, opens, asked[8], n_allocs, instants;
     uint64_t moved;
     int64_t last, flow, held; /* end of the last task; sum of finish - arrival */
-    size_t live_allocs;
+    size_t live_allocs, live_bytes, most_bytes;
     char failure[1200], open_error[1100], log[1024];
 } mr_bench;
 

@@ -246,6 +246,11 @@ static void ask_preempt(mr_bench *b)
     }
 }
 
+static int64_t ends_at(const mr_bench_task *t)
+{
+    return t->end < t->stop_at ? t->end : t->stop_at;
+}
+
 static int64_t next_time(const mr_bench *b)
 {
     int64_t at = BENCH_NEVER;
@@ -263,7 +268,7 @@ static int64_t next_time(const mr_bench *b)
         else if (t->view.state == MR_TRAVELLING)
             EARLIER(t->travel_end);
         else if (t->view.state == MR_RUNNING_NOW)
-            EARLIER(t->end < t->stop_at ? t->end : t->stop_at);
+            EARLIER(ends_at(t) > b->now ? ends_at(t) : b->now + 1);
     }
     for (int i = 0; live && i < b->n_events; i++)
         if (!b->event[i].done)
@@ -326,20 +331,38 @@ static void retell(mr_bench *b)
     }
 }
 
+static void eject(mr_bench *b)
+{
+    mr_bench_close(b);
+    b->wants = (mr_sched_wants){0};
+    b->wake_at = BENCH_NEVER;
+    b->rerank_all = false;
+    for (int i = 0; i < b->n_tasks; i++) {
+        b->task[i].view.rank = (double)b->task[i].view.entry;
+        b->task[i].planned = false;
+        b->task[i].queue = MR_NONE;
+    }
+}
+
 bool mr_bench_run(mr_bench *b)
 {
     int64_t held_since = -1;
     if (mr_bench_open(b))
         return false;
-    for (b->now = 0; b->now != BENCH_NEVER && !b->failure[0]; b->now = next_time(b)) {
+    for (b->now = b->begin; b->now != BENCH_NEVER && !b->failure[0]; b->now = next_time(b)) {
         bool woken = b->wake_at <= b->now;
+        if (++b->instants > 2000 + 200 * b->n_tasks + 20 * b->stops)
+            snprintf(b->failure, sizeof b->failure, "%d instants for %d tasks: it wakes itself without end",
+                     b->instants, b->n_tasks);
         apply_events(b);
         submit(b);
         send_planned(b);
         become_ready(b);
         for (int i = 0; i < b->n_events; i++) {
-            if (b->event[i].what == BENCH_REOPEN && b->event[i].at == b->now)
+            if (b->event[i].what == BENCH_REOPEN && b->event[i].at == b->now && b->opens)
                 retell(b);
+            else if (b->event[i].what == BENCH_EJECT && b->event[i].at == b->now)
+                eject(b);
         }
         if (woken) {
             b->wake_at = BENCH_NEVER;

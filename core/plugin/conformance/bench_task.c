@@ -94,10 +94,11 @@ int mr_bench_add_task(mr_bench *b, const mr_bench_spec *spec)
     t->view.submitted_at = t->view.ready_at = t->view.started_at = MR_UNKNOWN;
     t->view.deadline = spec->deadline ? spec->deadline : MR_UNKNOWN;
     t->view.limit = spec->limit ? spec->limit : MR_UNKNOWN;
-    t->needs[0] = (mr_amount){MR_RES_CPU, (int64_t)((spec->cpu > 0 ? spec->cpu : 1) * MR_RES_UNIT)};
+    double cpu = spec->cpu > 0 ? spec->cpu : spec->cpu < 0 ? 0 : 1;
+    t->needs[0] = (mr_amount){MR_RES_CPU, (int64_t)(cpu * MR_RES_UNIT)};
     t->needs[1] = (mr_amount){MR_RES_GPU, (int64_t)(spec->gpu * MR_RES_UNIT)};
     t->view.needs = t->needs;
-    t->view.n_needs = spec->gpu > 0 ? 2 : 1;
+    t->view.n_needs = spec->gpu > 0 ? 2 : cpu > 0 ? 1 : 0;
     t->arrival = spec->arrival;
     t->duration = spec->duration;
     t->retries = spec->retries;
@@ -295,8 +296,9 @@ void mr_bench_dispatch(mr_bench *b, mr_bench_task *t, int slot)
     if (!resumed)
         t->left = mr_bench_true_cost(b, t, slot);
     mr_bench_send_inputs(b, t, node);
-    t->travel_end = t->offered;
+    t->travel_end = t->offered > b->now + b->birth ? t->offered : b->now + b->birth;
     t->view.state = MR_TRAVELLING;
+    t->view.started_at = MR_UNKNOWN;
     if (t->travel_end <= b->now)
         mr_bench_begin(b, t);
 }
