@@ -23,7 +23,7 @@ HOOKS = {
     "pick": "fun(w: Slot): Task|false|nil", "slice": "fun(t: Task, w: Slot): number?", "preempt": "fun(t: Task): Task?",
     "submitted": "fun(t: Task)", "ready": "fun(t: Task)", "started": "fun(t: Task, w: Slot)",
     "stopped": "fun(t: Task, w: Slot, ran: integer)", "done": "fun(t: Task, w: Slot, ran: integer, outcome: string)",
-    "dropped": "fun(t: Task, why: string)", "woken": "fun(now: integer)",
+    "dropped": "fun(t: Task, why: string)", "woken": "fun(now: integer)", "save": "fun(): any", "restore": "fun(saved: any)",
 }
 HELPERS = (
     ("least", "(xs: T[]|fun(): T, f?: fun(x: T): number|false|nil) -> T?, number?", "the one with the smallest f, and that; the first wins"),

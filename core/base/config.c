@@ -422,33 +422,53 @@ static mr_status plugin_default(mr_config *c, const char *section, const char *k
     return status;
 }
 
+static const mr_conf_key *key_of(const mr_plugin *p, const char *name)
+{
+    for (uint32_t k = 0; k < p->n_keys; k++)
+        if (strcmp(p->keys[k].name, name) == 0)
+            return &p->keys[k];
+    return NULL;
+}
+
+/* Into out (SECTION_MAX): as the config calls the plugin's section. */
+static void section_of(const mr_plugin *p, char *out)
+{
+    char section[SECTION_MAX];
+    snprintf(section, sizeof section, "%s.%s", p->kind == MR_KIND_STORE ? "store" : "sched", p->name);
+    mr_config_canonical(section, out, SECTION_MAX);
+}
+
+mr_status mr_config_check_keys(mr_config *c, const mr_plugin *p, mr_err *err)
+{
+    char canonical[SECTION_MAX];
+    const mr_conf_key *any = key_of(p, "*");
+    mr_status status;
+
+    section_of(p, canonical);
+    for (size_t i = 0; i < c->n; i++) {
+        mr_item *it = &c->items[i];
+        if (strcmp(it->pub.section, canonical) != 0)
+            continue;
+        const mr_conf_key *key = key_of(p, it->pub.key);
+        if (!key && !any)
+            return plugin_unknown(p, it, err);
+        if ((status = plugin_parse(key ? key : any, it, err)))
+            return status;
+    }
+    return MR_OK;
+}
+
 mr_status mr_config_check_plugin(mr_config *c, const mr_plugin *p, mr_err *err)
 {
     const char *kind = p->kind == MR_KIND_STORE ? "store" : "sched";
-    char section[SECTION_MAX], canonical[SECTION_MAX], place[600];
-    const mr_conf_key *any = NULL;
-    bool takes_policy = false;
-    mr_status status;
+    char canonical[SECTION_MAX], place[600];
+    const mr_conf_key *any = key_of(p, "*");
+    bool takes_policy = key_of(p, "policy") != NULL;
+    mr_status status = mr_config_check_keys(c, p, err);
 
-    snprintf(section, sizeof section, "%s.%s", kind, p->name);
-    mr_config_canonical(section, canonical, sizeof canonical);
-    for (uint32_t k = 0; k < p->n_keys; k++) {
-        any = strcmp(p->keys[k].name, "*") == 0 ? &p->keys[k] : any;
-        takes_policy = takes_policy || strcmp(p->keys[k].name, "policy") == 0;
-    }
-    for (size_t i = 0; i < c->n; i++) {
-        mr_item *it = &c->items[i];
-        const mr_conf_key *key = any;
-        if (strcmp(it->pub.section, canonical) != 0)
-            continue;
-        for (uint32_t k = 0; k < p->n_keys; k++)
-            if (strcmp(p->keys[k].name, it->pub.key) == 0)
-                key = &p->keys[k];
-        if (!key)
-            return plugin_unknown(p, it, err);
-        if ((status = plugin_parse(key, it, err)))
-            return status;
-    }
+    if (status)
+        return status;
+    section_of(p, canonical);
     /* A policy that nobody would read: refused, unless a stronger source has swapped the plugin over it. */
     const mr_item *policy = mr_config_item(c, "sched", "policy"), *plugin = mr_config_item(c, "sched", "plugin");
     if (p->kind == MR_KIND_SCHED && policy->pub.value && !takes_policy && policy->pub.source >= plugin->pub.source) {

@@ -48,6 +48,8 @@ mr_status mr_config_set(mr_config *c, const char *section, const char *key, cons
  * declares a key of the same name as one of [store] or [sched] (`policy`, `seed`) gets that setting, if its own section
  * is silent.  Errors: CONFIG (also: a `policy` is given to a plugin that takes none), NOMEM. */
 mr_status mr_config_check_plugin(mr_config *c, const mr_plugin *p, mr_err *err) MR_CHECK_RESULT;
+/* Checks the section alone and adds nothing: for a plugin that comes later. */
+mr_status mr_config_check_keys(mr_config *c, const mr_plugin *p, mr_err *err) MR_CHECK_RESULT;
 
 /* Values.  The key must be in the table, or in the section of a checked plugin (a bug otherwise).  Text lives until the
  * setting is changed and may be NULL: no value and no default; the numbers of such a key are 0. */

@@ -54,6 +54,7 @@ typedef struct mr_port_ops {
     /* See mr_node_add, mr_node_remove.  NULL in a worker. */
     mr_status (*node_add)(mr_port *p, const mr_node_def *def, uint32_t *out, mr_err *err);
     mr_status (*node_remove)(mr_port *p, uint32_t node, mr_err *err);
+    mr_status (*policy)(mr_port *p, const char *policy, mr_err *err); /* see mr_set_policy.  NULL in a worker. */
     /* From now on every op returns CLOSED, threads blocked in one too.  Frees nothing; may be called again. */
     void (*stop)(mr_port *p);
     /* Ends it; frees p.  Other threads must be out (they are woken with CLOSED; the port waits for them). */

@@ -155,10 +155,19 @@ mr_status mr_control_size_stated(mr_control *c, mr_id id, uint64_t bytes) MR_CHE
 /* Why the last step failed, in words that name the request and the nearest that fits; "" if it did not. */
 const char *mr_control_why(const mr_control *c);
 
-/* Installs (or swaps) the policy: `ops` is copied; open is called here, close at the next swap, ejection or free.  ops
- * NULL: FIFO.  Then step a POLICY event: the present is told to it as one batch. */
+/* Installs a policy, or swaps the one at work for it: `ops` is copied; open is called here, close at the next swap,
+ * ejection or free.  ops NULL: FIFO.  What the old instance `save`s is given to the new one if both have the same
+ * `name`.  On an error (the policy's own, UNSUPPORTED, NOMEM) the old one goes on as if nothing had been.  Then step a
+ * POLICY event: the present is told as one batch. */
 mr_status mr_control_policy(mr_control *c, const char *name, const mr_sched_ops *ops, const mr_host *base,
                             mr_err *err) MR_CHECK_RESULT;
+/* Those that were installed since the run began, the last MR_POLICY_PAST of them, oldest first; false: no more. */
+enum { MR_POLICY_PAST = 16 };
+typedef struct mr_policy_past {
+    int64_t at; /* ns */
+    char name[64];
+} mr_policy_past;
+bool mr_control_policy_past(const mr_control *c, uint32_t i, mr_policy_past *out);
 /* Name of the policy, and the error it was ejected for (NULL: it was not; then `degraded` reports stay false).  After
  * an ejection the name is "fifo"; `given` is still the name of the policy that was ejected. */
 const char *mr_control_policy_name(const mr_control *c);

@@ -1,8 +1,8 @@
 /* policy.c: asks the scheduling policy, in the order that sched.h promises, and checks every answer.
  *
- * Owns the plugin's instance and what it was told so far.  A policy that fails, answers nonsense where no answer can be
- * passed over (NaN), or holds everything back for max_hold is closed; the queues stay as they are and go on in the
- * order of entry.  Nothing of a task is ever in a policy's hands.
+ * Owns what the policy was told so far (its instance comes and goes in swap.c).  A policy that fails, answers nonsense
+ * where no answer can be passed over (NaN), or holds everything back for max_hold is closed; the queues stay as they
+ * are and go on in the order of entry.  Nothing of a task is ever in a policy's hands.
  */
 #include <math.h>
 #include <stdarg.h>
@@ -28,11 +28,13 @@ static void fail(policy *p, const char *fmt, ...)
 
 void mr_control_policy_fail(mr_control *c, const char *why)
 {
-    if (c->pol.open)
+    if (c->pol.opening)
+        snprintf(c->pol.opening, sizeof c->pol.error, "%s", why);
+    else if (c->pol.open)
         fail(&c->pol, "%s", why);
 }
 
-static void close_policy(mr_control *c)
+void mr_policy_close(mr_control *c)
 {
     policy *p = &c->pol;
     if (p->open && p->ops.close)
@@ -51,14 +53,14 @@ static void close_policy(mr_control *c)
 
 void mr_policy_fini(mr_control *c)
 {
-    close_policy(c);
+    mr_policy_close(c);
     free(c->pol.notes);
     free(c->pol.rerank);
     free(c->pol.walk.head);
 }
 
 /* Ranks by entry, as FIFO has them. */
-static void fifo_order(mr_control *c)
+void mr_policy_fifo_order(mr_control *c)
 {
     uint64_t at = 0, id;
     for (task *t; (t = mr_table_next(&c->tasks, &at, &id));) {
@@ -80,76 +82,11 @@ void mr_policy_eject_if(mr_control *c)
     if (!p->failed || !p->open)
         return;
     p->ejected = true;
-    close_policy(c);
-    fifo_order(c);
+    mr_policy_close(c);
+    mr_policy_fifo_order(c);
     c->hold_since = MR_UNKNOWN;
     c->dirty = true;
     mr_control_act(c, MR_ACT_REPORT)->flags = MR_REPORT_EJECTED;
-}
-
-static void apply_wants(policy *p)
-{
-    mr_sched_ops *o = &p->ops;
-    mr_sched_wants w = {.notices = o->notices, .requires = o->requires};
-    w.ops = (o->rank ? MR_OP_RANK : 0) | (o->place ? MR_OP_PLACE : 0) | (o->plan ? MR_OP_PLAN : 0) |
-            (o->pick ? MR_OP_PICK : 0) | (o->slice ? MR_OP_SLICE : 0) | (o->preempt ? MR_OP_PREEMPT : 0);
-    if (o->wants)
-        o->wants(p->self, &w);
-    if (!(w.ops & MR_OP_RANK))
-        o->rank = NULL;
-    if (!(w.ops & MR_OP_PLACE))
-        o->place = NULL;
-    if (!(w.ops & MR_OP_PLAN))
-        o->plan = NULL;
-    if (!(w.ops & MR_OP_PICK))
-        o->pick = NULL;
-    if (!(w.ops & MR_OP_SLICE))
-        o->slice = NULL;
-    if (!(w.ops & MR_OP_PREEMPT))
-        o->preempt = NULL;
-    p->notices = o->notice ? w.notices : 0;
-    p->requires = w.requires;
-    p->any = p->notices || o->rank || o->place || o->plan || o->pick || o->slice || o->preempt;
-}
-
-mr_status mr_control_policy(mr_control *c, const char *name, const mr_sched_ops *ops, const mr_host *base, mr_err *err)
-{
-    policy *p = &c->pol;
-    mr_status status = MR_OK;
-    close_policy(c);
-    p->failed = p->ejected = false;
-    p->reported = 0;
-    p->error[0] = 0;
-    snprintf(p->name, sizeof p->name, "%s", name ? name : "fifo");
-    mr_policy_host_init(c, base);
-    c->hold_since = MR_UNKNOWN;
-    fifo_order(c);
-    if (!ops)
-        return MR_OK;
-    p->ops = *ops;
-    if (ops->open) {
-        mr_err own = {0};
-        p->op = "open";
-        status = ops->open(&p->self, &p->host, err ? err : &own);
-        p->op = NULL;
-    }
-    if (status) {
-        memset(&p->ops, 0, sizeof p->ops);
-        return status;
-    }
-    p->open = true;
-    apply_wants(p);
-    p->swapped = true;
-    if (p->requires & MR_REQ_PREEMPT) {
-        mr_err_set(err, MR_E_UNSUPPORTED, "policy %s requires preemption, which this engine does not offer", p->name);
-        close_policy(c);
-        return MR_E_UNSUPPORTED;
-    }
-    if (!mr_policy_room(c, 8 * (uint32_t)mr_table_count(&c->tasks) + 64)) {
-        close_policy(c);
-        return mr_err_set(err, MR_E_NOMEM, "policy %s: out of memory", p->name);
-    }
-    return MR_OK;
 }
 
 const char *mr_control_policy_name(const mr_control *c)
@@ -191,6 +128,10 @@ void mr_policy_note_any(mr_control *c, uint32_t what, task *t, int outcome, int6
     policy *p = &c->pol;
     if (!(p->notices & what) && !(what == MR_SUBMITTED && p->ops.plan))
         return;
+    if (what == MR_STARTED && (t->flags & T_PRESENT)) { /* it waited in a worker's ring when the policy came */
+        t->flags &= ~(uint32_t)T_PRESENT;
+        mr_policy_note_any(c, MR_BECAME_READY, t, MR_OK, 0);
+    }
     if (p->n_notes == p->room_notes && !mr_policy_room(c, 64)) {
         fail(p, "no memory for what policy %s has to be told", p->name);
         return;
@@ -464,44 +405,4 @@ void mr_policy_held(mr_control *c)
     mr_policy_eject_if(c);
     while (c->dirty && !p->open)
         mr_ready_close(c);
-}
-
-/* The new policy is told the present as one batch. */
-mr_status mr_policy_swapped(mr_control *c, const mr_record *r)
-{
-    policy *p = &c->pol;
-    (void)r;
-    if (!p->open || !p->swapped)
-        return MR_OK;
-    p->swapped = false;
-    uint64_t at = 0, id;
-    uint32_t n = 0;
-    task **v = calloc(mr_table_count(&c->tasks) + 1, sizeof(task *));
-    if (!v)
-        return MR_E_NOMEM;
-    for (task *t; (t = mr_table_next(&c->tasks, &at, &id));)
-        if (!t->actor && t->where != W_OVER && t->where != W_PAST && t->where != W_FAILING)
-            v[n++] = t;
-    for (uint32_t i = 1; i < n; i++) { /* by seq; nearly sorted as it is */
-        task *t = v[i];
-        uint32_t k = i;
-        for (; k && v[k - 1]->v.seq > t->v.seq; k--)
-            v[k] = v[k - 1];
-        v[k] = t;
-    }
-    for (uint32_t i = 0; i < n; i++)
-        mr_policy_note(c, MR_SUBMITTED, v[i], MR_OK, 0);
-    for (uint32_t i = 0; i < n; i++)
-        if (v[i]->where == W_READY) { /* it enters again: ready, place and rank at the close */
-            mr_ready_leave(c, v[i]);
-            v[i]->where = W_FRESH;
-            mr_tlist_push(&c->fresh, v[i]);
-            c->fresh_unsorted = true;
-        } else if (v[i]->where == W_RUN || v[i]->where == W_LIVING) {
-            mr_policy_note(c, MR_BECAME_READY, v[i], MR_OK, 0);
-            mr_policy_note(c, MR_STARTED, v[i], MR_OK, 0);
-        }
-    free(v);
-    c->dirty = true;
-    return MR_OK;
 }

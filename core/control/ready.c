@@ -377,10 +377,14 @@ static void enter_fresh(mr_control *c)
         mr_tlist_sort(&c->fresh);
     c->fresh_unsorted = false;
     for (task *t = c->fresh.head; t; t = t->qb) {
-        t->v.entry = ++c->entry;
-        t->v.rank = (double)t->v.entry;
-        t->v.ready_at = c->now;
         t->v.state = MR_READY_NOW;
+        if (t->flags & T_PRESENT) {
+            t->flags &= ~(uint32_t)T_PRESENT;
+        } else {
+            t->v.entry = ++c->entry;
+            t->v.ready_at = c->now;
+        }
+        t->v.rank = (double)t->v.entry;
         mr_policy_note(c, MR_BECAME_READY, t, MR_OK, 0);
     }
     if (c->pol.any)

@@ -362,7 +362,11 @@ void mr_policy_eject_if(mr_control *c);
 void mr_policy_fini(mr_control *c);
 bool mr_policy_room(mr_control *c, uint32_t n);
 void mr_policy_host_init(mr_control *c, const mr_host *base);
+void mr_policy_close(mr_control *c);
+void mr_policy_fifo_order(mr_control *c); /* ranks by entry; no places */
+/* swap.c */
 mr_status mr_policy_swapped(mr_control *c, const mr_record *r);
+void mr_policy_present(mr_control *c, task *t); /* ready, in no queue: enters for the policy that came */
 void mr_policy_refused(mr_control *c, const char *op, uint32_t bit);
 int64_t mr_policy_cost(mr_control *c, const task *t, const slot *s);
 

@@ -88,13 +88,14 @@ enum {
     T_QUIET = 1024,  /* was told DROPPED already */
     T_TREE = 2048,   /* in the treap of its queue */
     T_STOPPING = 4096,
-    T_STOPPED = 8192,   /* stands still, has its process */
-    T_RAN = 16384,      /* call that was sent when its actor died */
-    T_ORPHAN = 32768,   /* killed because its owner died */
-    T_OVERDUE = 65536,  /* killed because it ran longer than its limit */
-    T_PAST = 131072,    /* over, and kept while a result of it lies in a store */
-    T_EVICTED = 524288, /* killed because its placement group was removed */
-    T_AGAIN = 262144    /* kept, and a result of it was lost: it runs once more */
+    T_STOPPED = 8192,    /* stands still, has its process */
+    T_RAN = 16384,       /* call that was sent when its actor died */
+    T_ORPHAN = 32768,    /* killed because its owner died */
+    T_OVERDUE = 65536,   /* killed because it ran longer than its limit */
+    T_PAST = 131072,     /* over, and kept while a result of it lies in a store */
+    T_EVICTED = 524288,  /* killed because its placement group was removed */
+    T_PRESENT = 1 << 24, /* was ready when the policy came: keeps entry and ready_at when it enters for it */
+    T_AGAIN = 262144     /* kept, and a result of it was lost: it runs once more */
 };
 
 /* One for each argument: in the ring of the object that is not sealed yet. */
@@ -429,8 +430,11 @@ typedef struct policy {
     mr_control *c;
     void *self;
     bool open, any;
+    char *opening; /* while an instance is made: room (sizeof error) for what it says it failed of; NULL: none is */
     uint32_t notices, requires;
     char name[64], error[512];
+    uint32_t n_past; /* policies ever installed */
+    mr_policy_past past[MR_POLICY_PAST];
     bool failed, ejected;
     uint32_t reported; /* ops whose refusals were reported */
     int64_t wake_at;   /* earliest wish; MR_UNKNOWN: none */

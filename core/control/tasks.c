@@ -565,7 +565,10 @@ mr_status mr_task_revoked(mr_control *c, const mr_record *r)
         if (ran)
             mr_policy_note(c, MR_DROPPED, t, MR_OK, 0);
         mr_task_detach(c, t);
-        mr_ready_enter(c, t, true);
+        if (t->flags & T_PRESENT)
+            mr_policy_present(c, t);
+        else
+            mr_ready_enter(c, t, true);
     }
     if (ran && p)
         mr_proc_next(c, p);

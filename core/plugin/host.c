@@ -21,6 +21,7 @@ struct mr_host_box {
     int64_t (*now)(void *arg);
     void *now_arg;
     char section[80];
+    char *key, *value; /* what this instance is told in place of the section; NULL: nothing */
     void (*on_fail)(void *arg, const char *text);
     void *on_fail_arg;
     atomic_uint_least64_t bytes;
@@ -76,6 +77,8 @@ static const char *host_conf(const mr_host *h, const char *key)
     const mr_host_box *b = box_of(h);
     const mr_setting *s = setting(b, key);
     const mr_conf_key *k = declared(b, key);
+    if (b->key && strcmp(b->key, key) == 0)
+        return b->value;
     if (s && s->value)
         return s->value;
     return k ? k->otherwise : NULL;
@@ -197,10 +200,27 @@ mr_status mr_host_new(mr_host_box **out, const mr_plugin *p, const mr_config *c,
     return MR_OK;
 }
 
+mr_status mr_host_say(mr_host_box *b, const char *key, const char *value)
+{
+    char *k = strdup(key), *v = strdup(value);
+    if (!k || !v) {
+        free(k);
+        free(v);
+        return MR_E_NOMEM;
+    }
+    free(b->key);
+    free(b->value);
+    b->key = k;
+    b->value = v;
+    return MR_OK;
+}
+
 void mr_host_free(mr_host_box *b)
 {
     if (!b)
         return;
+    free(b->key);
+    free(b->value);
     if (mr_host_bytes(b))
         mr_log(MR_LOG_WARN, b->plugin->name, "did not give back %llu bytes when it was closed",
                (unsigned long long)mr_host_bytes(b));
@@ -226,4 +246,13 @@ const char *mr_host_failure(const mr_host_box *b)
 uint64_t mr_host_bytes(const mr_host_box *b)
 {
     return atomic_load_explicit(&b->bytes, memory_order_relaxed);
+}
+
+void mr_policy_name(const mr_plugin *plugin, const char *file, char *out, size_t n)
+{
+    const char *slash = file ? strrchr(file, '/') : NULL;
+    snprintf(out, n, "%s", slash ? slash + 1 : file ? file : plugin->name);
+    char *dot = file ? strrchr(out, '.') : NULL;
+    if (dot && dot != out)
+        *dot = '\0';
 }

@@ -49,11 +49,15 @@ size_t mr_plugin_paths(const mr_config *c, const char *own, char ***out);
 typedef struct mr_host_box mr_host_box;
 mr_status mr_host_new(mr_host_box **out, const mr_plugin *p, const mr_config *c, int64_t (*now)(void *arg),
                       void *arg) MR_CHECK_RESULT;
+/* This instance alone is told `value` for `key`, whatever its section says.  Before open.  Errors: NOMEM. */
+mr_status mr_host_say(mr_host_box *b, const char *key, const char *value) MR_CHECK_RESULT;
 void mr_host_free(mr_host_box *b);
 const mr_host *mr_host_table(mr_host_box *b);
 /* `fn` is called with the text of the first fail(), from inside it, on the plugin's thread: an engine tells control
  * that the policy has failed (mr_control_policy_fail).  Set before the instance's open. */
 void mr_host_on_fail(mr_host_box *b, void (*fn)(void *arg, const char *text), void *arg);
+/* The name that is shown of a policy: of a file (NULL: none) its own, without folder and ending; else the plugin's. */
+void mr_policy_name(const mr_plugin *plugin, const char *file, char *out, size_t n);
 /* The text of the first fail(), or NULL. */
 const char *mr_host_failure(const mr_host_box *b);
 uint64_t mr_host_bytes(const mr_host_box *b); /* allocated and not freed */

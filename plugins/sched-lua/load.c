@@ -11,7 +11,7 @@ const char *const mr_lua_hook_names[N_HOOKS] = {
     [HOOK_RANK] = "rank",       [HOOK_PLACE] = "place",     [HOOK_PLAN] = "plan",           [HOOK_PICK] = "pick",
     [HOOK_SLICE] = "slice",     [HOOK_PREEMPT] = "preempt", [HOOK_SUBMITTED] = "submitted", [HOOK_READY] = "ready",
     [HOOK_STARTED] = "started", [HOOK_STOPPED] = "stopped", [HOOK_DONE] = "done",           [HOOK_DROPPED] = "dropped",
-    [HOOK_WOKEN] = "woken",
+    [HOOK_WOKEN] = "woken",     [HOOK_SAVE] = "save",       [HOOK_RESTORE] = "restore",
 };
 
 struct source {
@@ -100,7 +100,7 @@ static int check_hooks(lua_State *L)
         return luaL_error(L, "'%s' is not a hook: did you mean '%s'?", bad, near);
     return luaL_error(L,
                       "'%s' is not a hook; the hooks are rank place plan pick slice preempt, and the notices submitted "
-                      "ready started stopped done dropped woken (what is yours, keep in a local)",
+                      "ready started stopped done dropped woken, and save restore (what is yours, keep in a local)",
                       bad);
 }
 

@@ -234,6 +234,7 @@ static void lua_close_(void *self)
     mr_lua *s = self;
     const mr_host *base = s->base;
     mr_lua_free(s);
+    base->free(base, s->saved);
     base->free(base, s);
 }
 
@@ -292,6 +293,8 @@ static const mr_sched_ops ops = {
     .preempt = lua_preempt,
     .notice = lua_notice,
     .wants = lua_wants,
+    .save = mr_lua_save,
+    .restore = mr_lua_restore,
 };
 
 MR_PLUGIN(MR_KIND_SCHED, "sched-lua", "hosts a policy written in Lua 5.4", ops, keys, 4)

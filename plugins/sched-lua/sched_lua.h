@@ -6,6 +6,7 @@
  *   views.c   handles: what t.estimate, w.load give
  *   parts.c   fields that are tables: t.needs, t.labels, t.preds, n.free
  *   host.c    the functions a policy calls: ready, first, can, cost ...
+ *   save.c    what a policy knows, handed to the next instance of it
  *   sandbox.c the library functions that a budget can hold
  *   ops.c     the op table, and the entry point
  *   prelude.lua  least, most, sum, pairs, table.sort: written in Lua, so that the budget counts them
@@ -50,6 +51,8 @@ typedef enum mr_hook {
     HOOK_DONE,
     HOOK_DROPPED,
     HOOK_WOKEN,
+    HOOK_SAVE,
+    HOOK_RESTORE,
     N_HOOKS
 } mr_hook;
 
@@ -82,6 +85,8 @@ typedef struct mr_lua {
     mr_kind nil_kind;
     bool nil_over; /* and it was nil because the thing itself is over or gone */
     struct mr_lua_name names[N_KINDS][LUA_NAME_SLOTS];
+    char *saved; /* what `save` answered */
+    size_t n_saved, room_saved;
     char file[60]; /* as messages name it: Lua shortens longer names */
 } mr_lua;
 
@@ -127,6 +132,10 @@ void mr_lua_open_parts(lua_State *L);
 void mr_lua_push_amounts(lua_State *L, const mr_sched_host *h, const mr_amount *a, uint32_t n);
 void mr_lua_push_labels(lua_State *L, mr_ref t);
 void mr_lua_push_edges(lua_State *L, const mr_sched_host *h, const mr_task *t, bool succ);
+
+/* ---- save.c: the ops of hot reload */
+mr_status mr_lua_save(void *self, const void **bytes, size_t *n, mr_err *err);
+mr_status mr_lua_restore(void *self, const void *bytes, size_t n, mr_err *err);
 
 /* ---- host.c, sandbox.c: each sets its globals in the table on top of the stack */
 void mr_lua_open_host(lua_State *L);

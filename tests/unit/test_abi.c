@@ -16,7 +16,7 @@
 START_TEST(versions)
 {
     ck_assert_int_eq(MR_ABI_MAJOR, 1);
-    ck_assert_int_eq(MR_ABI_MINOR, 0);
+    ck_assert_int_eq(MR_ABI_MINOR, 1);
     ck_assert_uint_eq(MR_PLUGIN_MAGIC, 0x4d525047u);
     ck_assert_str_eq(MR_PLUGIN_SYMBOL, "mr_plugin_entry");
     ck_assert_int_eq(MR_KIND_STORE, 1);
@@ -119,7 +119,10 @@ START_TEST(sched_minor_0)
     AT(mr_sched_ops, preempt, 64);
     AT(mr_sched_ops, notice, 72);
     AT(mr_sched_ops, wants, 80);
-    ck_assert_uint_eq(sizeof(mr_sched_ops), 88);
+    AT(mr_sched_ops, save, 88);
+    AT(mr_sched_ops, restore, 96);
+    AT(mr_sched_ops, line, 104);
+    ck_assert_uint_eq(sizeof(mr_sched_ops), 112);
     AT(mr_sched_wants, ops, 0);
     AT(mr_sched_wants, notices, 4);
     AT(mr_sched_wants, requires, 8);

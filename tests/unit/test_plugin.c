@@ -73,9 +73,9 @@ static const bad bads[] = {
     {"entry-null.so", MR_KIND_STORE, MR_E_ABI, "@: mr_plugin_entry() returned NULL; define the entry with MR_PLUGIN"},
     {"wrong-magic.so", MR_KIND_STORE, MR_E_ABI,
      "@: magic is 0x12345678, a miniray plugin has 0x4d525047; define the entry with MR_PLUGIN"},
-    {"other-major.so", MR_KIND_STORE, MR_E_ABI, "@: built for plugin ABI 7.3, this core has 1.0; rebuild the plugin"},
+    {"other-major.so", MR_KIND_STORE, MR_E_ABI, "@: built for plugin ABI 7.3, this core has 1.1; rebuild the plugin"},
     {"newer-minor.so", MR_KIND_STORE, MR_E_ABI,
-     "@: built for plugin ABI 1.1, this core has only 1.0; install a newer miniray, or rebuild the plugin against this "
+     "@: built for plugin ABI 1.2, this core has only 1.1; install a newer miniray, or rebuild the plugin against this "
      "one"},
     {"unknown-kind.so", MR_KIND_STORE, MR_E_ABI, "@: kind is 9, known are 1 (store) and 2 (sched)"},
     {"a-sched.so", MR_KIND_STORE, MR_E_ABI,
@@ -89,7 +89,7 @@ static const bad bads[] = {
     {"no-summary.so", MR_KIND_STORE, MR_E_ABI, "@: has no summary; give MR_PLUGIN one line that says what it does"},
     {"ops-null.so", MR_KIND_STORE, MR_E_ABI, "@: has no op table (ops is NULL); give MR_PLUGIN one"},
     {"large-ops.so", MR_KIND_STORE, MR_E_ABI,
-     "@: its op table has 192 bytes, the one of ABI 1.0 has 128; rebuild it with this core's headers"},
+     "@: its op table has 192 bytes, the one of ABI 1.1 has 128; rebuild it with this core's headers"},
     {"missing-op.so", MR_KIND_STORE, MR_E_ABI,
      "@: the mandatory op `seal` is missing; a store has open, close, create, seal, abort, get, release and remove"},
     {"half-share.so", MR_KIND_STORE, MR_E_ABI,
@@ -508,7 +508,7 @@ START_TEST(check_describes)
 {
     char out[8192];
     ck_assert_int_eq(run_check(say("--describe --json %s", at(folder, "short-ops.so")), out, sizeof(out)), 0);
-    ck_assert_ptr_nonnull(strstr(out, "\"name\":\"short-ops\",\"kind\":\"store\",\"abi\":\"1.0\""));
+    ck_assert_ptr_nonnull(strstr(out, "\"name\":\"short-ops\",\"kind\":\"store\",\"abi\":\"1.1\""));
     ck_assert_ptr_nonnull(strstr(out, "\"ops\":[\"open\",\"close\",\"create\",\"seal\",\"abort\",\"get\",\"release\","
                                       "\"remove\"],\"keys\":[]}"));
     ck_assert_int_eq(run_check(say("--describe --json %s", at(folder, "ops-null.so")), out, sizeof(out)), 1);

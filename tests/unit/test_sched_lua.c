@@ -85,7 +85,7 @@ static const struct text_case open_cases[] = {
     {"return { preemt = function() end, aaaaaaa = 1 }",
      "policy p.lua: 'aaaaaaa' is not a hook; the hooks are rank place plan pick slice preempt, and the notices "
      "submitted "
-     "ready started stopped done dropped woken (what is yours, keep in a local)"},
+     "ready started stopped done dropped woken, and save restore (what is yours, keep in a local)"},
     {"return { rank = 5 }", "policy p.lua: 'rank' must be a function, got a number"},
     {"return { function() end }",
      "policy p.lua: the table it returns has a key that is not a name (a number): write rank = function(t) ... end"},

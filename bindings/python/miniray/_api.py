@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Dict, List, Optional, Tuple, TypeVar, Union
 
 from . import _core, _session
@@ -111,6 +112,19 @@ def _row(task: Dict[str, Any]) -> Dict[str, Any]:
     return row
 
 
+def set_policy(policy: Union[str, "os.PathLike[str]"]) -> None:
+    """Another scheduling policy from now on, while tasks wait and run: a file ("fair.lua"), a plugin ("fifo") or a .so.
+
+    The new policy is told the present as one batch, and nothing is lost: the queues are not a policy's.  The same file again
+    loads it anew, and what its `save()` answers is given to the `restore(saved)` of the new one.  A policy that cannot be
+    loaded raises RayError, with file and line, and the old one stays.  Driver only.
+    """
+    if not isinstance(policy, (str, os.PathLike)):
+        raise TypeError(f"set_policy() takes the path of a policy or the name of a scheduler plugin, not {type(policy)}")
+    _session.ensure()
+    _core.set_policy(os.fsencode(policy))
+
+
 def timeline(filename: Optional[str] = None) -> Optional[List[Dict[str, Any]]]:
     """What ran where and when: a list of dicts {task, fn, node, slot, submitted, ready, started, ended, outcome, bytes}.
 
@@ -126,7 +140,7 @@ def timeline(filename: Optional[str] = None) -> Optional[List[Dict[str, Any]]]:
     from ._timeline import events
 
     with open(filename, "w", encoding="utf-8") as file:
-        json.dump(events(table, _session.state("session")["now"]), file)
+        json.dump(events(table, _session.state("session")["now"], _session.state("policies")), file)
     return None
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Dict, Iterable, List, Tuple
 
 
-def events(tasks: "Iterable[Dict[str, Any]]", now: int) -> "List[Dict[str, Any]]":
+def events(tasks: "Iterable[Dict[str, Any]]", now: int, policies: "Iterable[Dict[str, Any]]" = ()) -> "List[Dict[str, Any]]":
     """The core's table of tasks as trace events: a process for each node, a thread for each worker and for each call that
-    ran beside others in it.  Times in µs since the session began; what runs still ends at `now` (ns)."""
+    ran beside others in it, an instant for each change of the policy.  Times in µs since the session began; what runs still
+    ends at `now` (ns)."""
     out: List[Dict[str, Any]] = []
     lanes: Dict[Tuple[int, int], List[int]] = {}  # (node, worker): when each of its lanes is free
     numbers: Dict[Tuple[int, int, int], int] = {}
@@ -30,4 +31,5 @@ def events(tasks: "Iterable[Dict[str, Any]]", now: int) -> "List[Dict[str, Any]]
         })
     for node in sorted({place[0] for place in lanes}):
         out.append({"name": "process_name", "ph": "M", "pid": node, "tid": 0, "args": {"name": f"node {node}"}})
+    out += [{"name": f"policy {one['policy']}", "cat": "policy", "ph": "i", "s": "g", "pid": 0, "tid": 0, "ts": one["at"] / 1e3} for one in policies]
     return out

@@ -281,6 +281,7 @@ static PyMethodDef module_methods[] = {
     {"set_hooks", (PyCFunction)(void (*)(void))set_hooks, METH_VARARGS | METH_KEYWORDS, NULL},
     {"define", mrpy_define, METH_O, NULL},
     {"node_add", mrpy_node_add, METH_VARARGS, NULL},
+    {"set_policy", mrpy_set_policy, METH_VARARGS, NULL},
     {"group_make", mrpy_group_make, METH_VARARGS, NULL},
     {"group_remove", mrpy_group_remove, METH_VARARGS, NULL},
     {"group_find", mrpy_group_find, METH_VARARGS, NULL},

@@ -170,6 +170,7 @@ extern PyMethodDef mrpy_object_methods[], mrpy_task_methods[], mrpy_actor_method
 /* define.c */
 PyObject *mrpy_define(PyObject *module, PyObject *dict);
 PyObject *mrpy_node_add(PyObject *module, PyObject *a);
+PyObject *mrpy_set_policy(PyObject *module, PyObject *a);
 PyObject *mrpy_node_remove(PyObject *module, PyObject *a);
 PyObject *mrpy_group_make(PyObject *module, PyObject *a);
 PyObject *mrpy_group_remove(PyObject *module, PyObject *a);

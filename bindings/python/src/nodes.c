@@ -1,4 +1,5 @@
-/* nodes.c: node_add and node_remove for Python; miniray.h does the work.  Holds the GIL except in the calls. */
+/* nodes.c: node_add, node_remove and set_policy for Python; miniray.h does the work.  Holds the GIL except in the
+ * calls. */
 #include "mrpy.h"
 
 /* [(name, amount in 1/10000 or bytes), ...] -> needs; texts stay owned by the list. */
@@ -73,6 +74,26 @@ PyObject *mrpy_node_remove(PyObject *module, PyObject *a)
         return NULL;
     Py_BEGIN_ALLOW_THREADS;
     status = mr_node_remove(s, number, &err);
+    Py_END_ALLOW_THREADS;
+    if (status)
+        return mrpy_raise(st, status, &err);
+    Py_RETURN_NONE;
+}
+
+/* set_policy(bytes) */
+PyObject *mrpy_set_policy(PyObject *module, PyObject *a)
+{
+    mrpy_state *st = mrpy_state_of(module);
+    const char *policy;
+    mr_err err = {.status = MR_OK};
+    mr_status status;
+    if (!PyArg_ParseTuple(a, "y", &policy))
+        return NULL;
+    mr_session *s = mrpy_need(st);
+    if (!s)
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS;
+    status = mr_set_policy(s, policy, &err);
     Py_END_ALLOW_THREADS;
     if (status)
         return mrpy_raise(st, status, &err);

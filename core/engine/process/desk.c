@@ -249,7 +249,7 @@ static char *desk_answer(mr_nodes *n, const char *what)
     char *json = NULL;
     pthread_mutex_lock(&n->lock);
     if (!n->closing) {
-        mr_drive_pump(n, false);
+        mr_drive_pump(n);
         json = mr_state_json(n, what, &status, &err);
     }
     mr_drive_unlock(n);

@@ -162,7 +162,7 @@ static void drive_bells(mr_nodes *n)
     n->hasty = false;
 }
 
-void mr_drive_pump(mr_nodes *n, bool close)
+void mr_drive_pump(mr_nodes *n)
 {
     static const mr_ev_none time_event = {
         .h = {.size = sizeof(mr_ev_none), .kind = MR_EV_TIME, .version = MR_RECORD_VERSION}};
@@ -176,7 +176,7 @@ void mr_drive_pump(mr_nodes *n, bool close)
             mr_ask_retry(n);
         if (n->spill.arrivals)
             mr_spill_retry(n);
-        if (more || !n->stepped || (!close && n->batching))
+        if (more || !n->stepped || n->batching)
             continue;
         n->stepped = false;
         mr_drive_tick(n);
@@ -330,7 +330,7 @@ static mr_status drive_lead(mr_nodes *n, mr_waiter *w, int64_t deadline)
     w->leads = true;
     mr_bell_awake(bell);
     while (!w->done && !status) {
-        mr_drive_pump(n, true);
+        mr_drive_pump(n);
         if (n->called && !w->done) {
             /* Callbacks of others must not wait for this wait. */
             mr_waiter *due = n->called;
@@ -371,12 +371,51 @@ static mr_status drive_follow(mr_nodes *n, mr_waiter *w, int64_t deadline)
     return w->done ? MR_OK : drive_ended(n, w, why, deadline);
 }
 
+/* How many batches the calling thread has open, in which session: its own do not stand in the way of what it waits for,
+ * those of others do. */
+static _Thread_local struct {
+    uint64_t session;
+    uint32_t depth;
+} drive_mine;
+
+void mr_drive_batch(mr_nodes *n, bool begin)
+{
+    if (drive_mine.session != n->port.session)
+        drive_mine.depth = 0;
+    drive_mine.session = n->port.session;
+    if (begin) {
+        n->batching++;
+        drive_mine.depth++;
+    } else if (n->batching) {
+        n->batching--;
+        drive_mine.depth -= drive_mine.depth > 0;
+    }
+}
+
+uint32_t mr_drive_rest(mr_nodes *n)
+{
+    uint32_t depth = drive_mine.session == n->port.session ? drive_mine.depth : 0;
+    if (depth > n->batching)
+        depth = n->batching;
+    n->batching -= depth;
+    drive_mine.depth -= depth;
+    return depth;
+}
+
+void mr_drive_go_on(mr_nodes *n, uint32_t depth)
+{
+    n->batching += depth;
+    drive_mine.depth += depth;
+}
+
 mr_status mr_drive_wait(mr_nodes *n, mr_waiter *w, int64_t deadline)
 {
     mr_status status = MR_OK;
+    uint32_t batches = mr_drive_rest(n);
     w->fulls = n->fulls;
     while (!w->done && !status)
         status = n->closing ? MR_E_CLOSED : n->leader ? drive_follow(n, w, deadline) : drive_lead(n, w, deadline);
+    mr_drive_go_on(n, batches);
     return status;
 }
 
@@ -395,7 +434,7 @@ void mr_drive_settle(mr_nodes *n)
             atomic_thread_fence(memory_order_seq_cst);
         if (!mr_drive_pending(n) || n->closing)
             return;
-        mr_drive_pump(n, false);
+        mr_drive_pump(n);
         if (n->batching)
             return;
     }

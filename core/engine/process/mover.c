@@ -25,7 +25,7 @@ static void mover_run(mr_nodes *n, mr_mover *m, mr_job *job)
     if (job->lost)
         job->status = MR_E_LOST;
     job->done(n, job);
-    mr_drive_pump(n, true);
+    mr_drive_pump(n);
     mr_drive_unlock(n);
     free(job);
 }

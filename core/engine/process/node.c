@@ -42,12 +42,6 @@ bool mr_engine_forked(void)
     return atomic_load_explicit(&mr_nodes_forked, memory_order_relaxed);
 }
 
-static int64_t nodes_now(void *arg)
-{
-    const mr_nodes *n = arg;
-    return atomic_load_explicit(&n->now, memory_order_relaxed);
-}
-
 /* ------------------------------------------------------------------------------------------------------- plugins -- */
 
 static bool nodes_said(const mr_config *c, const char *section, const char *key)
@@ -241,12 +235,6 @@ out:
     return status;
 }
 
-/* From inside an op, so under the node's lock: control ejects the policy when the op has returned. */
-static void policy_failed(void *nodes, const char *why)
-{
-    mr_control_policy_fail(((mr_nodes *)nodes)->control, why);
-}
-
 /* ------------------------------------------------------------------------------------------------------- control -- */
 
 static mr_status nodes_control(mr_nodes *n, mr_err *err)
@@ -283,16 +271,12 @@ static mr_status nodes_control(mr_nodes *n, mr_err *err)
         status = nodes_add(n, i, section ? section : "node", err);
     }
     if (!status)
-        status = mr_host_new(&n->sched_host, n->sched_plugin->plugin, c, nodes_now, n);
+        status = mr_nodes_policy_host(n, n->sched_plugin->plugin, &n->sched_host);
+    char name[64];
+    mr_policy_name(n->sched_plugin->plugin, mr_config_text(c, "sched", "policy"), name, sizeof(name));
     if (!status)
-        mr_host_on_fail(n->sched_host, policy_failed, n);
-    if (!status)
-        status = mr_control_policy(n->control, n->sched_plugin->plugin->name, &n->sched_plugin->ops.sched,
-                                   mr_host_table(n->sched_host), err);
-    mr_ev_none policy = {.h = {.size = sizeof(policy), .kind = MR_EV_POLICY, .version = MR_RECORD_VERSION}};
-    if (!status)
-        status = mr_drive_step(n, &policy.h);
-    return status;
+        status = mr_control_policy(n->control, name, &n->sched_plugin->ops.sched, mr_host_table(n->sched_host), err);
+    return status ? status : mr_nodes_policy_tell(n, name);
 }
 
 /* ------------------------------------------------------------------------------------------------- open and free -- */
@@ -409,7 +393,7 @@ mr_status mr_engine_open(mr_config *config, const mr_open_args *args, mr_port **
     pthread_mutex_lock(&n->lock);
     status = mr_spawn_supervisor(n, err);
     if (!status)
-        mr_drive_pump(n, true);
+        mr_drive_pump(n);
     mr_drive_unlock(n);
     if (status)
         goto fail;

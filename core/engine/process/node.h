@@ -345,6 +345,13 @@ int64_t mr_nodes_clock(const mr_nodes *n); /* no lock: ns since the start of the
 /* Set in a forked child of a driver: the session there is dead. */
 extern _Atomic bool mr_nodes_forked;
 
+/* swap.c */
+/* See mr_set_policy.  No lock. */
+mr_status mr_nodes_policy(mr_nodes *n, const char *policy, mr_err *err) MR_CHECK_RESULT;
+mr_status mr_nodes_policy_host(mr_nodes *n, const mr_plugin *plugin, mr_host_box **out) MR_CHECK_RESULT;
+/* Steps the POLICY event after mr_control_policy. */
+mr_status mr_nodes_policy_tell(mr_nodes *n, const char *name) MR_CHECK_RESULT;
+
 /* drive.c */
 /* Steps one event, with what it needs of values, and acts on what follows.  The record must be whole and private. */
 mr_status mr_drive_step(mr_nodes *n, const mr_record *r);
@@ -353,14 +360,19 @@ void mr_drive_tick(mr_nodes *n);
 mr_status mr_drive_apply(mr_nodes *n, const mr_record *r);
 /* Takes all records of one peer. */
 void mr_drive_drain(mr_nodes *n, mr_peer *p);
-/* Takes what lies in rings and queues, steps it, closes the instant.  `close` false: leave the instant open (batch). */
-void mr_drive_pump(mr_nodes *n, bool close);
+/* Takes what lies in rings and queues, steps it, closes the instant if no batch is open. */
+void mr_drive_pump(mr_nodes *n);
 bool mr_drive_pending(mr_nodes *n);
 /* Queues an event of the engine's own (copied). */
 void mr_drive_inner(mr_nodes *n, const mr_record *r);
 /* Waits for w->done; leads or follows.  deadline: absolute CLOCK_MONOTONIC ns, -1.  OK, TIMEOUT, INTERRUPTED, CLOSED.
  */
 mr_status mr_drive_wait(mr_nodes *n, mr_waiter *w, int64_t deadline);
+/* A batch keeps the instant open until the thread that began it ends it or waits: out of a wait of its own,
+ * `mr_drive_rest` closes it for the moment (how deep it was: for mr_drive_go_on). */
+void mr_drive_batch(mr_nodes *n, bool begin);
+uint32_t mr_drive_rest(mr_nodes *n);
+void mr_drive_go_on(mr_nodes *n, uint32_t depth);
 void mr_drive_add(mr_nodes *n, mr_waiter *w); /* gives it a token */
 void mr_drive_remove(mr_nodes *n, mr_waiter *w);
 mr_waiter *mr_drive_find(mr_nodes *n, uint32_t token);

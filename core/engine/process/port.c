@@ -85,7 +85,7 @@ static mr_status port_send(mr_port *p, mr_record *r, mr_err *err)
         return status;
     }
     n->burst = port_burst(n, r);
-    mr_drive_pump(n, false);
+    mr_drive_pump(n);
     n->burst = false;
     mr_drive_unlock(n);
     return status;
@@ -109,7 +109,7 @@ static mr_status port_call(mr_port *p, mr_record *r, mr_answer *out, mr_err *err
         w.done = true;
         w.status = stepped;
     }
-    mr_drive_pump(n, false);
+    mr_drive_pump(n);
     status = mr_drive_wait(n, &w, -1);
     mr_drive_remove(n, &w);
     mr_drive_unlock(n);
@@ -223,7 +223,7 @@ static mr_status wait_disk(mr_nodes *n, const mr_id *ids, size_t count, int64_t 
         asked[n_asked++] = ids[i];
     }
     if (n_asked && deadline == 0) {
-        mr_drive_pump(n, true);
+        mr_drive_pump(n);
         return MR_E_TIMEOUT;
     }
     for (size_t i = 0; i < n_asked && !status; i++) {
@@ -250,7 +250,8 @@ static mr_status port_wait(mr_port *p, const mr_id *ids, size_t count, size_t ne
     mr_status status = port_enter(n);
     if (status)
         return mr_err_set(err, status, "%s", mr_status_text(status));
-    mr_drive_pump(n, true);
+    uint32_t batches = mr_drive_rest(n); /* what it has submitted may start, since it waits */
+    mr_drive_pump(n);
     size_t ready = wait_look(n, ids, count, need, NULL);
     /* Who waits learns of errors from control. */
     bool enough = ready >= need || (deadline == 0 && (flags & MR_WAIT_EARLY) && wait_early(n, ids, count));
@@ -265,6 +266,7 @@ static mr_status port_wait(mr_port *p, const mr_id *ids, size_t count, size_t ne
         status = wait_disk(n, ids, count, deadline, err);
     if (settled)
         wait_look(n, ids, count, need, settled);
+    mr_drive_go_on(n, batches);
     mr_drive_unlock(n);
     return status;
 }
@@ -413,7 +415,7 @@ static mr_status port_on_ready(mr_port *p, mr_id id, void (*done)(void *arg, mr_
     mr_status status = w && record ? port_enter(n) : MR_E_NOMEM;
     if (status)
         goto out;
-    mr_drive_pump(n, false);
+    mr_drive_pump(n);
     if (mr_control_settled(n->control, id)) {
         mr_drive_unlock(n);
         done(arg, id);
@@ -442,7 +444,7 @@ static mr_status port_state(mr_port *p, const char *what, char **json, mr_err *e
     mr_status status = port_enter(n);
     if (status)
         return mr_err_set(err, status, "%s", mr_status_text(status));
-    mr_drive_pump(n, false);
+    mr_drive_pump(n);
     char *text = mr_state_json(n, what, &status, err);
     mr_drive_unlock(n);
     if (!status)
@@ -467,7 +469,7 @@ static mr_status port_node_add(mr_port *p, const mr_node_def *def, uint32_t *out
     if (status)
         return mr_err_set(err, status, "%s", mr_status_text(status));
     status = mr_nodes_grow(n, def, out, err);
-    mr_drive_pump(n, false);
+    mr_drive_pump(n);
     mr_drive_unlock(n);
     return status;
 }
@@ -479,9 +481,16 @@ static mr_status port_node_remove(mr_port *p, uint32_t node, mr_err *err)
     if (status)
         return mr_err_set(err, status, "%s", mr_status_text(status));
     status = mr_nodes_shrink(n, node, err);
-    mr_drive_pump(n, false);
+    mr_drive_pump(n);
     mr_drive_unlock(n);
     return status;
+}
+
+static mr_status port_policy(mr_port *p, const char *policy, mr_err *err)
+{
+    if (atomic_load_explicit(&mr_nodes_forked, memory_order_relaxed))
+        return mr_err_set(err, MR_E_FORKED, "%s", mr_status_text(MR_E_FORKED));
+    return mr_nodes_policy(port_nodes(p), policy, err);
 }
 
 static void port_batch(mr_port *p, bool begin)
@@ -489,12 +498,8 @@ static void port_batch(mr_port *p, bool begin)
     mr_nodes *n = port_nodes(p);
     if (port_enter(n))
         return;
-    if (begin)
-        n->batching++;
-    else if (n->batching)
-        n->batching--;
-    if (!n->batching)
-        mr_drive_pump(n, true);
+    mr_drive_batch(n, begin);
+    mr_drive_pump(n);
     mr_drive_unlock(n);
 }
 
@@ -546,6 +551,7 @@ const mr_port_ops mr_node_port = {
     .batch = port_batch,
     .node_add = port_node_add,
     .node_remove = port_node_remove,
+    .policy = port_policy,
     .close = port_close,
     .stop = port_stop,
 };

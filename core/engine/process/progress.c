@@ -72,7 +72,7 @@ static void progress_fired(mr_nodes *n)
         n->stepped = true; /* closes an instant, which is what was wished for */
     }
     mr_room_trim(n);
-    mr_drive_pump(n, false);
+    mr_drive_pump(n);
     mr_progress_timer(n);
 }
 
@@ -165,7 +165,7 @@ static void progress_supervisor(mr_nodes *n, uint32_t events)
             report.m.n_bytes = (uint32_t)rest;
         progress_report(n, &report.m, report.bytes);
     }
-    mr_drive_pump(n, false);
+    mr_drive_pump(n);
 }
 
 /* --------------------------------------------------------------------------------------------------------- loop -- */
@@ -177,7 +177,7 @@ static void progress_rung(mr_nodes *n)
     (void)got; /* empty: another wake-up took it */
     if (!n->leader)
         mr_bell_awake(&n->links->page.bell); /* a new epoch: each may ring again */
-    mr_drive_pump(n, false);
+    mr_drive_pump(n);
 }
 
 static void *progress_main(void *arg)

@@ -216,16 +216,6 @@ static void host_failed(void *sim, const char *why)
     mr_sim_policy_fail(sim, why);
 }
 
-/* The name a report shows: of a Lua policy its file, without folder and ending. */
-static void policy_name(const mr_config *c, const mr_plugin *plugin, char *out, size_t n)
-{
-    const char *path = mr_config_text(c, "sched", "policy"), *slash = path ? strrchr(path, '/') : NULL;
-    snprintf(out, n, "%s", path ? (slash ? slash + 1 : path) : plugin->name);
-    char *dot = path ? strrchr(out, '.') : NULL;
-    if (dot && dot != out)
-        *dot = '\0';
-}
-
 static void print_bounds(const mr_sim_report *r)
 {
     printf("lower bounds  critical path %.6f s, area %.6f s", (double)(r->bounds.critical_path - r->begin) / 1e9,
@@ -317,7 +307,7 @@ static int run(mr_config *c, const options *o, mr_err *err)
         code = err->status == MR_E_UNSCHEDULABLE || err->status == MR_E_CONFIG ? EXIT_GIVEN : EXIT_OURS;
         goto end;
     }
-    policy_name(c, plugin->plugin, name, sizeof name);
+    mr_policy_name(plugin->plugin, mr_config_text(c, "sched", "policy"), name, sizeof name);
     if (mr_host_new(&host, plugin->plugin, c, host_now, s)) {
         mr_err_set(err, MR_E_NOMEM, "out of memory");
         goto end;

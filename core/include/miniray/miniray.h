@@ -306,6 +306,13 @@ MR_API mr_status mr_node_add(mr_session *s, const mr_node_def *def, uint32_t *ou
  * why; the driver's views stay good.  Errors: NOTFOUND, INVAL (the last node), UNSUPPORTED (in a worker), CLOSED. */
 MR_API mr_status mr_node_remove(mr_session *s, uint32_t node, mr_err *err) MR_CHECK_RESULT;
 
+/* Another scheduling policy from now on: a policy file ("dir/fair.lua"), a scheduler plugin ("fifo", "sched-fifo") or
+ * the path of its .so; naming the same file again loads it anew.  Its settings are those of its section when the
+ * session was opened.  Nothing that waits or runs is touched: the new policy is told the present as one batch, and gets
+ * what the old one saved if it has the same name.  Driver only.  Errors: what is wrong with it (POLICY, with file:line;
+ * IO, NOTFOUND, ABI, PLUGIN, CONFIG, UNSUPPORTED); the old policy then stays as it was. */
+MR_API mr_status mr_set_policy(mr_session *s, const char *policy, mr_err *err) MR_CHECK_RESULT;
+
 /* ---------------------------------------------------------------------------------------------- placement groups -- */
 
 /* Bundles of resources, each on one node; all of them are reserved at once, or none is.  Tasks and actors of the group
@@ -339,8 +346,8 @@ MR_API mr_status mr_group_current(mr_session *s, mr_id *out, bool *captures, mr_
 
 /* One JSON text about: "nodes", "resources" {"total":{},"available":{}}, "tasks" (living and finished), "actors",
  * "objects" (with who holds them), "workers", "placement_groups", "stats", "config", "session", "logs" (what workers
- * printed; "logs 17": the lines numbered above 17).  The caller frees it with free(3).  Driver and worker.  Errors:
- * NOTFOUND (what can be asked for), NOMEM. */
+ * printed; "logs 17": the lines numbered above 17), "policies" (the last that were set, and when).  The caller frees it
+ * with free(3).  Driver and worker.  Errors: NOTFOUND (what can be asked for), NOMEM. */
 MR_API mr_status mr_state(mr_session *s, const char *what, char **json, mr_err *err) MR_CHECK_RESULT;
 
 /* The next line that a worker printed (driver only), without its newline; worker < 0 and text NULL after close.

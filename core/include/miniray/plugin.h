@@ -24,7 +24,7 @@
 
 #define MR_PLUGIN_MAGIC UINT32_C(0x4d525047) /* "MRPG" */
 #define MR_ABI_MAJOR 1                       /* other major: refused */
-#define MR_ABI_MINOR 0                       /* newer minor than the core's: refused; older: fine */
+#define MR_ABI_MINOR 1                       /* newer minor than the core's: refused; older: fine */
 #define MR_PLUGIN_SYMBOL "mr_plugin_entry"
 
 typedef enum mr_plugin_kind { MR_KIND_STORE = 1, MR_KIND_SCHED = 2 } mr_plugin_kind;

@@ -1,4 +1,4 @@
-/* sched.h: the questions a scheduling policy answers.  ABI 1.0, append only.
+/* sched.h: the questions a scheduling policy answers.  ABI 1.1, append only.
  *
  * Control owns the queues and checks every answer; a policy only answers questions, so it takes no lock, wakes nobody,
  * keeps no list, and can neither lose a task nor run one twice.  All ops are optional: none at all is FIFO by entry
@@ -182,6 +182,17 @@ typedef struct mr_sched_ops {
     /* Asked once, right after open, with *out filled from the table (ops present, notices, requires); the instance
      * takes away what it does not need.  Absent: the table as it stands is meant. */
     void (*wants)(void *self, mr_sched_wants *out);
+
+    /* Since 1.1 */
+
+    /* Hot reload: when an instance of the same policy takes over, it is given what this one knows, before anything is
+     * told or asked.  save: bytes that stay good until this instance is closed.  restore: after open; an error keeps
+     * the old instance at work.  The present is told anyway. */
+    mr_status (*save)(void *self, const void **bytes, size_t *n, mr_err *err);
+    mr_status (*restore)(void *self, const void *bytes, size_t n, mr_err *err);
+    /* The line of the policy's source that gave the last answer, 0: not known.  Asked only with [sched] explain: once
+     * after open, from when on it is to be kept, then after each op. */
+    uint32_t (*line)(void *self);
 } mr_sched_ops;
 
 #endif

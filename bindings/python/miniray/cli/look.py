@@ -271,7 +271,7 @@ def timeline(session: Optional[str], output: str) -> None:
     from miniray._timeline import events
 
     source = _source(session)
-    made = _told(lambda: events(source("tasks"), source("session")["now"]))
+    made = _told(lambda: events(source("tasks"), source("session")["now"], source("policies")))
     with click.open_file(output, "w", encoding="utf-8") as file:
         json.dump(made, file)
     if output != "-":

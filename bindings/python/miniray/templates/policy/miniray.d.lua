@@ -66,6 +66,8 @@
 ---@field done? fun(t: Task, w: Slot, ran: integer, outcome: string)
 ---@field dropped? fun(t: Task, why: string)
 ---@field woken? fun(now: integer)
+---@field save? fun(): any
+---@field restore? fun(saved: any)
 
 ---ns since the run began; stands still during an instant
 ---@return integer

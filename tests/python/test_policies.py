@@ -1,0 +1,179 @@
+"""Another policy while the session runs: nothing is lost, the old one stays if the new one is bad, state survives a reload."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+import miniray
+from miniray import _session
+
+POLICIES = sorted(path for path in (Path(__file__).parents[2] / "config" / "policies").glob("*.lua"))
+
+
+def told(what="stats"):
+    return _session.state(what)
+
+
+def write(folder, name, text):
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def loads(policy):
+    """Sets it; False where the engine does not offer what it requires."""
+    try:
+        miniray.set_policy(policy)
+        return True
+    except NotImplementedError as error:
+        assert "requires preemption" in str(error), error
+        return False
+
+
+def test_every_policy_takes_over_while_tasks_wait_and_run(ray):
+    @ray.remote
+    def add(*numbers):
+        return sum(numbers)
+
+    expected, refs = [], []
+    for i, policy in enumerate(["fifo", "sched-locality", *POLICIES, "fifo"]):
+        first = [add.remote(k, i) for k in range(20)]
+        refs += [*first, add.remote(*first)]
+        expected += [*(k + i for k in range(20)), sum(range(20)) + 20 * i]
+        if loads(policy):
+            assert told()["policy"] == getattr(policy, "stem", f"sched-{policy}" if policy == "fifo" else policy)
+        assert told()["degraded"] is None
+    assert ray.get(refs) == expected
+    past = told("policies")
+    assert past[-1]["policy"] == "sched-fifo" and len(past) == 16 and past == sorted(past, key=lambda one: one["at"])
+
+
+def test_a_swap_is_in_the_timeline(ray, tmp_path):
+    import json
+
+    ray.set_policy("locality")
+    ray.timeline(str(tmp_path / "t.json"))
+    names = [event["name"] for event in json.loads((tmp_path / "t.json").read_text()) if event["ph"] == "i"]
+    assert names == ["policy sched-fifo", "policy sched-locality"]
+
+
+def test_a_bad_one_leaves_the_old_one_at_work(ray, tmp_path):
+    ray.set_policy(write(tmp_path, "good.lua", "return { rank = function(t) return t.seq end }"))
+    for name, text, says in [("syntax.lua", "return {\n rank = = 3 }", r"syntax.lua:2: unexpected symbol near '='"),
+                             ("hook.lua", "return { rnak = function() end }", "did you mean 'rank'"),
+                             ("kind.lua", "return 3", "must return a table of hooks"), ("field.lua", "return { rank = 7 }", "'rank' must be a function")]:
+        with pytest.raises(ray.exceptions.RayError, match=says) as caught:
+            ray.set_policy(write(tmp_path, name, text))
+        assert name in str(caught.value)
+        assert told()["policy"] == "good"
+    for wrong, says in [(str(tmp_path / "no.lua"), "no.lua"), ("sched-nothing", "sched-nothing"), ("/no/such.so", "such.so"), ("", "policy is a file")]:
+        with pytest.raises(Exception, match=says):
+            ray.set_policy(wrong)
+    with pytest.raises(TypeError, match="int"):
+        ray.set_policy(3)
+    assert told()["policy"] == "good" and told()["degraded"] is None
+    assert [one["policy"] for one in told("policies")] == ["sched-fifo", "good"]
+
+
+def test_only_the_driver_changes_it(ray):
+    @ray.remote
+    def change():
+        miniray.set_policy("fifo")
+
+    with pytest.raises(Exception, match="only the driver changes the scheduling policy"):
+        ray.get(change.remote())
+
+
+def test_state_survives_a_reload(ray, tmp_path):
+    text = """
+local seen = {}
+return {
+  rank = function(t) seen[t.fn] = (seen[t.fn] or 0) + 1; return seen[t.fn] + BASE end,
+  save = function() return { seen = seen, list = { 1, 2.5, true, "x" } } end,
+  restore = function(old)
+    seen = old.seen
+    assert(old.list[2] == 2.5 and old.list[3] and old.list[4] == "x")
+    if not seen.add or seen.add < 30 then error("only " .. tostring(seen.add)) end
+  end,
+}"""
+    path = write(tmp_path, "counts.lua", text.replace("BASE", "0"))
+    ray.set_policy(path)
+
+    @ray.remote(name="add")
+    def add(x):
+        return x + 1
+
+    with pytest.raises(ray.exceptions.RayError, match=r"counts.lua:9: only nil, in restore"):
+        ray.set_policy(path)
+    assert ray.get([add.remote(x) for x in range(30)]) == list(range(1, 31))
+    waiting = [add.remote(x) for x in range(30)]
+    write(tmp_path, "counts.lua", text.replace("BASE", "1000"))
+    ray.set_policy(path)
+    assert ray.get(waiting) == list(range(1, 31))
+    assert told()["degraded"] is None
+    for answer, says in [("function() end", "there is a function in it"), ("loop", "one that contains itself")]:
+        write(tmp_path, "counts.lua", f"local loop = {{}}\nloop.x = loop\nreturn {{ save = function() return {answer} end, restore = function() end }}")
+        other = tmp_path / "other.lua"
+        ray.set_policy(write(tmp_path, other.name, (tmp_path / "counts.lua").read_text()))
+        with pytest.raises(ray.exceptions.RayError, match=says):
+            ray.set_policy(other)
+        ray.set_policy("fifo")
+
+
+PLANS = """
+local batch = 0
+return {
+  submitted = function(t) batch = batch + 1 end,
+  plan = function(t) if batch > SIZE then error("saw " .. batch) end; if #t.succs ~= (t.fn == "last" and 0 or 1) then error(t.fn .. " has " .. #t.succs) end end,
+}"""
+
+
+def test_a_batch_is_one_event(ray, tmp_path):
+    """`plan` of the first sees the successors of all: another thread that waits and drives does not close the batch."""
+    ray.set_policy(write(tmp_path, "plans.lua", PLANS.replace("SIZE", "1e9")))
+
+    @ray.remote(name="one")
+    def one(x):
+        return x
+
+    @ray.remote(name="last")
+    def last(*x):
+        return len(x)
+
+    with ray.batch():
+        graph = [one.remote(i) for i in range(200)]
+        end = last.remote(*graph)
+    assert ray.get(end) == 200
+    assert told()["degraded"] is None
+    ray.get([one.remote(1), one.remote(2)])  # alone they have no successors
+    assert "one has 0" in told()["degraded"]
+
+
+def test_a_batch_of_another_thread_is_left_alone(ray, tmp_path):
+    ray.set_policy(write(tmp_path, "plans.lua", PLANS.replace("SIZE", "1e9")))
+    begun, over = threading.Event(), threading.Event()
+
+    @ray.remote(name="last")
+    def last(*x):
+        return len(x)
+
+    @ray.remote(name="one")
+    def one(x):
+        return x
+
+    def waits():
+        begun.wait()
+        with pytest.raises(ray.exceptions.GetTimeoutError):
+            ray.get(never, timeout=0.3)
+        over.set()
+
+    thread = threading.Thread(target=waits)
+    thread.start()
+    with ray.batch():
+        never = one.remote(0)
+        begun.set()
+        over.wait()
+        end = last.remote(never)
+    assert ray.get(end) == 1 and told()["degraded"] is None
+    thread.join()
