@@ -2,6 +2,7 @@
  *
  *   test_sched_conformance                      all of them, each in a child process of its own
  *   test_sched_conformance PLUGIN [POLICY.lua]  one
+ *   MRTEST_WORLDS=20 test_sched_conformance     with so many times the worlds
  *   test_sched_conformance --time POLICY.lua    ns of one `rank` (to look at; nothing is judged)
  */
 #include <dirent.h>

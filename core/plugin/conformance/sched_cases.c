@@ -288,52 +288,52 @@ static const struct {
     {"opened again at every instant", case_reopened_often, 0, 0, 0},
     {"nothing to do", NULL, 0, 1, 0},
     {"one task", NULL, W_BATCH, 1, 1},
-    {"independent tasks", NULL, 0, 10, 40},
-    {"all at once", NULL, W_BATCH, 5, 40},
-    {"all alike", NULL, W_ALIKE, 5, 40},
+    {"independent tasks", NULL, 0, 4, 40},
+    {"all at once", NULL, W_BATCH, 3, 40},
+    {"all alike", NULL, W_ALIKE, 3, 40},
     {"all alike, all at once", NULL, W_ALIKE | W_BATCH, 3, 40},
-    {"one slot", NULL, W_ONE, 5, 30},
-    {"one slot, nothing known", NULL, W_ONE | W_UNKNOWN | W_GRAPH, 5, 30},
-    {"eight nodes of one slot", NULL, W_MANY | W_GRAPH, 5, 40},
-    {"more slots than tasks", NULL, W_MANY | W_BATCH, 5, 4},
-    {"graphs", NULL, W_GRAPH, 10, 40},
-    {"graphs as one batch", NULL, W_GRAPH | W_BATCH, 10, 30},
-    {"graphs, nothing known", NULL, W_GRAPH | W_UNKNOWN, 10, 40},
-    {"graphs, unlike nodes", NULL, W_GRAPH | W_UNLIKE, 10, 40},
-    {"graphs, unlike nodes, nothing known", NULL, W_GRAPH | W_UNLIKE | W_UNKNOWN, 5, 40},
-    {"graphs with heavy edges", NULL, W_GRAPH | W_HEAVY, 5, 40},
-    {"bare tasks", NULL, W_BARE, 5, 30},
-    {"bare tasks, nothing known", NULL, W_BARE | W_UNKNOWN, 5, 30},
-    {"labels", NULL, W_LABELS, 5, 30},
-    {"values at the ends of their types", NULL, W_EXTREME, 8, 30},
-    {"values at the ends, nothing known", NULL, W_EXTREME | W_UNKNOWN | W_WIDE, 5, 30},
-    {"tasks of no time", NULL, W_ZERO | W_GRAPH, 5, 40},
-    {"a clock that began eleven days ago", NULL, W_LATE | W_GRAPH, 5, 40},
-    {"wide tasks", NULL, W_WIDE, 10, 40},
-    {"wide tasks, unlike nodes", NULL, W_WIDE | W_UNLIKE, 5, 40},
-    {"tasks of half a CPU", NULL, W_HALVES | W_WIDE, 5, 40},
-    {"tasks that need nothing", NULL, W_FREE | W_WIDE, 5, 40},
-    {"starts that take a while", NULL, W_SLOW, 5, 40},
-    {"starts that take a while, wide tasks", NULL, W_SLOW | W_WIDE | W_UNLIKE, 5, 40},
-    {"starts that take a while, graphs, deaths", NULL, W_SLOW | W_GRAPH | W_FAULTS, 5, 40},
-    {"one of a function at a time", NULL, W_CAPPED, 5, 40},
-    {"one of a function at a time, wide tasks, deaths", NULL, W_CAPPED | W_WIDE | W_FAULTS, 5, 40},
-    {"deaths and cancels", NULL, W_FAULTS, 10, 40},
-    {"deaths and cancels in graphs", NULL, W_GRAPH | W_FAULTS, 10, 40},
-    {"deaths and cancels, all at once", NULL, W_GRAPH | W_FAULTS | W_BATCH, 5, 40},
-    {"cancels in the instant of a submission", NULL, W_GRAPH | W_EARLY, 5, 40},
-    {"cancels before a start", NULL, W_EARLY | W_SLOW, 5, 40},
-    {"a death for every task", NULL, W_STORM | W_GRAPH, 5, 40},
+    {"one slot", NULL, W_ONE, 3, 30},
+    {"one slot, nothing known", NULL, W_ONE | W_UNKNOWN | W_GRAPH, 3, 30},
+    {"eight nodes of one slot", NULL, W_MANY | W_GRAPH, 3, 40},
+    {"more slots than tasks", NULL, W_MANY | W_BATCH, 3, 4},
+    {"graphs", NULL, W_GRAPH, 4, 40},
+    {"graphs as one batch", NULL, W_GRAPH | W_BATCH, 4, 30},
+    {"graphs, nothing known", NULL, W_GRAPH | W_UNKNOWN, 4, 40},
+    {"graphs, unlike nodes", NULL, W_GRAPH | W_UNLIKE, 4, 40},
+    {"graphs, unlike nodes, nothing known", NULL, W_GRAPH | W_UNLIKE | W_UNKNOWN, 3, 40},
+    {"graphs with heavy edges", NULL, W_GRAPH | W_HEAVY, 3, 40},
+    {"bare tasks", NULL, W_BARE, 3, 30},
+    {"bare tasks, nothing known", NULL, W_BARE | W_UNKNOWN, 3, 30},
+    {"labels", NULL, W_LABELS, 3, 30},
+    {"values at the ends of their types", NULL, W_EXTREME, 4, 30},
+    {"values at the ends, nothing known", NULL, W_EXTREME | W_UNKNOWN | W_WIDE, 3, 30},
+    {"tasks of no time", NULL, W_ZERO | W_GRAPH, 3, 40},
+    {"a clock that began eleven days ago", NULL, W_LATE | W_GRAPH, 3, 40},
+    {"wide tasks", NULL, W_WIDE, 4, 40},
+    {"wide tasks, unlike nodes", NULL, W_WIDE | W_UNLIKE, 3, 40},
+    {"tasks of half a CPU", NULL, W_HALVES | W_WIDE, 3, 40},
+    {"tasks that need nothing", NULL, W_FREE | W_WIDE, 3, 40},
+    {"starts that take a while", NULL, W_SLOW, 3, 40},
+    {"starts that take a while, wide tasks", NULL, W_SLOW | W_WIDE | W_UNLIKE, 3, 40},
+    {"starts that take a while, graphs, deaths", NULL, W_SLOW | W_GRAPH | W_FAULTS, 3, 40},
+    {"one of a function at a time", NULL, W_CAPPED, 3, 40},
+    {"one of a function at a time, wide tasks, deaths", NULL, W_CAPPED | W_WIDE | W_FAULTS, 3, 40},
+    {"deaths and cancels", NULL, W_FAULTS, 4, 40},
+    {"deaths and cancels in graphs", NULL, W_GRAPH | W_FAULTS, 4, 40},
+    {"deaths and cancels, all at once", NULL, W_GRAPH | W_FAULTS | W_BATCH, 3, 40},
+    {"cancels in the instant of a submission", NULL, W_GRAPH | W_EARLY, 3, 40},
+    {"cancels before a start", NULL, W_EARLY | W_SLOW, 3, 40},
+    {"a death for every task", NULL, W_STORM | W_GRAPH, 3, 40},
     {"deaths, cancels, unlike nodes, nothing known", NULL, W_GRAPH | W_FAULTS | W_UNKNOWN | W_UNLIKE | W_WIDE | W_BARE,
      10, 40},
-    {"opened again in the middle", NULL, W_GRAPH | W_REOPEN, 10, 40},
-    {"opened again, deaths and cancels", NULL, W_GRAPH | W_REOPEN | W_FAULTS, 5, 40},
-    {"opened again, slow starts, wide tasks", NULL, W_GRAPH | W_REOPEN | W_SLOW | W_WIDE, 5, 40},
-    {"opened again, nothing known, unlike nodes", NULL, W_GRAPH | W_REOPEN | W_UNKNOWN | W_UNLIKE, 5, 40},
-    {"ejected in the middle", NULL, W_GRAPH | W_EJECT, 5, 40},
-    {"ejected among deaths, wide tasks, slow starts", NULL, W_GRAPH | W_EJECT | W_FAULTS | W_WIDE | W_SLOW, 5, 40},
+    {"opened again in the middle", NULL, W_GRAPH | W_REOPEN, 4, 40},
+    {"opened again, deaths and cancels", NULL, W_GRAPH | W_REOPEN | W_FAULTS, 3, 40},
+    {"opened again, slow starts, wide tasks", NULL, W_GRAPH | W_REOPEN | W_SLOW | W_WIDE, 3, 40},
+    {"opened again, nothing known, unlike nodes", NULL, W_GRAPH | W_REOPEN | W_UNKNOWN | W_UNLIKE, 3, 40},
+    {"ejected in the middle", NULL, W_GRAPH | W_EJECT, 3, 40},
+    {"ejected among deaths, wide tasks, slow starts", NULL, W_GRAPH | W_EJECT | W_FAULTS | W_WIDE | W_SLOW, 3, 40},
     {"everything at once", NULL,
-     W_GRAPH | W_FAULTS | W_UNLIKE | W_WIDE | W_SLOW | W_LABELS | W_ZERO | W_HEAVY | W_REOPEN | W_LATE, 10, 40},
+     W_GRAPH | W_FAULTS | W_UNLIKE | W_WIDE | W_SLOW | W_LABELS | W_ZERO | W_HEAVY | W_REOPEN | W_LATE, 4, 40},
     {"300 tasks", NULL, W_BATCH | W_WIDE, 1, 300},
 };
 
@@ -348,13 +348,15 @@ static bool needs_policy(const mr_plugin *p)
 
 int mr_sched_conformance(const mr_loaded *l, const char *option, FILE *out)
 {
-    int failed = 0;
+    const char *more = getenv("MRTEST_WORLDS"); /* so many times the worlds of a quick run */
+    int failed = 0, times = more && atoi(more) > 0 ? atoi(more) : 1;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         mr_sched_ctx c = {l, option, ""};
         if (!option && cases[i].run != case_table && needs_policy(l->plugin)) {
             fprintf(out, "skipped %s: %s hosts policies: name a policy file\n", cases[i].name, l->plugin->name);
-        } else if (cases[i].run ? cases[i].run(&c)
-                                : mr_sched_run_worlds(&c, cases[i].kind, (uint64_t)cases[i].seeds, cases[i].tasks)) {
+        } else if (cases[i].run
+                       ? cases[i].run(&c)
+                       : mr_sched_run_worlds(&c, cases[i].kind, (uint64_t)(cases[i].seeds * times), cases[i].tasks)) {
             fprintf(out, "ok %s\n", cases[i].name);
         } else {
             failed++;

@@ -68,7 +68,7 @@ static void extreme(mr_bench_spec *s, uint64_t *x)
     s->priority = priorities[draw(x, 3)];
     s->deadline = times[draw(x, 4)];
     s->limit = times[draw(x, 4)];
-    s->duration = draw(x, 4) ? s->duration : 100 * 1000 * BENCH_MS;
+    s->duration = draw(x, 4) ? s->duration : 1000 * BENCH_MS;
 }
 
 static void random_task(mr_bench *b, uint64_t *x, unsigned kind)
@@ -180,7 +180,7 @@ static bool run_world(mr_sched_ctx *c, uint64_t seed, unsigned kind, int tasks)
     uint64_t digest[2] = {0, 0};
     bool ok = true;
     snprintf(what, sizeof what, "world %llu", (unsigned long long)seed);
-    for (int k = seed <= 2 ? 0 : 1; k < 2 && ok; k++) {
+    for (int k = seed == 1 ? 0 : 1; k < 2 && ok; k++) {
         mr_bench *b = mr_sched_world(c, seed, kind, tasks);
         if (!b)
             return mr_sched_no(c, "%s: out of memory", what);
@@ -189,7 +189,7 @@ static bool run_world(mr_sched_ctx *c, uint64_t seed, unsigned kind, int tasks)
         digest[k] = b->digest;
         mr_bench_free(b);
     }
-    if (ok && seed <= 2 && digest[0] != digest[1])
+    if (ok && seed == 1 && digest[0] != digest[1])
         return mr_sched_no(c, "%s: the same world ran differently the second time", what);
     return ok;
 }

@@ -48,7 +48,7 @@ bool mr_sched_no(mr_sched_ctx *c, const char *fmt, ...) MR_PRINTF(2, 3);
 mr_bench *mr_sched_world(mr_sched_ctx *c, uint64_t seed, unsigned kind, int tasks);
 /* Everything every run must keep: true, or why it does not. */
 bool mr_sched_judge(mr_sched_ctx *c, const mr_bench *b, const char *what);
-/* Worlds of seeds 1 to `seeds`, each judged; the first two are run twice and must be equal to the last bit. */
+/* Worlds of seeds 1 to `seeds`, each judged; the first is run twice and must be equal to the last bit. */
 bool mr_sched_run_worlds(mr_sched_ctx *c, unsigned kind, uint64_t seeds, int tasks);
 
 #endif
