@@ -38,7 +38,7 @@ enum {
     MR_LINKS_MAX = 4096,
     MR_RING_BYTES = 65536,             /* each way */
     MR_RECORD_MAX = MR_RING_BYTES / 4, /* larger records travel through the carrier (BIG) */
-    MR_CLAIMS = 64,
+    MR_CLAIMS = 512, /* dispatches in a worker's ring at a time: a sleep and a wake-up are shared by that many */
     MR_CARRIER_NODE = 0xFFFE /* node bits of ids that only carry */
 };
 #define MR_LINK_MAGIC UINT64_C(0x6d696e6972617931)
@@ -50,7 +50,7 @@ typedef struct mr_link_page {
     _Alignas(64) _Atomic uint32_t closing;                  /* the node is going away: stop waiting */
 } mr_link_page;
 
-/* Claim of dispatch number `seq` (from 1, per link) lives in claims[seq % 64]: seq << 2 | state. */
+/* Claim of dispatch number `seq` (from 1, per link) lives in claims[seq % MR_CLAIMS]: seq << 2 | state. */
 enum { MR_CLAIM_FREE = 0, MR_CLAIM_QUEUED = 1, MR_CLAIM_STARTED = 2, MR_CLAIM_REVOKED = 3 };
 /* slot: seq << 2 | state, of what the worker's main thread runs.  Node: RUNNING -> CANCEL, then the signal
  * MR_CANCEL_SIGNAL; the handler acts only if it reads CANCEL; the worker: RUNNING -> DONE before it publishes the

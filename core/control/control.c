@@ -210,7 +210,7 @@ void mr_control_conf_init(mr_control_conf *conf)
                               .max_hold = INT64_C(1000000000),
                               .prefetch = 200000,
                               .prefetch_max = 48,
-                              .actor_window = 63,
+                              .actor_window = 255,
                               .max_workers = 2000,
                               .history = 1000,
                               .idle_worker = INT64_C(60000000000),
@@ -229,8 +229,8 @@ mr_status mr_control_new(const mr_control_conf *conf, mr_control **out)
     c->conf.quotas = NULL;
     if (c->conf.prefetch_max > 63)
         c->conf.prefetch_max = 63;
-    if (c->conf.actor_window > 63)
-        c->conf.actor_window = 63;
+    if (c->conf.actor_window > 255)
+        c->conf.actor_window = 255;
     if (!c->conf.actor_window)
         c->conf.actor_window = 1;
     mr_table_init(&c->tasks, sizeof(task));

@@ -120,7 +120,7 @@ typedef struct mr_control_conf {
     int64_t max_hold; /* ns something may be startable while nothing runs or travels before the policy is ejected */
     int64_t prefetch; /* ns of learned work a busy worker may hold beyond what runs; 0: strict, no prefetch */
     uint32_t prefetch_max; /* records, at most 63 */
-    uint32_t actor_window; /* calls sent ahead to an actor with max_concurrency 1, at most 63 */
+    uint32_t actor_window; /* calls sent ahead to an actor with max_concurrency 1, at most 255 */
     uint32_t max_workers;  /* processes but those of actors, all nodes together */
     uint32_t history;      /* finished tasks remembered */
     int64_t idle_worker;   /* ns after which an idle process retires; MR_UNKNOWN: never */

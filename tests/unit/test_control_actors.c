@@ -155,13 +155,13 @@ START_TEST(a_window_of_calls_is_sent_ahead)
 {
     mr_id a = born(cls), last = 0;
     world_forget(&w);
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 400; i++)
         last = call_of(a);
     ck_assert_uint_eq(world_count(&w, MR_ACT_DISPATCH), w.conf.actor_window);
     mr_actor_info info;
     mr_control_actor(w.c, a, &info);
-    ck_assert_uint_eq(info.pending, 100);
-    for (mr_id i = last - 99; i <= last; i++)
+    ck_assert_uint_eq(info.pending, 400);
+    for (mr_id i = last - 399; i <= last; i++)
         ck_assert_int_eq(world_finish(&w, i), MR_OK);
     mr_control_actor(w.c, a, &info);
     ck_assert_uint_eq(info.pending, 0);
