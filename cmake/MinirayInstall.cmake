@@ -2,6 +2,8 @@
 # of wheels.
 install(DIRECTORY core/include/miniray DESTINATION ${include_dest} FILES_MATCHING PATTERN "*.h")
 install(DIRECTORY config/policies/ DESTINATION ${policy_dest} FILES_MATCHING PATTERN "*.lua")
+# The labs as students get them: without the solutions.
+install(DIRECTORY labs/ DESTINATION ${labs_dest} PATTERN solutions EXCLUDE)
 # In the tree the policies are below config/, installed they are beside it.
 file(GLOB examples_ini CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/config/*.ini")
 foreach(ini IN LISTS examples_ini)

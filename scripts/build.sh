@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 export PATH="$PWD/build/venv/bin:$PATH"
 
 now=$({
-    find CMakeLists.txt pyproject.toml cmake core plugins bindings config README.md LICENSE -type f \
+    find CMakeLists.txt pyproject.toml cmake core plugins bindings config labs README.md LICENSE -type f \
         ! -name '*.pyc' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
     build/venv/bin/python -VV
 } | sha256sum)

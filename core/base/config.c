@@ -311,8 +311,8 @@ static mr_status unknown_variable(const char *name, mr_err *err)
 
 mr_status mr_config_env(mr_config *c, char *const *env, mr_err *err)
 {
-    static const char *const others[] = {"MINIRAY_PLUGIN_PATH", "MINIRAY_SESSION", "MINIRAY_CONFIG", "MINIRAY_WORKER",
-                                         "MINIRAY_BIN"};
+    static const char *const others[] = {"MINIRAY_PLUGIN_PATH", "MINIRAY_SESSION", "MINIRAY_CONFIG",
+                                         "MINIRAY_WORKER",      "MINIRAY_BIN",     "MINIRAY_LABS"};
     for (; *env; env++) {
         const char *equals = strchr(*env, '=');
         char name[80], own[80];

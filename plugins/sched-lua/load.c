@@ -55,7 +55,8 @@ static void push_conf(lua_State *L, const mr_host *base)
     const char *key, *text;
     lua_newtable(L);
     for (size_t i = 0; (key = base->conf_key(base, i)); i++) {
-        if (strcmp(key, "policy") == 0 || strcmp(key, "budget") == 0 || strcmp(key, "memory") == 0)
+        if (strcmp(key, "policy") == 0 || strcmp(key, "budget") == 0 || strcmp(key, "total") == 0 ||
+            strcmp(key, "memory") == 0)
             continue;
         text = base->conf(base, key);
         if (!text)

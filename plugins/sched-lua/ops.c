@@ -243,12 +243,15 @@ static mr_status lua_open_(void **self, const mr_sched_host *h, mr_err *err)
     const mr_host *base = h->base;
     const char *path = base->conf(base, "policy");
     int64_t budget = base->conf_int(base, "budget", LUA_BUDGET), memory = base->conf_int(base, "memory", LUA_MEMORY);
+    int64_t total = base->conf_int(base, "total", 0);
     mr_status status = MR_E_CONFIG;
     const char *wrong = NULL;
     if (!path || !*path)
         wrong = "no policy: name a file in [sched.lua] policy, in [sched] policy, or with --policy FILE.lua";
     else if (budget < LUA_STEP)
         wrong = "budget must be at least 1000 instructions";
+    else if (total < 0)
+        wrong = "total must not be negative";
     else if (memory < LUA_MEMORY_MIN)
         wrong = "memory must be at least 256K: the libraries alone need that";
     if (wrong) {
@@ -262,6 +265,7 @@ static mr_status lua_open_(void **self, const mr_sched_host *h, mr_err *err)
     if (!s)
         return MR_E_NOMEM;
     status = mr_lua_new(s, h, budget, memory, err);
+    s->total = total;
     if (!status)
         status = mr_lua_load(s, path, err);
     if (status) {
@@ -276,6 +280,7 @@ static mr_status lua_open_(void **self, const mr_sched_host *h, mr_err *err)
 static const mr_conf_key keys[] = {
     {"policy", MR_CONF_PATH, NULL, "the policy file; [sched] policy and --policy set it too"},
     {"budget", MR_CONF_INT, "10000000", "Lua instructions one call may take before the policy is ejected"},
+    {"total", MR_CONF_INT, "0", "instructions that all calls together may take before the policy is ejected; 0: any"},
     {"memory", MR_CONF_BYTES, "8M", "bytes the policy's state may hold before it is ejected"},
     {"*", MR_CONF_TEXT, NULL,
      "any other key is conf.KEY in the policy: a number, a duration (in ns), true/false, or text"},
@@ -297,4 +302,4 @@ static const mr_sched_ops ops = {
     .restore = mr_lua_restore,
 };
 
-MR_PLUGIN(MR_KIND_SCHED, "sched-lua", "hosts a policy written in Lua 5.4", ops, keys, 4)
+MR_PLUGIN(MR_KIND_SCHED, "sched-lua", "hosts a policy written in Lua 5.4", ops, keys, 5)

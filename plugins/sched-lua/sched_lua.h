@@ -71,17 +71,18 @@ typedef struct mr_lua {
     lua_State *L;
     const mr_sched_host *host;
     const mr_host *base;
-    int64_t budget, left; /* instructions: of each call, of this one */
-    size_t memory, used;  /* bytes: cap and now */
-    mr_kill killed;       /* once set, nothing in the state runs again */
-    size_t killed_size;   /* of the allocation that was refused */
-    int killed_line;      /* where that was; 0 unknown */
-    bool refused;         /* the last growth was refused once: Lua collects and asks again */
-    bool failed;          /* host->fail was called: every later answer is the neutral one */
-    int ref[N_HOOKS];     /* registry slots of the hooks; LUA_NOREF: absent */
-    int now_hook;         /* the hook that runs, -1: the file's own body */
-    const mr_task *task;  /* the view the running op was given: saves a look-up */
-    int nil_field;        /* last field read that was nil, for the error text; -1 none */
+    int64_t budget, cap, left; /* instructions: of any call, of this one, and what is left of that */
+    int64_t total, spent;      /* of all calls together (0: no cap), and so far */
+    size_t memory, used;       /* bytes: cap and now */
+    mr_kill killed;            /* once set, nothing in the state runs again */
+    size_t killed_size;        /* of the allocation that was refused */
+    int killed_line;           /* where that was; 0 unknown */
+    bool refused;              /* the last growth was refused once: Lua collects and asks again */
+    bool failed;               /* host->fail was called: every later answer is the neutral one */
+    int ref[N_HOOKS];          /* registry slots of the hooks; LUA_NOREF: absent */
+    int now_hook;              /* the hook that runs, -1: the file's own body */
+    const mr_task *task;       /* the view the running op was given: saves a look-up */
+    int nil_field;             /* last field read that was nil, for the error text; -1 none */
     mr_kind nil_kind;
     bool nil_over; /* and it was nil because the thing itself is over or gone */
     struct mr_lua_name names[N_KINDS][LUA_NAME_SLOTS];

@@ -111,7 +111,7 @@ mr_status mr_lua_new(mr_lua *s, const mr_sched_host *h, int64_t budget, int64_t 
     memset(s, 0, sizeof *s);
     s->host = h;
     s->base = h->base;
-    s->budget = s->left = budget;
+    s->budget = s->cap = s->left = budget;
     s->memory = (size_t)memory;
     s->now_hook = s->nil_field = -1;
     for (int i = 0; i < N_HOOKS; i++)
@@ -143,9 +143,13 @@ void mr_lua_free(mr_lua *s)
 int mr_lua_call(mr_lua *s, int n, int results)
 {
     lua_State *L = s->L;
-    s->left = s->budget;
+    s->cap = s->budget;
+    if (s->total && s->total - s->spent < s->cap)
+        s->cap = s->total - s->spent;
+    s->left = s->cap;
     s->nil_field = -1;
     int status = lua_pcall(L, n, results, 1);
+    s->spent += s->cap - s->left;
     if (status == LUA_ERRMEM && !s->killed)
         s->killed = KILLED_MEMORY;
     if (status == LUA_OK && s->killed) { /* went over in its last instructions */
@@ -160,9 +164,13 @@ const char *mr_lua_kill_text(const mr_lua *s, char *buf, size_t size)
 {
     switch (s->killed) {
     case KILLED_BUDGET:
-        snprintf(buf, size,
-                 "stopped after %lld instructions in one call: an endless loop? (the cap is [sched.lua] budget)",
-                 (long long)s->budget);
+        if (s->cap < s->budget)
+            snprintf(buf, size, "all calls together took %lld instructions (the cap is [sched.lua] total)",
+                     (long long)s->total);
+        else
+            snprintf(buf, size,
+                     "stopped after %lld instructions in one call: an endless loop? (the cap is [sched.lua] budget)",
+                     (long long)s->budget);
         break;
     case KILLED_MEMORY:
         snprintf(buf, size, "out of memory: %zu bytes more than its %zu (the cap is [sched.lua] memory)",

@@ -42,14 +42,14 @@ def task(name: str, start: int, end: int, **more):
 @pytest.mark.parametrize("kind", sorted(workload.GENERATORS))
 def test_generators_follow_from_their_seed(kind):
     assert workload.generate(kind, seed=4) == workload.generate(kind, seed=4)
-    if kind != "graham" and kind not in PATTERNS:
+    if kind not in ("graham", "cholesky", "lptworst") and kind not in PATTERNS:  # those are the same for every seed
         assert workload.generate(kind, seed=4) != workload.generate(kind, seed=5)
     names = [line["id"] for line in workload.generate(kind) if "id" in line]
     assert names and len(names) == len(set(names))
 
 
 def test_unknown_generator_names_the_known():
-    with pytest.raises(ValueError, match="unknown kind of workload 'nope'; known: all_to_all, chains"):
+    with pytest.raises(ValueError, match="unknown kind of workload 'nope'; known: all_to_all, bag"):
         workload.generate("nope")
 
 

@@ -454,6 +454,13 @@ START_TEST(budget_and_memory_are_settings)
     ck_assert_ptr_nonnull(strstr(b->open_error, "stopped after 5000 instructions"));
     mr_bench_free(b);
 
+    /* A few instructions at each call: no single one is too many. */
+    b = world("return { rank = function(t) local n = 0 for i = 1, 2000 do n = n + i end return n end }");
+    mr_bench_conf(b, "total", "9000");
+    ck_assert(!mr_bench_run(b));
+    ck_assert_msg(strstr(b->failure, "all calls together took 9000 instructions"), "%s", b->failure);
+    mr_bench_free(b);
+
     b = world("local t = {} for i = 1, 100000 do t[i] = i end return {}");
     mr_bench_conf(b, "memory", "300K");
     ck_assert_int_eq(mr_bench_open(b), MR_E_POLICY);

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from .lab_data import data as _data
+from .labs import COMMANDS
 
 GIVEN, OURS = 2, 3
 
@@ -78,7 +79,7 @@ def run(workload: str, policy: str, seed: int, trace_: str | None, html: str | N
 
     try:
         made = workloads.parse(workload)
-        lines = workloads.generate(made[0], seed=seed, **made[1]) if made else workload
+        lines = workloads.make(workload, seed) if made else workload
         result = simulate(lines, policy, seed=seed, **_sim_options(**how))
     except (RuntimeError, ValueError, TypeError, OSError) as error:
         _fail(error)
@@ -142,3 +143,7 @@ def compare(workload: str, policies: str, stores: str | None, seeds: int, engine
     if html:
         shown = [r for r in runs if not r.seed]
         click.echo(f"report: {write_report(html, shown, subtitle=f'{workload} on the {engine} engine')}")
+
+
+for _command in COMMANDS:
+    lab.add_command(_command)

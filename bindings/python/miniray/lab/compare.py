@@ -19,7 +19,7 @@ METRICS = ("makespan_s", "flow_mean_s", "flow_p99_s", "utilisation", "bytes_move
 def _sim_runs(workload: str, policies: Sequence[str], seeds: int, options: dict[str, Any]) -> Iterator[traces.Run]:
     made = workloads.parse(workload)
     for seed in range(seeds):
-        lines = workloads.generate(made[0], seed=seed, **made[1]) if made else workload
+        lines = workloads.make(workload, seed) if made else workload
         for policy in policies:
             run = simulate(lines, policy, seed=seed, **options)
             run.seed = seed if seeds > 1 else None
@@ -47,7 +47,7 @@ def _process_runs(workload: str, policies: Sequence[str], stores: Sequence[str |
         for seed in range(seeds):
             if made:
                 path = os.path.join(folder, "workload.jsonl")
-                workloads.write(path, workloads.generate(made[0], seed=seed, **made[1]))
+                workloads.write(path, workloads.make(workload, seed))
             else:
                 path = workload
             for policy in policies:

@@ -61,6 +61,14 @@ def policies() -> list[Path]:
     return [f for f in folders if f.is_dir()]
 
 
+def labs() -> Path | None:
+    """The folder of the labs: $MINIRAY_LABS, the package's, or a source tree's."""
+    tree = _source_tree()
+    folders = [Path(os.environ["MINIRAY_LABS"])] if os.environ.get("MINIRAY_LABS") else []
+    folders += [_PACKAGE / "labs", *([tree / "labs"] if tree else []), _PACKAGE.parents[3] / "share" / "miniray" / "labs"]
+    return next((f for f in folders if f.is_dir()), None)
+
+
 def policy_arguments(policy: str) -> tuple[str | None, str | None]:
     """What a policy's short name stands for: (scheduler plugin, policy file).
 

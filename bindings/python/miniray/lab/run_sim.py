@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import signal
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from typing import Any, Iterable, Mapping
 
 from . import places, sources, trace, workload as workloads
@@ -17,6 +20,40 @@ class SimError(RuntimeError):
     def __init__(self, status: int, text: str):
         super().__init__(text)
         self.status = status
+
+
+@dataclass(frozen=True)
+class Guard:
+    """For a policy from a stranger: no setting out of the environment, no output kept but the last lines of the errors, and
+    limits of the process that only a fault of ours could reach (a policy's own limits are counted, not timed)."""
+
+    cpu_s: int = 600
+    memory: int = 4 << 30
+    file: int = 1 << 30
+
+    def environment(self) -> dict[str, str]:
+        return {k: v for k, v in os.environ.items() if not k.startswith(("MINIRAY_", "LUA_")) or k in ("MINIRAY_PLUGIN_PATH", "MINIRAY_BIN")}
+
+    def apply(self) -> None:
+        """In the child, before the program starts."""
+        for what, most in ((resource.RLIMIT_CPU, self.cpu_s), (resource.RLIMIT_AS, self.memory), (resource.RLIMIT_FSIZE, self.file),
+                           (resource.RLIMIT_CORE, 0)):
+            hard = resource.getrlimit(what)[1]
+            most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(what, (most, most))
+
+
+def _call(command: list[str], guard: Guard | None, folder: str) -> tuple[int, str]:
+    """Runs the program: its status and the end of what it said."""
+    with open(os.path.join(folder, "errors"), "w+b") as errors:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
+                              env=guard.environment() if guard else None, preexec_fn=guard.apply if guard else None)
+        errors.seek(max(0, errors.seek(0, os.SEEK_END) - 65536))
+        text = errors.read().decode("utf-8", "replace").strip()
+    text = text[max(0, text.rfind("miniray-sim: ")):]  # before it stands what the policy printed
+    if done.returncode < 0:
+        return 3, f"miniray-sim was ended by {signal.Signals(-done.returncode).name}"
+    return done.returncode, text or f"miniray-sim ended with status {done.returncode}"
 
 
 def simulate(
@@ -32,9 +69,11 @@ def simulate(
     settings: Mapping[str, Any] | None = None,
     check: bool = False,
     label: str | None = None,
+    guard: Guard | None = None,
 ) -> trace.Run:
-    """One run in virtual time.  ``workload`` is what `miniray.lab.sources` names, or lines as `miniray.lab.workload` makes them; ``settings`` are
-    other keys of the configuration (``{"sim.latency": "1ms"}``).  Raises SimError with the program's own message."""
+    """One run in virtual time.  ``workload`` is what `miniray.lab.sources` names, or lines as `miniray.lab.workload` makes them;
+    ``settings`` are other keys of the configuration (``{"sim.latency": "1ms"}``); ``guard`` for a policy that is not trusted.
+    Raises SimError with the program's own message."""
     plugin, file = places.policy_arguments(policy)
     with tempfile.TemporaryDirectory(prefix="miniray-sim-") as folder:
         if isinstance(workload, (str, os.PathLike)):
@@ -55,10 +94,9 @@ def simulate(
             command += ["--set", f"{key}={value}"]
         if check:
             command.append("--check")
-        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        if done.returncode != 0:
-            text = done.stderr.strip() or f"miniray-sim ended with status {done.returncode}"
-            raise SimError(done.returncode, text.removeprefix("miniray-sim: ").replace(path, "workload") if path.startswith(folder)
+        status, text = _call(command, guard, folder)
+        if status != 0:
+            raise SimError(status, text.removeprefix("miniray-sim: ").replace(path, "workload") if path.startswith(folder)
                            else text.removeprefix("miniray-sim: "))
         with open(out, encoding="utf-8") as file_out:
             summary = json.load(file_out)

@@ -38,9 +38,8 @@ def options_of(spec: str, pairs: list[str]) -> dict[str, Any]:
 def resolve(spec: str, seed: int = 0) -> str | list[workload.Line]:
     """The lines of a workload, or the path of a file that the simulator reads.  Raises ValueError (a ReadError among them),
     OSError, DataError."""
-    made = workload.parse(spec)
-    if made:
-        return workload.generate(made[0], seed=seed, **made[1])
+    if workload.parse(spec):
+        return workload.make(spec, seed)
     scheme, colon, rest = spec.partition(":")
     name, *pairs = rest.split(",")
     if colon and scheme == "data":

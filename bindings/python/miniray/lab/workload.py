@@ -16,8 +16,7 @@ import random
 from typing import Any, Callable, Iterable
 
 from . import taskbench
-
-Line = dict[str, Any]
+from .courses import COURSES, Line, duration as _time, platform
 
 
 def read(path: str | os.PathLike[str]) -> list[Line]:
@@ -38,19 +37,6 @@ def write(path: str | os.PathLike[str], lines: Iterable[Line]) -> None:
     with open(path, "w", encoding="utf-8") as file:
         for line in lines:
             file.write(json.dumps(line, separators=(", ", ": ")) + "\n")
-
-
-def platform(nodes: int = 1, cpus: float = 1, **more: Any) -> Line:
-    """A first line: ``nodes`` like nodes; ``more``: bandwidth, latency, links."""
-    return {"platform": {"nodes": [{"count": nodes, "cpus": cpus}], **more}}
-
-
-def _time(rng: random.Random, mean: float, cv: float) -> float:
-    """A duration with this mean and coefficient of variation (gamma), rounded to a microsecond, never 0."""
-    if cv <= 0:
-        return mean
-    shape = 1 / (cv * cv)
-    return max(1e-6, round(rng.gammavariate(shape, mean / shape), 6))
 
 
 def chains(rng: random.Random, chains: int = 4, length: int = 8, duration: float = 0.1, cv: float = 0.5,
@@ -149,6 +135,7 @@ GENERATORS: dict[str, Callable[..., list[Line]]] = {
     "poisson": poisson,
     "randomdag": randomdag,
     **{pattern: taskbench.generator(pattern) for pattern in taskbench.PATTERNS},
+    **COURSES,
 }
 
 
@@ -163,6 +150,12 @@ def generate(kind: str, seed: int = 0, **options: Any) -> list[Line]:
         if option not in known:
             raise ValueError(f"{kind} has no option {option!r}; it has {', '.join(known)}")
     return make(random.Random(f"{kind}/{seed}"), **options)
+
+
+def make(spec: str, seed: int = 0) -> list[Line]:
+    """The workload of a ``gen:`` spec; a ``seed=N`` in it stands above ``seed``."""
+    kind, options = parse(spec) or ("", {})
+    return generate(kind, **{"seed": seed, **options})
 
 
 def parse(spec: str) -> tuple[str, dict[str, Any]] | None:

@@ -1,0 +1,132 @@
+"""`miniray lab grade` and what belongs to the labs of a course."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from typing import Any
+
+import click
+
+OURS = 3
+
+
+def _ours(error: Exception) -> None:
+    click.echo(f"miniray lab: {error}", err=True)
+    raise SystemExit(OURS)
+
+
+def _secret(path: str | None) -> str:
+    """The text that hidden instances follow from.  The default is in this file: good for trying a lab out, not for grading."""
+    if path is None:
+        return "miniray"
+    with open(path, encoding="utf-8") as file:
+        text = file.readline().strip()
+    if not text:
+        raise ValueError(f"{path}: its first line, the secret, is empty")
+    return text
+
+
+@click.command()
+@click.argument("lab")
+@click.argument("policy", type=click.Path())
+@click.option("--format", "format_", type=click.Choice(["text", "junit", "gradescope"]), default="text", show_default=True)
+@click.option("--out", type=click.Path(dir_okay=False), help="Writes the result there; without it, to the output.")
+@click.option("--secret", type=click.Path(exists=True, dir_okay=False),
+              help="File whose first line the hidden instances follow from; the teacher's. Without it they are the same for all.")
+@click.option("--solutions", type=click.Path(exists=True, file_okay=False), help="Folder of the reference solutions.")
+@click.option("--public", is_flag=True, help="The public instances alone.")
+def grade(lab: str, policy: str, format_: str, out: str | None, secret: str | None, solutions: str | None, public: bool) -> None:
+    """Grades POLICY (a Lua file) on LAB: its number, its name, or its folder.
+
+    The same policy gives the same bytes, on every machine.  Exit status: 0 passed, 1 below the threshold, 2 the policy
+    failed (does not load, was ejected, held everything back), 3 the lab or this program is at fault."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from miniray.lab import grade as grading, labs
+    from miniray.lab.grade_output import FORMATS, as_text
+
+    try:
+        asked = labs.load(lab, solutions)
+        hidden = None if public or asked.solution is None else _secret(secret)
+        with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+            bar = progress.add_task("runs", total=None)
+            result = grading.grade(asked, policy, hidden, each=lambda: progress.advance(bar))
+        text = FORMATS[format_](result)
+        if out:
+            with open(out, "w", encoding="utf-8") as file:
+                file.write(text)
+    except (labs.LabError, OSError, ValueError, RuntimeError) as error:
+        _ours(error)
+    click.echo(as_text(result) if out else text, nl=False)
+    raise SystemExit(result.status)
+
+
+@click.command("labs")
+def list_() -> None:
+    """Lists the labs."""
+    from miniray.lab import labs
+
+    try:
+        for name in labs.names():
+            one = labs.load(name)
+            click.echo(f"{name:<24} {one.title}")
+    except labs.LabError as error:
+        _ours(error)
+
+
+@click.command("start")
+@click.argument("lab")
+@click.option("--into", type=click.Path(file_okay=False), default=".", show_default=True, help="Folder to put the lab's folder in.")
+def start(lab: str, into: str) -> None:
+    """Copies a lab's hand-out, starter policy and public instances, to work on."""
+    from miniray.lab import labs
+
+    try:
+        source = labs.find(lab)
+        target = os.path.join(into, source.resolve().name)
+        if os.path.exists(target):
+            raise labs.LabError(f"{target} exists already")
+        shutil.copytree(source, target)
+    except (labs.LabError, OSError) as error:
+        _ours(error)
+    click.echo(f"{target}: read README.md, change starter.lua, and try it with\n  miniray lab grade {target} {target}/starter.lua")
+
+
+@click.command()
+@click.argument("lab")
+@click.option("--student", required=True, help="Any text, such as a name: the numbers of the question follow from it.")
+@click.option("--answer", is_flag=True, help="Also the answer.")
+def question(lab: str, student: str, answer: bool) -> None:
+    """A small workload to schedule by hand, another one for each student; the answer only when asked for."""
+    from miniray.lab import labs, question as questions
+
+    try:
+        click.echo(questions.ask(labs.load(lab), student, answer), nl=False)
+    except (labs.LabError, ValueError, OSError, RuntimeError) as error:
+        _ours(error)
+
+
+@click.command()
+@click.argument("lab")
+@click.option("--solutions", type=click.Path(exists=True, file_okay=False), help="Folder of the reference solutions.")
+def targets(lab: str, solutions: str | None) -> None:
+    """For who writes a lab: runs baseline and reference on the public instances and writes targets.json, which stands in for
+    the solution in the copies of students."""
+    from miniray.lab import grade as grading, labs
+
+    try:
+        asked = labs.load(lab, solutions)
+        if asked.solution is None:
+            raise labs.LabError(f"{asked.name}: there is no solution; give --solutions")
+        path = asked.folder / "targets.json"
+        path.write_text(json.dumps(grading.targets(asked), indent=2) + "\n", encoding="utf-8")
+    except (labs.LabError, OSError, ValueError, RuntimeError) as error:
+        _ours(error)
+    click.echo(f"wrote {path}")
+
+
+COMMANDS: tuple[Any, ...] = (grade, list_, start, question, targets)

@@ -1,0 +1,1 @@
+return { rank = function(t) return t.estimate end }

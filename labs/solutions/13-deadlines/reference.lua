@@ -1,0 +1,1 @@
+return { rank = function(t) return t.deadline end }

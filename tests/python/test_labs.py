@@ -1,0 +1,305 @@
+"""The labs of a course, and the grader: every lab's starter is below the threshold and its reference passes; grades are the same
+to the byte; no hand-in hangs, crashes or reads anything of the grader."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner
+
+from miniray.cli.lab import lab as command
+from miniray.lab import grade, grade_output, labs, metrics, places, workload
+
+ROOT = Path(__file__).resolve().parents[2]
+LABS = sorted(p.parent for p in (ROOT / "labs").glob("*/lab.ini"))
+FIRST = ROOT / "labs" / "01-shortest-first"
+
+
+def reference(folder: Path) -> Path:
+    return folder.parent / "solutions" / folder.name / "reference.lua"
+
+
+def lab_grade(*arguments: str) -> "tuple[int, str]":
+    result = CliRunner().invoke(command, ["grade", *map(str, arguments)])
+    return result.exit_code, result.output
+
+
+# ---- every lab ----
+
+
+@pytest.mark.parametrize("folder", LABS, ids=lambda p: p.name)
+def test_the_starter_is_below_and_the_reference_passes(folder):
+    lab = labs.load(str(folder))
+    with grade.Grader(lab, "a secret of the test") as grader:
+        starter = grader.grade(grade.read_policy(str(folder / "starter.lua")))
+        solved = grader.grade(grade.read_policy(str(reference(folder))))
+    assert starter.status == grade.BELOW, grade_output.as_text(starter)
+    assert solved.status == grade.PASSED and solved.points == lab.points and solved.score == 1, grade_output.as_text(solved)
+
+
+@pytest.mark.parametrize("folder", LABS, ids=lambda p: p.name)
+def test_a_lab_has_all_its_parts(folder):
+    lab = labs.load(str(folder))
+    assert json.loads((folder / "targets.json").read_text()) == grade.targets(lab), "miniray lab targets makes it anew"
+    assert (reference(folder).parent / "NOTES.md").is_file()
+    spec = importlib.util.spec_from_file_location("lab_notebooks", ROOT / "scripts" / "lab_notebooks.py")
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    assert (folder / "handout.ipynb").read_text() == made.notebook((folder / "README.md").read_text()), "scripts/lab_notebooks.py makes it anew"
+    assert folder.name in (ROOT / "labs" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("folder", LABS, ids=lambda p: p.name)
+def test_the_commands_of_a_hand_out_work(folder, tmp_path):
+    # What a student has: no solutions.
+    for path in LABS:
+        (tmp_path / path.name).symlink_to(path)
+    cells = json.loads((folder / "handout.ipynb").read_text())["cells"]
+    lines = [line[1:] for c in cells if c["cell_type"] == "code" for line in "".join(c["source"]).splitlines() if line.startswith("!")]
+    assert lines
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        assert words[0] == "miniray"
+        forgiven = words[-2:] == ["||", "true"]
+        if forgiven:
+            words = words[:-2]
+        done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, timeout=300,
+                              env={**os.environ, "MINIRAY_LABS": str(tmp_path)})
+        assert done.returncode in ((0, 1) if forgiven else (0,)), f"{line}\n{done.stdout}{done.stderr}"
+
+
+# ---- the same bytes ----
+
+
+def test_a_grade_is_the_same_to_the_byte(tmp_path):
+    for kind in grade_output.FORMATS:
+        texts = []
+        for i, name in enumerate(("a.lua", "other name.lua")):
+            policy = tmp_path / name
+            policy.write_text("return { rank = function(t) return t.estimate / 2 end }\n")
+            os.utime(policy, (i, i))
+            out = tmp_path / f"{i}.out"
+            status, _ = lab_grade(FIRST, policy, "--format", kind, "--out", out)
+            assert status == 0
+            texts.append(out.read_bytes())
+        assert texts[0] == texts[1]
+        assert str(tmp_path).encode() not in texts[0] and b"/tmp" not in texts[0]
+
+
+def test_gradescope_and_junit_are_what_they_should_be(tmp_path):
+    out = tmp_path / "results.json"
+    assert lab_grade(FIRST, FIRST / "starter.lua", "--format", "gradescope", "--out", out)[0] == 1
+    result = json.loads(out.read_text())
+    assert result["execution_time"] == 0 and result["stdout_visibility"] == "hidden"
+    assert sum(t["max_score"] for t in result["tests"]) == pytest.approx(100, abs=1e-4)
+    assert result["score"] == pytest.approx(sum(t["score"] for t in result["tests"]), abs=0.01)
+    hidden = [t for t in result["tests"] if t["visibility"] == "after_published"]
+    assert len(hidden) == 6 and all(t["output"] == "" for t in hidden)
+    assert {t["status"] for t in result["tests"]} == {"passed", "failed"}
+    status, text = lab_grade(FIRST, FIRST / "starter.lua", "--format", "junit")
+    suite = ElementTree.fromstring(text.encode())
+    assert status == 1 and int(suite.get("tests")) == len(suite) == 10
+    assert int(suite.get("failures")) == len(suite.findall("*/failure")) and suite.get("errors") == "0"
+
+
+def test_another_secret_is_another_exam(tmp_path):
+    texts = set()
+    for word in ("one", "two"):
+        (tmp_path / word).write_text(word + "\n")
+        status, text = lab_grade(FIRST, FIRST / "starter.lua", "--secret", tmp_path / word)
+        assert status == 1
+        texts.add(text)
+    assert len(texts) == 2
+
+
+def test_a_students_copy_grades_itself_on_the_public_instances(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIRAY_LABS", str(FIRST.parent))
+    assert CliRunner().invoke(command, ["start", "1", "--into", str(tmp_path)]).exit_code == 0
+    copy = tmp_path / FIRST.name
+    (copy / "mine.lua").write_text(reference(FIRST).read_text())
+    status, text = lab_grade(copy, copy / "mine.lua")
+    assert status == 0 and "hidden" not in text.replace("no hidden instance was run: this is not the grade yet", "")
+    (copy / "targets.json").unlink()
+    status, text = lab_grade(copy, copy / "mine.lua")
+    assert status == 3 and "neither a solution nor" in text
+
+
+# ---- hidden instances ----
+
+
+def test_a_disguise_changes_names_and_order_but_not_the_work():
+    lines = workload.generate("tenants", tasks=80, seed=3) + workload.generate("mapreduce", maps=4, reduces=2)[:4]
+    a, b = labs.disguise(lines, "k1"), labs.disguise(lines, "k2")
+    assert a == labs.disguise(lines, "k1") and a != b
+    words = json.dumps(a)
+    assert "user0" not in words and "work_of" not in words and "block" not in words
+    assert sorted(t["duration_s"] for t in a if "id" in t) == sorted(t["duration_s"] for t in lines if "id" in t)
+    assert {t["user"] for t in labs.disguise(lines, "k1", keep=("user",)) if "user" in t} == {f"user{i}" for i in range(4)}
+
+
+def test_a_disguised_graph_has_its_edges():
+    from miniray.lab import simulate
+
+    lines = workload.generate("mapreduce", maps=8, reduces=2, nodes=2, seed=1)
+    plain, masked = (simulate(x, "fifo").summary for x in (lines, labs.disguise(lines, "key")))
+    assert masked["failed"] == 0 and masked["tasks"] == plain["tasks"]
+    assert masked["bounds"]["critical_path_s"] == plain["bounds"]["critical_path_s"]
+
+
+# ---- hostile and broken hand-ins ----
+
+HOSTILE = {
+    "an endless loop at load": ("while true do end", "stopped after 200000 instructions"),
+    "an endless loop in a hook": ("return { rank = function(t) while true do end end }", "stopped after 200000 instructions"),
+    "memory": ("local t = {} return { rank = function(x) for i = 1, 1e9 do t[i] = ('x'):rep(4000) end end }", ""),
+    "holding all": ("return { pick = function(w) return false end }", "held 4 ready tasks back"),
+    "files": ("local f = io.open('/etc/passwd') return {}", "'io' is not available"),
+    "environment": ("return { rank = function(t) return os.getenv('HOME') end }", "os"),
+    "no table": ("return 5", "must return a table of hooks"),
+    "unknown hook": ("return { ranks = function() end }", "'ranks' is not a hook"),
+    "syntax": ("return {", "policy.lua:1"),
+    "error": ("return { rank = function(t) error('x' .. string.char(27) .. '[31m' .. ('y'):rep(900)) end }", "policy.lua:1: x?[31m"),
+    "a wrong answer": ("return { rank = function(t) return {} end }", ""),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hand_in_that_fails_is_a_failed_hand_in(name, tmp_path):
+    text, said = HOSTILE[name]
+    policy = tmp_path / "p.lua"
+    policy.write_text(text)
+    status, output = lab_grade(FIRST, policy)
+    assert status == 2 and said in output and "0 of 100 points" in output
+    assert max(map(len, output.splitlines())) < 400 and "\x1b" not in output
+    hidden = [line for line in output.splitlines() if " hidden " in line]
+    assert len(hidden) == 6 and all("policy.lua" not in line and "x?" not in line for line in hidden)
+
+
+def test_a_policy_that_prints_and_dawdles_is_graded_as_any_other(tmp_path):
+    policy = tmp_path / "p.lua"
+    policy.write_text("return { rank = function(t) for i = 1, 20 do print(('x'):rep(4000)) end for i = 1, 50000 do end return t.estimate end }")
+    status, output = lab_grade(FIRST, policy)
+    assert status == 0 and "xxx" not in output
+
+
+def test_all_calls_together_have_a_budget(tmp_path):
+    lab = labs.load(str(FIRST))
+    lab.options["settings"]["sched.sched-lua.total"] = 300_000
+    policy = tmp_path / "p.lua"
+    policy.write_text("return { rank = function(t) for i = 1, 50000 do end return t.estimate end }")
+    done = grade.grade(lab, str(policy))
+    assert done.status == grade.FAILED
+    assert "all calls together took 300000 instructions" in done.outcomes[1].problem
+
+
+def test_what_is_no_file_of_text_is_refused_unread(tmp_path):
+    def refused(path: Path) -> str:
+        out = tmp_path / "results.json"
+        status, output = lab_grade(FIRST, path, "--format", "gradescope", "--out", out)
+        assert status == 2 and json.loads(out.read_text())["score"] == 0
+        return output
+
+    link, pipe, big, binary, latin, empty = (tmp_path / n for n in ("l.lua", "p.lua", "b.lua", "c.lua", "t.lua", "e.lua"))
+    link.symlink_to("/etc/passwd")
+    os.mkfifo(pipe)
+    big.write_bytes(b" " * (grade.POLICY_MAX + 1))
+    binary.write_bytes(b"\x1bLua")
+    latin.write_bytes(b"return {} -- \xff")
+    empty.write_bytes(b"\n")
+    assert "is a link" in refused(link)
+    assert "not a plain file" in refused(pipe) and "not a plain file" in refused(tmp_path)
+    assert "longer than 256 KB" in refused(big)
+    assert "compiled Lua" in refused(binary) and "UTF-8" in refused(latin) and "empty" in refused(empty)
+    assert "No such file" in refused(tmp_path / "none.lua")
+
+
+def test_the_environment_and_settings_of_the_grader_do_not_reach_a_run(tmp_path, monkeypatch):
+    status, plain = lab_grade(FIRST, FIRST / "starter.lua")
+    monkeypatch.setenv("MINIRAY_SCHED_KNOW", "nothing")
+    monkeypatch.setenv("MINIRAY_SIM_DISPATCH_US", "1000")
+    assert lab_grade(FIRST, FIRST / "starter.lua") == (status, plain)
+
+
+# ---- our own faults ----
+
+
+@pytest.mark.parametrize("ini, said", [
+    ("[lab]\nmetric = beauty\n[public]\na = gen:bag\n", "metric = beauty: not one of makespan_s"),
+    ("[lab]\ntitel = x\n", "[lab] has no key 'titel'"),
+    ("[labs]\n", "[labs] is not a section"),
+    ("[lab]\n", "[public] names no instance"),
+    ("[public]\na = gen:nothing\n", "unknown kind 'nothing'"),
+    ("[public]\na = here.jsonl\n", "there is no such file"),
+    ("[public]\na = gen:bag\n[hidden]\nb = public/x.jsonl\n", "a hidden instance is made from a seed"),
+    ("[public]\na = gen:bag\n[score]\nthresholds = 1:50, 0.5:100\n", "scores must grow"),
+    ("[lab]\nmetric = missed\n[public]\na = gen:bag\n", "no figure missed on a"),
+    ("[lab]\nbaseline = nobody\n[public]\na = gen:bag\n", "unknown policy 'nobody'"),
+    ("not an ini", "no section headers"),
+])
+def test_a_lab_that_is_wrong_is_our_fault(ini, said, tmp_path):
+    folder = tmp_path / "99-wrong"
+    folder.mkdir()
+    (folder / "lab.ini").write_text(ini)
+    home = tmp_path / "solutions" / "99-wrong"
+    home.mkdir(parents=True)
+    (home / "reference.lua").write_text("return {}\n")
+    status, output = lab_grade(folder, FIRST / "starter.lua")
+    assert status == 3 and said in output
+
+
+def test_unknown_labs_are_named():
+    status, output = lab_grade("nowhere", FIRST / "starter.lua")
+    assert status == 3 and "there is no lab 'nowhere'" in output
+
+
+# ---- scores and figures ----
+
+
+def test_scores():
+    lab = labs.load(str(FIRST))
+    assert grade.score_of(lab, 10, 10, 5) == 0 and grade.score_of(lab, 5, 10, 5) == 1 and grade.score_of(lab, 2.5, 10, 5) == 1.5
+    assert grade.score_of(lab, 1e9, 10, 5) == -1 and grade.score_of(lab, -1e9, 10, 5) == 2
+    assert grade.score_of(lab, 10, 10, 10) == 1 and grade.score_of(lab, 11, 10, 10) == 0
+    lab.thresholds = [(0.5, 0.5), (1.0, 1.0)]
+    assert [lab.share(s) for s in (-1, 0, 0.25, 0.5, 0.75, 1, 2)] == [0, 0, 0.25, 0.5, 0.75, 1, 1]
+    lab.metric = "utilisation"
+    assert grade.score_of(lab, 0.9, 0.5, 0.9) == 1
+
+
+def test_figures_of_users_and_deadlines():
+    from miniray.lab import simulate
+
+    lines = [{"id": "a", "duration_s": 2, "user": "x", "deadline_s": 1}, {"id": "b", "duration_s": 2, "user": "y", "deadline_s": 5}]
+    f = metrics.figures(simulate(lines, "fifo", nodes=1, cpus=1), lines)
+    assert f["missed"] == 1 and f["lateness_max_s"] == 1
+    assert f["response_mean_s"] == 1 and f["slowdown_mean"] == 1.5 and f["user_slowdown_mean"] == 1.5
+    assert f["jain"] == pytest.approx(9 / 10) and f["bounded_slowdown_mean"] == 1
+    assert metrics.jain([1, 0, 0, 0]) == 0.25 and metrics.jain([]) == 1
+
+
+def test_a_question_without_and_with_its_answer(monkeypatch):
+    monkeypatch.setenv("MINIRAY_LABS", str(FIRST.parent))
+
+    def ask(*more: str) -> str:
+        result = CliRunner().invoke(command, ["question", "1", "--student", *more])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert ask("ada") == ask("ada") != ask("bob")
+    assert "starts:" not in ask("ada")
+    assert ask("ada", "--answer").startswith(ask("ada").rstrip()) and ask("ada", "--answer").count("starts:") == 2
+
+
+def test_the_installed_labs_come_without_solutions():
+    installed = Path(places.__file__).parent.parent / "labs"
+    if not installed.is_dir():
+        pytest.skip("the package was not installed")
+    assert sorted(p.name for p in installed.iterdir() if p.is_dir()) == [p.name for p in LABS]
