@@ -1,7 +1,6 @@
-/* shm_map.c: owns the memfd, its two descriptors and this process' two maps; makes pages present and gives them back.
+/* shm_map.c: owns the memfd, its two descriptors and this process' two maps; gives pages back to the system.
  *
- * It does not know which bytes are whose.  Making pages present never changes a byte that a page already holds, so it
- * may run beside writers of other objects on the same pages.  No lock.
+ * It does not know which bytes are whose.  shm_populate.c makes the pages present.
  */
 #define _GNU_SOURCE
 #include "shm_map.h"
@@ -9,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -19,16 +19,6 @@
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-
-enum {
-    COLLAPSE_FROM = SHM_HUGE / 4, /* a huge page is worth it from here; it takes at most four times what was asked */
-};
 
 static mr_status fail(mr_err *err, mr_status status, const char *name, const char *what)
 {
@@ -60,7 +50,8 @@ static mr_status map_both(shm_map *m, int fd_rw, int fd_ro, const char *name, mr
 {
     m->rw = map_aligned(fd_rw, m->size, PROT_READ | PROT_WRITE);
     m->ro = m->rw ? map_aligned(fd_ro, m->size, PROT_READ) : NULL;
-    if (m->ro)
+    m->mapped = m->ro ? calloc(m->size / SHM_HUGE / 64 + 1, sizeof(*m->mapped)) : NULL;
+    if (m->mapped)
         return MR_OK;
     snprintf(err->text, sizeof(err->text), "%s: can not map %llu bytes of shared memory: %s", name,
              (unsigned long long)m->size, strerror(errno));
@@ -141,6 +132,7 @@ mr_status shm_map_join(shm_map *m, const mr_share *share, const char *name, mr_e
 
 void shm_map_fini(shm_map *m)
 {
+    free(m->mapped);
     if (m->ro)
         munmap(m->ro, m->size);
     if (m->rw)
@@ -150,71 +142,6 @@ void shm_map_fini(shm_map *m)
     if (m->fd_rw >= 0)
         close(m->fd_rw);
     *m = (shm_map){.fd_rw = -1, .fd_ro = -1};
-}
-
-/* -- making pages present --------------------------------------------------------------------------------------- */
-
-/* Bytes of [low, high), page-aligned, that have no memory yet; all of them if the kernel does not say. */
-static uint64_t fresh_bytes(const shm_map *m, uint64_t low, uint64_t high)
-{
-    unsigned char present[4096];
-    uint64_t fresh = 0;
-    while (low < high) {
-        uint64_t pages = (high - low) / m->page;
-        pages = pages < sizeof(present) ? pages : sizeof(present);
-        if (mincore(m->rw + low, pages * m->page, present))
-            return fresh + (high - low);
-        for (uint64_t i = 0; i < pages; i++)
-            fresh += present[i] & 1 ? 0 : m->page;
-        low += pages * m->page;
-    }
-    return fresh;
-}
-
-/* For kernels before 5.14: one byte per page of our own range [at, at + len), which nobody else writes. */
-static void touch(shm_map *m, uint64_t at, uint64_t len)
-{
-    for (uint64_t i = at; i < at + len; i = (i | (m->page - 1)) + 1) {
-        volatile char *byte = m->rw + i;
-        *byte = *byte;
-    }
-}
-
-static mr_status small_pages(shm_map *m, uint64_t low, uint64_t high, uint64_t at, uint64_t len)
-{
-    if (madvise(m->rw + low, high - low, MADV_POPULATE_WRITE) == 0)
-        return MR_OK;
-    if (errno == EINVAL) {
-        touch(m, at, len);
-        return MR_OK;
-    }
-    return errno == EIO ? MR_E_IO : MR_E_NOMEM; /* EFAULT: it would have been SIGBUS */
-}
-
-/* One huge page under the window, if the kernel gives it: any refusal only means small pages. */
-static void huge_page(shm_map *m, uint64_t window)
-{
-    /* An extent without any page can not be collapsed. */
-    if (madvise(m->rw + window, m->page, MADV_POPULATE_WRITE) == 0)
-        (void)madvise(m->rw + window, SHM_HUGE, MADV_COLLAPSE);
-}
-
-mr_status shm_map_populate(shm_map *m, uint64_t at, uint64_t len)
-{
-    uint64_t low, high, fresh;
-    if (at > m->size || len > m->size - at)
-        return MR_E_INVAL;
-    if (!len)
-        return MR_OK;
-    low = at & ~(m->page - 1);
-    high = (at + len + m->page - 1) & ~(m->page - 1);
-    fresh = fresh_bytes(m, low, high);
-    for (uint64_t window = low & ~(uint64_t)(SHM_HUGE - 1); fresh && window < high; window += SHM_HUGE) {
-        uint64_t from = window > low ? window : low, to = window + SHM_HUGE < high ? window + SHM_HUGE : high;
-        if (to - from >= COLLAPSE_FROM && fresh_bytes(m, from, to))
-            huge_page(m, window);
-    }
-    return small_pages(m, low, high, at, len);
 }
 
 /* -- giving them back ------------------------------------------------------------------------------------------- */

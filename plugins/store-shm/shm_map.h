@@ -8,6 +8,7 @@
 #ifndef SHM_MAP_H
 #define SHM_MAP_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include <miniray/host.h>
@@ -20,6 +21,10 @@ typedef struct shm_map {
     uint64_t size;    /* multiple of SHM_HUGE */
     uint64_t page;    /* of this system */
     char *rw, *ro;
+    /* Of shm_populate.c; in each process its own.  `cost`: what making a window of SHM_HUGE bytes present took of late,
+     * in ns, in small pages and in a huge one; 0: not tried yet.  `n_windows`: made present so far.  `mapped`: a bit
+     * per window, set once its pages are in this process' writable map. */
+    atomic_uint_least64_t cost[2], n_windows, *mapped;
 } shm_map;
 
 /* Makes the file and both maps.  Errors: NOMEM, IO, CONFIG; fills err, `name` is for its text. */
@@ -28,7 +33,8 @@ mr_status shm_map_new(shm_map *m, uint64_t capacity, const char *name, mr_err *e
 mr_status shm_map_join(shm_map *m, const mr_share *share, const char *name, mr_err *err);
 void shm_map_fini(shm_map *m);
 
-/* Makes the pages under [at, at + len) present and mapped for writing here.  Errors: INVAL, NOMEM, IO. */
+/* Makes the pages under [at, at + len) present and mapped for writing here (shm_populate.c).  Large ranges are shared
+ * out over a few threads, which have ended when it returns.  Errors: INVAL, NOMEM, IO. */
 mr_status shm_map_populate(shm_map *m, uint64_t at, uint64_t len);
 /* Gives back the whole huge pages inside [at, at + len), about `most` bytes at most.  Answers bytes freed. */
 uint64_t shm_map_punch(shm_map *m, uint64_t at, uint64_t len, uint64_t most);
