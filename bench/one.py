@@ -132,6 +132,16 @@ def ray_like(ray, workers: int, array_mb: int) -> dict[str, float]:
     ray.get([a.add.remote() for a in actors])
     out["actor calls, n:n"] = rate(
         workers * BATCH, lambda: ray.get([call_all.remote(actors, BATCH) for _ in range(workers)]), 1.0)
+
+    @ray.remote
+    class Async:
+        async def add(self):
+            return 1
+
+    for name, actor in (("async", Async.remote()), ("threaded", Counter.options(max_concurrency=16).remote())):
+        ray.get(actor.add.remote())
+        out[f"actor calls, {name}"] = rate(BATCH, lambda: ray.get([actor.add.remote() for _ in range(BATCH)]), 1.0)
+        del actor
     time.sleep(1)
     out["wake-ups while idle"] = wakeups()
 
@@ -209,6 +219,26 @@ def disk_rates(miniray, megabytes: int = 1024) -> dict[str, float]:
     return {"spill / dd": dd_out / out, "restore / dd": dd_in / back}
 
 
+def crowd(miniray, count: int = 1000) -> dict[str, float]:
+    """How long it takes until so many actors have answered, and what each has of its own, in MB."""
+
+    @miniray.remote
+    class One:
+        def pid(self):
+            return os.getpid()
+
+    with miniray.init(num_cpus=os.cpu_count()):
+        start = clock()
+        actors = [One.remote() for _ in range(count)]
+        pids = miniray.get([a.pid.remote() for a in actors])
+        spent = clock() - start
+        own = 0
+        for pid in pids:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            own += sum(int(kb) for kb in re.findall(r"^Private_\w+:\s+(\d+)", text, re.M))
+    return {"1,000 actors": spent, "private memory of an actor": own / 1024 / count}
+
+
 def copy_rate(array_mb: int) -> float:
     """GB/s of a copy into memory that is warm."""
     import numpy
@@ -223,6 +253,7 @@ def run_miniray(workers: int, array_mb: int) -> dict[str, float]:
     out = ray_like(miniray, workers, array_mb)
     out["put / warm memcpy"] = out["put, large array, again"] / copy_rate(array_mb)
     out.update(disk_rates(miniray))
+    out.update(crowd(miniray))
     with miniray.init(num_cpus=workers), miniray.Executor(workers) as pool:
         out["Executor.map"] = map_rate(pool)
     return out

@@ -24,19 +24,16 @@ LOOK = 500e-6
 
 def run(call: "_core.Call", instance: Any) -> None:
     """One call, from its arguments to its end.  Raises _Left when the actor is to end."""
-    if not call.start(False):
-        call.finish(_core.E_CANCELLED)
-        return
     items = None
     number = call.task
     _worker._running[number] = call
     try:
-        function = _worker._methods.get(call.func)
+        function = _worker._methods.get(call.func) or _method(call)
         if function is None:
-            function = _worker._methods[call.func] = _worker.method_of(call.entry)
-        args, kwargs = call.arguments()
-        made = function(instance, *args, **kwargs)
-        del args, kwargs
+            return
+        made = call.begin(function, instance, False)
+        if made is None:
+            return
         if call.flags & _worker._ITEMS or call.n_returns > 1 and inspect.isgenerator(made):
             items = _worker.Items(call)
             for item in made:
@@ -54,22 +51,33 @@ def run(call: "_core.Call", instance: Any) -> None:
     call.finish(_core.OK)
 
 
+def _method(call: "_core.Call") -> Any:
+    """What the call names; None: it was taken back meanwhile, and is finished."""
+    try:
+        function = _worker._methods[call.func] = _worker.method_of(call.entry)
+        return function
+    except BaseException:
+        if call.start(False):
+            raise
+        call.finish(_core.E_CANCELLED)
+        return None
+
+
 class _Pool:
     def __init__(self, instance: Any, most: int):
         self.instance = instance
         self.most = most + 1  # threads: one that takes, beside those that run
-        self.lock = threading.Lock()  # of all below; held for a few steps
+        self.lock = threading.Lock()  # of those below that more than one step changes
         self.idle: "List[threading.Lock]" = []  # each thread waits at one of its own
         self.total = 0
         self.running = 0
         self.wanted = False  # there is no taker: the next idle thread is
-        self.inline: "Optional[_core.Call]" = None  # the short call that the taker runs
+        self.inline: "List[_core.Call]" = []  # the short call that the taker runs, a list each: who empties it decides
         self.short = 0  # how many of those there were
         self.means: "Dict[int, float]" = {}  # seconds, by function number
         self.leaving = False
         self.awake = False  # the watcher
-        self.bell = threading.Lock()
-        self.bell.acquire()
+        self.bell = threading.Event()
         self.over = threading.Event()
 
     def start(self) -> None:
@@ -125,18 +133,18 @@ class _Pool:
                 self.means[func] = took if mean == 1.0 else mean + (took - mean) / 8
                 _core.batch_end()  # the taker looks for calls; this thread does not, and must leave nothing untold
                 return True
-            with self.lock:
-                self.inline = call
-                self.running += 1
-                self.short += 1
-                asleep, self.awake = not self.awake, True
-            if asleep:
-                self.bell.release()
-            self.one(call)
+            self.inline = mine = [call]
+            self.short += 1
+            if not self.awake:
+                self.awake = True
+                self.bell.set()
+            try:
+                run(call, self.instance)
+            finally:
+                stolen = not self.emptied(mine)
+                if stolen:  # it was made one of those that run beside the taker
+                    self.ended()
             self.means[func] = mean + (time.perf_counter() - began - mean) / 8
-            with self.lock:
-                stolen = self.inline is not call
-                self.inline = None if not stolen else self.inline
             if stolen:
                 _core.batch_end()
                 return True
@@ -145,11 +153,23 @@ class _Pool:
         try:
             run(call, self.instance)
         finally:
-            with self.lock:
-                self.running -= 1
-                over = self.leaving and not self.running
-            if over:
-                self.over.set()
+            self.ended()
+
+    @staticmethod
+    def emptied(inline: "List[_core.Call]") -> bool:
+        """Was it this thread that emptied it?"""
+        try:
+            inline.pop()  # one step of the interpreter
+        except IndexError:
+            return False
+        return True
+
+    def ended(self) -> None:
+        with self.lock:
+            self.running -= 1
+            over = self.leaving and not self.running
+        if over:
+            self.over.set()
 
     def told(self, call: "_core.Call") -> bool:
         kind = call.kind
@@ -170,20 +190,29 @@ class _Pool:
 
     def watch(self) -> None:
         while True:
-            self.bell.acquire()
+            self.bell.wait()
+            self.bell.clear()
             seen, before = None, -1
             while True:
                 time.sleep(LOOK)
-                with self.lock:
-                    steal = self.inline is not None and self.inline is seen
-                    if steal:
-                        self.inline = None
-                    elif self.inline is None and self.short == before:
-                        self.awake = False
+                mine = self.inline
+                if not mine and self.short == before:
+                    self.awake = False
+                    if self.short == before:
                         break
-                    seen, before = self.inline, self.short
-                if steal:
-                    self.pass_on()
+                    self.awake = True  # one came in between, whose taker may have seen no need to ring
+                if mine and mine is seen:
+                    self.steal(mine)
+                seen, before = mine, self.short
+
+    def steal(self, inline: "List[_core.Call]") -> None:
+        """The taker's call takes long: another thread is to take the next."""
+        with self.lock:
+            self.running += 1
+        if self.emptied(inline):
+            self.pass_on()
+        else:
+            self.ended()
 
     farewell: "Optional[_core.Call]" = None
 
