@@ -190,33 +190,67 @@ def fastest(body: Callable[[], object], rounds: int = 5) -> float:
     return min(times)
 
 
-def disk_rates(miniray, megabytes: int = 1024) -> dict[str, float]:
-    """Objects that go to the disk and come back, over what dd does with as many bytes on the same disk in the same run."""
+def drop_cached(fd: int) -> None:
+    """What is read next comes from the disk."""
+    os.fdatasync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def nameless_files(folder: str) -> "list[int]":
+    found = []
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            path = os.readlink(f"/proc/self/fd/{fd}")
+        except OSError:
+            continue
+        if path.startswith(folder) and path.endswith("(deleted)"):
+            found.append(int(fd))
+    return found
+
+
+def disk_rates(miniray, megabytes: int = 768, part: int = 128) -> dict[str, float]:
+    """Objects that go to the disk and come back from it, over what dd does with as many bytes on the same disk, in turns.
+
+    Both write without waiting for the disk, as `dd` does by itself; both read what is not in memory any more.  The median
+    of the turns, since others use the disk too.
+    """
     import tempfile
 
     import numpy
 
-    block = numpy.ones(16 << 17)
-    count = megabytes // 16
+    noise = numpy.random.default_rng(1).integers(0, 255, 16 << 20, numpy.uint8)
+    out, back = [], []
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", "/var/tmp")) as folder:
+        os.environ["MINIRAY_STORE_SPILL_DIR"] = folder
         file = os.path.join(folder, "bytes")
+        noise.repeat(part // 16).tofile(os.path.join(folder, "noise"))
 
         def dd(*args: str) -> float:
             start = clock()
             subprocess.run(["dd", "bs=1M", "status=none", *args], check=True)
             return clock() - start
 
-        dd_out = dd("if=/dev/zero", f"of={file}", f"count={megabytes}")
-        dd_in = dd(f"if={file}", "of=/dev/null")
-    with miniray.init(num_cpus=1, object_store_memory=128 << 20):
-        start = clock()
-        refs = [miniray.put(block) for _ in range(count)]
-        out = clock() - start
-        start = clock()
-        for ref in refs:
-            miniray.get(ref)
-        back = clock() - start
-    return {"spill / dd": dd_out / out, "restore / dd": dd_in / back}
+        with miniray.init(num_cpus=1, object_store_memory=part << 20):
+            refs = [miniray.put(noise) for _ in range(part // 16)]  # from here on one leaves for each that comes
+            for _ in range(megabytes // part):
+                by_dd = dd(f"if={folder}/noise", f"of={file}")
+                start = clock()
+                refs += [miniray.put(noise) for _ in range(part // 16)]
+                out.append(by_dd / (clock() - start))
+            for ref in refs:
+                miniray.get(ref)  # now all have bytes on the disk, and leave memory for nothing
+            for turn in range(megabytes // part):
+                with open(file, "r+b") as f:
+                    drop_cached(f.fileno())
+                by_dd = dd(f"if={file}", "of=/dev/null")
+                for fd in nameless_files(folder):
+                    drop_cached(fd)
+                start = clock()
+                for ref in refs[turn * part // 16:(turn + 1) * part // 16]:
+                    miniray.get(ref)
+                back.append(by_dd / (clock() - start))
+        del os.environ["MINIRAY_STORE_SPILL_DIR"]
+    return {"spill / dd": statistics.median(out), "restore / dd": statistics.median(back)}
 
 
 def crowd(miniray, count: int = 1000) -> dict[str, float]:

@@ -69,6 +69,20 @@ foreach(folder unit fault sim)
     endforeach()
 endforeach()
 
+# Every fuzz target, for a second, with the seeds that are kept; scripts/fuzz.sh runs them for long.
+file(GLOB sources CONFIGURE_DEPENDS "${test_root}/fuzz/fuzz_*.c")
+foreach(source IN LISTS sources)
+    cmake_path(GET source STEM name)
+    set(seeds "${test_root}/fuzz/corpus/${name}")
+    if(name STREQUAL "fuzz_config")
+        set(seeds "${test_root}/badconfig" "${CMAKE_CURRENT_SOURCE_DIR}/config")
+    elseif(NOT EXISTS "${seeds}")
+        set(seeds "")
+    endif()
+    miniray_test_program(quick_${name} ${source} "${test_root}/fuzz/replay.c")
+    miniray_test(quick_${name} fuzz quick_${name} -max_total_time=1 ${seeds})
+endforeach()
+
 # tests/unit/tasks_X.c: a library of C tasks, which the workers of a test load; it lies beside the test programs.
 file(GLOB sources CONFIGURE_DEPENDS "${test_root}/unit/tasks_*.c")
 foreach(source IN LISTS sources)

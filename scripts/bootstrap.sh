@@ -18,6 +18,8 @@ need libc6-dev test -e /usr/include/stdio.h
 need liblua5.4-dev sh -c 'pkg-config --exists lua5.4 || pkg-config --exists lua-5.4 || pkg-config --exists lua54'
 need libinih-dev pkg-config --exists inih
 need libxxhash-dev pkg-config --exists libxxhash
+need liblz4-dev pkg-config --exists liblz4
+need libzstd-dev pkg-config --exists libzstd
 need libcjson-dev pkg-config --exists libcjson
 need check pkg-config --exists check
 need uthash-dev test -e /usr/include/uthash.h

@@ -64,6 +64,8 @@ const mr_key mr_config_keys[] = {
         "what a full store has no room for goes to the disk and comes back when it is wanted"},
     {"store",   "spill_dir",     MR_CONF_PATH,     MR_KEY_PLAIN,   NULL, "TMPDIR, else /var/tmp", NULL, ANY,
         "the folder for that; the files in it have no name, so nothing is ever left there"},
+    {"store",   "spill_compress",MR_CONF_TEXT,     MR_KEY_CHOICE,  "none",          NULL,  "none|lz4|zstd", ANY,
+        "how those files are made smaller: lz4 costs little, zstd saves more"},
     {"store",   "idle_return_s", MR_CONF_DURATION, MR_KEY_PLAIN,   "30s",           NULL,  NULL,    0, VAST,
         "memory of a store that was not used for this long goes back to the system; 0: never"},
 

@@ -233,6 +233,22 @@ def test_damaged_bytes_are_made_again_by_their_task(small, how):
     assert all(miniray.get([check.remote(ref, i) for i, ref in enumerate(refs)], timeout=60))
 
 
+@pytest.mark.parametrize("how", ["lz4", "zstd"])
+def test_bytes_on_the_disk_can_be_made_smaller(spill_dir, monkeypatch, how):
+    monkeypatch.setenv("MINIRAY_STORE_SPILL_COMPRESS", how)
+    with miniray.init(num_workers=1, object_store_memory=32 * MB):
+        refs = [make.remote(i) for i in range(20)]
+        miniray.wait(refs, num_returns=20, timeout=60)
+        now = stats()
+        assert now["spilled"] >= 8 and 0 < now["disk_bytes"] < now["spilled"] * MB
+        assert all(is_array(miniray.get(ref), i) for i, ref in enumerate(refs))
+        damage()
+        assert all(is_array(miniray.get(ref, timeout=60), i) for i, ref in enumerate(refs))
+        noise = np.random.default_rng(1).integers(0, 255, 4 * MB, np.uint8)
+        refs += [miniray.put(noise) for _ in range(20)]
+        assert all((miniray.get(ref) == noise).all() for ref in refs[20:])
+
+
 def test_damaged_bytes_of_an_input_of_an_input(small):
     @miniray.remote
     def add(v):

@@ -171,6 +171,17 @@ static PyObject *hold(mrpy_state *st, const char *p, uint64_t len, mr_id id, PyO
     return b;
 }
 
+/* Its bytes are pointers: no value has such an array, and reading one would follow them anywhere. */
+static bool has_pointers(PyObject *dtype)
+{
+    PyObject *answer = PyObject_GetAttrString(dtype, "hasobject");
+    bool yes = answer != Py_False;
+    Py_XDECREF(answer);
+    if (yes && !PyErr_Occurred())
+        bad("an array of Python objects");
+    return yes;
+}
+
 static PyObject *array_dtype(mrpy_state *st, const char *name)
 {
     if (!st->ndarray) {
@@ -187,7 +198,7 @@ static PyObject *array_dtype(mrpy_state *st, const char *name)
     PyObject *dtype = key ? Py_XNewRef(PyDict_GetItemWithError(st->dtypes, key)) : NULL;
     if (key && !dtype && !PyErr_Occurred()) {
         dtype = PyObject_CallOneArg(st->dtype, key);
-        if (dtype && PyDict_SetItem(st->dtypes, key, dtype))
+        if (dtype && (has_pointers(dtype) || PyDict_SetItem(st->dtypes, key, dtype)))
             Py_CLEAR(dtype);
     }
     Py_XDECREF(key);

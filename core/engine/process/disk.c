@@ -16,9 +16,10 @@
 #include <xxhash.h>
 
 #include "base/log.h"
+#include "engine/process/pack.h"
 
 /* Blocks of a hole are given back whole, so extents begin at a block.  IO_MOST: hashed while it is in the cache. */
-enum { BLOCK = 4096, IO_MOST = 1 << 20 };
+enum { BLOCK = 4096, IO_MOST = 1 << 20, HEAD = sizeof(uint32_t) };
 #define FILE_MOST (UINT64_C(64) << 30)
 
 typedef struct file {
@@ -31,27 +32,10 @@ struct mr_disk {
     char dir[PATH_MAX];
     file *files; /* the newest first: the one that is written */
     uint64_t last;
+    const mr_packer *packer; /* NULL: bytes are written as they are */
+    char *scratch;           /* a packed piece: HEAD + room bytes */
+    size_t room;
 };
-
-mr_status mr_disk_new(const char *dir, mr_disk **out, mr_err *err)
-{
-    struct stat st;
-    if (stat(dir, &st))
-        return mr_err_set(err, MR_E_CONFIG, "[store] spill_dir = %s: %s; give a folder on a disk, or spill = false",
-                          dir, strerror(errno));
-    if (!S_ISDIR(st.st_mode) || access(dir, W_OK | X_OK))
-        return mr_err_set(err, MR_E_CONFIG, "[store] spill_dir = %s: %s; give a folder on a disk, or spill = false",
-                          dir, S_ISDIR(st.st_mode) ? "files cannot be made there" : "it is no folder");
-    mr_disk *d = calloc(1, sizeof(*d));
-    if (!d || strlen(dir) >= sizeof(d->dir) - 64) {
-        free(d);
-        return mr_err_set(err, d ? MR_E_CONFIG : MR_E_NOMEM, "[store] spill_dir: %s",
-                          d ? "the path is too long" : "out of memory");
-    }
-    strcpy(d->dir, dir);
-    *out = d;
-    return MR_OK;
-}
 
 static void file_close(mr_disk *d, file *f)
 {
@@ -69,7 +53,33 @@ void mr_disk_free(mr_disk *d)
         return;
     while (d->files)
         file_close(d, d->files);
+    free(d->scratch);
     free(d);
+}
+
+mr_status mr_disk_new(const char *dir, const char *compress, mr_disk **out, mr_err *err)
+{
+    struct stat st;
+    if (stat(dir, &st))
+        return mr_err_set(err, MR_E_CONFIG, "[store] spill_dir = %s: %s; give a folder on a disk, or spill = false",
+                          dir, strerror(errno));
+    if (!S_ISDIR(st.st_mode) || access(dir, W_OK | X_OK))
+        return mr_err_set(err, MR_E_CONFIG, "[store] spill_dir = %s: %s; give a folder on a disk, or spill = false",
+                          dir, S_ISDIR(st.st_mode) ? "files cannot be made there" : "it is no folder");
+    mr_disk *d = calloc(1, sizeof(*d));
+    if (d && (d->packer = mr_packer_find(compress))) {
+        d->room = d->packer->bound(IO_MOST);
+        d->scratch = malloc(HEAD + d->room);
+    }
+    if (!d || strlen(dir) >= sizeof(d->dir) - 64 || (d->packer && !d->scratch)) {
+        mr_disk_free(d);
+        bool path = strlen(dir) >= sizeof(d->dir) - 64;
+        return mr_err_set(err, path ? MR_E_CONFIG : MR_E_NOMEM, "[store] spill_dir: %s",
+                          path ? "the path is too long" : "out of memory");
+    }
+    strcpy(d->dir, dir);
+    *out = d;
+    return MR_OK;
 }
 
 static int open_unnamed(const mr_disk *d, uint64_t number)
@@ -109,6 +119,71 @@ static void punch(const file *f, uint64_t off, uint64_t len)
                     (off_t)((len + BLOCK - 1) & ~(uint64_t)(BLOCK - 1)));
 }
 
+/* -- whole reads and writes ------------------------------------------------------------------------------------- */
+
+/* 0, or errno. */
+static int write_all(const file *f, const void *from, size_t len, uint64_t at)
+{
+    for (size_t done = 0; done < len;) {
+        ssize_t n = pwrite(f->fd, (const char *)from + done, len - done, (off_t)(at + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n ? errno : ENOSPC;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+/* 0, or errno; ENODATA: the file ends before. */
+static int read_all(const file *f, void *to, size_t len, uint64_t at)
+{
+    for (size_t done = 0; done < len;) {
+        ssize_t n = pread(f->fd, (char *)to + done, len - done, (off_t)(at + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n ? errno : ENODATA;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+/* -- pieces: IO_MOST bytes of a value; packed ones have their length in front ----------------------------------- */
+
+/* Bytes taken in the file, 0 if none could be written: *why. */
+static uint64_t piece_write(mr_disk *d, const file *f, const void *from, size_t len, uint64_t at, int *why)
+{
+    if (!d->packer) {
+        *why = write_all(f, from, len, at);
+        return *why ? 0 : len;
+    }
+    size_t packed = d->packer->pack(d->scratch + HEAD, d->room, from, len);
+    uint32_t head = packed && packed < len ? (uint32_t)packed : (uint32_t)len;
+    if (head == len) /* it does not become smaller */
+        memcpy(d->scratch + HEAD, from, len);
+    memcpy(d->scratch, &head, HEAD);
+    *why = write_all(f, d->scratch, HEAD + head, at);
+    return *why ? 0 : HEAD + head;
+}
+
+static uint64_t piece_read(mr_disk *d, const file *f, void *to, size_t len, uint64_t at, int *why)
+{
+    uint32_t head;
+    if (!d->packer) {
+        *why = read_all(f, to, len, at);
+        return *why ? 0 : len;
+    }
+    *why = read_all(f, &head, HEAD, at);
+    if (!*why && (!head || head > len))
+        *why = ENODATA;
+    if (!*why)
+        *why = read_all(f, head == len ? to : d->scratch, head, at + HEAD);
+    if (!*why && head < len && !d->packer->unpack(to, len, d->scratch, head))
+        *why = ENODATA;
+    return *why ? 0 : HEAD + head;
+}
+
 mr_status mr_disk_write(mr_disk *d, const void *data, uint64_t len, mr_extent *out, mr_err *err)
 {
     file *f = d->files;
@@ -116,26 +191,24 @@ mr_status mr_disk_write(mr_disk *d, const void *data, uint64_t len, mr_extent *o
         f = NULL;
     if (!f && !(f = file_new(d)))
         return mr_err_set(err, MR_E_IO, "a spill file in %s: %s", d->dir, strerror(errno));
-    const char *from = data;
-    uint64_t done = 0;
+    uint64_t at = f->end, n;
     XXH3_state_t hash;
     XXH3_64bits_reset(&hash);
-    while (done < len) {
-        size_t part = len - done < IO_MOST ? (size_t)(len - done) : IO_MOST;
-        ssize_t n = pwrite(f->fd, from + done, part, (off_t)(f->end + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            int why = n ? errno : ENOSPC;
-            punch(f, f->end, done);
+    for (uint64_t done = 0, part; done < len; done += part, at += n) {
+        const char *from = (const char *)data + done;
+        int why;
+        part = len - done < IO_MOST ? len - done : IO_MOST;
+        n = piece_write(d, f, from, part, at, &why);
+        if (!n) {
+            punch(f, f->end, at + part - f->end);
             return mr_err_set(err, MR_E_IO, "%llu bytes to a spill file in %s: %s", (unsigned long long)len, d->dir,
                               strerror(why));
         }
-        XXH3_64bits_update(&hash, from + done, (size_t)n);
-        done += (uint64_t)n;
+        XXH3_64bits_update(&hash, from, part);
     }
-    *out = (mr_extent){.file = f->number, .off = f->end, .len = len, .hash = XXH3_64bits_digest(&hash)};
-    f->end = (f->end + len + BLOCK - 1) & ~(uint64_t)(BLOCK - 1);
+    *out = (mr_extent){.file = f->number, .off = f->end, .len = len, .taken = at - f->end};
+    out->hash = XXH3_64bits_digest(&hash);
+    f->end = (at + BLOCK - 1) & ~(uint64_t)(BLOCK - 1);
     f->live++;
     return MR_OK;
 }
@@ -151,22 +224,20 @@ static file *file_of(const mr_disk *d, uint64_t number)
 mr_status mr_disk_read(mr_disk *d, const mr_extent *e, void *to, mr_err *err)
 {
     const file *f = file_of(d, e->file);
-    uint64_t done = 0;
+    uint64_t done = 0, at = e->off, end = e->off + e->taken, n = 1;
+    int why = f ? 0 : ENODATA;
     XXH3_state_t hash;
     XXH3_64bits_reset(&hash);
-    while (f && done < e->len) {
+    while (f && done < e->len && at < end && n) {
         size_t part = e->len - done < IO_MOST ? (size_t)(e->len - done) : IO_MOST;
-        ssize_t n = pread(f->fd, (char *)to + done, part, (off_t)(e->off + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return mr_err_set(err, MR_E_IO, "%llu bytes of a spill file in %s: %s", (unsigned long long)e->len, d->dir,
-                              strerror(errno));
-        if (n == 0)
-            break;
-        XXH3_64bits_update(&hash, (char *)to + done, (size_t)n);
-        done += (uint64_t)n;
+        n = piece_read(d, f, (char *)to + done, part, at, &why);
+        XXH3_64bits_update(&hash, (char *)to + done, n ? part : 0);
+        done += n ? part : 0;
+        at += n;
     }
+    if (why && why != ENODATA)
+        return mr_err_set(err, MR_E_IO, "%llu bytes of a spill file in %s: %s", (unsigned long long)e->len, d->dir,
+                          strerror(why));
     if (done < e->len || XXH3_64bits_digest(&hash) != e->hash)
         return mr_err_set(err, MR_E_LOST, "%llu bytes of a spill file in %s are not what was written",
                           (unsigned long long)e->len, d->dir);
@@ -178,7 +249,7 @@ void mr_disk_drop(mr_disk *d, const mr_extent *e)
     file *f = file_of(d, e->file);
     if (!f)
         return;
-    punch(f, e->off, e->len);
+    punch(f, e->off, e->taken);
     if (--f->live == 0 && f != d->files)
         file_close(d, f);
 }

@@ -14,14 +14,15 @@
 
 typedef struct mr_disk mr_disk;
 typedef struct mr_extent {
-    uint64_t file; /* number, from 1 */
-    uint64_t off, len;
-    uint64_t hash;
+    uint64_t file;       /* number, from 1 */
+    uint64_t off, taken; /* where, and how much of the file */
+    uint64_t len, hash;  /* of the bytes themselves */
 } mr_extent;
 
-/* Looks whether `dir` is a folder that can be written; makes no file yet.  Errors: CONFIG (and why), NOMEM. */
-mr_status mr_disk_new(const char *dir, mr_disk **out, mr_err *err) MR_CHECK_RESULT;
-void mr_disk_free(mr_disk *d);
+/* Looks whether `dir` is a folder that can be written; makes no file yet.  compress: the name of a packer (pack.h), or
+ * another for none.  Errors: CONFIG (and why), NOMEM. */
+mr_status mr_disk_new(const char *dir, const char *compress, mr_disk **out, mr_err *err) MR_CHECK_RESULT;
+void mr_disk_free(mr_disk *d); /* NULL is fine */
 /* Errors: IO (no space, a limit, a broken disk): nothing stays behind; err says which. */
 mr_status mr_disk_write(mr_disk *d, const void *data, uint64_t len, mr_extent *out, mr_err *err) MR_CHECK_RESULT;
 /* Errors: IO (it could not be read), LOST (what is read is not what was written). */

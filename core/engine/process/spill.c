@@ -77,7 +77,7 @@ static void extent_drop(mr_nodes *n, const mr_extent *e)
     }
     if (!job || mr_job_add(n, job))
         mr_log(MR_LOG_WARN, "engine", "%llu bytes of the spill file are given back only with the session",
-               (unsigned long long)e->len);
+               (unsigned long long)e->taken);
 }
 
 void mr_spill_drop(mr_nodes *n, mr_id id)
@@ -85,7 +85,7 @@ void mr_spill_drop(mr_nodes *n, mr_id id)
     const mr_extent *e = mr_table_at(&n->spill.extents, id);
     if (!e)
         return;
-    n->spill.bytes -= e->len;
+    n->spill.bytes -= e->taken;
     extent_drop(n, e);
     mr_table_del(&n->spill.extents, id);
 }
@@ -120,7 +120,7 @@ static void done_write(mr_nodes *n, mr_job *job)
         mr_extent *e = v && !v->freed && !v->hidden ? mr_table_put(&n->spill.extents, job->id) : NULL;
         if (e) {
             *e = job->extent;
-            n->spill.bytes += e->len;
+            n->spill.bytes += e->taken;
         } else {
             extent_drop(n, &job->extent);
         }
@@ -380,7 +380,10 @@ mr_status mr_spill_open(mr_nodes *n, mr_err *err)
     mr_table_init(&n->spill.extents, sizeof(mr_extent));
     if (!mr_config_int(n->config, "store", "spill"))
         return MR_OK;
-    mr_status status = mr_disk_new(dir ? dir : tmp && *tmp ? tmp : "/var/tmp", &n->spill.disk, err);
+    mr_status status = mr_disk_new(dir           ? dir
+                                   : tmp && *tmp ? tmp
+                                                 : "/var/tmp",
+                                   mr_config_text(n->config, "store", "spill_compress"), &n->spill.disk, err);
     if (!status || dir)
         return status;
     mr_log(MR_LOG_WARN, "engine", "nothing can be spilled: %s", err->text);

@@ -1,0 +1,149 @@
+/* test_disk.c: bytes on a disk come back as they were, packed or not, or it is said that they did not.
+ *
+ * The source is included: a test damages the files that have no name.
+ */
+#define _GNU_SOURCE
+#include <check.h>
+
+#undef fail /* Check's macro */
+#include "engine/process/disk.c"
+#include "run_suite.h"
+
+static const char *const packers_named[] = {"none", "lz4", "zstd"};
+static const uint64_t sizes[] = {0, 1, 4095, 4096, IO_MOST - 1, IO_MOST, IO_MOST + 1, 3 * IO_MOST + 12345};
+enum { SIZES = sizeof(sizes) / sizeof(sizes[0]), MOST = 4 * IO_MOST };
+
+static char *data, *back;
+
+static void bytes_make(void)
+{
+    uint32_t seed = 7;
+    data = malloc(MOST);
+    back = malloc(MOST);
+    ck_assert(data && back);
+    for (size_t i = 0; i < MOST; i++) { /* every other quarter cannot be made smaller */
+        seed = seed * 1664525 + 1013904223;
+        data[i] = (char)(i >> 18 & 1 ? seed >> 24 : i / 1000);
+    }
+}
+
+static void bytes_free(void)
+{
+    free(data);
+    free(back);
+}
+
+static mr_disk *disk(const char *packer)
+{
+    const char *dir = getenv("TMPDIR");
+    mr_disk *d;
+    mr_err err = {0};
+    ck_assert_msg(mr_disk_new(dir ? dir : "/tmp", packer, &d, &err) == MR_OK, "%s", err.text);
+    return d;
+}
+
+static mr_extent written(mr_disk *d, const void *from, uint64_t len)
+{
+    mr_extent e;
+    mr_err err = {0};
+    ck_assert_msg(mr_disk_write(d, from, len, &e, &err) == MR_OK, "%s", err.text);
+    return e;
+}
+
+static mr_status read_back(mr_disk *d, const mr_extent *e)
+{
+    mr_err err = {0};
+    mr_status status = mr_disk_read(d, e, back, &err);
+    ck_assert(!status || err.text[0]);
+    return status;
+}
+
+START_TEST(comes_back)
+{
+    mr_disk *d = disk(packers_named[_i]);
+    mr_extent e[SIZES];
+    for (int i = 0; i < SIZES; i++)
+        e[i] = written(d, data + i, sizes[i]);
+    for (int i = SIZES; i--;) {
+        memset(back, 0, sizes[i]);
+        ck_assert_int_eq(read_back(d, &e[i]), MR_OK);
+        ck_assert_mem_eq(back, data + i, sizes[i]);
+        ck_assert_uint_le(e[i].taken, sizes[i] + HEAD * (sizes[i] / IO_MOST + 1));
+    }
+    ck_assert(!_i || e[SIZES - 1].taken < sizes[SIZES - 1] * 3 / 4);
+    for (int i = 0; i < SIZES; i++)
+        mr_disk_drop(d, &e[i]);
+    mr_disk_free(d);
+}
+END_TEST
+
+/* Any one byte of it changed, or the end cut off: LOST, never something else. */
+START_TEST(damage_is_seen)
+{
+    mr_disk *d = disk(packers_named[_i]);
+    mr_extent e = written(d, data, IO_MOST + 5000);
+    uint64_t step = e.taken / 97 + 1;
+    for (uint64_t at = 0; at < e.taken; at += at < 32 || at > e.taken - 32 ? 1 : step) {
+        unsigned char was, now;
+        ck_assert_int_eq(pread(d->files->fd, &was, 1, (off_t)(e.off + at)), 1);
+        now = was ^ (unsigned char)(1 << at % 8);
+        ck_assert_int_eq(pwrite(d->files->fd, &now, 1, (off_t)(e.off + at)), 1);
+        mr_status status = read_back(d, &e);
+        ck_assert_msg(status == MR_E_LOST || (!status && memcmp(back, data, e.len) == 0), "byte %d: status %d", (int)at,
+                      (int)status);
+        ck_assert_int_eq(pwrite(d->files->fd, &was, 1, (off_t)(e.off + at)), 1);
+    }
+    ck_assert_int_eq(read_back(d, &e), MR_OK);
+    ck_assert_int_eq(ftruncate(d->files->fd, (off_t)(e.off + e.taken - 1)), 0);
+    ck_assert_int_eq(read_back(d, &e), MR_E_LOST);
+    e.file++;
+    ck_assert_int_eq(read_back(d, &e), MR_E_LOST);
+    mr_disk_free(d);
+}
+END_TEST
+
+static uint64_t blocks(const mr_disk *d)
+{
+    struct stat st;
+    ck_assert_int_eq(fstat(d->files->fd, &st), 0);
+    return (uint64_t)st.st_blocks * 512;
+}
+
+START_TEST(what_is_dropped_goes)
+{
+    mr_disk *d = disk(packers_named[_i]);
+    mr_extent first = written(d, data, MOST), second = written(d, data, IO_MOST);
+    mr_disk_drop(d, &first);
+    ck_assert_uint_le(blocks(d), second.taken + 2 * BLOCK);
+    ck_assert_int_eq(read_back(d, &second), MR_OK);
+    mr_disk_drop(d, &second);
+    ck_assert_uint_eq(blocks(d), 0);
+    mr_disk_free(d);
+}
+END_TEST
+
+START_TEST(a_folder_is_looked_at)
+{
+    mr_disk *d = NULL;
+    mr_err err = {0};
+    static char longest[PATH_MAX + 10];
+    ck_assert_int_eq(mr_disk_new("/nowhere/at/all", "none", &d, &err), MR_E_CONFIG);
+    ck_assert_int_eq(mr_disk_new("/etc/passwd", "none", &d, &err), MR_E_CONFIG);
+    memset(longest, '/', sizeof(longest) - 1);
+    ck_assert_int_eq(mr_disk_new(longest, "lz4", &d, &err), MR_E_CONFIG);
+    ck_assert_ptr_null(d);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("disk");
+    TCase *t = tcase_create("disk");
+    tcase_add_checked_fixture(t, bytes_make, bytes_free);
+    tcase_add_loop_test(t, comes_back, 0, 3);
+    tcase_add_loop_test(t, damage_is_seen, 0, 3);
+    tcase_add_loop_test(t, what_is_dropped_goes, 0, 3);
+    tcase_add_test(t, a_folder_is_looked_at);
+    suite_add_tcase(s, t);
+    return run_suite(s);
+}
