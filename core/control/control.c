@@ -268,6 +268,8 @@ mr_status mr_control_new(const mr_control_conf *conf, mr_control **out)
         mr_intern_put(c->res, "memory", 6, &n))
         goto fail;
     mr_policy_host_init(c, NULL);
+    if (conf->explain && !mr_explain_new(c))
+        goto fail;
     *out = c;
     return MR_OK;
 fail:
@@ -319,6 +321,7 @@ void mr_control_free(mr_control *c)
     free(c->node_idle.w);
     free(c->timers);
     free(c->history);
+    free(c->explain);
     mr_intern_free(c->names);
     mr_intern_free(c->res);
     free(c);

@@ -134,6 +134,7 @@ typedef struct mr_control_conf {
     uint64_t bandwidth; /* bytes per second between nodes, for copy(); 0: unknown */
     int64_t latency;    /* ns */
     int64_t min_slice;  /* ns */
+    bool explain;       /* decisions are recorded: 4.5 MB */
 } mr_control_conf;
 
 /* Defaults as in the table of config. */
@@ -347,6 +348,50 @@ typedef enum mr_holder_kind {
 /* Calls `hold` once for each hold of each object, in any order. */
 void mr_control_holds(const mr_control *c, void (*hold)(void *arg, mr_id object, mr_holder_kind kind, uint64_t id),
                       void *arg);
+
+/* With conf.explain: what was decided, by control and by the policy.  The last 32,768 of it, oldest first. */
+typedef enum mr_decided {
+    MR_DECIDED_READY,   /* answer: the task whose end made it ready, 0: not known */
+    MR_DECIDED_RANK,    /* rank: the answer; line */
+    MR_DECIDED_PLACE,   /* answer: a slot, a node, none; line */
+    MR_DECIDED_PLAN,    /* the same */
+    MR_DECIDED_PICK,    /* answer: a task, none, MR_STOP; slot, line, candidates */
+    MR_DECIDED_PREEMPT, /* answer: whose seat it takes, none; line */
+    MR_DECIDED_SLICE,   /* rank: ns; slot, line */
+    MR_DECIDED_START, /* slot, bound, candidates: who was left; why, res, had, wanted: of the first, if it stands before
+                       */
+    MR_DECIDED_STOP,  /* slot */
+    MR_DECIDED_END,   /* slot */
+    MR_DECIDED_DROP
+} mr_decided;
+typedef enum mr_passed {
+    MR_PASSED_NONE,
+    MR_PASSED_ROOM,  /* it wanted more of `res` than there was */
+    MR_PASSED_LIMIT, /* a quota, a limit of its function */
+    MR_PASSED_NODE,  /* it may not run on that node */
+    MR_PASSED_CHOICE /* it could: the policy, or its place, said otherwise */
+} mr_passed;
+enum { MR_BOUND_NODE = 1 /* affinity, labels, a group */, MR_BOUND_SPREAD = 2, MR_CANDIDATES = 4 };
+typedef struct mr_decision {
+    int64_t at; /* ns */
+    mr_id task; /* whom it is about; 0: PICK that chose nobody */
+    mr_ref answer;
+    double rank;
+    uint64_t entry; /* rank and entry are the task's, as they were */
+    int64_t had, wanted;
+    uint32_t func, slot, line, n_ready, res; /* slot: id + 1, 0: none; n_ready: how many waited */
+    uint8_t what, why, bound, n_candidates;  /* mr_decided, mr_passed */
+    struct {
+        mr_id task;
+        double rank;
+        uint32_t func;
+    } candidates[MR_CANDIDATES]; /* of those that waited, the first by rank */
+} mr_decision;
+bool mr_control_explains(const mr_control *c);
+/* `at` starts at 0; NULL: no more.  Good until the next step. */
+const mr_decision *mr_control_decision_next(const mr_control *c, uint64_t *at);
+/* The node of a slot by id (mr_decision.slot - 1), and its number there. */
+bool mr_control_slot(const mr_control *c, uint32_t id, uint32_t *on, uint32_t *local);
 
 typedef struct mr_control_stats {
     uint64_t steps, submitted, finished, failed, cancelled, retried, stale, refused; /* refused: policy answers */

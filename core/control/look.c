@@ -107,6 +107,15 @@ bool mr_control_actor(const mr_control *c, mr_id id, mr_actor_info *out)
     return true;
 }
 
+bool mr_control_slot(const mr_control *c, uint32_t id, uint32_t *on, uint32_t *local)
+{
+    if (id >= c->n_slots)
+        return false;
+    *on = c->slots[id]->node;
+    *local = c->slots[id]->local;
+    return true;
+}
+
 mr_id mr_control_actor_next(const mr_control *c, uint64_t *at)
 {
     uint64_t id;

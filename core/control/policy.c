@@ -59,11 +59,15 @@ void mr_policy_fini(mr_control *c)
     free(c->pol.walk.head);
 }
 
-/* Ranks by entry, as FIFO has them. */
+/* Ranks by entry, as FIFO has them; what was planned is planned no more. */
 void mr_policy_fifo_order(mr_control *c)
 {
     uint64_t at = 0, id;
     for (task *t; (t = mr_table_next(&c->tasks, &at, &id));) {
+        if ((t->flags & T_PLANNED) && (t->where == W_WAITING || t->where == W_FRESH)) {
+            t->flags &= ~(uint32_t)T_PLANNED;
+            t->v.on = MR_NONE;
+        }
         if (t->where != W_READY || t->v.rank == (double)t->v.entry)
             continue;
         mr_ready_leave(c, t);
@@ -86,6 +90,10 @@ void mr_policy_eject_if(mr_control *c)
     mr_policy_fifo_order(c);
     c->hold_since = MR_UNKNOWN;
     c->dirty = true;
+    if (c->explain) {
+        p->failed = false; /* what it wraps now is nobody, and cannot fail */
+        mr_explain_wrap(c);
+    }
     mr_control_act(c, MR_ACT_REPORT)->flags = MR_REPORT_EJECTED;
 }
 
@@ -403,6 +411,6 @@ void mr_policy_held(mr_control *c)
     fail(p, "policy %s held %u ready tasks back for %lld ms while nothing ran", p->name, c->n_ready,
          (long long)((c->now - c->hold_since) / 1000000));
     mr_policy_eject_if(c);
-    while (c->dirty && !p->open)
+    while (c->dirty && p->ejected)
         mr_ready_close(c);
 }

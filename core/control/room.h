@@ -364,6 +364,9 @@ bool mr_policy_room(mr_control *c, uint32_t n);
 void mr_policy_host_init(mr_control *c, const mr_host *base);
 void mr_policy_close(mr_control *c);
 void mr_policy_fifo_order(mr_control *c); /* ranks by entry; no places */
+/* explain.c */
+bool mr_explain_new(mr_control *c);
+void mr_explain_wrap(mr_control *c); /* puts itself between control and the policy that was just installed */
 /* swap.c */
 mr_status mr_policy_swapped(mr_control *c, const mr_record *r);
 void mr_policy_present(mr_control *c, task *t); /* ready, in no queue: enters for the policy that came */

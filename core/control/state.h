@@ -535,6 +535,7 @@ struct mr_control {
 
     seat rest[MR_REST_MOST];
     policy pol;
+    struct explain *explain; /* NULL: nobody asks why */
 };
 
 #endif

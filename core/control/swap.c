@@ -131,15 +131,17 @@ mr_status mr_control_policy(mr_control *c, const char *given, const mr_sched_ops
     c->hold_since = MR_UNKNOWN;
     mr_policy_fifo_order(c);
     c->dirty = true;
-    if (!ops)
-        return MR_OK;
-    p->ops = x.ops;
-    p->self = x.self;
-    p->wake_at = wake;
-    p->notices = x.wants.notices;
-    p->requires = x.wants.requires;
-    p->open = p->swapped = true;
-    p->any = p->notices || x.wants.ops;
+    if (ops) {
+        p->ops = x.ops;
+        p->self = x.self;
+        p->wake_at = wake;
+        p->notices = x.wants.notices;
+        p->requires = x.wants.requires;
+        p->open = p->swapped = true;
+        p->any = p->notices || x.wants.ops;
+    }
+    if (c->explain)
+        mr_explain_wrap(c);
     return MR_OK;
 }
 

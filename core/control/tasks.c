@@ -278,7 +278,7 @@ void mr_task_again(mr_control *c, task *t)
     t->v.ran = 0;
     t->v.started_at = MR_UNKNOWN;
     t->v.state = MR_WAITING;
-    t->flags &= ~(uint32_t)(T_CANCEL | T_REVOKING | T_STOPPED);
+    t->flags &= ~(uint32_t)(T_CANCEL | T_REVOKING | T_STOPPED | T_PRESENT);
     c->retried++;
     c->n_waiting++;
     t->where = W_WAITING;

@@ -298,6 +298,7 @@ static const mr_sched_ops ops = {
     .preempt = lua_preempt,
     .notice = lua_notice,
     .wants = lua_wants,
+    .line = mr_lua_line,
     .save = mr_lua_save,
     .restore = mr_lua_restore,
 };

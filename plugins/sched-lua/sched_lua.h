@@ -86,6 +86,8 @@ typedef struct mr_lua {
     mr_kind nil_kind;
     bool nil_over; /* and it was nil because the thing itself is over or gone */
     struct mr_lua_name names[N_KINDS][LUA_NAME_SLOTS];
+    bool lines; /* the line that ran last is kept */
+    int line;
     char *saved; /* what `save` answered */
     size_t n_saved, room_saved;
     char file[60]; /* as messages name it: Lua shortens longer names */
@@ -104,6 +106,8 @@ int mr_lua_call(mr_lua *s, int n, int results);
 /* The text of a failed call, in buf: the message on top of the stack, which is popped, or why the state was killed. */
 void mr_lua_take_error(mr_lua *s, char *buf, size_t size);
 const char *mr_lua_kill_text(const mr_lua *s, char *buf, size_t size);
+
+uint32_t mr_lua_line(void *self); /* op: the line that ran last in the policy file; kept since the first call */
 
 /* ---- load.c */
 mr_status mr_lua_load(mr_lua *s, const char *path, mr_err *err);

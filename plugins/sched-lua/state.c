@@ -18,7 +18,12 @@ mr_lua *mr_lua_of(lua_State *L)
 static void count_hook(lua_State *L, lua_Debug *ar)
 {
     mr_lua *s = mr_lua_of(L);
-    (void)ar;
+    if (ar->event == LUA_HOOKLINE) {
+        lua_getinfo(L, "S", ar);
+        if (strcmp(ar->short_src, s->file) == 0)
+            s->line = ar->currentline;
+        return;
+    }
     s->left -= LUA_STEP;
     if (s->left > 0 && !s->killed)
         return;
@@ -26,6 +31,15 @@ static void count_hook(lua_State *L, lua_Debug *ar)
         s->killed = KILLED_BUDGET;
     lua_sethook(L, count_hook, LUA_MASKCOUNT, 1);
     luaL_error(L, "%s", "the policy was stopped");
+}
+
+uint32_t mr_lua_line(void *self)
+{
+    mr_lua *s = self;
+    if (!s->lines && !s->killed)
+        lua_sethook(s->L, count_hook, LUA_MASKCOUNT | LUA_MASKLINE, LUA_STEP);
+    s->lines = true;
+    return (uint32_t)(s->line > 0 ? s->line : 0);
 }
 
 static void kill_soon(mr_lua *s, mr_kill why)

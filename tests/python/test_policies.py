@@ -177,3 +177,118 @@ def test_a_batch_of_another_thread_is_left_alone(ray, tmp_path):
         end = last.remote(never)
     assert ray.get(end) == 1 and told()["degraded"] is None
     thread.join()
+
+
+# ---- why -------------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def explained(monkeypatch):
+    monkeypatch.setenv("MINIRAY_SCHED_EXPLAIN", "true")
+
+    def begin(**how):
+        miniray.init(num_workers=1, **how)
+        return miniray
+    yield begin
+    miniray.shutdown()
+
+
+def _line(text, head):
+    return [line.split(None, 1)[1] for line in text.splitlines() if line.split(None, 1)[0] == head]
+
+
+def test_why_a_short_task_went_first(explained, tmp_path):
+    from miniray.util.state import why
+
+    ray = explained(policy=str(write(tmp_path, "short.lua", "-- the shortest first\nreturn {\n  rank = function(t)\n    return t.estimate\n  end,\n}")))
+    gate = tmp_path / "gate"
+
+    @ray.remote(name="first")
+    def first():
+        import time
+        while not gate.exists():
+            time.sleep(0.01)
+
+    @ray.remote(name="long", estimate_s=3)
+    def long(x):
+        return x
+
+    @ray.remote(name="short", estimate_s=1)
+    def short(x):
+        return x
+
+    blocker = first.remote()
+    a = long.remote(1)
+    after = short.remote(blocker)
+    b = short.remote(2)
+    text = why(a)
+    assert text.startswith("long (") and "queued" in text and "CPU 1" in _line(text, "waits")[0]
+    assert _line(text, "rank") == ["3000000000: the answer of short.lua:4"]
+    assert "which first makes" in _line(why(after), "waits")[0]
+    gate.touch()
+    assert ray.get([blocker, a, after, b]) == [None, 1, None, 2]
+    text = why(a)
+    assert "finished" in text.splitlines()[0]
+    overtaken = _line(text, "overtaken")
+    assert len(overtaken) == 2 and all("its rank 1000000000 is before 3000000000" in line for line in overtaken)
+    assert "on node main, slot 0, pid " in _line(text, "started")[0]
+    assert "short (" in _line(text, "why")[0] and "had ended there" in _line(text, "why")[0]
+    assert "its last argument was there: task " in _line(why(after), "ready")[0]
+    assert why("long") == text and "short" in why("short")
+    for wrong in ("no_such_task", "ffffffffffff"):
+        with pytest.raises(ValueError, match=wrong):
+            why(wrong)
+
+
+def test_why_a_wide_task_waited_and_who_picked(explained, tmp_path):
+    from miniray.util.state import why
+
+    ray = explained(policy=str(write(tmp_path, "last.lua", "return {\n  pick = function(w)\n    return last(nil, w)\n  end }")))
+
+    @ray.remote(name="one")
+    def one(x):
+        return x
+
+    with ray.batch():
+        refs = [one.remote(i) for i in range(3)]
+    assert ray.get(refs) == [0, 1, 2]
+    text = why(refs[2])
+    assert "last.lua:3 chose it for this slot among 3 that were ready; first in order was one (" in _line(text, "why")[0]
+    assert all("last chose it" in line for line in _line(why(refs[0]), "overtaken"))
+    ray.set_policy("fifo")
+
+    @ray.remote(name="two", num_cpus=0.6)
+    def two():
+        return 2
+
+    assert ray.get([two.remote(), two.remote()]) == [2, 2]
+    assert "finished" in why("two")
+
+
+def test_why_without_a_record(ray):
+    from miniray.util.state import why
+
+    @ray.remote(name="one")
+    def one():
+        return 1
+
+    ref = one.remote()
+    assert ray.get(ref) == 1
+    text = why(ref)
+    assert "started" in text and "explain = true" in text and "overtaken" not in text
+
+
+def test_why_from_another_terminal(explained):
+    import subprocess
+    import sys
+
+    ray = explained()
+
+    @ray.remote(name="shown")
+    def shown():
+        return 1
+
+    assert ray.get(shown.remote()) == 1
+    done = subprocess.run([sys.executable, "-m", "miniray", "why", "shown"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout.startswith("shown (") and "why there" in done.stdout, done
+    done = subprocess.run([sys.executable, "-m", "miniray", "why", "nothing"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "no task is named 'nothing'" in done.stderr and "Traceback" not in done.stderr

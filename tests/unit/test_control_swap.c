@@ -202,7 +202,7 @@ static void go_on(int rounds)
         if (world_worker(&w, tasks[k]) && mr_rand_below(&dice, 15) == 0)
             world_die(&w, world_worker(&w, tasks[k]), MR_DEATH_SIGNAL, 9);
         else if (world_worker(&w, tasks[k]) && mr_rand_below(&dice, 3))
-            (void)world_finish_as(&w, tasks[k], MR_OK, 0, 5000);
+            (void)world_finish_as(&w, tasks[k], MR_OK, MR_FINISHED_RESULT, 5000);
         world_time(&w, 2000000);
     }
 }

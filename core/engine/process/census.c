@@ -72,7 +72,7 @@ static const char *census_state(const mr_task_info *i)
     return i->outcome == MR_OK ? "finished" : i->outcome == MR_E_CANCELLED ? "cancelled" : "failed";
 }
 
-static void census_task(mr_nodes *n, mr_text *t, const mr_task_info *i)
+void mr_census_task(mr_nodes *n, mr_text *t, const mr_task_info *i)
 {
     static const char *const kinds[] = {"task", "creation", "call"};
     const mr_define *def = census_def(n, i->func);
@@ -114,7 +114,7 @@ void mr_census_tasks(mr_nodes *n, mr_text *t)
     while (mr_control_task_next(n->control, &at, &i)) {
         mr_text_put(t, "%s{", first ? "" : ",");
         first = false;
-        census_task(n, t, &i);
+        mr_census_task(n, t, &i);
         mr_text_put(t, "}");
     }
     mr_text_put(t, "]");

@@ -257,6 +257,7 @@ static mr_status nodes_control(mr_nodes *n, mr_err *err)
     conf.know = !strcmp(know, "nothing")   ? MR_KNOW_NOTHING
                 : !strcmp(know, "learned") ? MR_KNOW_LEARNED
                                            : MR_KNOW_STATED;
+    conf.explain = mr_config_int(c, "sched", "explain") != 0;
     if (mr_config_int(c, "sched", "strict") || !mr_config_int(c, "engine", "prefetch"))
         conf.prefetch = 0;
     mr_named quotas[MR_RES_MAX];

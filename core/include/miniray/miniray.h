@@ -346,8 +346,9 @@ MR_API mr_status mr_group_current(mr_session *s, mr_id *out, bool *captures, mr_
 
 /* One JSON text about: "nodes", "resources" {"total":{},"available":{}}, "tasks" (living and finished), "actors",
  * "objects" (with who holds them), "workers", "placement_groups", "stats", "config", "session", "logs" (what workers
- * printed; "logs 17": the lines numbered above 17), "policies" (the last that were set, and when).  The caller frees it
- * with free(3).  Driver and worker.  Errors: NOTFOUND (what can be asked for), NOMEM. */
+ * printed; "logs 17": the lines numbered above 17), "policies" (the last that were set, and when),
+ * "why 1a2b" (of the task with that id, hexadecimal: decisions about it, if [sched] explain is on).  The caller frees
+ * it with free(3).  Driver and worker.  Errors: NOTFOUND (what can be asked for), NOMEM. */
 MR_API mr_status mr_state(mr_session *s, const char *what, char **json, mr_err *err) MR_CHECK_RESULT;
 
 /* The next line that a worker printed (driver only), without its newline; worker < 0 and text NULL after close.

@@ -14,7 +14,7 @@ class _Group(click.Group):
 
     late = {"demo": ("miniray.demo", "demo"), "lab": ("miniray.cli.lab", "lab"), "policy": ("miniray.cli.policy", "policy"),
             **{name: ("miniray.cli.look", name if name != "list" else "list_")
-               for name in ("status", "list", "summary", "memory", "logs", "timeline")}}
+               for name in ("status", "list", "summary", "memory", "logs", "timeline", "why")}}
 
     def list_commands(self, ctx: click.Context) -> "list[str]":
         return sorted({*super().list_commands(ctx), *self.late})

@@ -1,4 +1,4 @@
-"""`miniray status`, `list`, `summary`, `memory`, `logs`, `timeline`: looking at a program while it runs, from another terminal."""
+"""`miniray status`, `why`, `list`, `summary`, `memory`, `logs`, `timeline`: looking at a program while it runs, from another terminal."""
 
 from __future__ import annotations
 
@@ -128,6 +128,19 @@ def status(session: Optional[str], as_json: bool) -> None:
     if told["waiting"]:
         click.echo("")
         _print_table(["tasks", "name", "is", "waits for"], [list(row.values()) for row in told["waiting"][:20]])
+
+
+@click.command()
+@click.argument("task")
+@_session
+def why(task: str, session: Optional[str]) -> None:
+    """Why TASK (an id, or the name of a function: its newest task) went where it went, and when.
+
+    [sched] explain = true makes the session record its decisions: then also who overtook it and why, and by which line of
+    the policy."""
+    from miniray.util import state
+
+    click.echo(_told(lambda: state.why(task, address=session)))
 
 
 # ---- list and summary ------------------------------------------------------------------------------------------------

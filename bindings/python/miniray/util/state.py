@@ -22,7 +22,7 @@ __all__ = [
     "ActorState", "NodeState", "ObjectState", "PlacementGroupState", "RayStateApiException", "TaskState", "WorkerState",
     "get_actor", "get_node", "get_objects", "get_placement_group", "get_task", "get_worker", "list_actors", "list_nodes",
     "list_objects", "list_placement_groups", "list_tasks", "list_workers", "summarize_actors", "summarize_objects",
-    "summarize_tasks",
+    "summarize_tasks", "why",
 ]
 
 Filter = Tuple[str, str, Any]
@@ -463,6 +463,35 @@ def get_task(id: "Union[str, _core.ObjectRef[Any]]", address: Optional[str] = No
     address, timeout (seconds): as in list_tasks.  Raises ConnectionError if no session answers.
     """
     return _one(TaskState, "task_id", id.task_id().hex() if isinstance(id, _core.ObjectRef) else id, address, timeout)
+
+
+def _number(source: _desk.Source, task: str) -> int:
+    """The core's number of a task: a task_id, a number in hexadecimal, or the name of a function, whose newest task it is."""
+    found = [int(row["task"], 16) for row in source("tasks") if row["name"] == task]
+    if found:
+        return max(found)
+    try:
+        return TaskID.from_hex(task).number if len(task) == 2 * TaskID.SIZE else int(task, 16)
+    except ValueError:
+        raise ValueError(f"no task is named {task!r}, and it is no id: `miniray list tasks` shows both") from None
+
+
+def why(task: "Union[str, _core.ObjectRef[Any]]", address: Optional[str] = None, timeout: float = 30) -> str:
+    """Why a task went where it went, and when, in words: when it became ready, what it waited for, who overtook it and why,
+    why that worker.  With ``[sched] explain = true`` the decisions are known too, and which line of the policy made them.
+
+    task: a reference that it makes, its task_id, or the name of a function, whose newest task is meant.  address, timeout
+    (seconds): as in list_tasks.  Raises ValueError for a task that is not known (any more), ConnectionError if no session
+    answers.
+    """
+    from .._why import words
+
+    source = _desk.Source(address, timeout)
+    number = task._id if isinstance(task, _core.ObjectRef) else _number(source, task)
+    try:
+        return words(source(f"why {number:x}"))
+    except (KeyError, exceptions.RayError) as error:
+        raise ValueError(str(error)) from None
 
 
 def get_objects(id: str, address: Optional[str] = None, timeout: float = 30, _explain: bool = False) -> List[ObjectState]:

@@ -1,0 +1,187 @@
+"""Why a task went where it went, and when, in words: what `miniray why` and util.state.why() say."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional
+
+_SHOWN = 5
+
+
+def _time(ns: float) -> str:
+    """ns as people say it: 12 µs, 3.4 ms, 5.25 s."""
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if abs(ns) >= size:
+            return f"{ns / size:.4g} {unit}"
+    return f"{ns:g} ns"
+
+
+def _at(ns: int) -> str:
+    return f"{ns / 1e9:.6f} s"
+
+
+def _task(of: Dict[str, Any]) -> str:
+    return f"{of['name'] or 'a task'} ({of['task'].lstrip('0') or '0'})"
+
+
+def _line(policy: str, decision: Dict[str, Any]) -> str:
+    return f"{policy}.lua:{decision['line']}" if decision["line"] else policy
+
+
+def _amount(of: Dict[str, float]) -> str:
+    name, amount = next(iter(of.items()))
+    return f"{amount / 2**20:.4g} MiB of memory" if name == "memory" else f"{amount:g} {name}"
+
+
+def _place(answer: Any) -> str:
+    if not answer:
+        return "nowhere in particular"
+    return f"node {answer['node']}" + (f", slot {answer['slot']}" if "slot" in answer else "")
+
+
+def _last(decisions: List[Dict[str, Any]], *what: str, before: Optional[int] = None) -> Optional[Dict[str, Any]]:
+    return next((d for d in reversed(decisions) if d["what"] in what and (before is None or d["at"] <= before)), None)
+
+
+class _Story:
+    """One task's facts, and the sentences made of them."""
+
+    def __init__(self, told: Dict[str, Any]):
+        self.told, self.task = told, told["task"]
+        self.policy: str = told["policy"]
+        decisions = told["decisions"]
+        ready = next((i for i in range(len(decisions) - 1, -1, -1) if decisions[i]["what"] == "ready"), None)
+        self.ready = None if ready is None else decisions[ready]
+        self.of_attempt = decisions[ready or 0:]
+        self.plan = _last(decisions, "plan")
+        self.start = _last(self.of_attempt, "start")
+        self.rank = _last(self.of_attempt, "rank")
+        self.lines: List[str] = []
+
+    def say(self, head: str, text: str) -> None:
+        self.lines.append(f"  {head:<10} {text}")
+
+    def head(self) -> None:
+        task = self.task
+        state = task["phase"] if task["phase"] != "over" else task["state"]
+        attempt = f", attempt {task['attempt']}" if task["attempt"] > 1 else ""
+        self.lines.append(f"{task['name']} ({task['task'].lstrip('0')}){attempt}: {state}")
+        self.say("submitted", f"at {_at(task['submitted_at'])}")
+
+    def became_ready(self) -> None:
+        task = self.task
+        if task["ready_at"] < 0:
+            self.say("waits for", task.get("waits_for") or "its arguments")
+            return
+        waited = task["ready_at"] - task["submitted_at"]
+        cause = ", at once"
+        if self.ready and self.ready["answer"]:
+            cause = f", {_time(waited)} later, when its last argument was there: task {self.ready['answer']['task'].lstrip('0')} had ended"
+        elif waited > 100_000:
+            cause = f", {_time(waited)} later, when its last argument was there"
+        self.say("ready", f"at {_at(task['ready_at'])}{cause}")
+
+    def order(self) -> None:
+        if self.rank:
+            rank = "unknown, so it comes last" if self.rank["rank"] is None else f"{self.rank['rank']:.10g}"
+            self.say("rank", f"{rank}: the answer of {_line(self.policy, self.rank)}")
+        place = _last(self.of_attempt, "place") or self.plan
+        if place:
+            verb = "planned for" if place["what"] == "plan" else "placed on"
+            self.say("place", f"{verb} {_place(place['answer'])}: the answer of {_line(self.policy, place)}")
+
+    def queue(self) -> None:
+        task, told = self.task, self.told
+        if task["ready_at"] < 0:
+            return
+        started = task["started_at"] if task["started_at"] >= task["ready_at"] else None
+        until = started if started is not None else told["now"] if task["phase"] != "over" else task["ended_at"]
+        waited = until - task["ready_at"]
+        what = "before it started" if started is not None else "so far"
+        text = f"{_time(waited)} {what}"
+        if self.ready and told["before"]:
+            text += f"; {told['before']} that were ready before it started meanwhile"
+        self.say("waited", text)
+        if started is None and task.get("waits_for"):
+            self.say("waits for", task["waits_for"])
+        if "nobody" in told and started is None:
+            told_nobody = told["nobody"]
+            answer = "stop, nobody on any slot" if told_nobody["answer"] is False else "nobody"
+            self.say("held", f"at {_at(told_nobody['at'])} {_line(self.policy, told_nobody)} chose {answer} for {_place(told_nobody.get('slot'))}")
+
+    def why_overtaken(self, by: Dict[str, Any]) -> str:
+        """Why `by`, which became ready later, started first."""
+        own = self.rank["rank"] if self.rank else self.ready["entry"] if self.ready else None
+        first = by["candidates"][0]["of"]["task"] if by["candidates"] else None
+        if by["rank"] is not None and own is not None and by["rank"] < own:
+            return f"its rank {by['rank']:.10g} is before {own:.10g}"
+        if own is None and by["rank"] is not None:
+            return f"its rank {by['rank']:.10g} is known, that of this task is not"
+        mine = first == self.task["task"]
+        who = "this task" if mine else "what stood first"
+        passed = by.get("passed")
+        if passed == "room":
+            return f"{who} wanted {_amount(by['wanted'])} and node {by['slot']['node']} had {_amount(by['had'])}"
+        if passed == "limit":
+            return f"{who} had reached the limit of its function or its user's quota"
+        if passed == "node":
+            return f"{who} may not run on node {by['slot']['node']}"
+        place = _last(self.of_attempt, "place") or self.plan
+        if place and place["answer"]:
+            return f"this task waited for {_place(place['answer'])}"
+        return f"{self.policy} chose it" if passed == "choice" or passed is None else passed
+
+    def overtaken(self) -> None:
+        told = self.told
+        for by in told["overtakers"][:_SHOWN]:
+            self.say("overtaken", f"by {_task(by['of'])} at {_at(by['at'])}: {self.why_overtaken(by)}")
+        if told["overtook"] > _SHOWN:
+            self.say("", f"and by {told['overtook'] - _SHOWN} more")
+
+    def where(self) -> None:
+        task, start = self.task, self.start
+        if task["started_at"] < 0 or task["started_at"] < task["ready_at"]:
+            return
+        pid = f", pid {task['pid']}" if task["pid"] else ""
+        where = _place(start["slot"]) if start and "slot" in start else f"node {task['node']}, slot {task['slot']}"
+        self.say("started", f"at {_at(task['started_at'])} on {where}{pid}")
+        if not start:
+            return
+        picked = _last(self.of_attempt, "pick", before=start["at"])
+        placed = _last(self.of_attempt, "place") or self.plan
+        freed = self.told.get("freed")
+        if picked and picked.get("slot") == start.get("slot"):
+            first = picked["candidates"]
+            count = f" among {picked['ready']} that were ready" if picked["ready"] > 1 else ""
+            order = "" if not first or first[0]["of"]["task"] == task["task"] else f"; first in order was {_task(first[0]['of'])}"
+            why = f"{_line(self.policy, picked)} chose it for this slot{count}{order}"
+        elif placed and placed["answer"]:
+            why = f"{_line(self.policy, placed)} named {_place(placed['answer'])}"
+        elif start.get("bound") == "node":
+            why = "its affinity, labels or placement group say so"
+        elif start.get("bound") == "spread":
+            why = "SPREAD: the next node in turn"
+        elif freed and task["started_at"] - freed["at"] < 1_000_000:
+            why = f"this slot was the first to be free: {_task(freed['of'])} had ended there"
+        else:
+            why = "the first slot that was idle"
+        self.say("why there", why)
+
+    def text(self) -> str:
+        self.head()
+        self.became_ready()
+        self.order()
+        self.queue()
+        self.overtaken()
+        self.where()
+        if self.task["ended_at"] >= 0:
+            self.say("ended", f"at {_at(self.task['ended_at'])}, {self.task['state']}")
+        if not self.told["explain"]:
+            self.lines.append("Who overtook it and why is not recorded: set [sched] explain = true (MINIRAY_SCHED_EXPLAIN=1).")
+        elif not self.ready and self.task["ready_at"] >= 0:
+            self.lines.append(f"Decisions from before {_at(max(0, self.told['since']))} are forgotten, this task's among them.")
+        return "\n".join(self.lines)
+
+
+def words(told: Dict[str, Any]) -> str:
+    """The table "why TASK" of the core as text, one fact a line."""
+    return _Story(told).text()
