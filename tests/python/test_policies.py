@@ -1,5 +1,6 @@
 """Another policy while the session runs: nothing is lost, the old one stays if the new one is bad, state survives a reload."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -288,7 +289,7 @@ def test_why_from_another_terminal(explained):
         return 1
 
     assert ray.get(shown.remote()) == 1
-    done = subprocess.run([sys.executable, "-m", "miniray", "why", "shown"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-m", "miniray", "why", "shown", "--session", str(os.getpid())], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stdout.startswith("shown (") and "why there" in done.stdout, done
-    done = subprocess.run([sys.executable, "-m", "miniray", "why", "nothing"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-m", "miniray", "why", "nothing", "--session", str(os.getpid())], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "no task is named 'nothing'" in done.stderr and "Traceback" not in done.stderr
