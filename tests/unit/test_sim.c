@@ -92,7 +92,7 @@ START_TEST(copies_take_their_time)
     ck_assert_uint_eq(r.stats.moved_bytes, 3000000);
     ck_assert_uint_eq(r.stats.transfers, 2);
     free(r.tasks);
-    w->platform.parallel = true;
+    w->platform.links = MR_LINKS_PARALLEL;
     r = helper_sim_run(w, NULL, NULL);
     ck_assert_int_eq(r.tasks[1].started, 2 * S + S / 2);
     free(r.tasks);

@@ -20,7 +20,7 @@ static const struct {
     {OK("a") "[1, 2]\n", "w.jsonl:2: expected an object, got a list"},
     {"{\"id\": \"a\"}\n", "w.jsonl:1: duration_s: missing"},
     {"{\"duration_s\": 1}\n", "w.jsonl:1: id: missing"},
-    {"{\"id\": \"a\", \"duration_s\": \"1s\"}\n", "w.jsonl:1: duration_s: expected a number, got a text"},
+    {"{\"id\": \"a\", \"duration_s\": \"1s\"}\n", "w.jsonl:1: duration_s: there is no table \"1s\" above this line"},
     {"{\"id\": \"a\", \"duration_s\": -1}\n", "w.jsonl:1: duration_s: -1 is out of range (0 to 3.2e+09)"},
     {"{\"id\": 7, \"duration_s\": 1}\n", "w.jsonl:1: id: expected a text, got a number"},
     {"{\"id\": \"\", \"duration_s\": 1}\n", "w.jsonl:1: id: the text is empty"},
@@ -48,7 +48,7 @@ static const struct {
      "w.jsonl:1: platform: cpu: unknown field, did you mean \"cpus\"?"},
     {"{\"platform\": {\"nodes\": [{\"count\": 0}]}}\n" OK("a"), "w.jsonl:1: platform: count: must be from 1 to 65535"},
     {"{\"platform\": {\"nodes\": [{}], \"links\": \"fast\"}}\n" OK("a"),
-     "w.jsonl:1: platform: links: must be \"serial\" or \"parallel\", got \"fast\""},
+     "w.jsonl:1: platform: links: must be \"serial\", \"ports\" or \"parallel\", got \"fast\""},
     {"{\"platform\": {\"nodes\": [{\"class\": \"a\"}, {\"class\": \"b\"}]}}\n{\"id\": \"t\", \"duration_s\": {\"a\": "
      "1}}\n",
      "w.jsonl:2: duration_s: nothing is said for class \"b\" of the platform"},

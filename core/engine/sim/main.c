@@ -19,7 +19,7 @@ extern char **environ;
 enum { EXIT_DONE = 0, EXIT_GIVEN = 2, EXIT_OURS = 3, EXIT_STUCK = 4 };
 
 typedef struct options {
-    const char *workload, *config, *trace, *json, *format;
+    const char *workload, *platform, *config, *trace, *json, *format;
     bool check, nodes, cpus, quiet, bandwidth, latency;
     const char *own; /* folder of the package's plugins */
 } options;
@@ -32,6 +32,7 @@ static const char usage[] =
     "  --sched NAME           scheduler plugin: a name or the path of a .so\n"
     "  --policy FILE.lua      policy written in Lua\n"
     "  --set SECTION.KEY=V    any other setting, for example sched.sched-locality.delay=10ms\n"
+    "  --platform FILE.json   the machines, in place of the workload's platform\n"
     "  --nodes N --cpus M     N nodes of M CPUs in place of the workload's platform\n"
     "  --know K               what the policy knows of durations: nothing, learned, stated, noisy:S, exact\n"
     "  --reveal R             whole, or unfold: tasks appear as their parents end\n"
@@ -62,11 +63,11 @@ static mr_status set_any(mr_config *c, char *text, mr_err *err)
 }
 
 static const struct option long_options[] = {
-    {"workload", 1, NULL, 'w'}, {"format", 1, NULL, 'f'},  {"config", 1, NULL, 'c'}, {"sched", 1, NULL, 's'},
-    {"policy", 1, NULL, 'p'},   {"set", 1, NULL, 'S'},     {"nodes", 1, NULL, 'n'},  {"cpus", 1, NULL, 'm'},
-    {"know", 1, NULL, 'k'},     {"reveal", 1, NULL, 'r'},  {"seed", 1, NULL, 'x'},   {"trace", 1, NULL, 't'},
-    {"json", 1, NULL, 'j'},     {"plugins", 1, NULL, 'P'}, {"check", 0, NULL, 'C'},  {"quiet", 0, NULL, 'q'},
-    {"help", 0, NULL, 'h'},     {NULL, 0, NULL, 0},
+    {"workload", 1, NULL, 'w'}, {"format", 1, NULL, 'f'},   {"config", 1, NULL, 'c'}, {"sched", 1, NULL, 's'},
+    {"policy", 1, NULL, 'p'},   {"set", 1, NULL, 'S'},      {"nodes", 1, NULL, 'n'},  {"cpus", 1, NULL, 'm'},
+    {"know", 1, NULL, 'k'},     {"reveal", 1, NULL, 'r'},   {"seed", 1, NULL, 'x'},   {"trace", 1, NULL, 't'},
+    {"json", 1, NULL, 'j'},     {"plugins", 1, NULL, 'P'},  {"check", 0, NULL, 'C'},  {"quiet", 0, NULL, 'q'},
+    {"help", 0, NULL, 'h'},     {"platform", 1, NULL, 'l'}, {NULL, 0, NULL, 0},
 };
 
 /* Twice over the arguments: the file first (--config), what is said by call on top. */
@@ -93,6 +94,9 @@ static mr_status read_options(int argc, char **argv, mr_config *c, options *o, m
         switch (letter) {
         case 'w':
             o->workload = optarg;
+            break;
+        case 'l':
+            o->platform = optarg;
             break;
         case 'f':
             o->format = optarg;
@@ -157,17 +161,22 @@ static bool was_set(const mr_config *c, const char *section, const char *key)
 }
 
 /* What was said by call, environment or file stands above the platform that the workload brings. */
-static mr_status choose_platform(const mr_config *c, mr_workload *w, mr_err *err)
+static mr_status choose_platform(const mr_config *c, const char *file, mr_workload *w, mr_err *err)
 {
     mr_platform *p = &w->platform;
-    mr_status status = MR_OK;
+    mr_status status = file ? mr_platform_load(p, file, w->n_by_class > 0, err) : MR_OK;
+    if (status)
+        return status;
     bool cpus = was_set(c, "node", "cpus");
     if (was_set(c, "sim", "nodes") || cpus || p->n_nodes == 0) {
         mr_platform own;
         mr_platform_init(&own);
         own.bandwidth = p->bandwidth;
         own.latency = p->latency;
-        own.parallel = p->parallel;
+        own.links = p->links;
+        own.worker_mtbf = p->worker_mtbf;
+        own.spawn = p->spawn;
+        own.fixed = p->fixed;
         if (w->n_by_class)
             return mr_err_set(
                 err, MR_E_CONFIG,
@@ -300,9 +309,11 @@ static int run(mr_config *c, const options *o, mr_err *err)
                                                                        : MR_WL_WFFORMAT;
     if (format == MR_WL_WFFORMAT && strcmp(o->format, "wfformat") != 0)
         return mr_err_set(err, MR_E_INVAL, "--format %s: must be auto, jsonl or wfformat", o->format), EXIT_GIVEN;
-    if (load_policy(c, o, &plugin, err) || mr_workload_read(&w, o->workload, format, err) || choose_platform(c, w, err))
+    if (load_policy(c, o, &plugin, err) || mr_workload_read(&w, o->workload, format, err) ||
+        choose_platform(c, o->platform, w, err))
         goto end;
     configure(c, o, &conf);
+    mr_workload_draw(w, conf.seed);
     if (mr_sim_new(&s, w, &w->platform, &conf, err)) {
         code = err->status == MR_E_UNSCHEDULABLE || err->status == MR_E_CONFIG ? EXIT_GIVEN : EXIT_OURS;
         goto end;

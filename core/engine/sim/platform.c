@@ -48,6 +48,7 @@ typedef struct draft {
     uint64_t count;
     bool counted;
     double speed;
+    uint64_t bandwidth;
     mr_named amounts[MR_RES_MAX];
     uint32_t n, n_labels;
     mr_label labels[16];
@@ -159,10 +160,24 @@ static mr_status read_node_count(const mr_json_at *at, const char *field, const 
     return status;
 }
 
+static mr_status read_rate(const mr_json_at *at, const char *field, const cJSON *v, uint64_t *out)
+{
+    double x = 0;
+    mr_status status = mr_json_number(at, field, v, 1, 1e15, &x);
+    if (!status)
+        *out = (uint64_t)x;
+    return status;
+}
+
+static mr_status read_node_bandwidth(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return read_rate(at, field, v, &((draft *)into)->bandwidth);
+}
+
 static const mr_json_field node_fields[] = {
-    {"name", read_name},   {"count", read_node_count}, {"cpus", read_cpus},
-    {"gpus", read_gpus},   {"memory", read_memory},    {"resources", read_resources},
-    {"speed", read_speed}, {"class", read_class},      {"labels", read_node_labels},
+    {"name", read_name},          {"count", read_node_count},         {"cpus", read_cpus},   {"gpus", read_gpus},
+    {"memory", read_memory},      {"resources", read_resources},      {"speed", read_speed}, {"class", read_class},
+    {"labels", read_node_labels}, {"bandwidth", read_node_bandwidth},
 };
 
 static mr_status add_node(const mr_json_at *at, mr_platform *p, const draft *d, const char *name, uint32_t cls)
@@ -178,7 +193,7 @@ static mr_status add_node(const mr_json_at *at, mr_platform *p, const draft *d, 
         p->cap_nodes = cap;
     }
     mr_platform_node *n = &p->nodes[p->n_nodes];
-    *n = (mr_platform_node){.cls = cls, .speed = d->speed, .n_amounts = d->n};
+    *n = (mr_platform_node){.cls = cls, .speed = d->speed, .n_amounts = d->n, .bandwidth = d->bandwidth};
     snprintf(n->name, sizeof n->name, "%s", name);
     n->amounts = malloc((d->n ? d->n : 1) * sizeof *n->amounts);
     n->labels = d->n_labels ? malloc(d->n_labels * sizeof *n->labels) : NULL;
@@ -238,11 +253,7 @@ static mr_status read_nodes(const mr_json_at *at, const char *field, const cJSON
 
 static mr_status read_bandwidth(const mr_json_at *at, const char *field, const cJSON *v, void *into)
 {
-    double x = 0;
-    mr_status status = mr_json_number(at, field, v, 1, 1e15, &x);
-    if (!status)
-        ((mr_platform *)into)->bandwidth = (uint64_t)x;
-    return status;
+    return read_rate(at, field, v, &((mr_platform *)into)->bandwidth);
 }
 
 static mr_status read_latency(const mr_json_at *at, const char *field, const cJSON *v, void *into)
@@ -252,27 +263,94 @@ static mr_status read_latency(const mr_json_at *at, const char *field, const cJS
 
 static mr_status read_links(const mr_json_at *at, const char *field, const cJSON *v, void *into)
 {
+    static const char *const names[MR_LINKS_N] = {"serial", "ports", "parallel"};
     const char *text;
     mr_status status = mr_json_text(at, field, v, 16, &text);
-    if (status)
-        return status;
-    if (strcmp(text, "serial") != 0 && strcmp(text, "parallel") != 0)
-        return mr_json_fail(at, field, "must be \"serial\" or \"parallel\", got \"%s\"", text);
-    ((mr_platform *)into)->parallel = *text == 'p';
-    return MR_OK;
+    for (int i = 0; !status && i < MR_LINKS_N; i++)
+        if (strcmp(text, names[i]) == 0) {
+            ((mr_platform *)into)->links = (mr_links)i;
+            return MR_OK;
+        }
+    return status ? status : mr_json_fail(at, field, "must be \"serial\", \"ports\" or \"parallel\", got \"%s\"", text);
+}
+
+static mr_status read_worker_mtbf(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    mr_platform *p = into;
+    mr_status status = mr_json_seconds(at, field, v, &p->worker_mtbf);
+    return !status && p->worker_mtbf == 0 ? mr_json_fail(at, field, "must be more than 0") : status;
+}
+
+static mr_status read_spawn(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return mr_json_seconds(at, field, v, &((mr_platform *)into)->spawn);
+}
+
+static mr_status read_workers(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    const char *text;
+    mr_status status = mr_json_text(at, field, v, 16, &text);
+    if (!status && strcmp(text, "fixed") != 0 && strcmp(text, "elastic") != 0)
+        return mr_json_fail(at, field, "must be \"fixed\" or \"elastic\", got \"%s\"", text);
+    if (!status)
+        ((mr_platform *)into)->fixed = *text == 'f';
+    return status;
 }
 
 static const mr_json_field platform_fields[] = {
-    {"nodes", read_nodes},
-    {"bandwidth", read_bandwidth},
-    {"latency", read_latency},
-    {"links", read_links},
+    {"nodes", read_nodes},     {"bandwidth", read_bandwidth},       {"latency", read_latency},
+    {"links", read_links},     {"worker_mtbf_s", read_worker_mtbf}, {"spawn_s", read_spawn},
+    {"workers", read_workers},
 };
 
 mr_status mr_platform_read(mr_platform *p, const cJSON *json, const char *where, mr_err *err)
 {
     mr_json_at at = {where, 0, err};
     return mr_json_read(&at, json, platform_fields, sizeof platform_fields / sizeof *platform_fields, p);
+}
+
+static mr_status keep_classes(mr_platform *own, const mr_platform *old, const mr_json_at *at)
+{
+    for (uint32_t i = 0; i < own->n_nodes; i++) {
+        const char *name = own->classes[own->nodes[i].cls];
+        uint32_t cls = mr_platform_class(old, name);
+        if (cls == MR_PLATFORM_CLASSES)
+            return mr_json_fail(at, "class", "the workload says nothing about nodes of class \"%s\"", name);
+        own->nodes[i].cls = cls;
+    }
+    memcpy(own->classes, old->classes, sizeof own->classes);
+    own->n_classes = old->n_classes;
+    return MR_OK;
+}
+
+mr_status mr_platform_load(mr_platform *p, const char *path, bool keep, mr_err *err)
+{
+    char *text;
+    size_t size;
+    cJSON *json = NULL;
+    mr_platform own;
+    mr_json_at at = {path, 0, err};
+    mr_status status = mr_json_load(path, &text, &size, err);
+    if (status)
+        return status;
+    mr_platform_init(&own);
+    status = mr_json_parse(&at, text, size, &json);
+    const cJSON *inner = cJSON_GetObjectItemCaseSensitive(json, "platform");
+    if (!status)
+        status = mr_platform_read(&own, inner ? inner : json, path, err);
+    if (!status && own.n_nodes == 0)
+        status = mr_json_fail(&at, "nodes", "missing");
+    if (!status && keep)
+        status = keep_classes(&own, p, &at);
+    cJSON_Delete(json);
+    free(text);
+    if (status) {
+        mr_platform_fini(&own);
+        return status;
+    }
+    mr_platform_fini(p);
+    *p = own;
+    return MR_OK;
 }
 
 mr_status mr_platform_uniform(mr_platform *p, uint32_t n, double cpus, mr_err *err)

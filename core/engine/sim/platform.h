@@ -22,17 +22,28 @@ typedef struct mr_platform_node {
     uint32_t n_amounts;
     mr_named *amounts; /* owned; nodes made by one "count" have their own copies */
     uint32_t n_labels;
-    mr_label *labels; /* owned, NULL: none */
+    mr_label *labels;   /* owned, NULL: none */
+    uint64_t bandwidth; /* bytes per second in and out; a copy goes at the lower one of its two ends */
 } mr_platform_node;
+
+typedef enum mr_links {
+    MR_LINKS_SERIAL,   /* an ordered pair of nodes carries one copy after the other */
+    MR_LINKS_PORTS,    /* a node sends one copy at a time, and receives one at a time */
+    MR_LINKS_PARALLEL, /* copies do not wait for each other */
+    MR_LINKS_N
+} mr_links;
 
 typedef struct mr_platform {
     mr_platform_node *nodes;
     uint32_t n_nodes, cap_nodes;
     char classes[MR_PLATFORM_CLASSES][32];
     uint32_t n_classes;
-    uint64_t bandwidth; /* bytes per second of each link (an ordered pair of nodes) */
-    int64_t latency;    /* ns before the first byte */
-    bool parallel;      /* transfers on one link do not wait for each other */
+    uint64_t bandwidth;  /* bytes per second of nodes that say nothing */
+    int64_t latency;     /* ns that the last byte takes to arrive */
+    mr_links links;      /* what waits for what */
+    int64_t worker_mtbf; /* mean ns of running after which a worker dies; 0: never */
+    int64_t spawn;       /* ns until a new worker is ready */
+    bool fixed;          /* one worker per CPU, no more */
 } mr_platform;
 
 /* No nodes yet; 1 GB/s, 100 us, serial links. */
@@ -41,10 +52,13 @@ void mr_platform_fini(mr_platform *p);
 
 /* `n` nodes "node0".. of class "default" with `cpus` CPUs each.  Errors: NOMEM, INVAL (too many). */
 mr_status mr_platform_uniform(mr_platform *p, uint32_t n, double cpus, mr_err *err) MR_CHECK_RESULT;
-/* From {"nodes": [{"name", "count", "cpus", "gpus", "memory", "resources", "labels", "speed", "class"}],
- * "bandwidth", "latency", "links"}.  `where` ("W.jsonl:1") opens each message.  Errors: CONFIG, NOMEM; *p may be half
- * filled, fini it. */
+/* From {"nodes": [{"name", "count", "cpus", "gpus", "memory", "resources", "labels", "speed", "class", "bandwidth"}],
+ * "bandwidth", "latency", "links", "worker_mtbf_s", "spawn_s", "workers"}.  `where` ("W.jsonl:1") opens each message.
+ * Errors: CONFIG, NOMEM; *p may be half filled, fini it. */
 mr_status mr_platform_read(mr_platform *p, const cJSON *json, const char *where, mr_err *err) MR_CHECK_RESULT;
+/* A file with such an object, alone or under "platform", in place of *p.  With `keep` each class must be one of *p's,
+ * and keeps its number.  Errors: IO, CONFIG, NOMEM; *p is as it was. */
+mr_status mr_platform_load(mr_platform *p, const char *path, bool keep, mr_err *err) MR_CHECK_RESULT;
 /* {"key": "text" or number} into out[*n..most).  Errors: CONFIG. */
 mr_status mr_platform_labels(const mr_json_at *at, const char *field, const cJSON *v, mr_label *out, uint32_t most,
                              uint32_t *n) MR_CHECK_RESULT;

@@ -165,6 +165,8 @@ char *mr_report_json(const mr_workload *w, const mr_platform *p, const mr_sim_re
     cJSON_AddNumberToObject(o, "bytes_moved", (double)r->stats.moved_bytes);
     cJSON_AddNumberToObject(o, "transfers", (double)r->stats.transfers);
     cJSON_AddNumberToObject(o, "stops", (double)r->stats.stops);
+    cJSON_AddNumberToObject(o, "deaths", (double)r->stats.deaths);
+    cJSON_AddNumberToObject(o, "lost_s", seconds(r->stats.lost));
     cJSON_AddNumberToObject(o, "held_slot_s", seconds(r->stats.held));
     cJSON_AddNumberToObject(o, "refused_answers", (double)r->stats.refused);
     cJSON_AddBoolToObject(o, "degraded", r->ejected != NULL);

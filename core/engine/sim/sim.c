@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "engine/sim/durations.h"
 #include "engine/sim/sim_state.h"
 
 enum { ROUNDS_MAX = 100000, WAKES_MAX = 100000 };
@@ -119,15 +120,6 @@ static mr_status release(mr_sim *s, mr_id id, mr_err *err)
 
 /* ---- the gate ---- */
 
-/* A normal variate as the sum of twelve uniform ones: only + and *, so the same on every machine. */
-static double normal(mr_rand *r)
-{
-    double sum = -6;
-    for (int i = 0; i < 12; i++)
-        sum += mr_rand_unit(r);
-    return sum;
-}
-
 /* The gate lets truths through, with or without an error: durations and the sizes of results. */
 static bool knows_truth(const mr_sim *s)
 {
@@ -160,7 +152,7 @@ static mr_status stated(mr_sim *s, uint32_t task, int64_t *out, mr_err *err)
         return MR_OK;
     }
     if (s->conf.know == MR_SIM_NOISY) {
-        factor = 1 + s->conf.sigma * normal(&s->noise);
+        factor = 1 + s->conf.sigma * mr_durations_normal(&s->noise);
         factor = factor < 0.05 ? 0.05 : factor;
     }
     if (t->first_class != MR_WL_NONE) {
@@ -314,19 +306,37 @@ static mr_status finish(mr_sim *s, uint32_t task, mr_err *err)
     return status ? status : end_task(s, task, err);
 }
 
+mr_status mr_sim_doom(mr_sim *s, uint32_t task, mr_err *err)
+{
+    const mr_sim_life *l = &s->lives[task];
+    if (s->p->worker_mtbf == 0)
+        return MR_OK;
+    mr_rand r;
+    uint64_t which = ((uint64_t)task << 32) ^ ((uint64_t)s->tasks[task].attempt << 16) ^ l->stretch;
+    mr_rand_seed(&r, s->conf.seed ^ mr_rand_mix(&which), 3);
+    double after = mr_durations_exponential(&r) * (double)s->p->worker_mtbf;
+    if (after >= (double)(l->left + (l->since - s->now)))
+        return MR_OK;
+    return mr_clock_push(
+               &s->clock,
+               (mr_moment){
+                   .at = s->now + (int64_t)after, .kind = MR_AT_DIED, .a = l->worker, .b = task + 1, .gen = l->gen})
+               ? mr_err_set(err, MR_E_NOMEM, "out of memory")
+               : MR_OK;
+}
+
 static mr_status start(mr_sim *s, uint32_t task, mr_err *err)
 {
     mr_sim_life *l = &s->lives[task];
     l->state = MR_LIFE_RUNNING;
     l->since = s->now;
-    if (s->tasks[task].started == MR_UNKNOWN)
-        s->tasks[task].started = s->now;
+    s->tasks[task].started = s->now; /* of the last attempt */
     s->procs[l->worker].task = task + 1;
     mr_status status = tell_task(s, MR_EV_STARTED, task, l->worker, 0, true, err);
     if (!status &&
         mr_clock_push(&s->clock, (mr_moment){.at = s->now + l->left, .kind = MR_AT_FINISH, .a = task, .gen = l->gen}))
         status = mr_err_set(err, MR_E_NOMEM, "out of memory");
-    return status;
+    return status ? status : mr_sim_doom(s, task, err);
 }
 
 static mr_status stop(mr_sim *s, uint32_t task, mr_err *err)
@@ -366,12 +376,14 @@ static mr_status cancel(mr_sim *s, const mr_moment *m, mr_err *err)
 static mr_status gone(mr_sim *s, const mr_moment *m, mr_err *err)
 {
     mr_sim_proc *p = &s->procs[m->a];
-    if (!p->alive)
+    if (!p->alive || (m->b && (p->task != m->b || s->lives[m->b - 1].gen != m->gen)))
         return MR_OK;
     p->alive = false;
     if (p->task) {
         mr_sim_life *l = &s->lives[p->task - 1];
         l->gen++;
+        s->stats.deaths += m->b > 0;
+        s->stats.lost += l->state == MR_LIFE_RUNNING ? s->tasks[p->task - 1].ran + s->now - l->since : 0;
         s->running -= l->state == MR_LIFE_RUNNING || l->state == MR_LIFE_SENT;
         l->state = MR_LIFE_QUEUED;
         p->task = 0;

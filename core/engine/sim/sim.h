@@ -34,7 +34,7 @@ typedef struct mr_sim_conf {
 } mr_sim_conf;
 
 typedef struct mr_sim_task {
-    int64_t submitted, ready, started, ended; /* ns; MR_UNKNOWN until then */
+    int64_t submitted, ready, started, ended; /* ns; MR_UNKNOWN until then; started: of the last attempt */
     int64_t ran;                              /* ns on its slot, stops left out */
     uint64_t bytes;                           /* of all inputs */
     uint32_t node, slot;
@@ -44,6 +44,8 @@ typedef struct mr_sim_task {
 
 typedef struct mr_sim_stats {
     uint64_t instants, steps, transfers, moved_bytes, stops, refused;
+    uint64_t deaths; /* workers that died while they ran a task */
+    int64_t lost;    /* ns that had run of those tasks */
     int64_t held;    /* slot-ns */
     uint64_t memory; /* of control, at the end */
     bool degraded;   /* the policy was ejected */

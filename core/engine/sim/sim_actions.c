@@ -49,6 +49,8 @@ static mr_status dispatch(mr_sim *s, const mr_action *a, uint32_t task)
     l->gen++;
     l->left = mr_workload_duration(s->w, task, &s->p->nodes[p->node]);
     t->attempt = a->attempt;
+    t->ran = 0; /* an attempt begins from the start */
+    l->stretch = 0;
     t->node = p->node;
     t->slot = (uint32_t)a->value;
     return at(s, s->now + s->conf.dispatch, MR_AT_START, task, 0, l->gen);
@@ -60,7 +62,35 @@ static mr_status leave(mr_sim *s, const mr_action *a)
     return at(s, s->now, a->kind == MR_ACT_KILL ? MR_AT_DIED : MR_AT_RETIRED, a->worker, 0, 0);
 }
 
-/* Links are ordered pairs of nodes; a serial one carries one copy after the other. */
+static uint64_t rate_of(const mr_sim *s, uint32_t node)
+{
+    return s->p->nodes[node].bandwidth ? s->p->nodes[node].bandwidth : s->p->bandwidth;
+}
+
+/* When `bytes` that leave now have arrived, except for the latency; keeps what carries them busy.  Errors: NOMEM. */
+static mr_status carry(mr_sim *s, uint32_t from, uint32_t to, uint64_t bytes, int64_t *end)
+{
+    uint64_t n = s->p->n_nodes, rate = rate_of(s, from) < rate_of(s, to) ? rate_of(s, from) : rate_of(s, to);
+    uint64_t keys[2] = {(uint64_t)from * n + to, 0};
+    size_t n_keys = s->p->links == MR_LINKS_SERIAL ? 1 : s->p->links == MR_LINKS_PORTS ? 2 : 0;
+    int64_t *busy[2] = {NULL, NULL}, start = s->now;
+    if (s->p->links == MR_LINKS_PORTS) {
+        keys[0] = n * n + from; /* the port out of one, the port into the other */
+        keys[1] = n * n + n + to;
+    }
+    for (size_t i = 0; i < n_keys; i++)
+        if (!mr_table_put(&s->links, keys[i])) /* may move what an earlier one gave */
+            return MR_E_NOMEM;
+    for (size_t i = 0; i < n_keys; i++) {
+        busy[i] = mr_table_find(&s->links, keys[i]);
+        start = *busy[i] > start ? *busy[i] : start;
+    }
+    *end = start + (int64_t)((double)bytes / (double)rate * 1e9 + 0.5);
+    for (size_t i = 0; i < n_keys; i++)
+        *busy[i] = *end;
+    return MR_OK;
+}
+
 static mr_status transfer(mr_sim *s, const mr_action *a)
 {
     if (a->id == 0 || a->id >= s->next_id || !s->owner[a->id] || a->node >= s->p->n_nodes ||
@@ -82,16 +112,13 @@ static mr_status transfer(mr_sim *s, const mr_action *a)
         f = ++s->n_flights;
     }
     s->flights[f - 1] = (mr_sim_flight){.id = a->id, .bytes = bytes, .node = a->node};
-    int64_t *busy = mr_table_put(&s->links, (uint64_t)a->value * s->p->n_nodes + a->node), start = s->now;
-    if (!busy)
+    int64_t end;
+    if (carry(s, (uint32_t)a->value, a->node, bytes, &end))
         return MR_E_NOMEM;
-    if (!s->p->parallel && *busy > start)
-        start = *busy;
-    *busy = start + (int64_t)((double)bytes / (double)s->p->bandwidth * 1e9 + 0.5);
     s->flying++;
     s->stats.transfers++;
     s->stats.moved_bytes += bytes;
-    return at(s, *busy + s->p->latency, MR_AT_ARRIVED, f - 1, 0, 0);
+    return at(s, end + s->p->latency, MR_AT_ARRIVED, f - 1, 0, 0);
 }
 
 static mr_status spawn(mr_sim *s, const mr_action *a)
@@ -102,7 +129,7 @@ static mr_status spawn(mr_sim *s, const mr_action *a)
     if (p->alive || a->node >= s->p->n_nodes)
         return MR_E_PROTOCOL;
     *p = (mr_sim_proc){.node = a->node, .alive = true};
-    return at(s, s->now, MR_AT_UP, a->worker, 0, 0);
+    return at(s, s->now + s->p->spawn, MR_AT_UP, a->worker, 0, 0);
 }
 
 /* The end of a task that did not end by running: an error was made of its results, or it was cancelled. */
@@ -125,6 +152,10 @@ static mr_status go_on(mr_sim *s, uint32_t task)
     l->state = MR_LIFE_RUNNING;
     l->since = s->now + s->conf.change;
     l->gen++;
+    l->stretch++;
+    mr_err ignored;
+    if (mr_sim_doom(s, task, &ignored))
+        return MR_E_NOMEM;
     return at(s, l->since + l->left, MR_AT_FINISH, task, 0, l->gen);
 }
 

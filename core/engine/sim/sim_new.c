@@ -25,6 +25,7 @@ static mr_status add_nodes(mr_sim *s, mr_err *err)
             e->n_amounts = n->n_amounts;
             e->cls = n->cls;
             e->speed = n->speed;
+            e->fixed = s->p->fixed;
             memcpy(e->name, n->name, sizeof e->name);
             e->n_labels = n->n_labels;
             memcpy(e + 1, n->amounts, amounts);

@@ -12,7 +12,7 @@ enum {
     MR_AT_SUBMIT = 1, /* a: task */
     MR_AT_UP,         /* a: worker */
     MR_AT_RETIRED,    /* a: worker */
-    MR_AT_DIED,       /* a: worker */
+    MR_AT_DIED,       /* a: worker, if it runs task b - 1 and gen still holds; b = 0: whatever it does */
     MR_AT_START,      /* a: task, if gen still holds */
     MR_AT_FINISH,     /* a: task, if gen still holds */
     MR_AT_STOPPED,    /* a: task */
@@ -27,6 +27,7 @@ typedef struct mr_sim_life { /* what the engine alone knows of a task */
     mr_id id;
     int64_t left, since;           /* ns to run; start of this stretch */
     uint32_t worker, gen, parents; /* parents that have not ended */
+    uint16_t stretch;              /* of this attempt: one more after each stop */
     uint8_t state, wrong;          /* MR_LIFE_; an error was made of its results */
 } mr_sim_life;
 
@@ -62,7 +63,7 @@ struct mr_sim {
     uint32_t cap_procs;
     mr_sim_flight *flights;
     uint32_t n_flights, cap_flights, free_flight; /* free_flight: index + 1 */
-    mr_table links;                               /* from * n_nodes + to -> int64_t: busy until */
+    mr_table links;                               /* from * n_nodes + to (or port_of) -> int64_t: busy until */
     mr_rand noise;
     mr_sim_stats stats;
     uint64_t *record; /* the event being told */
@@ -79,6 +80,9 @@ void *mr_sim_begin(mr_sim *s, uint16_t kind, size_t body, uint32_t n_ids, uint32
 mr_status mr_sim_tell(mr_sim *s, const void *record, mr_err *err) MR_CHECK_RESULT;
 /* Takes up everything control wants done.  Errors: NOMEM, PROTOCOL (an action that makes no sense). */
 mr_status mr_sim_act(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
+/* Decides whether its worker dies before the task, which goes on from now, is done: by the seed, the task, its attempt
+ * and stretch alone, so by the same luck under every policy.  Errors: NOMEM. */
+mr_status mr_sim_doom(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;
 /* The task whose first output is `id`, MR_WL_NONE: none. */
 uint32_t mr_sim_task_of(const mr_sim *s, mr_id id);
 

@@ -38,14 +38,16 @@ void mr_workload_free(mr_workload *w)
     free(w->children);
     free(w->order);
     free(w->by_class);
+    free(w->dists);
+    free(w->samples);
+    free(w->tables);
     free(w->by_name);
     free(w->by_file);
     free(w->path);
     free(w);
 }
 
-/* Room for one more element; *v is replaced. */
-static bool grow(void *v, uint32_t n, uint32_t *cap, size_t size)
+bool mr_workload_grow(void *v, uint32_t n, uint32_t *cap, size_t size)
 {
     void **array = v;
     if (n < *cap)
@@ -71,8 +73,8 @@ mr_status mr_workload_task(mr_workload *w, const char *name, const char *fn, int
 {
     uint32_t number, func;
     if (put_name(w, name, &number) || put_name(w, fn, &func) ||
-        !grow(&w->tasks, w->n_tasks, &w->cap_tasks, sizeof *w->tasks) ||
-        !grow(&w->by_name, number, &w->cap_by_name, sizeof *w->by_name))
+        !mr_workload_grow(&w->tasks, w->n_tasks, &w->cap_tasks, sizeof *w->tasks) ||
+        !mr_workload_grow(&w->by_name, number, &w->cap_by_name, sizeof *w->by_name))
         return mr_err_set(err, MR_E_NOMEM, "%s: out of memory", w->path);
     mr_json_at at = {w->path, line, err};
     if (w->by_name[number])
@@ -82,6 +84,7 @@ mr_status mr_workload_task(mr_workload *w, const char *name, const char *fn, int
                                         .fn = func,
                                         .line = line,
                                         .first_class = MR_WL_NONE,
+                                        .dist = MR_WL_NONE,
                                         .estimate = MR_UNKNOWN,
                                         .first_object = MR_WL_NONE,
                                         .last_object = MR_WL_NONE,
@@ -93,7 +96,7 @@ mr_status mr_workload_task(mr_workload *w, const char *name, const char *fn, int
 /* A new output of `task` (or one from outside: MR_WL_NONE), last in its list. */
 static mr_status add_object(mr_workload *w, uint32_t task, uint32_t file, uint64_t bytes, uint32_t *out)
 {
-    if (!grow(&w->objects, w->n_objects, &w->cap_objects, sizeof *w->objects))
+    if (!mr_workload_grow(&w->objects, w->n_objects, &w->cap_objects, sizeof *w->objects))
         return MR_E_NOMEM;
     uint32_t o = w->n_objects++;
     w->objects[o] = (mr_wl_object){.task = task, .file = file, .next = MR_WL_NONE, .bytes = bytes};
@@ -115,7 +118,7 @@ static mr_status add_file(mr_workload *w, uint32_t task, const char *file, uint6
 {
     uint32_t name, object;
     mr_json_at at = {w->path, line, err};
-    if (put_name(w, file, &name) || !grow(&w->by_file, name, &w->cap_by_file, sizeof *w->by_file))
+    if (put_name(w, file, &name) || !mr_workload_grow(&w->by_file, name, &w->cap_by_file, sizeof *w->by_file))
         return mr_err_set(err, MR_E_NOMEM, "%s: out of memory", w->path);
     if (w->by_file[name])
         return mr_json_fail(&at, "file", "\"%s\" already comes from %s", file,
@@ -152,7 +155,7 @@ mr_status mr_workload_input(mr_workload *w, mr_wl_kind kind, const char *name, b
                             mr_err *err)
 {
     uint32_t number;
-    if (put_name(w, name, &number) || !grow(&w->raws, w->n_raws, &w->cap_raws, sizeof *w->raws))
+    if (put_name(w, name, &number) || !mr_workload_grow(&w->raws, w->n_raws, &w->cap_raws, sizeof *w->raws))
         return mr_err_set(err, MR_E_NOMEM, "%s: out of memory", w->path);
     w->raws[w->n_raws++] = (mr_wl_raw){w->n_tasks - 1, number, line, (uint8_t)kind, sized, bytes};
     return MR_OK;
@@ -161,7 +164,7 @@ mr_status mr_workload_input(mr_workload *w, mr_wl_kind kind, const char *name, b
 mr_status mr_workload_classes(mr_workload *w, int64_t **out)
 {
     uint32_t n = w->platform.n_classes;
-    if (!grow(&w->by_class, w->n_by_class + n, &w->cap_by_class, sizeof *w->by_class))
+    if (!mr_workload_grow(&w->by_class, w->n_by_class + n, &w->cap_by_class, sizeof *w->by_class))
         return MR_E_NOMEM;
     w->tasks[w->n_tasks - 1].first_class = w->n_by_class;
     *out = w->by_class + w->n_by_class;
@@ -200,20 +203,25 @@ int64_t mr_workload_duration(const mr_workload *w, uint32_t task, const mr_platf
 
 mr_status mr_workload_horizon(const mr_workload *w, const mr_platform *p, mr_err *err)
 {
-    double sum = 0, slowest = 1, bytes = 0, arrival = 0;
-    for (uint32_t n = 0; n < p->n_nodes; n++)
+    double sum = 0, slowest = 1, bytes = 0, arrival = 0, rate = (double)p->bandwidth;
+    for (uint32_t n = 0; n < p->n_nodes; n++) {
         slowest = p->nodes[n].speed < slowest ? p->nodes[n].speed : slowest;
+        if (p->nodes[n].bandwidth && (double)p->nodes[n].bandwidth < rate)
+            rate = (double)p->nodes[n].bandwidth;
+    }
     for (uint32_t t = 0; t < w->n_tasks; t++) {
         const mr_wl_task *me = &w->tasks[t];
         double most = (double)me->duration / slowest;
         for (uint32_t c = 0; me->first_class != MR_WL_NONE && c < w->platform.n_classes; c++)
             most = (double)w->by_class[me->first_class + c] > most ? (double)w->by_class[me->first_class + c] : most;
-        sum += most;
+        mr_define def;
+        memcpy(&def, mr_intern_text(w->defs, me->def), sizeof def);
+        sum += (most + (double)p->spawn) * (p->worker_mtbf ? def.max_retries + 1.0 : 1);
         arrival = (double)me->arrival > arrival ? (double)me->arrival : arrival;
         for (uint32_t i = 0; i < me->n_inputs; i++)
             bytes += (double)w->objects[w->inputs[me->first_input + i]].bytes;
     }
-    sum += arrival + bytes / (double)p->bandwidth * 1e9 + (double)w->n_objects * (double)p->latency;
+    sum += arrival + bytes / rate * 1e9 + (double)w->n_objects * (double)p->latency;
     if (sum < 4.6e18)
         return MR_OK;
     mr_json_at at = {w->path, 0, err};
@@ -298,7 +306,7 @@ static mr_status resolve_all(mr_workload *w, mr_err *err)
                         (r->kind == MR_WL_DEP && w->objects[w->inputs[k]].task == w->objects[object].task);
             if (known)
                 continue;
-            if (!grow(&w->inputs, n, &cap, sizeof *w->inputs)) {
+            if (!mr_workload_grow(&w->inputs, n, &cap, sizeof *w->inputs)) {
                 status = mr_err_set(err, MR_E_NOMEM, "%s: out of memory", w->path);
                 break;
             }
@@ -485,7 +493,11 @@ mr_status mr_workload_link(mr_workload *w, mr_err *err)
         status = index_children(w, err);
     if (!status)
         status = spread_arrivals(w, err);
-    return status ? status : order_tasks(w, err);
+    if (!status)
+        status = order_tasks(w, err);
+    if (!status)
+        mr_workload_draw(w, 0);
+    return status;
 }
 
 mr_status mr_workload_read(mr_workload **out, const char *path, mr_wl_format format, mr_err *err)

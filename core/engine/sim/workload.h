@@ -13,12 +13,13 @@
 #include "control/record.h"
 #include "engine/sim/platform.h"
 
-enum { MR_WL_NONE = UINT32_MAX };
+enum { MR_WL_NONE = UINT32_MAX, MR_SIM_RETRIES = 3 /* of a task that does not say */ };
 
 typedef struct mr_wl_task {
     uint32_t name, fn;                   /* interned */
     uint32_t def;                        /* number of its mr_define in mr_workload.defs */
     uint32_t first_class;                /* in mr_workload.by_class, MR_WL_NONE: duration / speed */
+    uint32_t dist;                       /* first in mr_workload.dists that its durations are drawn from; MR_WL_NONE */
     int64_t arrival, duration, estimate; /* ns; estimate MR_UNKNOWN: none stated */
     int32_t line;
     uint32_t first_object, last_object, n_objects; /* its outputs, linked by mr_wl_object.next; index = position */
@@ -57,6 +58,15 @@ typedef struct mr_wl_shape {
     uint32_t n_terms;
 } mr_wl_shape;
 
+typedef struct mr_wl_dist { /* see durations.c */
+    uint32_t kind, first, n;
+    double a, b;
+} mr_wl_dist;
+typedef struct mr_wl_table {
+    uint32_t first; /* dist + 1; 0: no such table */
+    bool by_class;
+} mr_wl_table;
+
 typedef struct mr_workload {
     char *path;
     mr_intern *names, *defs;
@@ -71,6 +81,12 @@ typedef struct mr_workload {
     uint32_t *order;    /* all tasks in the order of submission when the whole graph is known: parents first */
     int64_t *by_class;  /* platform.n_classes durations for each task that gives them by class */
     uint32_t n_by_class, cap_by_class;
+    mr_wl_dist *dists;
+    uint32_t n_dists, cap_dists;
+    double *samples;
+    uint32_t n_samples, cap_samples;
+    mr_wl_table *tables; /* by interned name */
+    uint32_t cap_tables;
     uint32_t *by_name; /* interned name -> task number + 1 */
     uint32_t *by_file; /* interned name -> object number + 1 */
     uint32_t cap_by_name, cap_by_file;
@@ -84,6 +100,8 @@ typedef enum mr_wl_format { MR_WL_AUTO, MR_WL_JSONL, MR_WL_WFFORMAT } mr_wl_form
 mr_status mr_workload_read(mr_workload **out, const char *path, mr_wl_format format, mr_err *err) MR_CHECK_RESULT;
 void mr_workload_free(mr_workload *w);
 
+/* Draws every duration that is not one number; link has done so with seed 0.  The same seed, the same durations. */
+void mr_workload_draw(mr_workload *w, uint64_t seed);
 /* Errors: CONFIG when all of it, one task after the other on the slowest nodes, would not fit into the clock (ns in 62
  * bits: 146 years).  Everything below relies on it having been asked. */
 mr_status mr_workload_horizon(const mr_workload *w, const mr_platform *p, mr_err *err) MR_CHECK_RESULT;
@@ -105,6 +123,8 @@ mr_status mr_workload_input(mr_workload *w, mr_wl_kind kind, const char *name, b
 /* A file from outside, on `node`. */
 mr_status mr_workload_file(mr_workload *w, const char *file, uint64_t bytes, uint32_t node, int line,
                            mr_err *err) MR_CHECK_RESULT;
+/* Room for one more element behind n; *v is replaced.  false: out of memory. */
+bool mr_workload_grow(void *v, uint32_t n, uint32_t *cap, size_t size);
 /* The shape of the last task. */
 mr_status mr_workload_shape(mr_workload *w, mr_wl_shape *shape) MR_CHECK_RESULT;
 /* Room for the durations by class of the last task; the pointer is good until the next call. */

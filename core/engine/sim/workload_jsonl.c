@@ -1,6 +1,7 @@
 /* workload_jsonl.c: miniray's own workload form, one JSON object a line.
  *
  *     {"platform": {"nodes": [{"name": "a", "cpus": 4}], "bandwidth": 1e9}}               first line, optional
+ *     {"table": "gemm", "duration_s": {"cpu": [0.08, 0.09], "gpu": [0.003]}}              see durations.h
  *     {"file": "block1", "bytes": 1000000, "node": "a"}                                   a file from outside
  *     {"id": "map1", "fn": "map", "duration_s": 0.5, "inputs": ["block1"], "outputs": 2000}
  *     {"id": "reduce", "duration_s": 1, "inputs": ["map1"], "deps": ["setup"]}
@@ -12,15 +13,17 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "engine/sim/durations.h"
 #include "engine/sim/json.h"
 #include "engine/sim/workload.h"
 
 /* One line being read. */
 typedef struct line {
-    const char *id, *fn, *file, *node;
+    const char *id, *fn, *file, *node, *table;
     uint64_t bytes;
-    int64_t arrival, duration, estimate, deadline, limit;
-    const cJSON *duration_by_class, *inputs, *outputs, *deps, *platform;
+    int64_t arrival, estimate, deadline, limit;
+    int32_t max_retries;
+    const cJSON *duration, *inputs, *outputs, *deps, *platform;
     const char *user;
     double priority;
     mr_wl_shape shape;
@@ -77,16 +80,8 @@ JSON_FIELD(inputs)
 JSON_FIELD(outputs)
 JSON_FIELD(deps)
 JSON_FIELD(platform)
-
-static mr_status read_duration(const mr_json_at *at, const char *field, const cJSON *v, void *into)
-{
-    line *l = into;
-    l->duration = 0;
-    if (!cJSON_IsObject(v))
-        return mr_json_seconds(at, field, v, &l->duration);
-    l->duration_by_class = v;
-    return MR_OK;
-}
+JSON_FIELD(duration)
+TEXT_FIELD(table, 200)
 
 static mr_status read_bytes(const mr_json_at *at, const char *field, const cJSON *v, void *into)
 {
@@ -162,6 +157,14 @@ static mr_status read_max_running(const mr_json_at *at, const char *field, const
     return status;
 }
 
+static mr_status read_max_retries(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    double most = 0;
+    mr_status status = mr_json_number(at, field, v, 0, 1e6, &most);
+    ((line *)into)->max_retries = (int32_t)most;
+    return status;
+}
+
 static const mr_json_field task_fields[] = {
     {"id", read_id},
     {"fn", read_fn},
@@ -182,9 +185,11 @@ static const mr_json_field task_fields[] = {
     {"labels", read_labels},
     {"requires", read_requires},
     {"max_running", read_max_running},
+    {"max_retries", read_max_retries},
 };
 static const mr_json_field file_fields[] = {{"file", read_file}, {"bytes", read_bytes}, {"node", read_node}};
 static const mr_json_field ref_fields[] = {{"id", read_id}, {"file", read_file}, {"bytes", read_bytes}};
+static const mr_json_field table_fields[] = {{"table", read_table}, {"duration_s", read_duration}};
 static const mr_json_field header_fields[] = {{"platform", read_platform}};
 #define FIELDS(table) (table), sizeof(table) / sizeof *(table)
 
@@ -236,33 +241,11 @@ static mr_status add_outputs(const mr_json_at *at, mr_workload *w, const cJSON *
     return status;
 }
 
-static mr_status add_durations(const mr_json_at *at, mr_workload *w, const cJSON *object)
-{
-    int64_t *by_class;
-    if (w->platform.n_classes == 0)
-        return mr_json_fail(at, "duration_s", "durations by class need a platform with classes in the first line");
-    if (mr_workload_classes(w, &by_class))
-        return mr_err_set(at->err, MR_E_NOMEM, "%s: out of memory", w->path);
-    for (uint32_t c = 0; c < w->platform.n_classes; c++) {
-        const cJSON *v = cJSON_GetObjectItemCaseSensitive(object, w->platform.classes[c]);
-        if (!v)
-            return mr_json_fail(at, "duration_s", "nothing is said for class \"%s\" of the platform",
-                                w->platform.classes[c]);
-        mr_status status = mr_json_seconds(at, "duration_s", v, &by_class[c]);
-        if (status)
-            return status;
-    }
-    for (const cJSON *v = object->child; v; v = v->next)
-        if (mr_platform_class(&w->platform, v->string) == MR_PLATFORM_CLASSES)
-            return mr_json_fail(at, "duration_s", "the platform has no class \"%s\"", v->string);
-    return MR_OK;
-}
-
 static mr_status add_task(const mr_json_at *at, mr_workload *w, const cJSON *json)
 {
-    line l = {.duration = MR_UNKNOWN, .estimate = MR_UNKNOWN, .deadline = MR_UNKNOWN, .limit = MR_UNKNOWN};
+    line l = {.max_retries = MR_SIM_RETRIES, .estimate = MR_UNKNOWN, .deadline = MR_UNKNOWN, .limit = MR_UNKNOWN};
     mr_status status = mr_json_read(at, json, FIELDS(task_fields), &l);
-    if (!status && (!l.id || l.duration == MR_UNKNOWN))
+    if (!status && (!l.id || !l.duration))
         status = mr_json_fail(at, l.id ? "duration_s" : "id", "missing");
     if (!status && !cJSON_HasObjectItem(json, "cpus"))
         status = need(at, "cpus", &l, "CPU", 1, MR_RES_UNIT);
@@ -272,12 +255,14 @@ static mr_status add_task(const mr_json_at *at, mr_workload *w, const cJSON *jso
         return status;
     mr_wl_task *t = &w->tasks[w->n_tasks - 1];
     t->arrival = l.arrival;
-    t->duration = l.duration;
     t->estimate = l.estimate;
+    if ((status = mr_durations_read(at, w, l.duration)))
+        return status;
     mr_define *d = &l.shape.def;
     d->kind = MR_FUNC_TASK;
     d->n_returns = 1;
     d->max_concurrency = 1;
+    d->max_retries = l.max_retries;
     d->max_pending = d->window = -1;
     d->bundle = -1;
     d->estimate = MR_UNKNOWN;
@@ -286,15 +271,13 @@ static mr_status add_task(const mr_json_at *at, mr_workload *w, const cJSON *jso
     d->priority = (int32_t)l.priority;
     snprintf(d->name, sizeof d->name, "%.119s", l.fn ? l.fn : l.id);
     /* Costs by class belong to a function, so a task that has its own is a function of its own (of the same name). */
-    if (l.duration_by_class)
+    if (t->first_class != MR_WL_NONE)
         snprintf(d->entry, sizeof d->entry, "sim:%d", at->line);
     else
         snprintf(d->entry, sizeof d->entry, "sim");
     snprintf(d->user, sizeof d->user, "%s", l.user ? l.user : "");
     if (mr_workload_shape(w, &l.shape))
         return mr_err_set(at->err, MR_E_NOMEM, "%s: out of memory", w->path);
-    if (l.duration_by_class)
-        status = add_durations(at, w, l.duration_by_class);
     if (!status)
         status = add_outputs(at, w, l.outputs);
     if (!status)
@@ -328,6 +311,11 @@ static mr_status add_line(const mr_json_at *at, mr_workload *w, const cJSON *jso
             return mr_json_fail(at, "platform", "must be on the first line");
         snprintf(where, sizeof where, "%.480s:%d: platform", at->path, at->line);
         return mr_platform_read(&w->platform, l.platform, where, at->err);
+    }
+    if (cJSON_HasObjectItem(json, "table")) {
+        line l = {0};
+        mr_status status = mr_json_read(at, json, FIELDS(table_fields), &l);
+        return status ? status : mr_durations_table(at, w, l.table, l.duration);
     }
     if (cJSON_HasObjectItem(json, "file") && !cJSON_HasObjectItem(json, "id"))
         return add_file(at, w, json);

@@ -153,6 +153,7 @@ static mr_status add_task(mr_workload *w, const table *files, const table *runs,
         shape.needs[0].amount = (int64_t)(cores->valuedouble * MR_RES_UNIT + 0.5);
     mr_define *d = &shape.def;
     d->n_returns = d->max_concurrency = 1;
+    d->max_retries = MR_SIM_RETRIES;
     d->max_pending = d->window = d->bundle = -1;
     d->estimate = d->limit = d->deadline = MR_UNKNOWN;
     snprintf(d->name, sizeof d->name, "%s", fn);
