@@ -110,6 +110,8 @@ const mr_key mr_config_keys[] = {
         "cost of handing a task to a worker"},
     {"sim",     "switch_us",     MR_CONF_INT,      MR_KEY_PLAIN,   "0",             NULL,  NULL,    0, 1e9,
         "cost of stopping one task for another"},
+    {"sim",     "decision_ns",   MR_CONF_INT,      MR_KEY_PLAIN,   "0",             NULL,  NULL,    0, 1e9,
+        "cost of 1,000 instructions of a Lua policy; decisions of one instant leave when they have passed"},
     {"sim",     "max_time",      MR_CONF_DURATION, MR_KEY_PLAIN,   NULL,      "unlimited",  NULL,    1, VAST,
         "virtual time at which a run is given up"},
 };

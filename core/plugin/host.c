@@ -24,6 +24,8 @@ struct mr_host_box {
     char *key, *value; /* what this instance is told in place of the section; NULL: nothing */
     void (*on_fail)(void *arg, const char *text);
     void *on_fail_arg;
+    void (*on_work)(void *arg, uint64_t units);
+    void *on_work_arg;
     atomic_uint_least64_t bytes;
     atomic_int failed; /* FAIL_* */
     char failure[512];
@@ -230,6 +232,19 @@ void mr_host_free(mr_host_box *b)
 const mr_host *mr_host_table(mr_host_box *b)
 {
     return &b->host;
+}
+
+static void host_work(const mr_host *h, uint64_t units)
+{
+    const mr_host_box *b = box_of(h);
+    b->on_work(b->on_work_arg, units);
+}
+
+void mr_host_on_work(mr_host_box *b, void (*fn)(void *arg, uint64_t units), void *arg)
+{
+    b->on_work = fn;
+    b->on_work_arg = arg;
+    b->host.work = host_work;
 }
 
 void mr_host_on_fail(mr_host_box *b, void (*fn)(void *arg, const char *text), void *arg)

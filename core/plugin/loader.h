@@ -56,6 +56,9 @@ const mr_host *mr_host_table(mr_host_box *b);
 /* `fn` is called with the text of the first fail(), from inside it, on the plugin's thread: an engine tells control
  * that the policy has failed (mr_control_policy_fail).  Set before the instance's open. */
 void mr_host_on_fail(mr_host_box *b, void (*fn)(void *arg, const char *text), void *arg);
+/* `fn` is called with what the plugin says its ops took, from inside them.  Before the instance's open; without it
+ * nobody counts. */
+void mr_host_on_work(mr_host_box *b, void (*fn)(void *arg, uint64_t units), void *arg);
 /* The name that is shown of a policy: of a file (NULL: none) its own, without folder and ending; else the plugin's. */
 void mr_policy_name(const mr_plugin *plugin, const char *file, char *out, size_t n);
 /* The text of the first fail(), or NULL. */

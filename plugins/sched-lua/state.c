@@ -6,6 +6,7 @@
  */
 #include "sched_lua.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,6 +165,8 @@ int mr_lua_call(mr_lua *s, int n, int results)
     s->nil_field = -1;
     int status = lua_pcall(L, n, results, 1);
     s->spent += s->cap - s->left;
+    if (s->left < s->cap && s->base->size > offsetof(mr_host, work) && s->base->work)
+        s->base->work(s->base, (uint64_t)(s->cap - s->left));
     if (status == LUA_ERRMEM && !s->killed)
         s->killed = KILLED_MEMORY;
     if (status == LUA_OK && s->killed) { /* went over in its last instructions */

@@ -219,3 +219,40 @@ def test_jobs_of_a_cluster_trace():
     ended = {task["task"]: task["ended"] for task in run.tasks}
     assert sum(map(len, parents.values())) > 100
     assert all(task["started"] >= ended[parent] for task in run.tasks for parent in parents[task["task"]])
+
+
+# ---- what decisions, deaths and machines cost ----
+
+
+def test_clever_policies_are_not_free(tmp_path):
+    """Decisions are made one after the other: 200 tasks of 1 ms on 4 CPUs, each decision thousands of instructions."""
+    slow = policy(tmp_path, "return { rank = function(t) local x = 0; for i = 1, 5000 do x = x + i end; return t.seq end }\n")
+    lines = [workload.platform(1, 4), *({"id": f"t{i}", "fn": "f", "duration_s": 0.001} for i in range(200))]
+    free, paid = (simulate(lines, slow, settings={"sim.decision_ns": ns}) for ns in (0, 10_000))
+    assert free.summary["makespan_s"] == pytest.approx(0.05)
+    assert free.summary["policy_work"] == paid.summary["policy_work"] > 200 * 10_000
+    assert paid.summary["decided_s"] == pytest.approx(paid.summary["policy_work"] * 1e-8)
+    assert paid.summary["decided_s"] < paid.summary["makespan_s"] <= paid.summary["decided_s"] + 0.05
+    assert free.summary["digest"] != paid.summary["digest"]
+    assert simulate(lines, "fifo", settings={"sim.decision_ns": 10_000}).summary["decided_s"] == 0
+
+
+def test_a_platform_file_replaces_the_machines(tmp_path):
+    import json
+    import subprocess
+
+    from miniray.lab import SimError, places
+
+    machines = tmp_path / "machines.json"
+    machines.write_text(json.dumps({"nodes": [{"count": 2, "cpus": 1, "class": "fast"}], "workers": "fixed"}))
+    lines = [{"platform": {"nodes": [{"class": "slow"}, {"class": "fast"}]}},
+             *({"id": f"t{i}", "duration_s": {"slow": 10, "fast": 1}} for i in range(4))]
+    assert simulate(lines, platform=str(machines)).summary["makespan_s"] == 2
+    machines.write_text(json.dumps({"platform": {"nodes": [{"class": "odd"}]}}))
+    with pytest.raises(SimError, match=r"machines\.json: class: the workload says nothing about nodes of class \"odd\""):
+        simulate(lines, platform=str(machines))
+    machines.write_text('{"nodes": [}')
+    with pytest.raises(SimError, match=r"machines\.json:1:12: this is not JSON"):
+        simulate(lines, platform=str(machines))
+    missing = subprocess.run([places.program(), "--workload", "w", "--platform", "nowhere"], capture_output=True, text=True)
+    assert missing.returncode == 2

@@ -209,6 +209,7 @@ static void configure(const mr_config *c, const options *o, mr_sim_conf *conf)
     conf->seed = (uint64_t)mr_config_int(c, "sched", "seed");
     conf->max_hold = mr_config_int(c, "sched", "max_hold");
     conf->dispatch = mr_config_int(c, "sim", "dispatch_us") * 1000;
+    conf->decision = mr_config_int(c, "sim", "decision_ns");
     conf->change = mr_config_int(c, "sim", "switch_us") * 1000;
     if (was_set(c, "sim", "max_time"))
         conf->max_time = mr_config_int(c, "sim", "max_time");
@@ -218,6 +219,11 @@ static void configure(const mr_config *c, const options *o, mr_sim_conf *conf)
 static int64_t host_now(void *sim)
 {
     return mr_sim_now(sim);
+}
+
+static void host_worked(void *sim, uint64_t units)
+{
+    mr_sim_policy_work(sim, units);
 }
 
 static void host_failed(void *sim, const char *why)
@@ -277,6 +283,13 @@ static int write_results(const options *o, const mr_workload *w, const mr_sim *s
         printf("moved         %llu bytes in %llu copies\n", (unsigned long long)r.stats.moved_bytes,
                (unsigned long long)r.stats.transfers);
         printf("held          %.6f slot-seconds\n", (double)r.stats.held / 1e9);
+        printf("costs         dispatch %lld us, switch %lld us, decision %lld ns per 1,000 instructions\n",
+               (long long)conf->dispatch / 1000, (long long)conf->change / 1000, (long long)conf->decision);
+        printf("policy        %llu instructions for %llu dispatches, %.6f s\n", (unsigned long long)r.stats.work,
+               (unsigned long long)r.stats.dispatches, (double)r.stats.decided / 1e9);
+        if (r.stats.deaths)
+            printf("deaths        %llu workers, %.6f s of work lost\n", (unsigned long long)r.stats.deaths,
+                   (double)r.stats.lost / 1e9);
         printf("digest        %016llx\n", (unsigned long long)r.digest);
     }
     return EXIT_DONE;
@@ -324,6 +337,7 @@ static int run(mr_config *c, const options *o, mr_err *err)
         goto end;
     }
     mr_host_on_fail(host, host_failed, s);
+    mr_host_on_work(host, host_worked, s);
     if (mr_sim_policy(s, name, &plugin->ops.sched, mr_host_table(host), err))
         goto end; /* the plugin's, or its policy file's, own refusal */
     mr_status status = mr_sim_run(s, err);

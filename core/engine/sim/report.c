@@ -53,6 +53,7 @@ static mr_status digest_of(const mr_workload *w, const mr_sim *s, const mr_sim_c
     hash_int(h, conf->unfold);
     hash_int(h, (uint64_t)conf->dispatch);
     hash_int(h, (uint64_t)conf->change);
+    hash_int(h, (uint64_t)conf->decision);
     for (uint32_t t = 0; t < w->n_tasks; t++) {
         const mr_sim_task *r = &tasks[t];
         hash_text(h, mr_workload_name(w, t));
@@ -190,6 +191,10 @@ char *mr_report_json(const mr_workload *w, const mr_platform *p, const mr_sim_re
     cJSON *costs = cJSON_AddObjectToObject(o, "costs");
     cJSON_AddNumberToObject(costs, "dispatch_us", (double)conf->dispatch / 1e3);
     cJSON_AddNumberToObject(costs, "switch_us", (double)conf->change / 1e3);
+    cJSON_AddNumberToObject(costs, "decision_ns", (double)conf->decision);
+    cJSON_AddNumberToObject(o, "policy_work", (double)r->stats.work);
+    cJSON_AddNumberToObject(o, "dispatches", (double)r->stats.dispatches);
+    cJSON_AddNumberToObject(o, "decided_s", seconds(r->stats.decided));
     cJSON_AddNumberToObject(o, "instants", (double)r->stats.instants);
     cJSON_AddNumberToObject(o, "control_steps", (double)r->stats.steps);
     cJSON_AddStringToObject(o, "digest", digest);

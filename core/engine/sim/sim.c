@@ -38,6 +38,11 @@ void mr_sim_policy_fail(mr_sim *s, const char *why)
     mr_control_policy_fail(s->control, why);
 }
 
+void mr_sim_policy_work(mr_sim *s, uint64_t units)
+{
+    s->work += units;
+}
+
 void mr_sim_stats_get(const mr_sim *s, mr_sim_stats *out)
 {
     mr_control_stats c;
@@ -534,5 +539,6 @@ mr_status mr_sim_policy(mr_sim *s, const char *name, const mr_sched_ops *ops, co
 {
     snprintf(s->policy, sizeof s->policy, "%s", name);
     mr_status status = mr_control_policy(s->control, name, ops, base, err);
+    s->work = 0; /* loading a policy decides nothing */
     return status ? status : mr_sim_tell(s, BEGIN(mr_ev_none, MR_EV_POLICY, 0, 0, 0), err);
 }

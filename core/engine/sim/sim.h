@@ -28,6 +28,7 @@ typedef struct mr_sim_conf {
     bool check;       /* recount control's invariants at every instant: slow */
     uint64_t seed;    /* of the noise and of the policy's random numbers, in separate streams */
     int64_t dispatch; /* ns from a decision to the start of the task */
+    int64_t decision; /* ns that 1,000 units of a policy's work take */
     int64_t change;   /* ns that going on with a stopped task costs */
     int64_t max_hold, min_slice;
     int64_t max_time; /* virtual ns at which the run is given up (TIMEOUT); MR_UNKNOWN: never */
@@ -44,11 +45,13 @@ typedef struct mr_sim_task {
 
 typedef struct mr_sim_stats {
     uint64_t instants, steps, transfers, moved_bytes, stops, refused;
-    uint64_t deaths; /* workers that died while they ran a task */
-    int64_t lost;    /* ns that had run of those tasks */
-    int64_t held;    /* slot-ns */
-    uint64_t memory; /* of control, at the end */
-    bool degraded;   /* the policy was ejected */
+    uint64_t work, dispatches; /* units that the policy said its answers took; tasks handed to workers */
+    int64_t decided;           /* ns that went into `work` */
+    uint64_t deaths;           /* workers that died while they ran a task */
+    int64_t lost;              /* ns that had run of those tasks */
+    int64_t held;              /* slot-ns */
+    uint64_t memory;           /* of control, at the end */
+    bool degraded;             /* the policy was ejected */
 } mr_sim_stats;
 
 void mr_sim_conf_init(mr_sim_conf *conf);
@@ -63,6 +66,9 @@ mr_status mr_sim_policy(mr_sim *s, const char *name, const mr_sched_ops *ops, co
                         mr_err *err) MR_CHECK_RESULT;
 /* The policy's host was told that it can not go on: it is ejected before the next question. */
 void mr_sim_policy_fail(mr_sim *s, const char *why);
+/* The policy says what its answer took (mr_host.work).  What is decided in one instant leaves together, when that and
+ * all decided before has been worked off. */
+void mr_sim_policy_work(mr_sim *s, uint64_t units);
 /* Engine time, ns since the run began. */
 int64_t mr_sim_now(const mr_sim *s);
 

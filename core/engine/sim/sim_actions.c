@@ -53,7 +53,8 @@ static mr_status dispatch(mr_sim *s, const mr_action *a, uint32_t task)
     l->stretch = 0;
     t->node = p->node;
     t->slot = (uint32_t)a->value;
-    return at(s, s->now + s->conf.dispatch, MR_AT_START, task, 0, l->gen);
+    s->stats.dispatches++;
+    return at(s, (s->decider > s->now ? s->decider : s->now) + s->conf.dispatch, MR_AT_START, task, 0, l->gen);
 }
 
 /* A process ends: what ran on it ends with it. */
@@ -222,8 +223,20 @@ static mr_status act(mr_sim *s, const mr_action *a)
     }
 }
 
+/* One policy, one question at a time: what it works now comes after all it worked before. */
+static void work_off(mr_sim *s)
+{
+    int64_t ns = (int64_t)((double)s->work * (double)s->conf.decision / 1000 + 0.5);
+    s->stats.work += s->work;
+    s->stats.decided += ns;
+    s->decider = (s->decider > s->now ? s->decider : s->now) + ns;
+    s->work = 0;
+}
+
 mr_status mr_sim_act(mr_sim *s, mr_err *err)
 {
+    if (s->work)
+        work_off(s);
     for (size_t i = 0; i < s->actions.n; i++) {
         const mr_action *a = &s->actions.v[i];
         mr_status status = act(s, a);

@@ -51,6 +51,8 @@ struct mr_sim {
     mr_actions actions;
     mr_clock clock;
     int64_t now, wake;
+    int64_t decider;                              /* when the policy's work so far is done */
+    uint64_t work;                                /* units of it that were not turned into time yet */
     uint32_t next_arrival, over, flying, running; /* running: sent, running or stopped tasks */
     uint32_t *funcs;                              /* by number of definition */
     mr_id *outside;                               /* by object; 0: not put yet, or a task's */

@@ -44,6 +44,11 @@ struct mr_host {
     /* The plugin can not go on: a policy is ejected to FIFO after the current op returns, a store ends the session.
      * The first text wins; say what happened and on which input. */
     void (*fail)(const mr_host *h, const char *fmt, ...) MR_PRINTF(2, 3);
+
+    /* 1.1.  What the op that runs took, in units that count the same on every machine (sched-lua: instructions of its
+     * virtual machine): the simulator lets time pass for it ([sim] decision_ns) and reports it.  NULL: nobody counts.
+     */
+    void (*work)(const mr_host *h, uint64_t units);
 };
 
 #endif

@@ -435,8 +435,8 @@ void mr_bench_recount(mr_bench *b)
 void mr_bench_fill_host(mr_bench *b)
 {
     const mr_host base = {
-        sizeof base,      b->loaded->plugin->name, b,          base_log,  base_now, base_conf, base_conf_int,
-        base_conf_double, base_conf_key,           base_alloc, base_free, base_fail};
+        sizeof base,      b->loaded->plugin->name, b,          base_log,  base_now,  base_conf, base_conf_int,
+        base_conf_double, base_conf_key,           base_alloc, base_free, base_fail, NULL};
     const mr_sched_host host = {sizeof host, &b->base,   get_now,   get_task,    get_worker, get_node,
                                 host_next,   host_first, host_can,  host_cost,   host_copy,  host_missing,
                                 host_edge,   host_label, host_text, host_random, host_wake,  host_rerank};

@@ -42,6 +42,7 @@ def _shared(command: Any) -> Any:
     for option in reversed((
         click.option("--workload", required=True, metavar="FILE",
                      help="JSONL, WfFormat or SWF file, gen:KIND,KEY=VALUE,..., data:NAME or, on real workers, a driver script."),
+        click.option("--platform", type=click.Path(exists=True, dir_okay=False), help="Simulated machines (JSON), in place of the workload's."),
         click.option("--nodes", type=click.IntRange(1, 65535), help="Simulated nodes, in place of the workload's platform."),
         click.option("--cpus", type=click.FloatRange(0, min_open=True), help="CPUs of each simulated node."),
         click.option("--know", metavar="K", help="What policies know of durations: nothing, learned, stated, noisy:S, exact."),
@@ -55,8 +56,8 @@ def _shared(command: Any) -> Any:
     return command
 
 
-def _sim_options(nodes: Any, cpus: Any, know: Any, reveal: Any, config: Any, settings: tuple[str, ...]) -> dict[str, Any]:
-    options = {"nodes": nodes, "cpus": cpus, "know": know, "reveal": reveal, "config": config, "settings": _settings(settings)}
+def _sim_options(nodes: Any, cpus: Any, platform: Any, know: Any, reveal: Any, config: Any, settings: tuple[str, ...]) -> dict[str, Any]:
+    options = {"nodes": nodes, "cpus": cpus, "platform": platform, "know": know, "reveal": reveal, "config": config, "settings": _settings(settings)}
     return {key: value for key, value in options.items() if value}
 
 

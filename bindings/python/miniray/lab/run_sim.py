@@ -62,6 +62,7 @@ def simulate(
     *,
     nodes: int | None = None,
     cpus: float | None = None,
+    platform: str | None = None,
     know: str | None = None,
     reveal: str | None = None,
     seed: int = 0,
@@ -86,7 +87,7 @@ def simulate(
         out, traced = os.path.join(folder, "out.json"), os.path.join(folder, "trace.jsonl")
         command = [str(places.program()), "--workload", path, "--json", out, "--trace", traced, "--seed", str(seed), "--quiet"]
         own = places.plugins()
-        for option, value in (("--plugins", own), ("--sched", plugin), ("--policy", file), ("--nodes", nodes), ("--cpus", cpus),
+        for option, value in (("--plugins", own), ("--sched", plugin), ("--policy", file), ("--nodes", nodes), ("--platform", platform), ("--cpus", cpus),
                               ("--know", know), ("--reveal", reveal), ("--config", config)):
             if value is not None:
                 command += [option, str(value)]

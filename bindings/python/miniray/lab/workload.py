@@ -3,7 +3,7 @@
 A workload is a list of dicts, one a line of the file: first, optionally, ``{"platform": ...}``; then files from outside
 ``{"file", "bytes", "node"}`` and tasks ``{"id", "fn", "arrival_s", "duration_s", "inputs", "outputs", "deps", "cpus",
 "gpus", "memory", "resources", "user", "priority", "estimate_s", "limit_s", "deadline_s", "labels",
-"requires", "max_running"}``.  Everything made
+"requires", "max_running", "max_retries"}``; a line ``{"table", "duration_s"}`` names durations that tasks may refer to.  Everything made
 here follows from its arguments and its seed alone.
 """
 
