@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs bench/ with the package in build/venv and its C programs, which it builds; what control alone costs comes first.
+# Runs bench/ with the package in build/venv and its C programs, which it builds; what control and the store alone cost comes first.
 # Ray comes from PyPI into an environment of its own; where it cannot be had (no network, no wheel for this Python) the
 # others are still compared.  Arguments are handed on to bench/run.py.
 set -euo pipefail
@@ -22,4 +22,5 @@ cmake --preset release >/dev/null
 cmake --build --preset release --target bench >/dev/null
 arguments+=(--native build/release/bench)
 build/release/bench/control_bench
+build/release/bench/store_bench build/release/plugins/store-shm.so
 exec build/venv/bin/python bench/run.py --json build/bench.json "${arguments[@]}" "$@"

@@ -12,7 +12,7 @@
 enum {
     FULL_LOOK_NS = 10000000,
     LAZY_FROM = 8,
-    LOOK_EVERY = 8,
+    LOOK_EVERY = 16,
     VALUES_AT_ONCE = 1024,
     DISK_WINDOW = 64,
     BURST_GAP_NS = 5000
