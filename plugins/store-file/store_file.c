@@ -1,10 +1,10 @@
 /* store-file: objects in a memory-mapped file, on a disk: a store may be larger than memory, or stay.
  *
- * Owns the mapped file, the list of its extents (free and used, by address, no two free ones side by side) and an index
- * (uthash).  The file has no name, so nothing is ever left, unless `persist` is set: then it stays with a log of what
- * was sealed and removed, and the next instance with the same dir and node finds the objects again by their ids. Blocks
- * are taken from the disk before they are written: a full disk is FULL and never a SIGBUS.  It does not share memory,
- * so the engine copies to other processes.  No lock: every op runs under the node's.
+ * Owns the mapped file, the list of its objects by address and an index (uthash).  The file has no name, so nothing is
+ * ever left, unless `persist` is set: then it stays with a log of what was sealed and removed, and the next instance
+ * with the same dir and node finds the objects again by their ids.  Blocks are taken from the disk before they are
+ * written: a full disk is FULL and never a SIGBUS.  It does not share memory, so the engine copies to other processes.
+ * No lock: every op runs under the node's.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,15 +24,15 @@
 
 enum { TAKE = 1 << 20 }; /* disk blocks are taken in steps of this */
 
-typedef struct extent {
-    mr_id id;          /* MR_NO_ID (0): free */
-    uint64_t off, len; /* multiples of the alignment */
+typedef struct object {
+    mr_id id;
+    uint64_t off, end; /* its place, multiples of the alignment */
     uint64_t bytes;    /* as asked for */
     uint32_t pins;
     bool sealed, lost;
-    struct extent *before, *after; /* by address */
+    struct object *before, *after; /* by address; what lies between two is free */
     UT_hash_handle hh;
-} extent;
+} object;
 
 typedef struct entry { /* of the log */
     mr_id id;
@@ -41,8 +41,8 @@ typedef struct entry { /* of the log */
 
 typedef struct store {
     const mr_host *host;
-    uint64_t capacity, used, taken;
-    extent *all, *objects, *hand;
+    uint64_t capacity, used, taken, logged; /* taken, logged: bytes of the file and of the log */
+    object first, *objects, *hand;          /* first: before all of them, empty */
     char *map;
     int fd, log; /* log: -1 unless it persists */
 } store;
@@ -52,78 +52,62 @@ static uint64_t rounded(uint64_t len)
     return len ? (len + MR_STORE_ALIGN - 1) & ~(uint64_t)(MR_STORE_ALIGN - 1) : MR_STORE_ALIGN;
 }
 
-static extent *find(store *s, mr_id id)
+static object *find(store *s, mr_id id)
 {
-    extent *e;
-    HASH_FIND(hh, s->objects, &id, sizeof(id), e);
-    return e;
-}
-
-/* -- extents ---------------------------------------------------------------------------------------------------- */
-
-/* e swallows the one behind it, if both are free. */
-static void join(store *s, extent *e)
-{
-    extent *gone = e ? e->after : NULL;
-    if (!gone || e->id || gone->id)
-        return;
-    e->len += gone->len;
-    if ((e->after = gone->after))
-        e->after->before = e;
-    s->hand = s->hand == gone ? e : s->hand;
-    s->host->free(s->host, gone);
-}
-
-static void give(store *s, extent *e)
-{
-    HASH_DEL(s->objects, e);
-    s->used -= e->len;
-    e->id = MR_NO_ID;
-    join(s, e);
-    join(s, e->before);
-}
-
-/* The first free one from `hand` on that has room: a file that is filled in order is searched in no time. */
-static extent *roomy(const store *s, uint64_t len)
-{
-    extent *e = s->hand;
-    do {
-        if (!e->id && e->len >= len)
-            return e;
-        e = e->after ? e->after : s->all;
-    } while (e != s->hand);
-    return NULL;
-}
-
-/* What of `e` lies from `at` on becomes an extent of its own; e NULL: the first of all. */
-static extent *split(store *s, extent *e, uint64_t at)
-{
-    extent *o = s->host->alloc(s->host, sizeof(*o));
-    if (!o)
-        return NULL;
-    *o = (extent){.off = at, .len = e ? e->off + e->len - at : s->capacity, .before = e, .after = e ? e->after : NULL};
-    if (o->after)
-        o->after->before = o;
-    *(e ? &e->after : &s->all) = o;
-    if (e)
-        e->len = at - e->off;
+    object *o;
+    HASH_FIND(hh, s->objects, &id, sizeof(id), o);
     return o;
 }
 
-/* [off, off + bytes) of the free extent `e` becomes object `id`; what is before and behind it stays free. */
-static extent *cut(store *s, extent *e, uint64_t off, mr_id id, uint64_t bytes)
+static uint64_t gap(const store *s, const object *o)
 {
-    extent *o = off == e->off ? e : split(s, e, off);
-    if (o && (o->len == rounded(bytes) || split(s, o, off + rounded(bytes)))) {
-        *o = (extent){.id = id, .off = off, .len = o->len, .bytes = bytes, .before = o->before, .after = o->after};
-        HASH_ADD(hh, s->objects, id, sizeof(id), o);
-        s->used += o->lost ? 0 : o->len;
-        if (!o->lost)
-            return s->hand = o;
-        o->id = MR_NO_ID;
-        join(s, o);
-    }
-    join(s, e);
+    return (o->after ? o->after->off : s->capacity) - o->end;
+}
+
+/* The first from `hand` on with room behind it: a file that is filled in order is searched in no time. */
+static object *roomy(store *s, uint64_t len)
+{
+    object *o = s->hand;
+    do {
+        if (gap(s, o) >= len)
+            return o;
+        o = o->after ? o->after : &s->first;
+    } while (o != s->hand);
+    return NULL;
+}
+
+static void unlink_object(store *s, object *o)
+{
+    o->before->after = o->after;
+    if (o->after)
+        o->after->before = o->before;
+    s->hand = s->hand == o ? o->before : s->hand;
+    s->used -= o->end - o->off;
+    s->host->free(s->host, o);
+}
+
+static void drop(store *s, object *o)
+{
+    HASH_DEL(s->objects, o);
+    unlink_object(s, o);
+}
+
+/* Object `id` in the gap behind `before`, at `off`.  NULL: no memory. */
+static object *add(store *s, object *before, uint64_t off, mr_id id, uint64_t bytes)
+{
+    object *o = s->host->alloc(s->host, sizeof(*o));
+    if (!o)
+        return NULL;
+    *o = (object){.id = id, .off = off, .end = off + rounded(bytes), .bytes = bytes, .before = before};
+    o->after = before->after;
+    if (o->after)
+        o->after->before = o;
+    before->after = s->hand = o;
+    s->used += o->end - o->off;
+    HASH_ADD(hh, s->objects, id, sizeof(id), o);
+    if (!o->lost)
+        return o;
+    unlink_object(s, o);
     return NULL;
 }
 
@@ -133,10 +117,8 @@ static void file_close(void *self)
 {
     store *s = self;
     HASH_CLEAR(hh, s->objects);
-    for (extent *e = s->all, *next; e; e = next) {
-        next = e->after;
-        s->host->free(s->host, e);
-    }
+    while (s->first.after)
+        unlink_object(s, s->first.after);
     if (s->map && s->map != MAP_FAILED)
         munmap(s->map, s->capacity);
     if (s->fd >= 0)
@@ -146,21 +128,25 @@ static void file_close(void *self)
     s->host->free(s->host, s);
 }
 
+/* False: no memory.  Whatever the log says, two objects never share a place. */
 static bool replay(store *s)
 {
     entry x;
-    while (read(s->log, &x, sizeof(x)) == sizeof(x)) {
-        extent *e = find(s, x.id);
-        if (e && !x.sealed)
-            give(s, e);
-        if (e || !x.sealed || x.bytes > s->capacity || x.off > s->capacity - rounded(x.bytes))
+    for (; pread(s->log, &x, sizeof(x), (off_t)s->logged) == sizeof(x); s->logged += sizeof(x)) {
+        object *o = find(s, x.id);
+        if (o && !x.sealed)
+            drop(s, o);
+        if (o || !x.sealed || !x.id || x.off % MR_STORE_ALIGN || x.bytes > s->capacity ||
+            x.off > s->capacity - rounded(x.bytes))
             continue;
-        for (e = s->all; e && (e->id || e->off > x.off || e->off + e->len < x.off + rounded(x.bytes));)
-            e = e->after;
-        if (e && !(e = cut(s, e, x.off, x.id, x.bytes)))
+        o = s->hand->end <= x.off ? s->hand : &s->first;
+        while (o->after && o->after->off < x.off)
+            o = o->after;
+        if (o->end > x.off || gap(s, o) - (x.off - o->end) < rounded(x.bytes))
+            continue;
+        if (!(o = add(s, o, x.off, x.id, x.bytes)))
             return false;
-        if (e)
-            e->sealed = true;
+        o->sealed = true;
     }
     return true;
 }
@@ -176,12 +162,10 @@ static bool open_files(store *s, const mr_store_conf *conf, bool persist)
     if (s->fd < 0 || flock(s->fd, LOCK_EX | LOCK_NB) || ftruncate(s->fd, (off_t)s->capacity))
         return false;
     snprintf(path, sizeof(path), "%.4000s/miniray-store-%u.log", dir, conf->node);
-    if (persist && (s->log = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) < 0)
+    if (persist && (s->log = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0)
         return false;
     s->map = mmap(NULL, s->capacity, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
-    if (s->map == MAP_FAILED || !(s->hand = split(s, NULL, 0)))
-        return false;
-    return !persist || replay(s);
+    return s->map != MAP_FAILED && (!persist || replay(s));
 }
 
 static mr_status file_open(void **self, const mr_host *h, const mr_store_conf *conf, mr_err *err)
@@ -190,6 +174,7 @@ static mr_status file_open(void **self, const mr_host *h, const mr_store_conf *c
     if (!s)
         return err->status = MR_E_NOMEM;
     *s = (store){.host = h, .capacity = conf->capacity & ~(uint64_t)(MR_STORE_ALIGN - 1), .fd = -1, .log = -1};
+    s->hand = &s->first;
     errno = EINVAL;
     if (s->capacity && open_files(s, conf, h->conf_int(h, "persist", 0))) {
         *self = s;
@@ -214,70 +199,73 @@ static mr_status file_create(void *self, mr_id id, uint64_t len, mr_region *out)
         return MR_E_EXISTS;
     if (len > s->capacity)
         return MR_E_TOOBIG;
-    extent *e = roomy(s, rounded(len));
-    if (!e)
+    object *o = roomy(s, rounded(len));
+    if (!o)
         return MR_E_FULL;
-    uint64_t end = e->off + rounded(len),
-             step = end > s->taken ? (end - s->taken + TAKE - 1) & ~(uint64_t)(TAKE - 1) : 0;
+    uint64_t off = o->end, end = off + rounded(len);
+    uint64_t step = end > s->taken ? (end - s->taken + TAKE - 1) & ~(uint64_t)(TAKE - 1) : 0;
     if (step && (errno = posix_fallocate(s->fd, (off_t)s->taken, (off_t)step)))
         return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? MR_E_FULL : MR_E_IO;
     s->taken += step;
-    if (!(e = cut(s, e, e->off, id, len)))
+    if (!add(s, o, off, id, len))
         return MR_E_NOMEM;
-    *out = (mr_region){s->map + e->off, len, MR_NOWHERE};
+    *out = (mr_region){s->map + off, len, MR_NOWHERE};
     return MR_OK;
 }
 
-static mr_status note(store *s, const extent *e, bool sealed)
+static mr_status note(store *s, const object *o, bool sealed)
 {
-    const entry x = {e->id, e->off, e->bytes, sealed};
-    return s->log < 0 || write(s->log, &x, sizeof(x)) == sizeof(x) ? MR_OK : MR_E_IO;
+    const entry x = {o->id, o->off, o->bytes, sealed};
+    if (s->log >= 0 && pwrite(s->log, &x, sizeof(x), (off_t)s->logged) != sizeof(x))
+        return MR_E_IO; /* half an entry is written over by the next */
+    s->logged += sizeof(x);
+    return MR_OK;
 }
 
 static mr_status file_seal(void *self, mr_id id)
 {
-    extent *e = find(self, id);
-    mr_status status = !e ? MR_E_NOTFOUND : e->sealed ? MR_E_INVAL : note(self, e, true);
+    object *o = find(self, id);
+    mr_status status = !o ? MR_E_NOTFOUND : o->sealed ? MR_E_INVAL : note(self, o, true);
     if (!status)
-        e->sealed = true;
+        o->sealed = true;
     return status;
 }
 
 static mr_status file_abort(void *self, mr_id id)
 {
-    extent *e = find(self, id);
-    if (!e || e->sealed)
-        return e ? MR_E_INVAL : MR_E_NOTFOUND;
-    give(self, e);
+    object *o = find(self, id);
+    if (!o || o->sealed)
+        return o ? MR_E_INVAL : MR_E_NOTFOUND;
+    drop(self, o);
     return MR_OK;
 }
 
 static mr_status file_get(void *self, mr_id id, mr_region *out)
 {
     store *s = self;
-    extent *e = find(s, id);
-    if (!e || !e->sealed)
+    object *o = find(s, id);
+    if (!o || !o->sealed)
         return MR_E_NOTFOUND;
-    e->pins++;
-    *out = (mr_region){s->map + e->off, e->bytes, MR_NOWHERE};
+    o->pins++;
+    *out = (mr_region){s->map + o->off, o->bytes, MR_NOWHERE};
     return MR_OK;
 }
 
 static mr_status file_release(void *self, mr_id id)
 {
-    extent *e = find(self, id);
-    if (!e || !e->pins)
-        return e ? MR_E_INVAL : MR_E_NOTFOUND;
-    e->pins--;
+    object *o = find(self, id);
+    if (!o || !o->pins)
+        return o ? MR_E_INVAL : MR_E_NOTFOUND;
+    o->pins--;
     return MR_OK;
 }
 
 static mr_status file_remove(void *self, mr_id id)
 {
-    extent *e = find(self, id);
-    mr_status status = !e || !e->sealed ? MR_E_NOTFOUND : e->pins ? MR_E_BUSY : note(self, e, false);
+    object *o = find(self, id);
+    mr_status status = !o || !o->sealed ? MR_E_NOTFOUND : o->pins ? MR_E_BUSY : note(self, o, false);
     if (!status)
-        give(self, e);
+        drop(self, o);
     return status;
 }
 
@@ -285,8 +273,8 @@ static void file_stats(void *self, mr_store_stats *out)
 {
     const store *s = self;
     *out = (mr_store_stats){s->capacity, s->used, HASH_COUNT(s->objects), 0, s->taken};
-    for (const extent *e = s->all; e; e = e->after)
-        out->largest = !e->id && e->len > out->largest ? e->len : out->largest;
+    for (const object *o = &s->first; o; o = o->after)
+        out->largest = gap(s, o) > out->largest ? gap(s, o) : out->largest;
 }
 
 static const mr_conf_key keys[] = {
