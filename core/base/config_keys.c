@@ -77,6 +77,8 @@ const mr_key mr_config_keys[] = {
         "every start is the policy's own decision at that instant: no prefetch"},
     {"sched",   "max_hold",      MR_CONF_DURATION, MR_KEY_PLAIN,   "1s",            NULL,  NULL,    0, VAST,
         "a policy that holds everything back for this long, while nothing runs, is ejected"},
+    {"sched",   "max_op",        MR_CONF_DURATION, MR_KEY_PLAIN,   "10s",           NULL,  NULL,    0, VAST,
+        "a question that a plugin in C does not answer for this long ends the session, with a line that names both; 0: never"},
     {"sched",   "know",          MR_CONF_TEXT,     MR_KEY_KNOW,    "learned",       NULL,  "nothing|learned|stated|exact", ANY,
         "what a policy may know of durations; noisy:S is exact with an error of deviation S"},
     {"sched",   "reveal",        MR_CONF_TEXT,     MR_KEY_CHOICE,  "whole",         NULL,  "whole|unfold", ANY,

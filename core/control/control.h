@@ -135,6 +135,7 @@ typedef struct mr_control_conf {
     int64_t latency;    /* ns */
     int64_t min_slice;  /* ns */
     bool explain;       /* decisions are recorded: 4.5 MB */
+    bool stop_on_error; /* a failed policy ends all work; false: it goes on as FIFO */
 } mr_control_conf;
 
 /* Defaults as in the table of config. */
@@ -174,6 +175,11 @@ bool mr_control_policy_past(const mr_control *c, uint32_t i, mr_policy_past *out
 const char *mr_control_policy_name(const mr_control *c);
 const char *mr_control_policy_given(const mr_control *c);
 const char *mr_control_policy_error(const mr_control *c);
+/* What an ejected policy answered last and how it left the queues: lines of text, good until the next change of policy.
+ * NULL: none was ejected, or there was no memory for it. */
+const char *mr_control_policy_dump(const mr_control *c);
+/* The op that runs now (NULL: none) and how many were called so far.  Any thread; for a watchdog. */
+const char *mr_control_policy_op(const mr_control *c, uint64_t *calls);
 /* The engine learned of a failure (host->fail) outside a question: eject at the next TIME. */
 void mr_control_policy_fail(mr_control *c, const char *why);
 

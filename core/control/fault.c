@@ -168,6 +168,10 @@ size_t mr_fault_text(const mr_control *c, const mr_fault *f, char *out, size_t n
         add(&t, "the task ran longer than its limit");
         add_subject(c, &t, f, ":");
         break;
+    case MR_E_POLICY:
+        add(&t, "policy %s failed, and [sched] on_error = stop: %s", c->pol.name, c->pol.error);
+        add_subject(c, &t, f, ":");
+        break;
     case MR_E_LOST:
         add_lost(c, &t, f);
         break;

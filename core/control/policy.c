@@ -55,6 +55,7 @@ void mr_policy_fini(mr_control *c)
 {
     mr_policy_close(c);
     free(c->pol.notes);
+    free(c->pol.dump);
     free(c->pol.rerank);
     free(c->pol.walk.head);
 }
@@ -86,6 +87,8 @@ void mr_policy_eject_if(mr_control *c)
     if (!p->failed || !p->open)
         return;
     p->ejected = true;
+    mr_eject_dump(c);
+    c->stopped = c->conf.stop_on_error;
     mr_policy_close(c);
     mr_policy_fifo_order(c);
     c->hold_since = MR_UNKNOWN;
@@ -159,9 +162,9 @@ static void tell(mr_control *c, const note *n)
         return;
     if (n->slot && (n->what & (MR_STARTED | MR_STOPPED | MR_DONE)))
         told.worker = p->host.worker(&p->host, MR_REF_SLOT | n->slot);
-    p->op = "notice";
+    policy_enter(p, "notice");
     p->ops.notice(p->self, &told);
-    p->op = NULL;
+    policy_leave(p);
 }
 
 static bool target_ok(mr_control *c, const task *t, mr_ref at)
@@ -191,9 +194,10 @@ static void ask_plan(mr_control *c, task *t)
     policy *p = &c->pol;
     if (t->where != W_WAITING && t->where != W_FRESH)
         return;
-    p->op = "plan";
+    policy_enter(p, "plan");
     mr_ref at = p->ops.plan(p->self, &t->v);
-    p->op = NULL;
+    policy_leave(p);
+    policy_said(c, MR_OP_PLAN, t->v.ref, at, 0);
     if (at == MR_NONE || p->failed)
         return;
     if (!target_ok(c, t, at)) {
@@ -245,9 +249,10 @@ void mr_policy_rank(mr_control *c, task *t)
     policy *p = &c->pol;
     if (!p->ops.rank || p->failed)
         return;
-    p->op = "rank";
+    policy_enter(p, "rank");
     double rank = p->ops.rank(p->self, &t->v);
-    p->op = NULL;
+    policy_leave(p);
+    policy_said(c, MR_OP_RANK, t->v.ref, MR_NONE, rank);
     if (isnan(rank))
         fail(p, "policy %s: rank of %s (task %llx) is not a number", p->name, c->funcs[t->func - 1]->def->name,
              (unsigned long long)t->v.ref);
@@ -269,9 +274,10 @@ void mr_policy_place(mr_control *c, task *t)
     t->v.on = MR_NONE;
     if (!p->ops.place || p->failed)
         return;
-    p->op = "place";
+    policy_enter(p, "place");
     at = p->ops.place(p->self, &t->v);
-    p->op = NULL;
+    policy_leave(p);
+    policy_said(c, MR_OP_PLACE, t->v.ref, at, 0);
     if (at == MR_NONE || p->failed)
         return;
     if (!target_ok(c, t, at)) {
@@ -333,9 +339,10 @@ bool mr_policy_reranks(mr_control *c)
 static mr_ref ask_pick(mr_control *c, slot *s)
 {
     policy *p = &c->pol;
-    p->op = "pick";
+    policy_enter(p, "pick");
     mr_ref ref = p->ops.pick(p->self, p->host.worker(&p->host, s->v.ref));
-    p->op = NULL;
+    policy_leave(p);
+    policy_said(c, MR_OP_PICK, s->v.ref, ref, 0);
     if (ref == MR_NONE || ref == MR_STOP || p->failed)
         return p->failed ? MR_STOP : ref;
     task *t = mr_ref_is_task(ref) ? task_live(c, ref) : NULL;

@@ -355,7 +355,7 @@ static void sweep(mr_control *c)
     c->dirty = c->held_back = false;
     if (!mr_list_empty(&c->pending))
         mr_bundles_place(c);
-    if (c->n_ready) {
+    if (c->n_ready && !c->stopped) {
         if (c->pol.ops.pick) {
             grow_slots(c);
             mr_policy_pick(c);
@@ -480,6 +480,7 @@ void mr_ready_close(mr_control *c)
         mr_policy_tell(c);
     if (c->fresh.head)
         enter_fresh(c);
+    mr_policy_eject_if(c);
     if (c->pol.any)
         mr_policy_reranks(c);
     if (c->n_rest)
@@ -489,6 +490,8 @@ void mr_ready_close(mr_control *c)
     if (c->pol.any)
         mr_policy_tell(c);
     mr_policy_held(c);
+    if (c->stopped)
+        mr_eject_stop(c);
     if (c->n_ready && !mr_list_empty(&c->roomy))
         mr_ahead_fill(c);
     else if (c->n_ahead && !c->n_ready)

@@ -343,6 +343,27 @@ void mr_ready_send_one(mr_control *c, const object *o, node *n);
 task *mr_ready_next(mr_control *c, mr_ref of, task *after);
 void mr_ready_replace(mr_control *c, mr_ref of);
 
+/* ------------------------------------------------------------------------------------------------------ eject.c -- */
+
+/* Around each op: a watchdog on another thread looks at both words. */
+static inline void policy_enter(policy *p, const char *op)
+{
+    __atomic_store_n(&p->calls, p->calls + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&p->op, op, __ATOMIC_RELAXED);
+}
+static inline void policy_leave(policy *p)
+{
+    __atomic_store_n(&p->op, (const char *)NULL, __ATOMIC_RELAXED);
+}
+static inline void policy_said(mr_control *c, uint32_t op, mr_ref of, mr_ref answer, double number)
+{
+    policy *p = &c->pol;
+    p->said[p->n_said++ % MR_SAID] = (said){.at = c->now, .of = of, .answer = answer, .number = number, .op = op};
+}
+void mr_eject_dump(mr_control *c);
+void mr_eject_stop(mr_control *c);
+mr_status mr_eject_refuses(mr_control *c, const char *name); /* a submission, after on_error = stop */
+
 /* ----------------------------------------------------------------------------------------------------- policy.c -- */
 
 void mr_policy_note_any(mr_control *c, uint32_t what, task *t, int outcome, int64_t ran);

@@ -424,6 +424,15 @@ typedef struct note {
     int64_t ran;
 } note;
 
+/* One answer of a policy, for the dump of one that fails. */
+enum { MR_SAID = 32 };
+typedef struct said {
+    int64_t at;
+    mr_ref of, answer;
+    double number; /* of rank and slice */
+    uint32_t op;   /* MR_OP_ */
+} said;
+
 typedef struct policy {
     mr_sched_ops ops;
     mr_sched_host host;
@@ -439,7 +448,11 @@ typedef struct policy {
     uint32_t reported; /* ops whose refusals were reported */
     int64_t wake_at;   /* earliest wish; MR_UNKNOWN: none */
     mr_rand rand;
-    const char *op; /* that runs, NULL: none */
+    const char *op; /* that runs, NULL: none; it and the number of calls are read by other threads */
+    uint64_t calls;
+    said said[MR_SAID]; /* a ring */
+    uint64_t n_said;
+    char *dump; /* of the one that was ejected; owned */
     uint64_t *rerank;
     uint32_t n_rerank, room_rerank;
     bool rerank_all;
@@ -536,6 +549,7 @@ struct mr_control {
     seat rest[MR_REST_MOST];
     policy pol;
     struct explain *explain; /* NULL: nobody asks why */
+    bool stopped; /* the policy failed, and [sched] on_error = stop */
 };
 
 #endif

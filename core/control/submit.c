@@ -48,6 +48,8 @@ static mr_status check(mr_control *c, const mr_ev_submit *e, func **out, shape *
     if ((uint64_t)e->n_deps + e->n_refs != e->h.n_ids || e->name_bytes > e->h.n_bytes)
         return mr_control_refuse(c, MR_E_INVAL, "%s: %u arguments and %u references, but %u ids", f->def->name,
                                  e->n_deps, e->n_refs, e->h.n_ids);
+    if (c->stopped)
+        return mr_eject_refuses(c, f->def->name);
     if (e->h.from && !proc_at(c, e->h.from))
         return mr_control_refuse(c, MR_E_INVAL, "%s: client %u is gone", f->def->name, e->h.from);
     if (!!e->actor != (f->def->kind == MR_FUNC_METHOD))

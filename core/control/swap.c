@@ -51,14 +51,14 @@ static mr_status hand_over(mr_control *c, const char *name, const candidate *x, 
     if (!p->open || p->failed || !p->ops.save || !x->ops.restore || strcmp(name, p->name) != 0)
         return MR_OK;
     const mr_host *mine = p->host.base;
-    p->op = "save";
+    policy_enter(p, "save");
     mr_status status = p->ops.save(p->self, &bytes, &n, err);
     p->host.base = base;
-    p->op = "restore";
+    policy_enter(p, "restore");
     if (!status)
         status = x->ops.restore(x->self, bytes, n, err);
     p->host.base = mine;
-    p->op = NULL;
+    policy_leave(p);
     return status;
 }
 
@@ -71,10 +71,10 @@ static mr_status try_open(mr_control *c, const char *name, candidate *x, const m
     const mr_host *mine = p->host.base;
     p->host.base = base;
     p->opening = failure;
-    p->op = "open";
+    policy_enter(p, "open");
     if (x->ops.open)
         status = x->ops.open(&x->self, &p->host, err);
-    p->op = NULL;
+    policy_leave(p);
     bool opened = !status;
     if (opened)
         ask_wants(x);

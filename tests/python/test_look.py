@@ -57,7 +57,33 @@ def test_status_tells_of_an_ejected_policy(tmp_path):
         flag = tmp_path / "go"
         flag.touch()
         miniray.get([hold.remote(str(flag)) for _ in range(3)])
-        assert "POLICY EJECTED, the order is FIFO: " in run("status", "--session", _desk.Source()("session")["folder"])
+        told = run("status", "--session", _desk.Source()("session")["folder"])
+        assert "POLICY EJECTED, the order is FIFO: " in told and "  its last " in told and "  node 0 (main): " in told
+
+
+def test_on_error_stop_ends_all_work(tmp_path, until):
+    bad, settings, begun, flag = (tmp_path / name for name in ("bad.lua", "stop.ini", "begun", "go"))
+    bad.write_text("return { rank = function(t) if t.seq == 3 then error('enough') end return 0 end }\n")
+    settings.write_text("[sched]\non_error = stop\n")
+
+    @miniray.remote
+    def begin():
+        begun.touch()
+        while not flag.exists():
+            time.sleep(0.005)
+        return "done"
+
+    with miniray.init(num_cpus=1, policy=str(bad), config=str(settings)):
+        runs = begin.remote()
+        until(begun.exists, "the first task")
+        waits, third = begin.remote(), begin.remote()
+        for ref in (waits, third):
+            with pytest.raises(miniray.exceptions.PolicyError, match="on_error = stop: bad.lua:1: enough"):
+                miniray.get(ref)
+        with pytest.raises(miniray.exceptions.PolicyError, match="enough"):
+            miniray.get(begin.remote())
+        flag.touch()
+        assert miniray.get(runs) == "done", "what ran may end"
 
 
 def test_list(busy):

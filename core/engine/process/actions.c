@@ -275,12 +275,25 @@ static void report_unhandled(mr_nodes *n, const mr_action *a)
            text ? text : "");
 }
 
+/* One loud line, then what the policy did last and the queues that it left, line by line. */
+static void report_ejected(mr_nodes *n)
+{
+    bool stop = !strcmp(mr_config_text(n->config, "sched", "on_error"), "stop");
+    const char *line = mr_control_policy_dump(n->control);
+    mr_log(MR_LOG_ERROR, "sched", "policy %s was ejected, %s: %s", mr_control_policy_given(n->control),
+           stop ? "what has not begun fails ([sched] on_error = stop)" : "tasks go first in, first out from here on",
+           mr_control_policy_error(n->control));
+    for (size_t len; line && *line; line += len + (line[len] == '\n')) {
+        len = strcspn(line, "\n");
+        mr_log(MR_LOG_INFO, "sched", "%.*s", (int)len, line);
+    }
+}
+
 static void act_report(mr_nodes *n, const mr_action *a)
 {
     switch ((mr_report)a->flags) {
     case MR_REPORT_EJECTED:
-        mr_log(MR_LOG_ERROR, "sched", "policy %s was ejected, tasks go first in, first out from here on: %s",
-               mr_control_policy_given(n->control), mr_control_policy_error(n->control));
+        report_ejected(n);
         break;
     case MR_REPORT_UNHANDLED:
         if (!n->closing) /* else it is an end that the session itself made */

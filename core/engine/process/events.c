@@ -111,6 +111,8 @@ void mr_drive_tick(mr_nodes *n)
     int64_t now = mr_nodes_clock(n);
     if (now > atomic_load_explicit(&n->now, memory_order_relaxed))
         atomic_store_explicit(&n->now, now, memory_order_relaxed);
+    if (n->watch && mr_watch_asleep(n->watch))
+        mr_watch_wake(n->watch);
 }
 
 mr_status mr_drive_step(mr_nodes *n, const mr_record *r)

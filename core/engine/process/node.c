@@ -245,6 +245,7 @@ static mr_status nodes_control(mr_nodes *n, mr_err *err)
     const char *know = mr_config_text(c, "sched", "know");
     conf.seed = (uint64_t)mr_config_int(c, "sched", "seed");
     conf.max_hold = mr_config_int(c, "sched", "max_hold");
+    conf.stop_on_error = !strcmp(mr_config_text(c, "sched", "on_error"), "stop");
     conf.max_workers = (uint32_t)mr_config_int(c, "engine", "max_workers");
     if (conf.max_workers > MR_LINKS_MAX - 64)
         conf.max_workers = MR_LINKS_MAX - 64;
@@ -389,6 +390,8 @@ mr_status mr_engine_open(mr_config *config, const mr_open_args *args, mr_port **
         mr_desk_open(n);
     if (!status)
         status = mr_progress_start(n, err);
+    if (!status)
+        status = mr_watch_start(n, err);
     if (status)
         goto fail;
     pthread_mutex_lock(&n->lock);
@@ -406,6 +409,7 @@ fail:
     n->closing = true;
     mr_spawn_end(n);
     mr_progress_stop(n);
+    mr_watch_stop(n);
     mr_nodes_free(n);
     return status;
 }

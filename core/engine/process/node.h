@@ -292,6 +292,7 @@ struct mr_nodes {
 
     mr_mover mover[MR_MOVERS];
     pthread_t progress;
+    struct mr_watch *watch; /* NULL: the policy is never asked */
     bool has_progress, progress_end;
 
     struct {              /* spill.c */
@@ -339,6 +340,13 @@ struct mr_nodes {
     bool keep_views; /* the driver has views of values that outlive the session: their memory is not given back */
     char *scratch;   /* MR_RING_BYTES: a record out of a ring, private */
 };
+
+/* watch.c.  start: under the lock or before other threads exist; nothing to do where a policy has no op, or it runs. */
+typedef struct mr_watch mr_watch;
+mr_status mr_watch_start(mr_nodes *n, mr_err *err);
+void mr_watch_stop(mr_nodes *n); /* without the lock */
+bool mr_watch_asleep(const mr_watch *w);
+void mr_watch_wake(mr_watch *w);
 
 int64_t mr_nodes_clock(const mr_nodes *n); /* no lock: ns since the start of the run */
 

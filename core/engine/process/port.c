@@ -532,6 +532,7 @@ static void port_close(mr_port *p)
     mr_spawn_end(n);
     mr_movers_stop(n);
     mr_progress_stop(n);
+    mr_watch_stop(n);
     mr_nodes_free(n);
 }
 

@@ -134,6 +134,11 @@ static void state_stats(mr_nodes *n, mr_text *t)
         mr_text_string(t, error);
     else
         mr_text_put(t, "null");
+    mr_text_put(t, ",\"dump\":");
+    if (mr_control_policy_dump(n->control))
+        mr_text_string(t, mr_control_policy_dump(n->control));
+    else
+        mr_text_put(t, "null");
     mr_text_put(t, "}");
 }
 

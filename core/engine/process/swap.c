@@ -101,6 +101,8 @@ mr_status mr_nodes_policy(mr_nodes *n, const char *policy, mr_err *err)
         status = mr_nodes_policy_tell(n, mr_control_policy_given(n->control));
         if (status)
             mr_err_set(err, status, "%s", mr_status_text(status));
+        else
+            status = mr_watch_start(n, err);
         mr_drive_pump(n);
     }
     mr_drive_unlock(n);

@@ -2,11 +2,15 @@
  *
  * Puts together what the other files own: config, plugin, workload, simulation, report.  Exit: 0 done, 2 something in
  * what it was given is wrong (usage, config, plugin, policy file, workload), 3 the simulator's own fault, 4 the run can
- * not end (stuck).  A policy that was ejected is not an error: the report says "degraded". */
+ * not end (stuck, or a plugin in C that does not answer).  A policy that was ejected is not an error: the report says
+ * "degraded". */
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 #include "base/config.h"
 #include "base/log.h"
@@ -208,6 +212,7 @@ static void configure(const mr_config *c, const options *o, mr_sim_conf *conf)
     conf->unfold = strcmp(mr_config_text(c, "sched", "reveal"), "unfold") == 0;
     conf->seed = (uint64_t)mr_config_int(c, "sched", "seed");
     conf->max_hold = mr_config_int(c, "sched", "max_hold");
+    conf->stop_on_error = strcmp(mr_config_text(c, "sched", "on_error"), "stop") == 0;
     conf->dispatch = mr_config_int(c, "sim", "dispatch_us") * 1000;
     conf->decision = mr_config_int(c, "sim", "decision_ns");
     conf->change = mr_config_int(c, "sim", "switch_us") * 1000;
@@ -271,7 +276,8 @@ static int write_results(const options *o, const mr_workload *w, const mr_sim *s
     }
     free(json);
     if (r.ejected)
-        fprintf(stderr, "miniray-sim: the policy %s was ejected, the run went on as FIFO: %s\n", r.policy, r.ejected);
+        fprintf(stderr, "miniray-sim: the policy %s was ejected, the run went on as FIFO: %s\n%s", r.policy, r.ejected,
+                r.dump ? r.dump : "");
     if (!o->quiet && !(o->json && strcmp(o->json, "-") == 0)) {
         printf("policy        %s%s\n", r.policy, r.ejected ? " (ejected: degraded to FIFO)" : "");
         printf("tasks         %u on %u nodes, knows %s, graph revealed %s, seed %llu\n", r.tasks, w->platform.n_nodes,
@@ -308,6 +314,41 @@ static mr_status load_policy(mr_config *c, const options *o, mr_loaded **out, mr
     return status;
 }
 
+/* A plugin in C that loops can not be interrupted: the run ends with a line that names it.  Lua has its budget. */
+enum { LOOKS = 4 };
+static const mr_sim *watched;
+static const char *watched_plugin;
+
+static void look(int signal)
+{
+    static uint64_t before;
+    static int same;
+    uint64_t calls = 0;
+    const char *op = watched ? mr_sim_policy_op(watched, &calls) : NULL;
+    (void)signal;
+    same = op && calls == before ? same + 1 : 0;
+    before = calls;
+    if (same < LOOKS)
+        return;
+    const char *const texts[] = {"miniray-sim: plugin ", watched_plugin, " does not answer `", op,
+                                 "`: it loops or blocks (the time is [sched] max_op)\n"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (write(STDERR_FILENO, texts[i], strlen(texts[i])) < 0)
+            break;
+    _exit(EXIT_STUCK);
+}
+
+/* s NULL: no more. */
+static void watch(const mr_config *c, const char *plugin, const mr_sim *s)
+{
+    int64_t us = s ? mr_config_int(c, "sched", "max_op") / 1000 / LOOKS : 0;
+    struct timeval every = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
+    watched = s;
+    watched_plugin = plugin;
+    signal(SIGALRM, look);
+    setitimer(ITIMER_REAL, &(struct itimerval){every, every}, NULL);
+}
+
 static int run(mr_config *c, const options *o, mr_err *err)
 {
     int code = EXIT_GIVEN;
@@ -340,9 +381,13 @@ static int run(mr_config *c, const options *o, mr_err *err)
     mr_host_on_work(host, host_worked, s);
     if (mr_sim_policy(s, name, &plugin->ops.sched, mr_host_table(host), err))
         goto end; /* the plugin's, or its policy file's, own refusal */
+    watch(c, plugin->plugin->name, s);
     mr_status status = mr_sim_run(s, err);
+    watch(c, NULL, NULL);
     if (status) {
-        code = status == MR_E_DEADLOCK || status == MR_E_TIMEOUT ? EXIT_STUCK : EXIT_OURS;
+        code = status == MR_E_DEADLOCK || status == MR_E_TIMEOUT ? EXIT_STUCK
+               : status == MR_E_POLICY                           ? EXIT_GIVEN
+                                                                 : EXIT_OURS;
         goto end;
     }
     code = write_results(o, w, s, &conf, mr_config_text(c, "sched", "know"), err);

@@ -84,6 +84,7 @@ mr_status mr_report_make(const mr_workload *w, const mr_platform *p, const mr_si
     mr_sim_report r = {.policy = mr_sim_policy_name(s),
                        .know = know,
                        .ejected = mr_sim_policy_error(s),
+                       .dump = mr_sim_policy_dump(s),
                        .unfold = conf->unfold,
                        .seed = conf->seed,
                        .tasks = w->n_tasks,
@@ -175,6 +176,8 @@ char *mr_report_json(const mr_workload *w, const mr_platform *p, const mr_sim_re
         cJSON_AddStringToObject(o, "ejected", r->ejected);
     else
         cJSON_AddNullToObject(o, "ejected");
+    if (r->dump)
+        cJSON_AddStringToObject(o, "dump", r->dump);
     cJSON *b = cJSON_AddObjectToObject(o, "bounds");
     cJSON_AddNumberToObject(b, "critical_path_s", seconds(r->bounds.critical_path - r->begin));
     cJSON_AddNumberToObject(b, "area_s", seconds(r->bounds.area - r->begin));

@@ -23,7 +23,7 @@ typedef struct mr_report_guarantee {
 } mr_report_guarantee;
 
 typedef struct mr_sim_report {
-    const char *policy, *know, *ejected; /* ejected NULL: it was not */
+    const char *policy, *know, *ejected, *dump; /* ejected NULL: it was not */
     bool unfold;
     uint64_t seed;
     uint32_t tasks, failed;

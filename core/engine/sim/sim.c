@@ -28,6 +28,16 @@ const char *mr_sim_policy_error(const mr_sim *s)
     return mr_control_policy_error(s->control);
 }
 
+const char *mr_sim_policy_dump(const mr_sim *s)
+{
+    return mr_control_policy_dump(s->control);
+}
+
+const char *mr_sim_policy_op(const mr_sim *s, uint64_t *calls)
+{
+    return mr_control_policy_op(s->control, calls);
+}
+
 const char *mr_sim_policy_name(const mr_sim *s)
 {
     return s->policy;
@@ -531,6 +541,9 @@ mr_status mr_sim_run(mr_sim *s, mr_err *err)
             return stuck(s, MR_E_TIMEOUT, "[sim] max_time is over", err);
         s->now = next > s->now ? next : s->now;
         status = instant(s, err);
+        if (!status && s->stats.degraded && s->conf.stop_on_error)
+            return mr_err_set(err, MR_E_POLICY, "policy %s failed, and [sched] on_error = stop: %s", s->policy,
+                              mr_control_policy_error(s->control));
     }
     return status;
 }

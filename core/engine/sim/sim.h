@@ -31,6 +31,7 @@ typedef struct mr_sim_conf {
     int64_t decision; /* ns that 1,000 units of a policy's work take */
     int64_t change;   /* ns that going on with a stopped task costs */
     int64_t max_hold, min_slice;
+    bool stop_on_error; /* a policy that fails ends the run (POLICY); false: it goes on as FIFO */
     int64_t max_time; /* virtual ns at which the run is given up (TIMEOUT); MR_UNKNOWN: never */
 } mr_sim_conf;
 
@@ -73,13 +74,17 @@ void mr_sim_policy_work(mr_sim *s, uint64_t units);
 int64_t mr_sim_now(const mr_sim *s);
 
 /* To the end of the last task.  Errors: DEADLOCK when tasks are left and nothing will ever happen (which and why);
- * TIMEOUT (max_time); what control refused is a bug of the simulator and said as such (INVAL, PROTOCOL). */
+ * TIMEOUT (max_time); POLICY (it failed, and stop_on_error); what control refused is a bug of the simulator and said as such (INVAL, PROTOCOL). */
 mr_status mr_sim_run(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
 
 const mr_sim_task *mr_sim_tasks(const mr_sim *s); /* one per task of the workload */
 void mr_sim_stats_get(const mr_sim *s, mr_sim_stats *out);
 /* Why the policy was ejected; NULL: it was not. */
 const char *mr_sim_policy_error(const mr_sim *s);
+/* What it answered last and how it left the queues; see mr_control_policy_dump. */
+const char *mr_sim_policy_dump(const mr_sim *s);
+/* Any thread: which op runs, and how many were called; see mr_control_policy_op. */
+const char *mr_sim_policy_op(const mr_sim *s, uint64_t *calls);
 const char *mr_sim_policy_name(const mr_sim *s);
 
 #endif

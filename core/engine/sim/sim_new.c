@@ -141,6 +141,7 @@ mr_status mr_sim_new(mr_sim **out, const mr_workload *w, const mr_platform *p, c
     mr_control_conf_init(&cc);
     cc.seed = conf->seed;
     cc.max_hold = conf->max_hold;
+    cc.stop_on_error = conf->stop_on_error;
     cc.min_slice = conf->min_slice;
     cc.prefetch = 0;
     cc.prefetch_max = 0;

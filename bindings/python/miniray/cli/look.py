@@ -116,6 +116,8 @@ def status(session: Optional[str], as_json: bool) -> None:
     click.echo(f"session {told['session']['session']}, driver pid {told['session']['pid']}, for {told['session']['now'] / 1e9:.0f} s")
     if stats["degraded"]:
         click.echo(f"POLICY EJECTED, the order is FIFO: {stats['degraded']}")
+        for line in (stats["dump"] or "").splitlines():
+            click.echo(f"  {line}")
     else:
         click.echo(f"policy {stats['policy']}, {stats['refused']} answers refused, {stats['held'] / 1e9:.3f} slot-seconds held back")
     click.echo("")
