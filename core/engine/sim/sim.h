@@ -32,7 +32,7 @@ typedef struct mr_sim_conf {
     int64_t change;   /* ns that going on with a stopped task costs */
     int64_t max_hold, min_slice;
     bool stop_on_error; /* a policy that fails ends the run (POLICY); false: it goes on as FIFO */
-    int64_t max_time; /* virtual ns at which the run is given up (TIMEOUT); MR_UNKNOWN: never */
+    int64_t max_time;   /* virtual ns at which the run is given up (TIMEOUT); MR_UNKNOWN: never */
 } mr_sim_conf;
 
 typedef struct mr_sim_task {
@@ -74,7 +74,8 @@ void mr_sim_policy_work(mr_sim *s, uint64_t units);
 int64_t mr_sim_now(const mr_sim *s);
 
 /* To the end of the last task.  Errors: DEADLOCK when tasks are left and nothing will ever happen (which and why);
- * TIMEOUT (max_time); POLICY (it failed, and stop_on_error); what control refused is a bug of the simulator and said as such (INVAL, PROTOCOL). */
+ * TIMEOUT (max_time); POLICY (it failed, and stop_on_error); what control refused is a bug of the simulator and said as
+ * such (INVAL, PROTOCOL). */
 mr_status mr_sim_run(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
 
 const mr_sim_task *mr_sim_tasks(const mr_sim *s); /* one per task of the workload */
