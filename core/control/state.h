@@ -549,7 +549,7 @@ struct mr_control {
     seat rest[MR_REST_MOST];
     policy pol;
     struct explain *explain; /* NULL: nobody asks why */
-    bool stopped; /* the policy failed, and [sched] on_error = stop */
+    bool stopped;            /* the policy failed, and [sched] on_error = stop */
 };
 
 #endif
