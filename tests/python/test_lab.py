@@ -105,44 +105,50 @@ def test_a_trace_survives_its_file(tmp_path):
 class _Page(html.parser.HTMLParser):
     def __init__(self):
         super().__init__()
-        self.open, self.rects, self.titles, self.links = [], 0, [], []
+        self.open, self.pictures, self.links, self.data = [], 0, [], ""
 
     def handle_starttag(self, tag, attrs):
-        attributes = dict(attrs)
-        if tag == "rect" and "b" in (attributes.get("class") or "").split():
-            self.rects += 1
+        self.pictures += tag == "canvas"
         self.links += [v for k, v in attrs if k in ("src", "href") and v]
         if tag not in ("meta", "line", "br"):
             self.open.append(tag)
+        self.in_data = dict(attrs).get("id") == "data"
 
     def handle_startendtag(self, tag, attrs):
-        if tag == "rect" and "b" in (dict(attrs).get("class") or "").split():
-            self.rects += 1
+        self.links += [v for k, v in attrs if k in ("src", "href") and v]
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "script" and self.in_data:
+            self.data += data
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
 
 def test_report_is_one_file_that_needs_nothing(tmp_path):
-    runs = [trace.Run("fifo", [task("a<b>", 0, 10**9), task("c", 10**9, 3 * 10**9, fn="g")]),
+    runs = [trace.Run("fifo", [task("a</script><b>", 0, 10**9), task("c", 10**9, 3 * 10**9, fn="g")]),
             trace.Run("lifo", [task("a", 0, 10**9, node="node1", slot=3)], summary={"degraded": True, "ejected": "x.lua:3: <oops>"})]
     path = write_report(tmp_path / "r.html", runs, title="a & b")
     text = Path(path).read_text()
     page = _Page()
     page.feed(text)
     page.close()
-    assert page.open == []
-    assert page.rects == 3
+    assert page.open == [] and page.pictures == 2
     assert page.links == [] and "http" not in text.replace("http-equiv", "")
-    assert "a &amp; b" in text and "a&lt;b&gt;" in text and "&lt;oops&gt;" in text
-    assert "ejected to FIFO" in text
+    assert "a &amp; b" in text and "&lt;oops&gt;" in text and "ejected to FIFO" in text
+    drawn = json.loads(page.data)
+    assert [len(r["blocks"]) for r in drawn["runs"]] == [2, 1] and drawn["runs"][1]["rows"] == [["node1", 3, 1]]
+    assert drawn["runs"][0]["blocks"][0][8] == "a</script><b>"
 
 
 def test_many_short_tasks_are_drawn_together(tmp_path):
     rows = [task(f"t{i}", i * 1000, i * 1000 + 900) for i in range(50_000)]
     path = write_report(tmp_path / "r.html", [trace.Run("fifo", rows)])
     assert os.path.getsize(path) < 1_000_000
-    assert "tasks too short to draw apart" in Path(path).read_text()
+    page = _Page()
+    page.feed(Path(path).read_text())
+    blocks = json.loads(page.data)["runs"][0]["blocks"]
+    assert len(blocks) < 10_000 and sum(b[11] if len(b) > 11 else 1 for b in blocks) == 50_000
 
 
 def test_report_without_runs():
@@ -344,3 +350,157 @@ def test_demo_counts_right(tmp_path):
 def test_the_lab_starts_nothing_when_imported():
     code = "import miniray.lab, sys, threading; assert threading.active_count() == 1; assert 'rich' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+# ---- comparing ----
+
+
+def test_intervals_over_replications():
+    from miniray.lab import stats
+
+    one = stats.estimate([3.0])
+    assert one.mean == 3 and one.half is None
+    assert stats.estimate([2.0, 2.0, 2.0]).half is None and not stats.estimate([2.0, 2.0]).sure
+    some = stats.estimate([1.0, 2.0, 3.0])
+    assert some.mean == 2 and some.half == pytest.approx(4.303 / 3**0.5) and not some.sure
+    pair = stats.paired([10.0, 20.0, 30.0], [9.0, 19.1, 28.9])
+    assert pair.mean == pytest.approx(-1) and pair.sure
+    with pytest.raises(ValueError, match="a pair is missing"):
+        stats.paired([1.0], [])
+    assert stats.t95(1) == 12.706 and stats.t95(40) == pytest.approx(2.021, abs=1e-3) and stats.t95(1000) == pytest.approx(1.962, abs=1e-3)
+
+
+def test_rankings():
+    from miniray.lab import stats
+
+    assert stats.kendall([1, 2, 3], [10, 20, 30]) == 1 and stats.kendall([1, 2, 3], [3, 2, 1]) == -1
+    assert stats.kendall([1, 2, 3, 4], [1, 2, 4, 3]) == pytest.approx(2 / 3) and stats.kendall([1, 1], [1, 2]) is None
+    assert stats.geometric_mean([1, 4]) == pytest.approx(2)
+
+
+def test_blocks_of_a_trace_are_drawn_again():
+    from miniray.lab import stats
+
+    lines = workload.generate("poisson", tasks=100, seed=1)
+    assert stats.resample(lines, 0) == lines and stats.resample(lines, 1) == stats.resample(lines, 1) != stats.resample(lines, 2)
+    again = stats.resample(lines, 3)
+    assert len(again) == 100 and len({t["id"] for t in again}) == 100
+    arrivals = [t["arrival_s"] for t in again]
+    assert arrivals == sorted(arrivals) and 0.5 < arrivals[-1] / lines[-1]["arrival_s"] < 2
+    with pytest.raises(ValueError, match="independent tasks with arrivals"):
+        stats.resample(workload.generate("chains"), 1)
+
+
+def test_halves_that_differ():
+    from miniray.lab import stats
+
+    calm = [task(str(i), i * 10, i * 10 + 5, submitted=i * 10) for i in range(40)]
+    assert stats.halves(calm) == 0
+    assert stats.halves([{**t, "ended": t["ended"] + (5 if i >= 20 else 0)} for i, t in enumerate(calm)]) == pytest.approx(1)
+    assert stats.halves([task(str(i), 0, 10) for i in range(40)]) is None
+
+
+@needs_simulator
+def test_differences_are_paired_and_equal_runs_have_no_interval(tmp_path):
+    from miniray.lab import compare, differences
+    from miniray.lab.compare import warnings
+
+    runs = compare("gen:poisson,tasks=200,rate=9", ["fifo", "shortest-first"], seeds=5, nodes=1, cpus=1, know="exact")
+    flow = next(r for r in differences(runs) if r["metric"] == "flow_mean_s")
+    assert flow["policy"] == "shortest-first" and flow["n"] == 5 and flow["mean"] < 0 and flow["half"] > 0
+    assert "<iframe srcdoc=" in runs._repr_html_()
+    fixed = compare("gen:graham", ["fifo", "lpt"], seeds=3, know="exact")
+    assert all(r["half"] is None for r in differences(fixed))
+    assert sum("no interval" in w for w in warnings(fixed)) == 2
+    trace_file = tmp_path / "w.jsonl"
+    workload.write(trace_file, workload.generate("poisson", tasks=60, seed=1))
+    again = compare(str(trace_file), ["fifo"], seeds=3, nodes=1, cpus=1)
+    assert len({r.summary["digest"] for r in again}) == 3
+
+
+@needs_simulator
+def test_warmup_leaves_out_the_first():
+    from miniray.lab import compare
+
+    whole, late = (compare("gen:bag,tasks=50,seed=1", ["fifo"], nodes=1, cpus=1, warmup=w)[0].summary for w in (0.0, 0.5))
+    assert late["flow_mean_s"] > whole["flow_mean_s"] and late["makespan_s"] == whole["makespan_s"]
+
+
+@needs_simulator
+def test_an_interrupted_comparison_reports_what_it_has(tmp_path, monkeypatch):
+    from click.testing import CliRunner
+
+    from miniray.cli.lab import lab
+    from miniray.lab import compare as comparing
+
+    real, calls = comparing.__globals__["simulate"], []
+
+    def some(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setitem(comparing.__globals__, "simulate", some)
+    out, page = tmp_path / "o.json", tmp_path / "r.html"
+    result = CliRunner().invoke(lab, ["compare", "--workload", "gen:bag,tasks=9", "--policies", "fifo,lifo", "--seeds", "3", "--nodes", "1",
+                                      "--json", str(out), "--html", str(page)])
+    assert result.exit_code == 130 and "interrupted after 3 of 6 runs" in result.output
+    assert json.loads(out.read_text())["partial"] and "interrupted after 3 of 6 runs" in page.read_text()
+
+
+def test_what_the_end_waited_for():
+    from miniray.lab import analysis
+
+    lines = [{"id": "a", "duration_s": 2}, {"id": "b", "duration_s": 3}, {"id": "c", "duration_s": 1, "deps": ["a"]}]
+    rows = [task("a", 0, 2), task("b", 2, 5), task("c", 5, 6, ready=2)]
+    assert analysis.critical(trace.Run("p", rows, workload=lines)) == ["a", "b", "c"]
+    rows = [task("a", 0, 2), task("b", 0, 3, slot=1), task("c", 2, 3, ready=2)]
+    assert analysis.critical(trace.Run("p", rows[:1] + rows[2:], workload=lines)) == ["a", "c"]
+    assert analysis.critical(trace.Run("p", [])) == []
+
+
+def test_curves_over_time():
+    from miniray.lab import analysis
+
+    run = trace.Run("p", [task("a", 0, 4 * 10**9), task("b", 2 * 10**9, 4 * 10**9, slot=1)])
+    assert [y for _, y in analysis.running(run, 4 * 10**9, 4)] == [1, 1, 2, 2]
+    assert [y for _, y in analysis.waiting(run, 4 * 10**9, 4)] == [1, 1, 0, 0]
+    assert analysis.distribution([3.0, 1.0, 2.0, 4.0]) == [(1.0, 0.25), (2.0, 0.5), (3.0, 0.75), (4.0, 1.0)]
+
+
+def test_where_two_runs_part():
+    from miniray.lab import analysis
+
+    a = trace.Run("a", [task("x", 0, 10), task("y", 10, 20), task("z", 20, 30)])
+    b = trace.Run("b", [task("x", 0, 10), task("z", 10, 20), task("y", 20, 40)])
+    found = analysis.first_difference(a, b)
+    assert found["at"] == 10 and [t["task"] for t in found["a"]] == ["y"] and [t["task"] for t in found["b"]] == ["z"]
+    assert found["makespan"] == pytest.approx(1e-8) and found["worst"] == ("y", pytest.approx(2e-8))
+    assert analysis.first_difference(a, a) is None
+    assert analysis.first_difference(a, trace.Run("c", [task("x", 0, 10)])) is None
+
+
+def test_a_trace_for_perfetto():
+    events = trace.chrome([trace.Run("p", [task("a", 1000, 3000), task("b", 0, 1000, node="node1", slot=3)])])
+    spans = [e for e in events if e["ph"] == "X"]
+    assert [(e["name"], e["ts"], e["dur"]) for e in spans] == [("f", 1.0, 2.0), ("f", 0.0, 1.0)]
+    assert spans[0]["pid"] != spans[1]["pid"] and {e["args"]["name"] for e in events if e["name"] == "process_name"} == {"p node0", "p node1"}
+
+
+def test_a_trace_as_a_data_frame():
+    pytest.importorskip("pandas")
+    run = trace.Run("p", [task("a", 10**9, 3 * 10**9), task("b", -1, -1)], workload=[{"id": "a", "user": "ann", "duration_s": 2}])
+    table = run.frame()
+    assert list(table["wait_s"].dropna()) == [1.0] and list(table["run_s"].dropna()) == [2.0] and table.loc[0, "user"] == "ann"
+    assert table["started"].isna().sum() == 1
+
+
+def test_a_figure_for_papers(tmp_path):
+    pytest.importorskip("matplotlib")
+    row = {**task("a", 0, 10**9), "fn": "f"}
+    code = (f"from miniray.lab import trace; from miniray.lab.figure import write_figure; runs = [trace.Run('p', [{row}]), trace.Run('q', [{row}])]\n"
+            f"for ending in ('png', 'svg'): print(write_figure(r'{tmp_path}/f.' + ending, runs))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)  # matplotlib keeps its fonts open
+    assert done.returncode == 0, done.stderr
+    assert all(os.path.getsize(tmp_path / f"f.{ending}") > 1000 for ending in ("png", "svg"))

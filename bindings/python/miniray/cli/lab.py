@@ -103,47 +103,117 @@ def run(workload: str, policy: str, seed: int, trace_: str | None, html: str | N
 @_shared
 @click.option("--policies", required=True, metavar="A,B,...", help="Policies as in `lab run`, with commas between them.")
 @click.option("--stores", metavar="A,B,...", help="Store plugins; on real workers only.")
-@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 10000), help="Runs of each, seeds 0, 1, ...")
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 10000),
+              help="Runs of each, seeds 0, 1, ...; a trace of arrivals has blocks of it drawn again.")
+@click.option("--warmup", default=0.0, show_default=True, type=click.FloatRange(0, 0.9), help="Share of the tasks that flow times leave out.")
 @click.option("--engine", type=click.Choice(["sim", "process"]), default="sim", show_default=True)
 @click.option("--workers", type=click.IntRange(1), help="CPUs of the real node.")
 @click.option("--scale", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True),
               help="Multiplies the times of a workload that is played on real workers.")
+@click.option("--figure", type=click.Path(dir_okay=False), help="Writes the Gantt pictures as .png, .svg or .pdf (matplotlib).")
+@click.option("--perfetto", type=click.Path(dir_okay=False), help="Writes a trace for Perfetto or chrome://tracing.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def compare(workload: str, policies: str, stores: str | None, seeds: int, engine: str, workers: int | None, scale: float,
-            arguments: tuple[str, ...], html: str | None, json_: str | None, **how: Any) -> None:
+def compare(workload: str, policies: str, stores: str | None, seeds: int, warmup: float, engine: str, workers: int | None, scale: float,
+            figure: str | None, perfetto: str | None, arguments: tuple[str, ...], html: str | None, json_: str | None, **how: Any) -> None:
     """One workload, or one driver script, under several policies (and stores).
 
     ARGUMENTS are given to a driver script.  The report goes to miniray-compare.html unless --html names another file
-    ('' for none)."""
-    from rich.console import Console
-    from rich.progress import Progress
+    ('' for none).  Interrupted, it reports on the runs that were done, and ends with status 130."""
+    import signal
 
-    from miniray.lab import compare as compare_runs, summarise, table, write_report
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress
+
+    from miniray.lab import Comparison, compare as compare_runs
 
     names = [name.strip() for name in policies.split(",") if name.strip()]
     places: list[Any] = [name.strip() for name in (stores or "").split(",") if name.strip()] or [None]
+    runs, total, partial = Comparison(), len(names) * len(places) * seeds, ""
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            bar = progress.add_task("runs", total=len(names) * len(places) * seeds)
-            runs = compare_runs(workload, names, engine=engine, stores=places, seeds=seeds, workers=workers, arguments=arguments,
-                                scale=scale, each=lambda _: progress.advance(bar), **_sim_options(**how))
+        with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True), transient=True) as progress:
+            bar = progress.add_task("runs", total=total)
+
+            def each(run: Any) -> None:
+                runs.append(run)
+                progress.update(bar, advance=1, description=run.name)
+
+            compare_runs(workload, names, engine=engine, stores=places, seeds=seeds, workers=workers, arguments=arguments,
+                         scale=scale, each=each, warmup=warmup, **_sim_options(**how))
+    except KeyboardInterrupt:
+        partial = f"interrupted after {len(runs)} of {total} runs"
+        if not runs:
+            click.echo(f"miniray lab: {partial}", err=True)
+            raise SystemExit(130) from None
     except (RuntimeError, ValueError, TypeError, OSError) as error:
         _fail(error)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    _tell(runs, workload, engine, seeds, warmup, partial, html, json_, figure, perfetto)
+    if partial:
+        raise SystemExit(130)
+
+
+def _tell(runs: Any, workload: str, engine: str, seeds: int, warmup: float, partial: str, html: str | None, json_: str | None,
+          figure: str | None, perfetto: str | None) -> None:
+    """Everything that a comparison leaves behind."""
+    from miniray.lab import differences, summarise, table, write_report
+    from miniray.lab.compare import difference_table, warnings
+    from miniray.lab.trace import chrome
+
+    said = [*([partial] if partial else []), *warnings(runs, warmup)]
+    pairs = differences(runs)
     if json_ != "-":
         _console().print(table(runs))
+        if seeds > 1 and pairs:
+            _console().print(difference_table(runs))
         if seeds == 1 and engine == "sim":
             for one in runs:
                 click.echo(f"digest {one.summary['digest']}  {one.name}")
+    for line in said:
+        click.echo(f"note: {line}", err=True)
     if json_:
         with click.open_file(json_, "w", encoding="utf-8") as file:
-            json.dump({"rows": summarise(runs), "runs": [{**r.summary, "policy": r.policy, "store": r.store, "seed": r.seed} for r in runs]},
-                      file, indent=2)
+            json.dump({"rows": summarise(runs), "differences": pairs, "notes": said, "partial": bool(partial),
+                       "runs": [{**r.summary, "policy": r.policy, "store": r.store, "seed": r.seed} for r in runs]}, file, indent=2)
             file.write("\n")
-    if html is None:
-        html = "miniray-compare.html"
-    if html:
-        shown = [r for r in runs if not r.seed]
-        click.echo(f"report: {write_report(html, shown, subtitle=f'{workload} on the {engine} engine')}")
+    shown = [r for r in runs if not r.seed]
+    try:
+        if html != "":
+            notes = f"{workload} on the {engine} engine" + "".join(f"; {line}" for line in said)
+            extra = _difference_html(pairs, runs[0].policy) if seeds > 1 else ""
+            click.echo(f"report: {write_report(html or 'miniray-compare.html', shown, subtitle=notes, extra=extra)}", err=json_ == "-")
+        if figure:
+            from miniray.lab.figure import write_figure
+
+            click.echo(f"figure: {write_figure(figure, shown)}", err=json_ == "-")
+        if perfetto:
+            with open(perfetto, "w", encoding="utf-8") as file:
+                json.dump(chrome(shown), file)
+    except (ValueError, OSError) as error:
+        _fail(error)
+
+
+def _difference_html(pairs: list[dict[str, Any]], first: str) -> str:
+    from html import escape
+
+    from miniray.lab.grade_output import show
+
+    if not pairs:
+        return ""
+    body = []
+    for row in pairs:
+        colour = {True: "best", False: "bad"}.get(row["better"], "")
+        sign = "+" if row["mean"] > 0 else "-" if row["mean"] < 0 else ""
+        half = f" ± {show(row['metric'], row['half'])}" if row["half"] is not None else " (all equal)"
+        body.append(f'<tr><td class="t">{escape(row["policy"])}</td><td class="t">{row["metric"]}</td><td class="{colour}">'
+                    f'{sign}{show(row["metric"], abs(row["mean"]))}{half}</td><td>{row["n"]}</td></tr>')
+    return (f'<section class="card"><h3>Difference to {escape(first)}: mean of pairs and 95% interval over replications</h3><div class="scroll"><table><thead><tr>'
+            f'<th class="t">policy</th><th class="t">metric</th><th>difference</th><th>pairs</th></tr></thead><tbody>{"".join(body)}</tbody></table></div></section>')
 
 
 for _command in COMMANDS:

@@ -9,15 +9,17 @@ Nothing in here is needed to run tasks, and importing it starts nothing.
 """
 
 from . import workload
-from .compare import compare, summarise, table
+from .compare import Comparison, compare, differences, summarise, table
 from .report import write_report
 from .run_sim import SimError, simulate
 from .trace import Run, read_trace, write_trace
 
 __all__ = [
+    "Comparison",
     "Run",
     "SimError",
     "compare",
+    "differences",
     "read_trace",
     "simulate",
     "summarise",

@@ -10,19 +10,50 @@ import sys
 import tempfile
 from typing import Any, Callable, Iterator, Sequence
 
-from . import places, trace as traces, workload as workloads
+from . import metrics, places, sources, stats, trace as traces, workload as workloads
 from .run_sim import SimError, simulate
 
-METRICS = ("makespan_s", "flow_mean_s", "flow_p99_s", "utilisation", "bytes_moved", "held_slot_s")
+METRICS = ("makespan_s", "flow_mean_s", "flow_p50_s", "flow_p99_s", "slowdown_mean", "bounded_slowdown_mean", "utilisation", "jain",
+           "bytes_moved", "held_slot_s", "missed")
+
+
+class Comparison(list[traces.Run]):
+    """The runs of a comparison, in the order in which they were made.  Shows itself as a report in a notebook."""
+
+    title = "miniray: runs compared"
+    warmup = 0.0
+
+    def _repr_html_(self) -> str:
+        from .report import framed
+
+        return framed([run for run in self if not run.seed], self.title)
+
+
+def _lines(workload: str, seed: int, seeds: int) -> tuple[Any, list[dict[str, Any]] | None]:
+    """What is run for one seed, and its lines if they are known.  A trace of arrivals is the same for every seed, so blocks of
+    it are drawn again; of anything else that does not follow from a seed there is one instance only."""
+    made = sources.resolve(workload, seed)
+    if isinstance(made, str):
+        try:
+            lines = workloads.read(made) if made.endswith(".jsonl") else None
+        except (ValueError, OSError):
+            lines = None  # the simulator says what is wrong with it
+    else:
+        lines = made
+    parsed = workloads.parse(workload)
+    fixed = parsed is None or "seed" in parsed[1]
+    if fixed and seeds > 1 and lines and stats.is_stream(lines):
+        lines = stats.resample(lines, seed)
+        return lines, lines
+    return (made if lines is None else lines), lines
 
 
 def _sim_runs(workload: str, policies: Sequence[str], seeds: int, options: dict[str, Any]) -> Iterator[traces.Run]:
-    made = workloads.parse(workload)
     for seed in range(seeds):
-        lines = workloads.make(workload, seed) if made else workload
+        given, lines = _lines(workload, seed, seeds)
         for policy in policies:
-            run = simulate(lines, policy, seed=seed, **options)
-            run.seed = seed if seeds > 1 else None
+            run = simulate(workload if seeds == 1 and isinstance(given, str) else given, policy, seed=seed, **options)
+            run.seed, run.workload = seed if seeds > 1 else None, lines
             yield run
 
 
@@ -81,13 +112,14 @@ def compare(
     arguments: Sequence[str] = (),
     scale: float = 1.0,
     each: Callable[[traces.Run], None] | None = None,
+    warmup: float = 0.0,
     **options: Any,
-) -> list[traces.Run]:
+) -> Comparison:
     """All runs of ``policies`` × ``stores`` × ``seeds``.
 
     ``workload``: a JSONL or WfFormat file, ``gen:KIND,KEY=VALUE,...`` (made anew for each seed, the same for all
-    policies of one seed), or, on real workers, a driver script.  ``each`` is called after every run.  ``options`` are
-    those of `simulate`.  Raises SimError with the failing run's own message."""
+    policies of one seed), or, on real workers, a driver script.  ``each`` is called after every run.  ``warmup``: see
+    `metrics.figures`.  ``options`` are those of `simulate`.  Raises SimError with the failing run's own message."""
     if engine not in ("sim", "process"):
         raise ValueError(f"engine must be 'sim' or 'process', not {engine!r}")
     if engine == "sim" and workload.endswith(".py"):
@@ -98,8 +130,10 @@ def compare(
         raise ValueError("the simulator moves no bytes through a store: stores are compared on real workers (engine='process')")
     source = (_sim_runs(workload, policies, seeds, options) if engine == "sim"
               else _process_runs(workload, policies, stores or (None,), seeds, workers, arguments, scale))
-    runs = []
+    runs = Comparison()
+    runs.warmup = warmup
     for run in source:
+        run.summary.update({k: v for k, v in metrics.figures(run, run.workload or (), warmup).items() if warmup or k not in run.summary})
         runs.append(run)
         if each:
             each(run)
@@ -130,6 +164,89 @@ def summarise(runs: Sequence[traces.Run]) -> list[dict[str, Any]]:
         row["digest"] = digests.pop() if len(digests) == 1 else None
         rows.append(row)
     return rows
+
+
+def differences(runs: Sequence[traces.Run]) -> list[dict[str, Any]]:
+    """What each policy changes against the first one, over the seeds that both have: one row per policy and metric,
+    ``{"policy", "metric", "mean", "half", "n", "better"}``.  The seeds share their random numbers, so differences are paired.
+    ``half`` is half the 95% interval, None where there is none: one seed, or all differences equal.  ``better``: True or
+    False if the interval leaves out 0, else None.  Runs that were degraded, and the pairs they belong to, are left out."""
+    groups: dict[str, dict[int, traces.Run]] = {}
+    for run in runs:
+        if not run.summary.get("degraded"):
+            groups.setdefault(" · ".join(filter(None, (run.policy, run.store))), {})[run.seed or 0] = run
+    if len(groups) < 2:
+        return []
+    (_, base), *others = groups.items()
+    rows = []
+    for name, members in others:
+        seeds = sorted(base.keys() & members.keys())
+        for metric in METRICS:
+            pairs = [(base[s].summary[metric], members[s].summary[metric]) for s in seeds
+                     if metric in base[s].summary and metric in members[s].summary]
+            if not pairs or not any(x or y for x, y in pairs):
+                continue
+            found = stats.paired([x for x, _ in pairs], [y for _, y in pairs])
+            less = metrics.METRICS.get(metric, ("", False))[1]
+            better = (found.mean < 0) == less if found.sure else None
+            rows.append({"policy": name, "metric": metric, "mean": found.mean, "half": found.half, "n": found.n, "better": better})
+    return rows
+
+
+def warnings(runs: Sequence[traces.Run], warmup: float = 0.0) -> list[str]:
+    """What a reader of the figures should know before they believe them."""
+    out = []
+    groups: dict[str, list[traces.Run]] = {}
+    for run in runs:
+        groups.setdefault(run.policy, []).append(run)
+    for policy, members in groups.items():
+        drifts = [d for d in (stats.halves(_after(m.tasks, warmup)) for m in members) if d is not None]
+        if drifts:
+            found = stats.estimate(drifts)
+            if abs(found.mean) > 0.25 and (found.sure or found.half is None):
+                out.append(f"{policy}: the later half of the tasks has a mean flow time {found.mean * 100:+.0f}% away from the earlier half's: the run is "
+                           "too short, not warmed up (--warmup), or overloaded")
+        if len(members) > 1 and len({json.dumps(m.tasks) for m in members}) == 1:
+            out.append(f"{policy}: all {len(members)} seeds gave the same run, so there is no interval; a fixed graph under a policy without "
+                       "chance has one outcome (try --know noisy:0.1, or gen:...)")
+    return out
+
+
+def _after(tasks: list[dict[str, Any]], warmup: float) -> list[dict[str, Any]]:
+    return sorted(tasks, key=lambda t: t["submitted"])[int(warmup * len(tasks)):]
+
+
+def difference_table(runs: Sequence[traces.Run]) -> Any:
+    """A rich.table.Table of `differences`: a row per metric, a column per policy; green is better, red worse, beyond chance."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from .grade_output import show
+
+    rows = differences(runs)
+    names = list(dict.fromkeys(r["policy"] for r in rows))
+    first = runs[0].policy
+    out = Table(title=f"differences to {first} (pairs, 95%)", title_justify="left", box=SIMPLE_HEAD)
+    out.add_column("", style="bold", no_wrap=True)
+    for name in names:
+        out.add_column(name, justify="right", no_wrap=True)
+    for metric in METRICS:
+        cells = []
+        for name in names:
+            row = next((r for r in rows if r["policy"] == name and r["metric"] == metric and (r["mean"] or r["half"])), None)
+            if row is None:
+                cells.append("–")
+                continue
+            text = ("+" if row["mean"] > 0 else "") + (show(metric, row["mean"]) if row["mean"] >= 0 else "-" + show(metric, -row["mean"]))
+            if row["half"] is not None:
+                text += f" ± {show(metric, row['half'])}"
+            elif row["n"] > 1:
+                text += " (all equal)"
+            colour = {True: "green", False: "red"}.get(row["better"])
+            cells.append(f"[{colour}]{text}[/{colour}]" if colour else text)
+        if any(c != "–" for c in cells) or metric == "makespan_s":
+            out.add_row(metric, *cells)
+    return out
 
 
 def table(runs: Sequence[traces.Run], title: str | None = None) -> Any:

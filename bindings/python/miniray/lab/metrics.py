@@ -39,13 +39,18 @@ def jain(values: Sequence[float]) -> float:
     return sum(values) ** 2 / (len(values) * square) if square > 0 else 1.0
 
 
-def figures(run: traces.Run, lines: Iterable[workloads.Line] = ()) -> dict[str, Any]:
+def figures(run: traces.Run, lines: Iterable[workloads.Line] = (), warmup: float = 0.0) -> dict[str, Any]:
     """All of METRICS that this run has values for.  ``lines`` is its workload: without it there are no users and no
-    deadlines.  ``failed`` is how many tasks did not end well."""
+    deadlines.  ``failed`` is how many tasks did not end well.  ``warmup``: the share of the tasks, first come first, that flow
+    times, waits and slowdowns leave out."""
     said: Mapping[str, workloads.Line] = {str(line["id"]): line for line in lines if "id" in line}
     tasks = run.tasks
     done = [t for t in tasks if t["started"] >= 0 and t["ended"] >= t["started"]]
-    out: dict[str, Any] = {**traces.figures(tasks), **{k: v for k, v in run.summary.items() if k in METRICS or k == "failed"}}
+    out: dict[str, Any] = {**traces.figures(tasks), **{k: v for k, v in run.summary.items() if k in METRICS or k in ("failed", "instructions")}}
+    if warmup > 0:
+        done = sorted(done, key=lambda t: t["submitted"])[int(warmup * len(done)):]
+        late_ones = traces.figures(done)
+        out.update({k: late_ones[k] for k in ("flow_mean_s", "flow_p50_s", "flow_p99_s", "wait_mean_s", "wait_max_s")})
     if not done:
         return out
     slow, bounded, late = [], [], []

@@ -1,67 +1,23 @@
-"""One HTML file with everything in it: a table of figures, and a Gantt picture of each run.
+"""One HTML file with everything in it: a table of figures, curves over time, and a Gantt picture of each run that can be zoomed.
 
-No network is needed to open it: styles, pictures and the little script are inline.  Times share one axis, so that the
-pictures of several runs can be compared by eye.
+No network is needed to open it: styles, data and the script are inline.  Times share one axis, so that the pictures of
+several runs can be compared by eye.
 """
 
 from __future__ import annotations
 
 import html
+import json
 import math
 import os
+from pathlib import Path
 from typing import Any, Sequence
 
-from . import trace as traces
+from . import analysis, charts, metrics, trace as traces
 
+_PARTS = Path(__file__).parent.parent / "templates" / "report"
 MAX_COLOURS = 8
-LEFT, RIGHT, ROW, GAP, NODE_GAP, TOP, AXIS = 132, 16, 18, 3, 12, 6, 30
-WIDTH = 1160
-
-STYLE = """
-:root { color-scheme: light dark; --bg: #fbfbfa; --card: #ffffff; --ink: #1c1e21; --soft: #63686f; --line: #e3e4e1; --lane: #f3f3f0;
-  --good: #0b7a4b; --bad: #b3261e; --bar: #dfe8f7;
-  --c0: #3b6fd4; --c1: #e08a1e; --c2: #2a9d77; --c3: #c94f7c; --c4: #8464c8; --c5: #b0902a; --c6: #3aa3bd; --c7: #c4573b; --c8: #9aa0a6; --fail: #b3261e; }
-@media (prefers-color-scheme: dark) { :root { --bg: #15171a; --card: #1d2024; --ink: #e7e8ea; --soft: #9aa0a8; --line: #32363c; --lane: #24282d;
-  --good: #5fd39c; --bad: #ff8a80; --bar: #2a3a57;
-  --c0: #6f9bf0; --c1: #f0a848; --c2: #4fc79c; --c3: #ea7fa6; --c4: #a98df0; --c5: #d6b854; --c6: #64c6de; --c7: #ec8464; --c8: #7c828a; --fail: #ff6b60; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 28px 24px 60px; max-width: 1240px; background: var(--bg); color: var(--ink);
-  font: 14px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
-h1 { font-size: 22px; margin: 0 0 4px; font-weight: 650; } h2 { font-size: 15px; margin: 0; font-weight: 620; }
-p.sub { margin: 0 0 20px; color: var(--soft); }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 16px 18px; margin: 0 0 18px; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th { text-align: right; font-weight: 560; color: var(--soft); font-size: 12px; padding: 4px 10px 6px; border-bottom: 1px solid var(--line); white-space: nowrap; }
-td { text-align: right; padding: 6px 10px; border-bottom: 1px solid var(--line); white-space: nowrap; }
-tr:last-child td { border-bottom: 0; } th.t, td.t { text-align: left; }
-td.best { color: var(--good); font-weight: 640; } .bad { color: var(--bad); font-weight: 600; }
-td .bar { display: block; height: 3px; margin-top: 3px; border-radius: 2px; background: var(--c0); opacity: .55; margin-left: auto; }
-.head { display: flex; flex-wrap: wrap; gap: 4px 18px; align-items: baseline; margin-bottom: 8px; }
-.facts { color: var(--soft); font-size: 12.5px; font-variant-numeric: tabular-nums; }
-.legend { display: flex; flex-wrap: wrap; gap: 4px 16px; font-size: 12.5px; margin: 0 0 14px; color: var(--soft); }
-.legend i { display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin-right: 6px; vertical-align: -1px; }
-svg { display: block; width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 11px; font-family: inherit; }
-svg .lane { fill: var(--lane); } svg .grid { stroke: var(--line); stroke-width: 1; } svg .node { fill: var(--ink); font-weight: 600; }
-svg .end { stroke: var(--ink); stroke-width: 1; stroke-dasharray: 3 3; } svg .bound { stroke: var(--good); stroke-width: 1.3; }
-svg rect.b { stroke: var(--card); stroke-width: .6; } svg rect.b:hover { stroke: var(--ink); stroke-width: 1.4; }
-svg rect.x { stroke: var(--fail); stroke-width: 1.4; }
-#tip { position: fixed; pointer-events: none; display: none; max-width: 360px; background: var(--ink); color: var(--bg); padding: 7px 10px;
-  border-radius: 7px; font-size: 12px; line-height: 1.4; white-space: pre-line; z-index: 9; }
-footer { color: var(--soft); font-size: 12px; margin-top: 26px; }
-""" + "".join(f".k{i} {{ fill: var(--c{i}); background: var(--c{i}); }}\n" for i in range(MAX_COLOURS + 1))
-
-SCRIPT = """
-const tip = document.getElementById('tip');
-document.querySelectorAll('svg.gantt').forEach(svg => {
-  svg.querySelectorAll('rect.b').forEach(r => { const t = r.querySelector('title'); if (t) { r.dataset.tip = t.textContent; t.remove(); } });
-  svg.addEventListener('mousemove', e => { const text = e.target.dataset && e.target.dataset.tip;
-    if (!text) { tip.style.display = 'none'; return; }
-    tip.textContent = text; tip.style.display = 'block';
-    tip.style.left = Math.min(e.clientX + 14, innerWidth - tip.offsetWidth - 8) + 'px';
-    tip.style.top = Math.min(e.clientY + 14, innerHeight - tip.offsetHeight - 8) + 'px'; });
-  svg.addEventListener('mouseleave', () => tip.style.display = 'none'); });
-"""
+FINEST = 8000  # blocks thinner than this part of the longest run are drawn together
 
 
 def seconds(value: float) -> str:
@@ -84,26 +40,22 @@ def amount(value: float) -> str:
     return f"{value:.0f} B"
 
 
-def _ticks(span: float) -> tuple[list[float], float, str]:
-    """About eight round marks over `span` seconds, the factor of their unit, and the unit."""
-    if span <= 0:
-        return [0.0], 1.0, "s"
-    unit, factor = ("s", 1.0) if span >= 1 else ("ms", 1e-3) if span >= 1e-3 else ("µs", 1e-6)
-    raw = span / 8
-    magnitude = 10 ** math.floor(math.log10(raw))
-    step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= raw * 0.999)
-    return [i * step for i in range(int(span / step + 1e-9) + 1)], factor, unit
-
-
-def _colours(runs: Sequence[traces.Run]) -> dict[str, int]:
-    """A colour for each function, the same in all pictures: most busy time first; those past the palette share grey."""
+def _names(runs: Sequence[traces.Run]) -> tuple[list[str], list[str], dict[str, str]]:
+    """Functions (most busy time first) and users of all runs, and the user of each task: their numbers are their colours."""
     busy: dict[str, int] = {}
+    users: dict[str, int] = {}
+    whose: dict[str, str] = {}
     for run in runs:
+        for line in run.workload or ():
+            if "id" in line:
+                whose[str(line["id"])] = str(line.get("user", ""))
         for task in run.tasks:
             if task["started"] >= 0:
-                busy[task["fn"]] = busy.get(task["fn"], 0) + max(0, task["ended"] - task["started"])
-    order = sorted(busy, key=lambda fn: (-busy[fn], fn))
-    return {fn: min(i, MAX_COLOURS) for i, fn in enumerate(order)}
+                took = max(0, task["ended"] - task["started"])
+                busy[task["fn"]] = busy.get(task["fn"], 0) + took
+                user = whose.get(task["task"], "")
+                users[user] = users.get(user, 0) + took
+    return sorted(busy, key=lambda f: (-busy[f], f)), sorted(users, key=lambda u: (-users[u], u)), whose
 
 
 def _rows(tasks: Sequence[dict[str, Any]]) -> list[tuple[str, int, list[list[dict[str, Any]]]]]:
@@ -131,81 +83,43 @@ def _natural(name: str) -> tuple[Any, ...]:
     return head, int(name[len(head):] or 0)
 
 
-def _title(task: dict[str, Any]) -> str:
-    lines = [f"{task['task']}  ({task['fn']})",
-             f"{seconds(task['started'] / 1e9)} to {seconds(task['ended'] / 1e9)}: ran {seconds((task['ended'] - task['started']) / 1e9)}"]
-    if task["ready"] >= 0:
-        lines.append(f"waited {seconds(max(0, task['started'] - task['ready']) / 1e9)} after it was ready")
-    lines.append(f"{task['node'] or 'node'}, slot {task['slot']}" + (f", inputs {amount(task['bytes'])}" if task["bytes"] else ""))
-    if task["outcome"] != "ok":
-        lines.append(f"ended with {task['outcome']}")
-    return "\n".join(lines)
-
-
-def _blocks(lane: list[dict[str, Any]], scale: float) -> list[tuple[float, float, str, str, bool]]:
-    """(x, width, function, title, failed).  Neighbours that are too thin to be seen become one block."""
-    out: list[tuple[float, float, str, str, bool]] = []
+def _blocks(lane: list[dict[str, Any]], finest: float) -> list[tuple[int, int, dict[str, Any], int]]:
+    """(start, end, task, how many): neighbours that are too thin to be seen become one block of the commonest function."""
+    out: list[tuple[int, int, dict[str, Any], int]] = []
     i = 0
     while i < len(lane):
         task = lane[i]
-        x, width = task["started"] * scale, (task["ended"] - task["started"]) * scale
-        if width >= 0.8:
-            out.append((x, width, task["fn"], _title(task), task["outcome"] != "ok"))
-            i += 1
-            continue
-        j, end = i, task["ended"]
-        functions: dict[str, int] = {}
-        while j < len(lane) and (lane[j]["ended"] - lane[j]["started"]) * scale < 0.8 and lane[j]["ended"] * scale - x < 1.6:
-            end = max(end, lane[j]["ended"])
-            functions[lane[j]["fn"]] = functions.get(lane[j]["fn"], 0) + 1
-            j += 1
-        fn = max(functions, key=lambda f: functions[f])
-        failed = any(t["outcome"] != "ok" for t in lane[i:j])
-        title = _title(task) if j == i + 1 else f"{j - i} tasks too short to draw apart\n{', '.join(f'{n} × {f}' for f, n in functions.items())}"
-        out.append((x, max(end * scale - x, 0.4), fn, title, failed))
+        j, end = i + 1, task["ended"]
+        if end - task["started"] < finest:
+            while j < len(lane) and lane[j]["ended"] - lane[j]["started"] < finest and lane[j]["ended"] - task["started"] < 2 * finest:
+                end = max(end, lane[j]["ended"])
+                j += 1
+        if j > i + 1:
+            members = lane[i:j]
+            functions = [t["fn"] for t in members]
+            task = next(t for t in members if t["fn"] == max(set(functions), key=lambda f: (functions.count(f), f)))
+            bad = next((t for t in members if t["outcome"] != "ok"), None)
+            task = bad or task
+        out.append((lane[i]["started"], end, task, j - i))
         i = j
     return out
 
 
-def _gantt(run: traces.Run, span: float, colours: dict[str, int], label: str) -> str:
-    rows = _rows(run.tasks)
-    seat = "worker" if run.engine == "process" else "slot"
-    plot = WIDTH - LEFT - RIGHT
-    scale = plot / (span * 1e9) if span > 0 else 0.0
-    parts: list[str] = []
-    y, last_node, positions = TOP, None, []
-    for node, slot, lanes in rows:
-        if node != last_node:
-            y += NODE_GAP if last_node is not None else 0
-            last_node = node
-            positions.append((y, node))
-        height = max(ROW, 9 * len(lanes))
-        parts.append(f'<rect class="lane" x="{LEFT}" y="{y}" width="{plot}" height="{height}" rx="2"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{y + height / 2 + 4:.1f}" text-anchor="end">{seat} {slot}</text>')
-        each = height / len(lanes)
+def _picture(run: traces.Run, span: float, fns: dict[str, int], users: dict[str, int], whose: dict[str, str]) -> dict[str, Any]:
+    """What the script draws: rows, and blocks of (row, lane, start, end, -, function, user, flags, name, ready, bytes[, many])."""
+    chain = set(analysis.critical(run))
+    rows, blocks, outcomes = [], [], {}
+    for number, (node, slot, lanes) in enumerate(_rows(run.tasks)):
+        rows.append([node, slot, len(lanes)])
         for k, lane in enumerate(lanes):
-            for x, width, fn, title, failed in _blocks(lane, scale):
-                parts.append(f'<rect class="b k{colours.get(fn, MAX_COLOURS)}{" x" if failed else ""}" x="{LEFT + x:.2f}" y="{y + k * each:.1f}" '
-                             f'width="{width:.2f}" height="{each:.1f}" rx="1.5"><title>{html.escape(title)}</title></rect>')
-        y += height + GAP
-    bottom = y
-    for top, node in positions:
-        short = node if len(node) <= 11 else node[:10] + "…"
-        parts.append(f'<text class="node" x="4" y="{top + 13}">{html.escape(short)}<title>{html.escape(node)}</title></text>')
-    marks, factor, unit = _ticks(span)
-    grid = []
-    for mark in marks:
-        x = LEFT + mark * plot / span if span > 0 else LEFT
-        grid.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 4}" y2="{bottom}"/>')
-        text = f"{mark / factor:,.6g}"
-        parts.append(f'<text x="{x:.1f}" y="{bottom + 14}" text-anchor="middle">{text}</text>')
-    parts.append(f'<text x="{LEFT - 8}" y="{bottom + 14}" text-anchor="end">time in {unit}</text>')
-    end = max((t["ended"] for t in run.tasks), default=0)
-    if end > 0 and scale:
-        x = LEFT + end * scale
-        parts.append(f'<line class="end" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 4}" y2="{bottom + 2}"/>')
-    return (f'<svg class="gantt" role="img" aria-label="{html.escape(label)}" viewBox="0 0 {WIDTH} {bottom + AXIS - 8}">'
-            + "".join(grid) + "".join(parts) + "</svg>")
+            for start, end, task, many in _blocks(lane, span / FINEST):
+                flags = (task["outcome"] != "ok") + 2 * (task["task"] in chain)
+                block: list[Any] = [number, k, start, end, 0, fns[task["fn"]], users[whose.get(task["task"], "")], flags]
+                if flags & 1:
+                    outcomes[task["task"]] = task["outcome"]
+                blocks.append(block + ([task["task"], task["ready"], task["bytes"]] if many == 1 else ["", -1, 0, many]))
+    return {"engine": run.engine, "rows": rows, "blocks": blocks, "outcomes": outcomes,
+            "end": max((t["ended"] for t in run.tasks), default=0)}
 
 
 # key, heading, how to print, is less better (None: neither)
@@ -273,32 +187,97 @@ def _facts(summary: dict[str, Any]) -> str:
     return " · ".join(facts)
 
 
-def write_report(path: str | os.PathLike[str], runs: Sequence[traces.Run], title: str = "miniray: runs compared",
-                 subtitle: str = "") -> str:
-    """Writes the report of these runs and gives its absolute path.  A ValueError if there is no run."""
+def _curves(runs: Sequence[traces.Run], span: int) -> str:
+    """Curves of up to eight runs over each other."""
+    shown = runs[:MAX_COLOURS]
+    cards: list[tuple[str, Any, Any, Any, dict[str, Any]]] = [
+        ("tasks that run", [(r.name, analysis.running(r, span)) for r in shown], seconds, lambda v: f"{v:g}", {"steps": True}),
+        ("tasks that are ready and wait", [(r.name, analysis.waiting(r, span)) for r in shown], seconds, lambda v: f"{v:g}", {"steps": True}),
+        ("flow time: share of tasks at or below", [(r.name, analysis.distribution(analysis.flows(r))) for r in shown], seconds,
+         lambda v: f"{v * 100:.0f}%", {"log_x": True, "top": 1.0}),
+    ]
+    drawn = []
+    for title, curves, x_text, y_text, how in cards:
+        picture = charts.chart(curves, title, x_text, y_text, **how)
+        if picture:
+            drawn.append(f'<section class="card"><h3>{title}</h3>{picture}</section>')
+    return f'<div class="charts">{"".join(drawn)}</div>{charts.keys([r.name for r in shown]) if len(shown) > 1 else ""}' if drawn else ""
+
+
+def _starts(tasks: Sequence[dict[str, Any]]) -> str:
+    if not tasks:
+        return "nothing"
+    said = [f"{html.escape(t['task'])} on {html.escape(t['node'] or 'the node')}, slot {t['slot']}" for t in tasks[:4]]
+    return "; ".join(said) + (f" and {len(tasks) - 4} more" if len(tasks) > 4 else "")
+
+
+def _partings(runs: Sequence[traces.Run], pictures: Sequence[dict[str, Any]]) -> str:
+    """Where each run leaves the way of the first one, and what that cost."""
+    first, said = runs[0], []
+    for run, picture in zip(runs[1:], pictures[1:]):
+        found = analysis.first_difference(first, run)
+        if found is None:
+            if {t["task"] for t in run.tasks} == {t["task"] for t in first.tasks}:
+                said.append(f"<li><b>{html.escape(run.name)}</b> does the same as {html.escape(first.name)}, to the nanosecond.</li>")
+            continue
+        picture["part"] = found["at"]
+        name, loss = found["worst"]
+
+        def more(value: float, what: str) -> str:
+            return f"{what} the same" if abs(value) < 5e-10 else f"{what} {seconds(abs(value))} {'longer' if value > 0 else 'shorter'}"
+
+        worst = f", {html.escape(name)} ends {seconds(loss)} later" if loss > 5e-10 else ""
+        said.append(f'<li><b>{html.escape(run.name)}</b> parts from {html.escape(first.name)} at '
+                    f'<button data-goto="{found["at"]}">{seconds(found["at"] / 1e9)}</button>: it starts {_starts(found["b"])}, '
+                    f'{html.escape(first.name)} starts {_starts(found["a"])}. In the end the makespan is {more(found["makespan"], "")}, '
+                    f'the mean flow time {more(found["flow"], "")}{worst}.</li>')
+    return f'<section class="card"><h3>Where they part</h3><ul class="part">{"".join(said)}</ul></section>' if said else ""
+
+
+def page(runs: Sequence[traces.Run], title: str = "miniray: runs compared", subtitle: str = "", extra: str = "") -> str:
+    """The report as text.  ``extra``: HTML that comes below the table.  A ValueError if there is no run."""
     if not runs:
         raise ValueError("a report needs at least one run")
     shown = [traces.Run(policy=r.policy, tasks=traces.normalise(r.tasks), engine=r.engine, store=r.store, seed=r.seed,
-                        summary=r.summary, label=r.label) for r in runs]
-    summaries = [{**traces.figures(r.tasks), **r.summary} for r in shown]
-    span = max((t["ended"] for r in shown for t in r.tasks), default=0) / 1e9
-    colours = _colours(shown)
-    shared = [fn for fn, c in colours.items() if c == MAX_COLOURS]
-    legend = "".join(f'<span><i class="k{c}"></i>{html.escape(fn)}</span>' for fn, c in colours.items() if c < MAX_COLOURS)
-    if shared:
-        legend += f'<span title="{html.escape(", ".join(shared[:60]))}"><i class="k{MAX_COLOURS}"></i>{len(shared)} other functions</span>'
+                        summary=r.summary, label=r.label, workload=r.workload) for r in runs]
+    summaries = [{**metrics.figures(r, r.workload or ()), **r.summary} for r in shown]
+    span = max((t["ended"] for r in shown for t in r.tasks), default=0) or 1
+    fns, users, whose = _names(shown)
+    numbers = {f: i for i, f in enumerate(fns)}, {u: i for i, u in enumerate(users)}
+    pictures = [_picture(r, span, *numbers, whose) for r in shown]
+    partings = _partings(shown, pictures)
+    data = json.dumps({"span": span, "fns": fns, "users": users, "seat": {"sim": "slot", "process": "worker"}, "runs": pictures},
+                      separators=(",", ":")).replace("</", "<\\/")
     cards = []
     for run, summary in zip(shown, summaries):
         ejected = f'<p class="bad">{html.escape(str(summary["ejected"]))}</p>' if summary.get("ejected") else ""
         cards.append(f'<section class="card"><div class="head"><h2>{html.escape(run.name)}</h2><span class="facts">{html.escape(_facts(summary))}</span>'
-                     f'</div>{ejected}<div class="scroll">{_gantt(run, span, colours, run.name)}</div></section>')
-    page = (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
-            f'<p class="sub">{html.escape(subtitle)}</p><section class="card">{_table(shown, summaries)}</section>'
-            f'<div class="legend">{legend}</div>{"".join(cards)}'
-            f'<footer>One row is one slot of a node, or one worker process; all pictures share one time axis; the dashed line is the end of the run. Best values are green.</footer>'
-            f'<div id="tip"></div><script>{SCRIPT}</script></body></html>\n')
+                     f'</div>{ejected}<canvas class="gantt" role="img" aria-label="{html.escape(run.name)}"></canvas></section>')
+    by_user = '<option value="user">user</option>' if len(users) > 1 else ""
+    tools = (f'<div class="bar-tools"><label>colour by <select id="by"><option value="fn">function</option>{by_user}'
+             f'<option value="critical">what the end waited for</option></select></label><span><button id="in">zoom in</button> '
+             f'<button id="out">zoom out</button> <button id="whole">whole run</button></span><span>wheel: zoom, drag: move, click a colour: show it alone</span>'
+             f'<div class="legend" id="legend" style="margin:0"></div></div>')
+    return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>{html.escape(title)}</title><style>{(_PARTS / 'style.css').read_text(encoding='utf-8')}</style></head><body><h1>{html.escape(title)}</h1>"
+            f'<p class="sub">{html.escape(subtitle)}</p><section class="card">{_table(shown, summaries)}</section>{extra}'
+            f'{_curves(shown, span)}{partings}{tools}{"".join(cards)}'
+            f'<footer>One row is one slot of a node, or one worker process; all pictures share one time axis; the dashed line is the end of a run, '
+            f'the red one where it parts from the first. Best values are green.</footer>'
+            f'<div id="tip"></div><script type="application/json" id="data">{data}</script>'
+            f"<script>{(_PARTS / 'script.js').read_text(encoding='utf-8')}</script></body></html>\n")
+
+
+def framed(runs: Sequence[traces.Run], title: str = "miniray: runs compared") -> str:
+    """The report inside a frame, for notebooks: its styles and script touch nothing outside."""
+    return f'<iframe srcdoc="{html.escape(page(runs, title))}" style="width:100%;height:640px;border:0"></iframe>'
+
+
+def write_report(path: str | os.PathLike[str], runs: Sequence[traces.Run], title: str = "miniray: runs compared",
+                 subtitle: str = "", extra: str = "") -> str:
+    """Writes the report of these runs and gives its absolute path.  A ValueError if there is no run."""
+    text = page(runs, title, subtitle, extra)
     path = os.path.abspath(os.fspath(path))
     with open(path, "w", encoding="utf-8") as file:
-        file.write(page)
+        file.write(text)
     return path

@@ -27,6 +27,7 @@ class Run:
     seed: int | None = None
     summary: dict[str, Any] = field(default_factory=dict)
     label: str | None = None
+    workload: list[dict[str, Any]] | None = None  # the lines it is a run of, where they are known
 
     @property
     def name(self) -> str:
@@ -38,6 +39,31 @@ class Run:
         if self.seed:
             parts.append(f"seed {self.seed}")
         return " · ".join(parts)
+
+
+    def frame(self) -> Any:
+        """The tasks as a pandas DataFrame, one row each: the columns of the trace, times in ns, -1 as missing; ``wait_s``,
+        ``run_s``, ``flow_s`` and ``slowdown`` beside; what the workload says of a task (user, deadline_s, ...) where it is known.
+        Needs pandas."""
+        import pandas
+
+        table = pandas.DataFrame(self.tasks, columns=list(dict.fromkeys([*KEYS, *(k for t in self.tasks[:1] for k in t)])))
+        for key in TIMES:
+            table[key] = table[key].where(table[key] >= 0).astype("Int64")
+        ready = table["ready"].fillna(table["submitted"])
+        table["wait_s"] = (table["started"] - ready).astype("Float64") / 1e9
+        table["run_s"] = (table["ended"] - table["started"]).astype("Float64") / 1e9
+        table["flow_s"] = (table["ended"] - table["submitted"]).astype("Float64") / 1e9
+        table["slowdown"] = (table["ended"] - ready).astype("Float64") / (table["ended"] - table["started"]).astype("Float64")
+        table["policy"], table["seed"] = self.policy, self.seed if self.seed is not None else 0
+        said = [{"task": str(w["id"]), **{k: w[k] for k in ("user", "priority", "deadline_s", "limit_s", "estimate_s", "cpus") if k in w}}
+                for w in self.workload or () if "id" in w]
+        return table.merge(pandas.DataFrame(said), on="task", how="left") if said else table
+
+    def _repr_html_(self) -> str:
+        from .report import framed
+
+        return framed([self], self.name)
 
 
 def normalise(tasks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -64,6 +90,25 @@ def normalise(tasks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         for key in TIMES:
             if row[key] >= 0:
                 row[key] -= zero
+    return out
+
+
+def chrome(runs: Iterable[Run]) -> list[dict[str, Any]]:
+    """Trace events for Perfetto and chrome://tracing: a process per run and node, a thread per slot.  Times in µs."""
+    out: list[dict[str, Any]] = []
+    numbers: dict[tuple[str, str], int] = {}
+    for run in runs:
+        for slot in sorted({(t["node"], t["slot"]) for t in run.tasks if t["started"] >= 0}):
+            if (run.name, slot[0]) not in numbers:
+                numbers[run.name, slot[0]] = len(numbers) + 1
+                out.append({"name": "process_name", "ph": "M", "pid": len(numbers), "tid": 0, "args": {"name": f"{run.name} {slot[0]}".strip()}})
+            out.append({"name": "thread_name", "ph": "M", "pid": numbers[run.name, slot[0]], "tid": slot[1] + 1,
+                        "args": {"name": f"{'worker' if run.engine == 'process' else 'slot'} {slot[1]}"}})
+        for task in run.tasks:
+            if task["started"] >= 0 and task["ended"] >= task["started"]:
+                out.append({"name": task["fn"], "cat": task["outcome"], "ph": "X", "pid": numbers[run.name, task["node"]],
+                            "tid": task["slot"] + 1, "ts": task["started"] / 1e3, "dur": (task["ended"] - task["started"]) / 1e3,
+                            "args": {"task": task["task"], "waited_us": max(0, task["started"] - task["ready"]) / 1e3, "bytes": task["bytes"]}})
     return out
 
 
