@@ -46,7 +46,29 @@ static mr_status check(const mr_group_def *d, uint32_t *n_bundles, mr_err *err)
     }
     if (!*n_bundles || d->needs[d->n_needs - 1].name)
         return mr_err_set(err, MR_E_INVAL, "placement group: an entry without a name must end each bundle");
+    for (int32_t i = 0; i < d->n_conditions; i++) {
+        const mr_condition *t = &d->conditions[i];
+        if (t->key && (!t->key[0] || strlen(t->key) >= sizeof(((mr_term *)0)->key) || t->op < MR_LABEL_IN ||
+                       t->op > MR_LABEL_ABSENT || (t->value && strlen(t->value) >= sizeof(((mr_term *)0)->value))))
+            return mr_err_set(err, MR_E_INVAL,
+                              "placement group: the condition on label \"%.80s\" is unknown or too long", t->key);
+    }
     return MR_OK;
+}
+
+static mr_term *put_terms(mr_term *at, const mr_group_def *d)
+{
+    memset(at, 0, (size_t)d->n_conditions * sizeof(*at));
+    for (int32_t i = 0; i < d->n_conditions; i++, at++) {
+        const mr_condition *t = &d->conditions[i];
+        if (!t->key)
+            continue;
+        memcpy(at->key, t->key, strlen(t->key));
+        if (t->value)
+            memcpy(at->value, t->value, strlen(t->value));
+        at->op = (uint32_t)t->op;
+    }
+    return at;
 }
 
 static mr_status make(mr_session *s, const mr_group_def *d, mr_id *out, mr_err *err)
@@ -60,8 +82,8 @@ static mr_status make(mr_session *s, const mr_group_def *d, mr_id *out, mr_err *
     if (st)
         return st;
     mr_scratch b;
-    mr_ev_group *r =
-        mr_scratch_record(&b, MR_EV_GROUP, sizeof(*r), 0, (uint64_t)d->n_needs * sizeof(mr_named) + n_name, err);
+    uint64_t fixed = (uint64_t)d->n_needs * sizeof(mr_named) + (uint64_t)d->n_conditions * sizeof(mr_term);
+    mr_ev_group *r = mr_scratch_record(&b, MR_EV_GROUP, sizeof(*r), 0, fixed + n_name, err);
     if (!r)
         return MR_E_NOMEM;
     r->op = MR_GROUP_MAKE;
@@ -70,6 +92,7 @@ static mr_status make(mr_session *s, const mr_group_def *d, mr_id *out, mr_err *
     r->flags = d->detached ? MR_GROUP_DETACHED : 0;
     r->n_bundles = n_bundles;
     r->n_amounts = (uint32_t)d->n_needs;
+    r->n_terms = (uint32_t)d->n_conditions;
     r->name_bytes = (uint32_t)n_name;
     mr_named *at = (mr_named *)(void *)(r + 1);
     memset(at, 0, (size_t)d->n_needs * sizeof(*at));
@@ -78,8 +101,9 @@ static mr_status make(mr_session *s, const mr_group_def *d, mr_id *out, mr_err *
             memcpy(at->name, d->needs[i].name, strlen(d->needs[i].name));
             at->amount = d->needs[i].amount;
         }
+    mr_term *end = put_terms((mr_term *)(void *)at, d);
     if (n_name)
-        put_name((char *)at, d->name, d->ns);
+        put_name((char *)end, d->name, d->ns);
     return ask(s, &b, r, out, err);
 }
 

@@ -69,6 +69,8 @@ static bool gpus_fit(const search *s, uint32_t k, const node *n)
 static bool fits(const search *s, uint32_t k, const node *n)
 {
     const bundle *b = &s->g->b[s->g->order[k]];
+    if (!mr_labels_terms(n, b->terms, b->n_terms))
+        return false;
     for (uint32_t i = 0; i < b->n_asks; i++) {
         uint32_t res = b->asks[i].res;
         if (res >= n->own.n_res)

@@ -100,7 +100,8 @@ mr_status mr_task_cancel(mr_control *c, const mr_record *r)
     if (!t)
         return o ? MR_OK : mr_control_refuse(c, MR_E_NOTFOUND, "cancel: no task makes %llx", (unsigned long long)e->id);
     if (t->actor && (e->flags & MR_CANCEL_FORCE))
-        return mr_control_refuse(c, MR_E_INVAL, "cancel: a call of an actor can not be forced; kill the actor");
+        return mr_control_refuse(c, MR_E_INVAL,
+                                 "force=True is not supported for actor tasks (calls of actors): kill the actor");
     if (e->flags & MR_CANCEL_RECURSIVE)
         mr_task_cancel_children(c, t->v.ref, e->flags & ~(uint32_t)MR_CANCEL_FORCE);
     mr_task_cancel_one(c, t, e->flags);

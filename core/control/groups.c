@@ -131,6 +131,7 @@ static void fini(group *g)
     for (uint32_t i = 0; g->b && i < g->n; i++) {
         mr_pool_fini(&g->b[i].p);
         free(g->b[i].asks);
+        free(g->b[i].terms);
     }
     free(g->b);
     free(g->order);
@@ -191,6 +192,28 @@ static mr_status read_bundles(mr_control *c, group *g, const mr_ev_group *e)
                              : mr_control_refuse(c, MR_E_INVAL, "placement group: %u of %u bundles", n, e->n_bundles);
 }
 
+static mr_status read_terms(mr_control *c, group *g, const mr_ev_group *e)
+{
+    const mr_term *v = (const void *)((const char *)mr_record_bytes(e, sizeof *e) + e->n_amounts * sizeof(mr_named));
+    uint32_t from = 0, k = 0;
+    for (uint32_t i = 0; i < e->n_terms; i++) {
+        if (v[i].key[0] && v[i].op > MR_TERM_ABSENT)
+            return mr_control_refuse(c, MR_E_INVAL, "placement group: condition %u on a label is unknown", v[i].op);
+        if (v[i].key[0])
+            continue;
+        if (k == g->n)
+            return mr_control_refuse(c, MR_E_INVAL, "placement group: labels for more than %u bundles", g->n);
+        bundle *b = &g->b[k++];
+        b->n_terms = i - from;
+        if (b->n_terms && !(b->terms = malloc(b->n_terms * sizeof *b->terms)))
+            return MR_E_NOMEM;
+        if (b->n_terms)
+            memcpy(b->terms, v + from, b->n_terms * sizeof *b->terms);
+        from = i + 1;
+    }
+    return MR_OK;
+}
+
 static group *find_named(mr_control *c, const char *text, size_t n)
 {
     MR_LIST_EACH(&c->named_groups, l)
@@ -222,7 +245,8 @@ static mr_status check_make(mr_control *c, const mr_ev_group *e, const char *nam
 
 static mr_status make(mr_control *c, const mr_ev_group *e)
 {
-    const char *name = (const char *)mr_record_bytes(e, sizeof *e) + e->n_amounts * sizeof(mr_named);
+    const char *name =
+        (const char *)mr_record_bytes(e, sizeof *e) + e->n_amounts * sizeof(mr_named) + e->n_terms * sizeof(mr_term);
     mr_status status = check_make(c, e, name);
     if (status)
         return status;
@@ -235,15 +259,18 @@ static mr_status make(mr_control *c, const mr_ev_group *e)
     g->strategy = (uint8_t)e->strategy;
     g->detached = e->flags & MR_GROUP_DETACHED;
     status = read_bundles(c, g, e);
+    if (!status)
+        status = read_terms(c, g, e);
     if (status)
         goto fail;
     g->unplaced = g->n;
     mr_bundles_order(g);
     if (!c->conf.infeasible_wait && !mr_bundles_possible(c, g)) {
-        status = mr_control_refuse(c, MR_E_UNSCHEDULABLE,
-                                   "placement group: its %u bundles cannot be placed as %s on the %u nodes there are, "
-                                   "even if they were empty",
-                                   g->n, mr_group_strategy_name(g->strategy), c->n_alive);
+        status = mr_control_refuse(
+            c, MR_E_UNSCHEDULABLE,
+            "placement group: its %u bundles cannot be placed as %s on the %u nodes there are%s, "
+            "even if they were empty",
+            g->n, mr_group_strategy_name(g->strategy), c->n_alive, e->n_terms ? " and their labels" : "");
         goto fail;
     }
     status = MR_E_NOMEM;

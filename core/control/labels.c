@@ -19,13 +19,13 @@ static bool same(const mr_term *a, const mr_term *b)
 }
 
 /* One condition: the terms from `i` to *end are its alternatives. */
-static bool holds(const node *n, const shape *s, uint32_t i, uint32_t *end)
+static bool holds(const node *n, const mr_term *terms, uint32_t n_terms, uint32_t i, uint32_t *end)
 {
-    const mr_term *t = &s->terms[i];
+    const mr_term *t = &terms[i];
     const char *value = value_of(n, t->key);
     bool any = false;
-    for (; i < s->n_terms && same(t, &s->terms[i]); i++)
-        any |= value && !strncmp(value, s->terms[i].value, sizeof t->value);
+    for (; i < n_terms && same(t, &terms[i]); i++)
+        any |= value && !strncmp(value, terms[i].value, sizeof t->value);
     *end = i;
     switch ((mr_term_op)t->op) {
     case MR_TERM_IN:
@@ -39,22 +39,27 @@ static bool holds(const node *n, const shape *s, uint32_t i, uint32_t *end)
     }
 }
 
-static bool all(const node *n, const shape *s, bool soft)
+static bool all(const node *n, const mr_term *terms, uint32_t n_terms, bool soft)
 {
-    for (uint32_t i = 0, end; i < s->n_terms; i = end)
-        if (!holds(n, s, i, &end) && !!s->terms[i].soft == soft)
+    for (uint32_t i = 0, end; i < n_terms; i = end)
+        if (!holds(n, terms, n_terms, i, &end) && !!terms[i].soft == soft)
             return false;
     return true;
 }
 
+bool mr_labels_terms(const node *n, const mr_term *terms, uint32_t n_terms)
+{
+    return all(n, terms, n_terms, false);
+}
+
 bool mr_labels_hard(const node *n, const shape *s)
 {
-    return all(n, s, false);
+    return all(n, s->terms, s->n_terms, false);
 }
 
 bool mr_labels_soft(const node *n, const shape *s)
 {
-    return all(n, s, true);
+    return all(n, s->terms, s->n_terms, true);
 }
 
 void mr_labels_text(const shape *s, char *text, size_t room)

@@ -74,11 +74,12 @@ static mr_status check_submit(const mr_record *r, mr_err *err)
 static mr_status check_group(const mr_record *r, mr_err *err)
 {
     const mr_ev_group *e = (const void *)r;
-    if ((uint64_t)e->n_amounts * sizeof(mr_named) + e->name_bytes > r->n_bytes || e->n_bundles > e->n_amounts)
+    uint64_t fixed = (uint64_t)e->n_amounts * sizeof(mr_named) + (uint64_t)e->n_terms * sizeof(mr_term);
+    if (fixed + e->name_bytes > r->n_bytes || e->n_bundles > e->n_amounts)
         return mr_err_set(
             err, MR_E_PROTOCOL,
-            "GROUP from client %u: %u amounts in %u bundles and a name of %u bytes do not fit in %u bytes", r->from,
-            e->n_amounts, e->n_bundles, e->name_bytes, r->n_bytes);
+            "GROUP from client %u: %u amounts in %u bundles, %u terms and a name of %u bytes do not fit in %u bytes",
+            r->from, e->n_amounts, e->n_bundles, e->n_terms, e->name_bytes, r->n_bytes);
     return check_names(r, mr_record_bytes(r, sizeof *e), e->n_amounts, err);
 }
 

@@ -259,8 +259,9 @@ typedef enum mr_group_strategy {
     MR_GROUP_STRICT_SPREAD = 3 /* on one each */
 } mr_group_strategy;
 typedef enum mr_group_op {
-    MR_GROUP_MAKE = 1,   /* payload: n_amounts of mr_named, where an empty name ends a bundle; then "ns\0name\0" or
-                            nothing.  Fails: INVAL, UNSCHEDULABLE, NAME_TAKEN, NOMEM */
+    MR_GROUP_MAKE = 1,   /* payload: n_amounts of mr_named, where an empty name ends a bundle; then n_terms of
+                            mr_term, where an empty key ends those of a bundle: conditions on the labels of its node;
+                            then "ns\0name\0" or nothing.  Fails: INVAL, UNSCHEDULABLE, NAME_TAKEN, NOMEM */
     MR_GROUP_REMOVE = 2, /* what runs in it is ended */
     MR_GROUP_FIND = 3,   /* payload: "ns\0name\0".  NOTFOUND */
     MR_GROUP_CURRENT = 4 /* of task `id`, or of the actor that is the client; 0: none; | MR_GROUP_CAPTURES */
@@ -270,7 +271,7 @@ enum { MR_GROUP_DETACHED = 1 /* outlives the actor that makes it */ };
 typedef struct mr_ev_group {
     mr_record h;
     mr_id id;
-    uint32_t op, strategy, flags, n_bundles, n_amounts, name_bytes;
+    uint32_t op, strategy, flags, n_bundles, n_amounts, name_bytes, n_terms, pad0;
 } mr_ev_group;
 
 /* Of LOST: what took the copy.  FULL: it never came to be, since the store had no room for it. */

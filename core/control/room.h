@@ -406,7 +406,8 @@ void mr_caps_free(mr_control *c);
 
 /* ------------------------------------------------------------------------------------------------------ labels.c -- */
 
-bool mr_labels_hard(const node *n, const shape *s); /* do all that must hold? */
+bool mr_labels_hard(const node *n, const shape *s);                          /* do all that must hold? */
+bool mr_labels_terms(const node *n, const mr_term *terms, uint32_t n_terms); /* the same, of terms */
 bool mr_labels_soft(const node *n, const shape *s);
 /* "region in (us, eu), not gpu" */
 void mr_labels_text(const shape *s, char *text, size_t n);

@@ -333,6 +333,8 @@ typedef struct bundle {
     uint32_t n_asks, at; /* at: where the search tries it */
     int64_t score;       /* of that node */
     bool placed;
+    uint32_t n_terms;
+    mr_term *terms; /* conditions on the labels of its node, all hard */
 } bundle;
 
 struct group {

@@ -25,7 +25,7 @@ def test_in_a_task_and_in_the_driver():
 
         context = miniray.get_runtime_context()
         assert about(context) == (None, None, None, 0, {}, context.get_job_id(), "here")
-        assert context.get_worker_id() == "driver" and context.get_node_id() == miniray.nodes()[0]["NodeID"]
+        assert context.get_worker_id() == miniray.util.state.list_workers()[0].worker_id and context.get_node_id() == miniray.nodes()[0]["NodeID"]
         ref = look.remote()
         (task, name, function, attempt, resources, job, namespace), gpus, worker = miniray.get(ref)
         assert (task, name, attempt, job, namespace) == (ref.task_id().hex(), "given", 1, context.get_job_id(), "here")
@@ -181,7 +181,7 @@ def test_init_options():
         def again():
             return miniray.is_initialized(), miniray.init(ignore_reinit_error=True).namespace
 
-        assert miniray.get(again.remote()) == (True, "")
+        assert miniray.get(again.remote()) == (True, "default")
         assert miniray.init(ignore_reinit_error=True) is context
     for options in ({"enable_resource_isolation": True},):
         with pytest.raises(ValueError, match="is not supported"):

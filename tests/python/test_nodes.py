@@ -15,7 +15,11 @@ from miniray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 
 def on(node, soft=False):
-    return NodeAffinitySchedulingStrategy(node if isinstance(node, str) else node.node_id, soft)
+    return NodeAffinitySchedulingStrategy(node_id(node) if isinstance(node, int) else node if isinstance(node, str) else node.node_id, soft)
+
+
+def node_id(number):
+    return miniray.NodeID.of(number).hex()
 
 
 def stats():
@@ -54,7 +58,7 @@ def test_init_with_nodes():
         assert (first["NodeName"], second["NodeName"]) == ("front", "node1")
         assert second["Labels"] == {"zone": "b"} and second["Resources"]["wheel"] == 0.5
         total_now = miniray.cluster_resources()
-        assert (total_now["CPU"], total_now["GPU"], total_now["wheel"], total_now["memory"]) == (3, 1, 0.5, 10**6)
+        assert (total_now["CPU"], total_now["GPU"], total_now["wheel"], total_now["memory"]) == (3, 1, 0.5, first["Resources"]["memory"] + 10**6)
         assert miniray.get(where.options(resources={"wheel": 0.5}).remote()) == second["NodeID"]
         with pytest.raises(exceptions.TaskUnschedulableError, match="front"):
             where.options(num_cpus=3).remote()  # the sum is there, but no node has it
@@ -116,7 +120,7 @@ def test_add_node_refuses(cluster):
 def test_cluster_ends_with_the_session():
     cluster = Cluster(initialize_head=True, connect=True, head_node_args={"num_cpus": 1}, init_args={"store": "store-mem"})
     address = cluster.address
-    assert miniray.nodes() and miniray.get(where.remote()) == "0"
+    assert miniray.nodes() and miniray.get(where.remote()) == node_id(0)
     miniray.shutdown()
     cluster.shutdown()
     with pytest.raises(ConnectionError, match="not run in this process any more"):
@@ -166,7 +170,7 @@ def test_one_node_sessions_do_not_grow():
 def test_a_node_without_cpu(cluster):
     node = cluster.add_node(num_cpus=0, resources={"disk": 2})
     assert miniray.get(where.options(num_cpus=0, resources={"disk": 1}).remote()) == node.node_id
-    assert miniray.get(where.remote()) == "0"
+    assert miniray.get(where.remote()) == node_id(0)
     with pytest.raises(exceptions.TaskUnschedulableError):
         where.options(scheduling_strategy=on(node)).remote()
 
@@ -196,12 +200,12 @@ def test_affinity_and_spread(cluster):
             pass
 
     miniray.get([meet.remote() for _ in range(3)])
-    assert sorted(miniray.get(meeting.who.remote())) == ["0", "1", "2"]
+    assert sorted(miniray.get(meeting.who.remote())) == [node_id(i) for i in range(3)]
     miniray.get(meeting.come.remote("done"))
     cluster.remove_node(nodes[0])
     with pytest.raises(exceptions.TaskUnschedulableError, match="node 1, which is not there"):
         where.options(scheduling_strategy=on(nodes[0])).remote()
-    assert miniray.get(where.options(scheduling_strategy=on(nodes[0], soft=True)).remote()) in ("0", "2")
+    assert miniray.get(where.options(scheduling_strategy=on(nodes[0], soft=True)).remote()) in (node_id(0), node_id(2))
     with pytest.raises(ValueError, match="NodeID"):
         NodeAffinitySchedulingStrategy("not hex", soft=False)
 
@@ -209,9 +213,9 @@ def test_affinity_and_spread(cluster):
 @pytest.mark.parametrize("store", ["store-shm", "store-mem"])
 def test_objects_are_copied_on_demand(store):
     with miniray.init(nodes=[{"num_cpus": 1}, {"num_cpus": 1}], store=store):
-        far = numbers.options(scheduling_strategy=on("1")).remote(100_000)
+        far = numbers.options(scheduling_strategy=on(1)).remote(100_000)
         assert miniray.get(far)[-1] == 99_999 and stats()["moved_bytes"] == 0  # the driver reads any node
-        here = total.options(scheduling_strategy=on("0"))
+        here = total.options(scheduling_strategy=on(0))
         assert miniray.get(here.remote(far)) == 4999950000
         once = stats()["moved_bytes"]
         assert once >= 800_000
@@ -224,9 +228,9 @@ def test_objects_are_copied_on_demand(store):
 
 def test_locality_keeps_tasks_with_their_bytes():
     with miniray.init(nodes=[{"num_cpus": 1}, {"num_cpus": 1}], sched="sched-locality"):
-        blocks = [numbers.options(scheduling_strategy=on(str(i % 2))).remote(100_000) for i in range(4)]
+        blocks = [numbers.options(scheduling_strategy=on(i % 2)).remote(100_000) for i in range(4)]
         miniray.wait(blocks, num_returns=4)
-        assert miniray.get([where.remote(b) for b in (blocks[1], blocks[0])]) == ["1", "0"]
+        assert miniray.get([where.remote(b) for b in (blocks[1], blocks[0])]) == [node_id(1), node_id(0)]
         assert stats()["moved_bytes"] == 0
 
 
@@ -316,7 +320,7 @@ def test_running_tasks_go_elsewhere(cluster, tmp_path):
         pass
     cluster.remove_node(node)
     gate.write_text("")
-    assert miniray.get(ref) == "0"
+    assert miniray.get(ref) == node_id(0)
     assert len(started.read_text().split()) == 2
     gate.unlink()
     node = cluster.add_node(num_cpus=1)
@@ -341,7 +345,7 @@ def test_an_actor_restarts_elsewhere(cluster):
     home = Home.options(scheduling_strategy=on(node, soft=True)).remote()
     assert miniray.get(home.node.remote()) == node.node_id
     cluster.remove_node(node)
-    assert miniray.get(home.node.remote()) == "0"
+    assert miniray.get(home.node.remote()) == node_id(0)
 
 
 def test_the_head_may_go_too(cluster):

@@ -26,7 +26,7 @@ TASK_BAD = [
     ({"memory": 1.5}, ValueError, "whole"), ({"num_returns": -1}, ValueError, "num_returns"), ({"num_returns": "many"}, ValueError, "streaming"),
     ({"num_returns": 1.5}, TypeError, "num_returns"), ({"max_retries": -2}, ValueError, "0, -1 or a positive integer"),
     ({"max_retries": 2.0}, TypeError, "max_retries"), ({"max_calls": -1}, ValueError, "0 or a positive integer"),
-    ({"retry_exceptions": "ValueError"}, TypeError, "retry_exceptions"), ({"retry_exceptions": [1]}, TypeError, "exceptions"),
+    ({"retry_exceptions": "ValueError"}, TypeError, "retry_exceptions"), ({"retry_exceptions": [1]}, ValueError, "exceptions"),
     ({"max_restarts": 1}, ValueError, "actors"), ({"lifetime": "detached"}, ValueError, "actors"), ({"name": 5}, TypeError, "name"),
     ({"placement_group": object()}, TypeError, "placement_group"), ({"max_running": -1}, ValueError, "max_running"),
     ({"requires": "ssd"}, TypeError, "set of labels"), ({"label_selector": {"a": "!"}}, ValueError, "label_selector"), ({"accelerator_type": "A100"}, ValueError, "custom resource"),

@@ -22,7 +22,7 @@ def inside(group, index=-1, capture=None):
 
 @miniray.remote
 def where(*_):
-    return miniray.get_runtime_context().get_node_id()
+    return str([n["NodeID"] for n in miniray.nodes()].index(miniray.get_runtime_context().get_node_id()))
 
 
 @miniray.remote
@@ -72,7 +72,7 @@ def test_ready_wait_and_table(ray):
     assert group.wait(30) and ray.wait([group.ready()], timeout=30)[0]
     row = placement_group_table(group)
     assert row["state"] == "CREATED" and row["strategy"] == "PACK" and row["name"] == "mine"
-    assert row["bundles"] == {0: {"CPU": 1.0}} and row["bundles_to_node_id"] == {0: "0"}
+    assert row["bundles"] == {0: {"CPU": 1.0}} and row["bundles_to_node_id"] == {0: miniray.nodes()[0]["NodeID"]}
     assert placement_group_table()[group.id.hex()] == row
     assert ray.available_resources()["CPU"] == 1.0 and ray.cluster_resources()["CPU"] == 2.0
     found = get_placement_group("mine")
@@ -104,7 +104,8 @@ def test_a_group_waits_for_room_as_a_whole(ray, tmp_path):
 def test_strategies_over_nodes(three):
     def nodes_of(group):
         assert group.wait(30)
-        return list(placement_group_table(group)["bundles_to_node_id"].values())
+        numbers = [n["NodeID"] for n in miniray.nodes()]
+        return [str(numbers.index(node)) for node in placement_group_table(group)["bundles_to_node_id"].values()]
 
     group = placement_group([{"CPU": 1}] * 3, strategy="STRICT_SPREAD")
     assert sorted(nodes_of(group)) == ["0", "1", "2"]
@@ -246,7 +247,7 @@ def test_old_spelling_of_the_options(ray):
     ([], {}, "non-empty list"), ({}, {}, "must be a list"), ([{}], {}, "0 values"), ([{"CPU": 0}], {}, "0 values"),
     ([{"CPU": "x"}], {}, "resource dictionaries"), ([{"CPU": -1}], {}, "negative"), ([{"CPU": 0.00001}], {}, "precision"),
     ([{"CPU": 1}], {"strategy": "TIGHT"}, "Invalid placement group strategy"), ([{"CPU": 1}], {"lifetime": "long"}, "lifetime"),
-    ([{"CPU": 1}], {"bundle_label_selector": [{"a": "b"}]}, "not supported"),
+    ([{"CPU": 1}], {"bundle_label_selector": [{}, {"a": "b"}]}, "must match"),
 ])
 def test_bad_groups(ray, bundles, extra, match):
     with pytest.raises(ValueError, match=match):
@@ -471,3 +472,29 @@ def test_state_tells_what_a_task_waits_for(tmp_path):
         assert "CPU 1: node node1 has CPU 0 free" in texts[2] and "room in its placement group" in texts[3], texts
         (tmp_path / "go").touch()
         miniray.get(running + waiting)
+
+
+def test_labels_of_bundles(three):
+    """The nodes have zone a and ssd, zone b, and none: each bundle goes where its labels are."""
+    def numbers(group):
+        known = [n["NodeID"] for n in miniray.nodes()]
+        assert group.wait(30)
+        return [known.index(node) for node in placement_group_table(group)["bundles_to_node_id"].values()]
+
+    labels = [n["Labels"] for n in miniray.nodes()]
+    zoned = next(i for i, node in enumerate(labels) if node.get("zone") == "b")
+    bare = next(i for i, node in enumerate(labels) if "zone" not in node)
+    group = placement_group([{"CPU": 1}] * 3, bundle_label_selector=[{"zone": "!in(a,b)"}, {}, {"zone": "b", "ssd": "!yes"}],
+                            strategy="SPREAD")
+    assert numbers(group)[0] == bare and numbers(group)[2] == zoned
+    assert three.get(where.options(scheduling_strategy=inside(group, 2)).remote()) == str(zoned)
+    remove_placement_group(group)
+    packed = placement_group([{"CPU": 1}] * 2, bundle_label_selector=[{"zone": "in(a,b)"}, {"zone": "b"}], strategy="PACK")
+    assert numbers(packed) == [zoned, zoned] or numbers(packed)[1] == zoned
+    with pytest.raises(exceptions.TaskUnschedulableError, match="labels"):
+        placement_group([{"CPU": 1}], bundle_label_selector=[{"zone": "nowhere"}])
+    with pytest.raises(exceptions.TaskUnschedulableError, match="labels"):
+        placement_group([{"CPU": 1}] * 2, bundle_label_selector=[{"zone": "a"}, {"zone": "b"}], strategy="STRICT_PACK")
+    for wrong, kind in (("x", ValueError), ([5], TypeError), ([{"a": 1}], TypeError), ([{"a": "in()"}], ValueError), ([{"a" * 40: "b"}], ValueError)):
+        with pytest.raises(kind):
+            placement_group([{"CPU": 1}], bundle_label_selector=wrong)

@@ -170,7 +170,7 @@ def test_in_a_worker(ray):
     def look():
         return [(t.name, t.state, t.worker_pid == os.getpid()) for t in state.list_tasks(filters=[("state", "=", "RUNNING")])]
 
-    assert ray.get(look.remote()) == [("test_in_a_worker.look", "RUNNING", True)]
+    assert ray.get(look.remote()) == [("look", "RUNNING", True)]
 
 
 # ---- from another terminal -------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from typing import Any, Dict, Optional, Tuple
 
 from . import _core, _env, _options, _session, _signature
@@ -291,6 +292,8 @@ class ActorClass:
             ref = _core.create_actor(self._number, args, kwargs, name, space, if_exists)
         except TaskUnschedulableError as why:
             raise ActorUnschedulableError(str(why)) from None
+        if options.get("lifetime") == "detached":
+            _tell_of_detached()
         return ActorHandle(self._info, ref)
 
     def _prepare(self) -> None:
@@ -334,7 +337,7 @@ class ActorClass:
         return self._cls
 
     def __dir__(self):
-        return sorted({*dir(self._target()), "remote", "options"})
+        return sorted({*dir(self._target()), "bind", "remote", "options"})
 
     def __repr__(self) -> str:
         return f"<remote class {self._info.name}>"
@@ -349,12 +352,28 @@ def _attached_class(options, info, code, number, session, base) -> ActorClass:
     return made
 
 
+_told_of_detached = 0  # a session
+
+
+def _tell_of_detached() -> None:
+    """Warns at the first detached actor of a session, whichever process makes it."""
+    global _told_of_detached
+    if _told_of_detached == _core.session_number():
+        return
+    _told_of_detached = _core.session_number()
+    if sum(actor["detached"] for actor in _session.state("actors")) <= 1:
+        warnings.warn("a detached actor lives until the node ends: here that is when the driver's session ends", RuntimeWarning,
+                      stacklevel=3)
+
+
 _found: "Dict[Tuple[int, int], ClassInfo]" = {}
 
 
 def get_actor(name: str, namespace: Optional[str] = None) -> ActorHandle:
     """The handle of a named actor.  ValueError when there is none (any more)."""
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str):
+        raise TypeError(f"get_actor() takes the name of an actor, a str, not {type(name)}")
+    if not name:
         raise ValueError("Please supply a non-empty value to get_actor")
     if namespace is not None:
         _options._namespace("namespace", namespace)

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple, TypeVar, Union
 from . import _core, _session
 from ._actor import ActorHandle
 from ._core import ObjectRef
+from ._ids import node_hex
 from ._generator import ObjectRefGenerator
 
 _Ref = TypeVar("_Ref", bound="Union[ObjectRef[Any], ObjectRefGenerator[Any]]")
@@ -20,6 +21,42 @@ def wait(refs: List[_Ref], *, num_returns: int = 1, timeout: Optional[float] = N
     timeout: seconds; None waits for ever, 0 only looks.  Returns (ready, not ready), both in the order given; at most
     `num_returns` are in the first.  ValueError for duplicates and for a num_returns that is not in 1..len(refs).
     """
+    _check_wait(refs, num_returns, timeout)
+    return _look(refs, num_returns, timeout) if refs else ([], [])
+
+
+async def wait_async(refs: List[_Ref], *, num_returns: int = 1, timeout: Optional[float] = None,
+                     fetch_local: bool = True) -> Tuple[List[_Ref], List[_Ref]]:
+    """wait() for coroutines: ``ready, rest = await miniray.wait_async(refs)``.  The event loop runs on meanwhile.
+
+    Arguments, result and errors are those of wait().
+    """
+    _check_wait(refs, num_returns, timeout)
+    if not refs:
+        return [], []
+    ready, rest = _look(refs, num_returns, 0)
+    if len(ready) < num_returns and timeout != 0:
+        from ._async import some_ready
+
+        await some_ready([_waited(ref) for ref in rest], num_returns - len(ready), timeout)
+        ready, rest = _look(refs, num_returns, 0)
+    return ready, rest
+
+
+def _waited(ref: Any) -> ObjectRef:
+    return ref._task if isinstance(ref, ObjectRefGenerator) else ref
+
+
+def _look(refs: List[Any], num_returns: int, timeout: Optional[float]) -> Tuple[List[Any], List[Any]]:
+    flags = _core.wait([_waited(ref) for ref in refs], num_returns, timeout)
+    ready: List[Any] = []
+    rest: List[Any] = []
+    for ref, is_ready in zip(refs, flags):
+        (ready if is_ready and len(ready) < num_returns else rest).append(ref)
+    return ready, rest
+
+
+def _check_wait(refs: Any, num_returns: Any, timeout: Any) -> None:
     if isinstance(refs, (ObjectRef, ObjectRefGenerator)):
         raise TypeError("wait() expected a list of ray.ObjectRef or ray.ObjectRefGenerator, got a single ray.ObjectRef")
     if not isinstance(refs, list):
@@ -32,19 +69,13 @@ def wait(refs: List[_Ref], *, num_returns: int = 1, timeout: Optional[float] = N
     if not isinstance(num_returns, int) or isinstance(num_returns, bool):
         raise TypeError(f"num_returns is an int, not {type(num_returns)}")
     if not refs:
-        return [], []
+        return
     if len(set(refs)) != len(refs):
         raise ValueError("Wait requires a list of unique object refs.")
     if num_returns <= 0:
         raise ValueError(f"Invalid number of objects to return {num_returns}.")
     if num_returns > len(refs):
         raise ValueError("num_returns cannot be greater than the number of objects provided to ray.wait.")
-    flags = _core.wait([ref._task if isinstance(ref, ObjectRefGenerator) else ref for ref in refs], num_returns, timeout)
-    ready: List[Any] = []
-    rest: List[Any] = []
-    for ref, is_ready in zip(refs, flags):
-        (ready if is_ready and len(ready) < num_returns else rest).append(ref)
-    return ready, rest
 
 
 def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
@@ -84,7 +115,7 @@ def nodes() -> List[Dict[str, Any]]:
     out = []
     for number, node in enumerate(_session.state("nodes")):
         out.append({
-            "NodeID": f"{node.get('node', number):x}", "Alive": bool(node.get("alive", True)),
+            "NodeID": node_hex(node.get("node", number)), "Alive": bool(node.get("alive", True)),
             "NodeName": node.get("name", ""), "NodeManagerHostname": node.get("name", ""), "NodeManagerAddress": "127.0.0.1",
             "Resources": node.get("total", node.get("resources", {})), "Labels": node.get("labels", {}), "alive": bool(node.get("alive", True)),
         })
@@ -92,15 +123,18 @@ def nodes() -> List[Dict[str, Any]]:
 
 
 def cluster_resources() -> Dict[str, float]:
-    """All resources of all nodes: {"CPU": 2.0, ...}; memory in bytes."""
+    """All resources of all nodes: {"CPU": 2.0, ...}; memory and object_store_memory in bytes."""
     _session.ensure()
-    return {name: float(amount) for name, amount in _session.state("resources")["total"].items()}
+    return {**{name: float(amount) for name, amount in _session.state("resources")["total"].items() if amount},
+            "object_store_memory": float(sum(node["capacity"] for node in _session.state("nodes") if node["alive"]))}
 
 
 def available_resources() -> Dict[str, float]:
     """What of them is free at this instant."""
     _session.ensure()
-    return {name: float(amount) for name, amount in _session.state("resources")["available"].items() if amount}
+    room = sum(max(0, node["capacity"] - node["used"]) for node in _session.state("nodes") if node["alive"])
+    return {**{name: float(amount) for name, amount in _session.state("resources")["available"].items() if amount},
+            **({"object_store_memory": float(room)} if room else {})}
 
 
 def _row(task: Dict[str, Any]) -> Dict[str, Any]:

@@ -6,7 +6,7 @@ import functools
 import itertools
 import threading
 from concurrent.futures import Future
-from typing import Any, Callable, Dict, Generator, Optional
+from typing import Any, Callable, Dict, Generator, List, Optional
 
 from . import _core, _session
 from .exceptions import RaySystemError
@@ -60,8 +60,9 @@ def _stop() -> None:
         done(False)
 
 
-def watch(ref: "_core.ObjectRef", done: "Callable[[bool], Any]") -> None:
+def watch(ref: "_core.ObjectRef", done: "Callable[[bool], Any]") -> int:
     """Has done(True) called on the ready thread once the value is there, or done(False) when the session ends before.
+    Returns a number, for unwatch().
 
     `done` must not raise, and what waits for another reference to be ready must not wait in it.
     """
@@ -80,6 +81,49 @@ def watch(ref: "_core.ObjectRef", done: "Callable[[bool], Any]") -> None:
         with _lock:
             _pending.pop(number, None)
         raise
+    return number
+
+
+def unwatch(number: int) -> None:
+    """What was to be called is forgotten."""
+    with _lock:
+        _pending.pop(number, None)
+
+
+async def some_ready(refs: "List[_core.ObjectRef]", n: int, timeout: Optional[float]) -> None:
+    """Returns when `n` of the references are ready, or after `timeout` seconds.  RaySystemError: the session ended."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    enough: "asyncio.Future[None]" = loop.create_future()
+    left = n
+
+    def one(alive: bool) -> None:
+        nonlocal left
+        left -= 1
+        if enough.done():
+            return
+        if not alive:
+            enough.set_exception(RaySystemError("the miniray session was shut down"))
+        elif left == 0:
+            enough.set_result(None)
+
+    def told(alive: bool) -> None:
+        try:
+            loop.call_soon_threadsafe(one, alive)
+        except RuntimeError:
+            pass  # the loop was closed: nobody waits any more
+
+    numbers = []
+    try:
+        for ref in refs:
+            numbers.append(watch(ref, told))
+        await asyncio.wait_for(enough, timeout)
+    except asyncio.TimeoutError:
+        pass
+    finally:
+        for number in numbers:
+            unwatch(number)
 
 
 def on_ready_thread() -> bool:

@@ -111,7 +111,7 @@ class _Serving:
     def begin(self, call: "_core.Call") -> None:
         known = self.methods.get(call.func)
         if known is None:
-            function = _worker.method_of(call.entry)
+            function = _worker.method_for(call)
             flat = _is_flat(function)
             suspends = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
             known = self.methods[call.func] = (function, flat, flat or not suspends)

@@ -54,9 +54,9 @@ def export(target: Any, options: Dict[str, Any], name: str, actor: bool) -> "_co
 
 
 def qualified(target: Any) -> str:
-    """Name for people: 'f', 'Outer.f'; local ones without '<locals>'."""
+    """Name for people: without the classes and functions that it is in."""
     name = getattr(target, "__qualname__", None) or getattr(target, "__name__", None) or type(target).__name__
-    return name.replace("<locals>.", "").replace("<lambda>", "lambda")
+    return name.rpartition(".")[2].replace("<lambda>", "lambda")
 
 
 def n_returns(returns: Any) -> int:

@@ -135,6 +135,23 @@ def actor_hex(number: int) -> Optional[str]:
     return ActorID.of(number).hex() if number else None
 
 
+def node_hex(number: int, session: Optional[int] = None) -> str:
+    """Hex id of a node of this session, unless another is given."""
+    return NodeID.of(number, session).hex()
+
+
+def worker_hex(number: int, session: Optional[int] = None) -> str:
+    """Hex id of a worker process; 0: of the driver."""
+    return WorkerID.of(number, session).hex()
+
+
+def node_number(text: str) -> int:
+    """The core's number of a node, from its hex id.  ValueError if that is none; a number of no node if it is another
+    session's."""
+    made = NodeID.from_hex(text)
+    return made.number if made == NodeID.of(made.number) else 2**32 - 1
+
+
 def job_hex() -> str:
     """Hex id of the session as a job."""
     return JobID((_core.session_number() >> 32).to_bytes(4, "big")).hex()

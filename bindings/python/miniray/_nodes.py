@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from typing import Any, Dict, List, Optional, Tuple
@@ -84,8 +85,7 @@ def add(node: Dict[str, Any]) -> int:
     """Adds a node to the open session; its number."""
     unit = 10000
     amounts = [("CPU", round(node.get("num_cpus", 0) * unit)), ("GPU", round(node.get("num_gpus", 0) * unit))]
-    if "memory" in node:
-        amounts.append(("memory", int(node["memory"])))
+    amounts.append(("memory", int(node["memory"]) if "memory" in node else int(json.loads(_core.state("nodes"))[0]["total"]["memory"])))
     amounts += [(name, round(amount * unit)) for name, amount in (node.get("resources") or {}).items()]
     name: Optional[str] = node.get("name")
     return _core.node_add(name, amounts, list((node.get("labels") or {}).items()), int(node.get("object_store_memory", 0)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import math
 import re
-import warnings
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import _core, _env
@@ -60,7 +59,7 @@ def _whole(words: str, least: int) -> Callable[[str, Any], None]:
     def check(name: str, value: Any) -> None:
         _typed(name, value, (int,), "an int")
         if value < least:
-            raise ValueError(f"The keyword '{name}' only accepts {words}, not {value}")
+            raise ValueError(f"The keyword '{name}' only accepts None, {words}, not {value}")
         if value > 2**31 - 1:
             raise ValueError(f"The keyword '{name}' is at most {2**31 - 1}, not {value}")
     return check
@@ -73,14 +72,14 @@ def _window(name: str, value: Any) -> None:
 
 
 def _num_returns(name: str, value: Any) -> None:
-    words = "None, a non-negative integer, \"streaming\" (for generators), or \"dynamic\""
+    words = "a non-negative integer, \"streaming\" (for generators), or \"dynamic\""
     if isinstance(value, str):
         if value not in ("streaming", "dynamic"):
-            raise ValueError(f"The keyword 'num_returns' only accepts {words}, not {value!r}")
+            raise ValueError(f"The keyword 'num_returns' only accepts None, {words}, not {value!r}")
         return
     _typed(name, value, (int,), words)
     if not 0 <= value <= 65535:
-        raise ValueError(f"The keyword 'num_returns' only accepts {words}, not {value}")
+        raise ValueError(f"The keyword 'num_returns' only accepts None, {words}, not {value}")
 
 
 def _memory(name: str, value: Any) -> None:
@@ -110,8 +109,6 @@ def _namespace(name: str, value: Any) -> None:
 def _lifetime(name: str, value: Any) -> None:
     if value not in ("detached", "non_detached"):
         raise ValueError("actor `lifetime` argument must be one of 'detached', 'non_detached' and 'None'.")
-    if value == "detached":
-        _once("detached", "a detached actor lives until the node ends: here that is when the driver's session ends")
 
 
 def _bool(name: str, value: Any) -> None:
@@ -125,7 +122,7 @@ def _retry(name: str, value: Any) -> None:
         raise TypeError(f"The keyword 'retry_exceptions' must be a bool or a list of exception classes, not {type(value)}")
     for kind in value:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-            raise TypeError(f"retry_exceptions must be either a boolean or a list of exceptions, not {kind!r}")
+            raise ValueError(f"retry_exceptions must be either a boolean or a list of exceptions, not {kind!r}")
 
 
 def _groups(name: str, value: Any) -> None:
@@ -183,7 +180,7 @@ def _conditions(selector: Dict[str, str]) -> List[tuple]:
     out = []
     for key, text in selector.items():
         match = re.fullmatch(r"(!?)(?:in\(([^()]*)\)|([^()!,]+))", text.strip())
-        values = [v.strip() for v in (match.group(2) or match.group(3)).split(",")] if match and match.group(0) else []
+        values = [v.strip() for v in (match.group(3) if match.group(2) is None else match.group(2)).split(",")] if match and match.group(0) else []
         if not match or not all(values):
             raise ValueError(f"label_selector[{key!r}] is \"value\", \"!value\", \"in(a,b)\" or \"!in(a,b)\", not {text!r}")
         out += [(key, value, 1 if match.group(1) else 0, False) for value in values]
@@ -248,13 +245,6 @@ _METHOD: "Dict[str, Callable[[str, Any], None]]" = {
     "tensor_transport": _nothing("arrays travel through the object store without a copy"),
 }
 _TABLES = {"remote functions": _TASK, "actors": _ACTOR, "actor methods": _METHOD}
-_warned: "set[str]" = set()
-
-
-def _once(key: str, text: str) -> None:
-    if key not in _warned:
-        _warned.add(key)
-        warnings.warn(text, RuntimeWarning, stacklevel=5)
 
 
 def check(options: Dict[str, Any], what: str) -> Dict[str, Any]:

@@ -11,8 +11,10 @@ import warnings
 from typing import Any, Dict, List, Optional
 
 from . import _core, _env, _nodes, _options
+from ._ids import node_hex
 from .exceptions import ConfigError, ObjectLostError, RaySystemError
 
+ANONYMOUS = "default"  # the namespace where none is named
 _lock = threading.RLock()
 _context: "Optional[Context]" = None
 _output: Optional[threading.Thread] = None
@@ -51,7 +53,7 @@ class Context:
     """
 
     def __init__(self, session: int, namespace: str):
-        self.address_info: Dict[str, Any] = {"session": f"{session:016x}", "node_id": "0", "address": "local"}
+        self.address_info: Dict[str, Any] = {"session": f"{session:016x}", "node_id": node_hex(0, session), "address": "local"}
         self.namespace = namespace
         self.dashboard_url = ""
         self.python_version = ".".join(map(str, sys.version_info[:3]))
@@ -259,11 +261,11 @@ def init(
         home = os.path.dirname(os.path.abspath(__file__))
         try:
             number = _core.open(_path(config, "config") if config is not None else None, over, home,
-                                _zygote(namespace or ""), True, _script_dir())
+                                _zygote(namespace or ANONYMOUS), True, _script_dir())
         except ObjectLostError as why:  # the core's "not found": here a plugin, a policy or a file
             raise ConfigError(str(why)) from None
         _env.current = env
-        _context = Context(number, namespace or "")
+        _context = Context(number, namespace or ANONYMOUS)
         if local_mode:
             from ._local import Local
 

@@ -6,8 +6,10 @@ loop, actors with max_concurrency on a pool of threads.
 
 from __future__ import annotations
 
+import functools
 import gc
 import inspect
+import itertools
 import os
 import sys
 from typing import Any, Callable, Dict, Optional
@@ -23,6 +25,7 @@ _current: "Optional[_core.Call]" = None  # what was begun last: of one thread, w
 _running: "Dict[int, _core.Call]" = {}  # by task: those beside it, in threads and suspended
 
 
+_sets_threads = False  # does this process say how many threads numeric libraries may have?
 cancelled: "set[int]" = set()  # running calls of a threaded actor that were cancelled: is_canceled() tells them
 
 
@@ -56,6 +59,8 @@ def _load(call: "_core.Call") -> Callable:
     env = False
     try:
         code = _core.get(call.code)
+        if _sets_threads:  # before its libraries are loaded, for most
+            os.environ["OMP_NUM_THREADS"] = str(max(1, int(code.held.get("CPU", 1))))
         env = True
         _env.apply(code.env)
         env = False
@@ -63,12 +68,27 @@ def _load(call: "_core.Call") -> Callable:
     except Exception as why:
         _functions[call.func] = failed = _CannotLoad(call.name, why, env)
         return failed
+    if call.n_returns == 1 and not call.flags & _ITEMS and inspect.isgeneratorfunction(target):
+        target = _first_only(target)
     _functions[call.func] = target
     _retry[call.func] = code.retry
     _held[call.func] = code.held
     if code.actor:
         _session._actor_options = code.actor
     return target
+
+
+def _first_only(function: Callable) -> Callable:
+    """A generator function of which one result is wanted (num_returns=1): its first item."""
+    @functools.wraps(function)
+    def first(*args: Any, **kwargs: Any) -> Any:
+        items = list(itertools.islice(function(*args, **kwargs), 2))
+        if len(items) != 1:
+            raise ValueError(f"The task returned {'more than 1' if items else 0} objects, but num_returns=1.")
+        return items[0]
+
+    del first.__dict__["__wrapped__"]  # it is no generator function
+    return first
 
 
 def _actor_id() -> Optional[str]:
@@ -302,6 +322,13 @@ def method_of(entry: str) -> Callable:
     return call_it
 
 
+def method_for(call: "_core.Call") -> Callable:
+    """What runs the calls of the same function number."""
+    method = method_of(call.entry)
+    single = call.n_returns == 1 and not call.flags & _ITEMS and inspect.isgeneratorfunction(method)
+    return _first_only(method) if single else method
+
+
 def _terminate(self: Any) -> None:
     raise _errors.ActorExit()
 
@@ -333,7 +360,7 @@ def _run(call: "_core.Call") -> None:
     elif kind == _core.CALL_METHOD:
         method = _methods.get(call.func)
         if method is None:
-            method = _methods[call.func] = method_of(call.entry)
+            method = _methods[call.func] = method_for(call)
         if call.flags & _ITEMS or call.n_returns > 1 and inspect.isgeneratorfunction(method):
             _items(call, method, _session._instance)
         else:
@@ -374,6 +401,10 @@ def serve() -> None:
 
 def main() -> None:
     """Joins the session and works until told to leave."""
+    global _sets_threads
     _core.set_hooks(task_raised=_fail, spread=_spread)
+    _sets_threads = "OMP_NUM_THREADS" not in os.environ  # unless the user has said how many
+    if _sets_threads:
+        os.environ["OMP_NUM_THREADS"] = "1"
     if _core.attach():
         serve()

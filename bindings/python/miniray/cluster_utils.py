@@ -17,6 +17,7 @@ import time
 from typing import Any, Dict, List, Optional
 
 from . import _core, _nodes, _session
+from ._ids import node_hex
 
 _EXTRA = ("object_store_memory", "node_name")
 _IGNORED = ("dashboard_host", "dashboard_port", "include_dashboard", "num_redis_shards", "redis_port", "_system_config")
@@ -28,7 +29,7 @@ class Node:
     def __init__(self, number: int, name: str):
         self.number = number
         self.name = name
-        self.node_id = f"{number:x}"
+        self.node_id = node_hex(number)
 
     @property
     def unique_id(self) -> str:

@@ -68,6 +68,12 @@ class RayActorError(RayError):
         super().__init__(message)
         self.actor_id = actor_id
         self.may_have_run = may_have_run
+        self.preempted = False
+
+    @property
+    def error_msg(self) -> str:
+        """The message."""
+        return str(self)
 
     def __reduce__(self):
         return type(self), (self.args[0] if self.args else "", self.actor_id, self.may_have_run)

@@ -7,7 +7,7 @@ import sys
 from typing import Any, Dict, List, Optional
 
 from . import _core, _env, _session
-from ._ids import ActorID, JobID, PlacementGroupID, TaskID, actor_hex, job_hex, task_hex
+from ._ids import ActorID, JobID, PlacementGroupID, TaskID, actor_hex, job_hex, node_hex, node_number, task_hex, worker_hex
 
 
 def _call() -> Any:
@@ -33,12 +33,12 @@ class RuntimeContext:
     def get_node_id(self) -> str:
         """NodeID, as in miniray.nodes(), of the node that this process belongs to."""
         text = os.environ.get("MINIRAY_WORKER", "") if _core.is_worker() else ""
-        return f"{int(text.split(':')[2]):x}" if text.count(":") >= 2 else "0"
+        return node_hex(int(text.split(":")[2]) if text.count(":") >= 2 else 0)
 
     def get_worker_id(self) -> str:
-        """Number of the worker process; "driver" in the driver."""
+        """Hex id of this process, as in miniray.util.state."""
         text = os.environ.get("MINIRAY_WORKER", "")
-        return text.split(":")[0] if text and _core.is_worker() else "driver"
+        return worker_hex(int(text.split(":")[0]) if text and _core.is_worker() else 0)
 
     def get_task_id(self) -> Optional[str]:
         """Hex id of the task that this thread runs; None in the driver."""
@@ -50,12 +50,16 @@ class RuntimeContext:
         return call.name if call is not None else None
 
     def get_task_function_name(self) -> Optional[str]:
-        """Name of the function or method that this thread runs; None in the driver."""
+        """Name of the function or method that this thread runs, with its module and class; None in the driver."""
         call = _call()
         if call is None:
             return None
+        from . import _worker
+
         info = _session.actor_info()
-        return f"{info.name}.{call.entry}" if info is not None and call.kind == _core.CALL_METHOD else call.entry
+        if info is not None:
+            return f"{_session._actor_class.__module__}.{info.name}.{call.entry if call.kind == _core.CALL_METHOD else '__init__'}"
+        return f"{getattr(_worker._functions.get(call.func), '__module__', '')}.{call.entry}"
 
     def get_task_attempt(self) -> int:
         """1 for the first run of the task, 2 for its first retry, ...; 0 in the driver."""
@@ -122,7 +126,7 @@ class RuntimeContext:
 
     def get_node_labels(self) -> Dict[str, str]:
         """Labels of the node that this process belongs to."""
-        node = int(self.get_node_id(), 16)
+        node = node_number(self.get_node_id())
         return next((dict(n.get("labels", {})) for n in _session.state("nodes") if n["node"] == node), {})
 
     def get_runtime_env_string(self) -> str:

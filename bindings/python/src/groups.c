@@ -30,28 +30,51 @@ static mr_need *read_bundles(PyObject *list, int32_t *n)
     return out;
 }
 
-/* group_make(bundles, strategy, name, namespace, detached) -> id */
+/* [(key, value, op) or None: the end of a bundle, ...]; texts stay owned by the list. */
+static mr_condition *read_conditions(PyObject *list)
+{
+    Py_ssize_t n = PyList_GET_SIZE(list);
+    mr_condition *out = PyMem_Calloc((size_t)n + 1, sizeof(*out));
+    if (!out)
+        return (mr_condition *)PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (PyList_GET_ITEM(list, i) != Py_None &&
+            !PyArg_ParseTuple(PyList_GET_ITEM(list, i), "ssi", &out[i].key, &out[i].value, &out[i].op)) {
+            PyMem_Free(out);
+            return NULL;
+        }
+    return out;
+}
+
+/* group_make(bundles, strategy, name, namespace, detached, conditions) -> id */
 PyObject *mrpy_group_make(PyObject *module, PyObject *a)
 {
     mrpy_state *st = mrpy_state_of(module);
     mr_group_def def = {0};
-    PyObject *bundles;
+    PyObject *bundles, *labels;
     int detached;
     mr_id id = 0;
     mr_err err = {.status = MR_OK};
-    if (!PyArg_ParseTuple(a, "O!issp", &PyList_Type, &bundles, &def.strategy, &def.name, &def.ns, &detached))
+    if (!PyArg_ParseTuple(a, "O!isspO!", &PyList_Type, &bundles, &def.strategy, &def.name, &def.ns, &detached,
+                          &PyList_Type, &labels))
         return NULL;
     mr_session *s = mrpy_need(st);
     mr_need *needs = s ? read_bundles(bundles, &def.n_needs) : NULL;
-    if (!needs)
+    mr_condition *conditions = needs ? read_conditions(labels) : NULL;
+    if (!conditions) {
+        PyMem_Free(needs);
         return NULL;
+    }
     def.needs = needs;
+    def.conditions = conditions;
+    def.n_conditions = (int32_t)PyList_GET_SIZE(labels);
     def.detached = detached;
     mr_status status;
     Py_BEGIN_ALLOW_THREADS;
     status = mr_group_make(s, &def, &id, &err);
     Py_END_ALLOW_THREADS;
     PyMem_Free(needs);
+    PyMem_Free(conditions);
     if (status == MR_E_NAME_TAKEN)
         return PyErr_Format(PyExc_ValueError, "%s", err.text);
     return status ? mrpy_raise(st, status, &err) : PyLong_FromUnsignedLongLong(id);

@@ -188,6 +188,9 @@ static PyObject *core_get(PyObject *module, PyObject *const *args, Py_ssize_t n,
     }
     if (Py_TYPE(args[0]) == st->ref_type)
         return get_all(st, args[0], timeout, false);
+    int stream = PyList_Check(args[0]) || !st->make_stream ? 0 : PyObject_IsInstance(args[0], st->make_stream);
+    if (stream)
+        return stream < 0 ? NULL : Py_NewRef(args[0]); /* its items are got one by one */
     if (!PyList_Check(args[0])) {
         PyErr_Format(PyExc_ValueError,
                      "Invalid type of object refs, %R, is given. 'object_refs' must either be an ObjectRef or a list "
@@ -197,9 +200,10 @@ static PyObject *core_get(PyObject *module, PyObject *const *args, Py_ssize_t n,
     }
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(args[0]); i++)
         if (Py_TYPE(PyList_GET_ITEM(args[0], i)) != st->ref_type) {
-            PyErr_Format(PyExc_ValueError,
-                         "Invalid type of object ref, %R, is given. Item %zd of the list must be an ObjectRef.",
-                         (PyObject *)Py_TYPE(PyList_GET_ITEM(args[0], i)), i);
+            PyErr_Format(
+                PyExc_TypeError,
+                "Attempting to call `get` on the value %R, which is not an ray.ObjectRef: item %zd of the list",
+                PyList_GET_ITEM(args[0], i), i);
             return NULL;
         }
     PyObject *copy = PyList_GetSlice(args[0], 0, PyList_GET_SIZE(args[0])); /* others may change it while we wait */

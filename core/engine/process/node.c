@@ -209,8 +209,9 @@ static mr_status nodes_add(mr_nodes *n, uint32_t number, const char *section, mr
     node_amount(amounts, &n_amounts, "CPU", 3, cpus * MR_RES_UNIT + 0.5);
     if (gpus > 0)
         node_amount(amounts, &n_amounts, "GPU", 3, gpus * MR_RES_UNIT + 0.5);
-    if (mr_config_text(c, section, "memory"))
-        node_amount(amounts, &n_amounts, "memory", 6, (double)mr_config_int(c, section, "memory"));
+    bool told = mr_config_text(c, section, "memory");
+    node_amount(amounts, &n_amounts, "memory", 6,
+                told ? (double)mr_config_int(c, section, "memory") : (double)(mr_machine_memory("") / 10 * 7));
     if (!node_lists(mr_config_text(c, section, "resources"), mr_config_text(c, section, "labels"), amounts, &n_amounts,
                     labels, &n_labels)) {
         status = mr_err_set(err, MR_E_CONFIG, "[%s]: at most %d resources and labels, names under 32 bytes", section,

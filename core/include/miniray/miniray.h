@@ -329,6 +329,9 @@ typedef struct mr_group_def {
     int32_t n_needs;       /* entries, the ends too */
     const char *name, *ns; /* may be NULL */
     bool detached;         /* outlives the actor that makes it */
+    const mr_condition
+        *conditions;      /* on the labels of nodes, all hard, bundle by bundle; an entry without a key ends each */
+    int32_t n_conditions; /* entries, the ends too; 0: none at all */
 } mr_group_def;
 /* Asks for it; it is placed when there is room (mr_state "groups" tells).  Errors: UNSCHEDULABLE (never, on these
  * nodes), NAME_TAKEN, INVAL, NOMEM. */

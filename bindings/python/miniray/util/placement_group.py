@@ -11,7 +11,7 @@ import warnings
 from typing import Any, Dict, List, Optional, Union
 
 from .. import _core, _options, _session
-from .._ids import PlacementGroupID
+from .._ids import PlacementGroupID, node_hex
 from ..exceptions import StaleReferenceError
 
 _STRATEGIES = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")  # by the core's number
@@ -124,6 +124,23 @@ def _amounts(bundle: Dict[str, float]) -> list:
     return out
 
 
+def _selectors(selectors: Optional[List[Dict[str, str]]], n: int) -> List[Optional[tuple]]:
+    """Conditions on labels, bundle by bundle, each ended by None; empty without selectors."""
+    if not selectors:
+        return []
+    if not isinstance(selectors, list):
+        raise ValueError(f"bundle_label_selector must be a list, got {type(selectors)}")
+    if len(selectors) != n:
+        raise ValueError(f"Invalid bundle label selector {selectors}. The length of `bundle_label_selector` ({len(selectors)}) "
+                         f"must match the number of bundles ({n}); {{}} is for a bundle that may be anywhere.")
+    out: List[Optional[tuple]] = []
+    for selector in selectors:
+        _options._labels("bundle_label_selector", selector)
+        out += [(key, value, op) for key, value, op, _soft in _options._conditions(selector)]
+        out.append(None)
+    return out
+
+
 def placement_group(bundles: List[Dict[str, float]], strategy: Optional[str] = None, name: str = "",
                     lifetime: Optional[str] = None, _soft_target_node_id: Optional[str] = None,
                     bundle_label_selector: Optional[List[Dict[str, str]]] = None,
@@ -133,15 +150,15 @@ def placement_group(bundles: List[Dict[str, float]], strategy: Optional[str] = N
     bundles: [{"CPU": 1, "GPU": 0.5}, ...], each on one node.  strategy: "PACK" (the default: on few nodes), "SPREAD" (on
     many), "STRICT_PACK" (on one), "STRICT_SPREAD" (each on another).  name: for get_placement_group(), in this
     namespace.  lifetime: "detached" outlives the actor that makes it; else it ends with that actor.  A group made by a
-    task or by the driver lives until it is removed, or the session ends.
+    task or by the driver lives until it is removed, or the session ends.  bundle_label_selector: for each bundle what the
+    labels of its node must be, {"zone": "a", "disk": "!hdd", "tier": "in(x,y)"}; {}: any node.
 
     ValueError: malformed, or the name is taken.  TaskUnschedulableError: the nodes could not hold it even if they were
     empty (with init(infeasible="wait") it waits for a node that can).
     """
-    for given, what in ((_soft_target_node_id, "_soft_target_node_id"), (bundle_label_selector, "bundle_label_selector"),
-                        (topology_strategy, "topology_strategy")):
+    for given, what in ((_soft_target_node_id, "_soft_target_node_id"), (topology_strategy, "topology_strategy")):
         if given:
-            raise ValueError(f"placement_group({what}=) is not supported: use custom resources in the bundles")
+            raise ValueError(f"placement_group({what}=) is not supported: use bundle_label_selector, or custom resources in the bundles")
     strategy = "PACK" if strategy is None else strategy
     if strategy not in _STRATEGIES:
         raise ValueError(f"Invalid placement group strategy {strategy}. Supported strategies are: {_STRATEGIES}.")
@@ -152,9 +169,10 @@ def placement_group(bundles: List[Dict[str, float]], strategy: Optional[str] = N
     if not isinstance(name, str):
         raise TypeError(f"the name of a placement group is a str, not {type(name)}")
     _check_bundles(bundles)
+    conditions = _selectors(bundle_label_selector, len(bundles))
     _session.ensure()
     made = _core.group_make([_amounts(bundle) for bundle in bundles], _STRATEGIES.index(strategy), name,
-                            _session.namespace(), lifetime == "detached")
+                            _session.namespace(), lifetime == "detached", conditions)
     return PlacementGroup(PlacementGroupID.of(made), [{k: float(v) for k, v in bundle.items()} for bundle in bundles])
 
 
@@ -187,7 +205,7 @@ def _row(group: Dict[str, Any]) -> Dict[str, Any]:
         "placement_group_id": PlacementGroupID.of(int(group["group"], 16)).hex(), "name": group["name"],
         "namespace": group["namespace"], "strategy": group["strategy"], "state": group["state"],
         "bundles": {i: {k: float(v) for k, v in bundle["resources"].items()} for i, bundle in enumerate(bundles)},
-        "bundles_to_node_id": {i: f"{bundle['node']:x}" if bundle["node"] is not None else "" for i, bundle in enumerate(bundles)},
+        "bundles_to_node_id": {i: node_hex(bundle["node"]) if bundle["node"] is not None else "" for i, bundle in enumerate(bundles)},
     }
 
 
@@ -195,7 +213,7 @@ def placement_group_table(placement_group: Optional[PlacementGroup] = None) -> d
     """What is known of a group, or of all by their hex id, removed ones too.
 
     Of each: placement_group_id, name, namespace, strategy, state (PENDING, CREATED, RESCHEDULING, REMOVED), bundles ({0:
-    {"CPU": 1.0}}) and bundles_to_node_id ({0: "0"}; "" while it has none).  Of a group that is unknown: {}.
+    {"CPU": 1.0}}) and bundles_to_node_id ({0: the hex id of its node}; "" while it has none).  Of a group that is unknown: {}.
     """
     _session.ensure()
     rows = {row["placement_group_id"]: row for row in map(_row, _session.state("placement_groups"))}

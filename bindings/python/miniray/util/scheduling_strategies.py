@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Union
 
 from .. import _core
+from .._ids import NodeID, node_number
 
 if TYPE_CHECKING:
     from .placement_group import PlacementGroup
@@ -20,7 +21,7 @@ class NodeAffinitySchedulingStrategy:
 
     def __init__(self, node_id: str, soft: bool):
         try:
-            int(str(node_id), 16)
+            NodeID.from_hex(str(node_id))
         except ValueError:
             raise ValueError(f"Invalid node_id {node_id!r}: it is a NodeID of miniray.nodes()") from None
         if not isinstance(soft, bool):
@@ -33,7 +34,7 @@ class NodeAffinitySchedulingStrategy:
 
     def _define(self, made: Dict[str, Any]) -> None:
         made["schedule"] = _core.SCHEDULE_NODE
-        made["node"] = int(self.node_id, 16)
+        made["node"] = node_number(self.node_id)
         made["flags"] |= _core.DEF_SOFT_NODE if self.soft else 0
 
 

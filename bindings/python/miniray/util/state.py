@@ -16,7 +16,7 @@ import warnings
 from typing import Any, Callable, Dict, List, Optional, Tuple, Type, TypeVar, Union
 
 from .. import _core, _desk, _options, exceptions
-from .._ids import ActorID, PlacementGroupID, TaskID
+from .._ids import ActorID, PlacementGroupID, TaskID, node_hex, worker_hex
 
 __all__ = [
     "ActorState", "NodeState", "ObjectState", "PlacementGroupState", "RayStateApiException", "TaskState", "WorkerState",
@@ -194,6 +194,14 @@ def _id(source: _desk.Source, kind: Any, number: str) -> Any:
     return kind.of(found, int(source.session["session"], 16)).hex() if found else None
 
 
+def _node_id(source: _desk.Source, number: int) -> str:
+    return node_hex(number, int(source.session["session"], 16))
+
+
+def _worker_id(source: _desk.Source, number: int) -> str:
+    return worker_hex(number, int(source.session["session"], 16))
+
+
 def _job(source: _desk.Source) -> str:
     return source.session["session"][:8]
 
@@ -224,7 +232,7 @@ def _task(source: _desk.Source, t: Dict[str, Any]) -> TaskState:
         task_id=_id(source, TaskID, t["task"]), attempt_number=max(0, t["attempt"] - 1), name=t["name"], state=state,
         job_id=_job(source), actor_id=_id(source, ActorID, t["task"] if t["kind"] == "creation" else t["actor"]),
         type=_TASK_KINDS[t["kind"]], func_or_class_name=t["name"], parent_task_id=_id(source, TaskID, t["parent"]),
-        node_id=f"{t['node']:x}" if began else None, worker_id=str(t["worker"]) if t["worker"] else None,
+        node_id=_node_id(source, t["node"]) if began else None, worker_id=_worker_id(source, t["worker"]) if t["worker"] else None,
         worker_pid=t["pid"] or None, error_type=_ERROR_TYPES.get(t["outcome"], t["outcome"].removeprefix("E_")) if failed else None,
         language=t["lang"].upper(), required_resources=t.get("needs"), creation_time_ms=source.unix_ms(t["submitted_at"]),
         start_time_ms=source.unix_ms(t["started_at"]), end_time_ms=ended, events=events,
@@ -235,7 +243,7 @@ def _actor(source: _desk.Source, a: Dict[str, Any]) -> ActorState:
     lives = a["state"] == "alive"
     return ActorState(
         actor_id=_id(source, ActorID, a["actor"]), class_name=a["class"], state=_ACTOR_STATES[a["state"]], job_id=_job(source),
-        name=a["name"], node_id=f"{a['node']:x}" if lives else None, pid=a["pid"] or None, ray_namespace=a["namespace"],
+        name=a["name"], node_id=_node_id(source, a["node"]) if lives else None, pid=a["pid"] or None, ray_namespace=a["namespace"],
         required_resources=a.get("needs"), is_detached=a["detached"], num_restarts=a["restarts"], num_pending_calls=a["pending"],
         death_cause=_error_text(a.get("error")) or a.get("death"), waits_for=a.get("waits_for"))
 
@@ -251,17 +259,17 @@ def _objects(source: _desk.Source, o: Dict[str, Any]) -> List[ObjectState]:
     return [ObjectState(
         object_id=session["session"] + o["object"] + "0" * 24, object_size=-1 if o["state"] == "pending" else o["size"],
         task_status=status, reference_type=kind, call_site=o["name"] or "put", type="DRIVER" if pid == session["pid"] else "WORKER",
-        pid=pid, where=o["where"] or None, node_ids=[f"{n:x}" for n in range(64) if o["nodes"] >> n & 1],
+        pid=pid, where=o["where"] or None, node_ids=[_node_id(source, n) for n in range(64) if o["nodes"] >> n & 1],
         num_holders=o["holders"]) for pid, kind in (rows or {0: "UNKNOWN_STATUS"}).items()]
 
 
 def _worker(source: _desk.Source, w: Dict[str, Any]) -> WorkerState:
-    return WorkerState(worker_id=str(w["worker"]), is_alive=True, worker_type="WORKER", node_id=f"{w['node']:x}", ip="127.0.0.1",
+    return WorkerState(worker_id=_worker_id(source, w["worker"]), is_alive=True, worker_type="WORKER", node_id=_node_id(source, w["node"]), ip="127.0.0.1",
                        pid=w["pid"], language=w["lang"].upper(), status=w["state"], running=w["name"] or None)
 
 
 def _node(source: _desk.Source, n: Dict[str, Any]) -> NodeState:
-    return NodeState(node_id=f"{n['node']:x}", node_ip="127.0.0.1", is_head_node=n["node"] == 0,
+    return NodeState(node_id=_node_id(source, n["node"]), node_ip="127.0.0.1", is_head_node=n["node"] == 0,
                      state="ALIVE" if n["alive"] else "DEAD", node_name=n["name"], resources_total=n["total"], labels=n["labels"],
                      resources_available=n["available"],
                      object_store={key: n[key] for key in ("store", "capacity", "used", "objects", "resident")})
@@ -269,7 +277,7 @@ def _node(source: _desk.Source, n: Dict[str, Any]) -> NodeState:
 
 def _group(source: _desk.Source, g: Dict[str, Any]) -> PlacementGroupState:
     bundles = [{"bundle_id": {"placement_group_id": _id(source, PlacementGroupID, g["group"]), "bundle_index": b["bundle"]}, "unit_resources": b["resources"],
-                "node_id": None if b["node"] is None else f"{b['node']:x}"} for b in g["bundles"]]
+                "node_id": None if b["node"] is None else _node_id(source, b["node"])} for b in g["bundles"]]
     return PlacementGroupState(
         placement_group_id=_id(source, PlacementGroupID, g["group"]), name=g["name"], creator_job_id=_job(source), state=g["state"],
         bundles=bundles, stats={"strategy": g["strategy"], "unplaced_bundles": g["unplaced"]})
@@ -282,7 +290,7 @@ def _rows(source: _desk.Source, kind: Type[_S]) -> "List[_S]":
             made += _objects(source, row)
     elif kind is WorkerState:
         session = source.session
-        made.append(WorkerState("driver", True, "DRIVER", "0", "127.0.0.1", session["pid"], "PYTHON", "busy", None))
+        made.append(WorkerState(_worker_id(source, 0), True, "DRIVER", _node_id(source, 0), "127.0.0.1", session["pid"], "PYTHON", "busy", None))
         made += [_worker(source, row) for row in source("workers") if row["pid"]]
     else:
         table, make = _TABLES[kind]

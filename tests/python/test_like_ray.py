@@ -1,0 +1,164 @@
+"""Small things that programs written for Ray rely on."""
+
+import os
+import warnings
+
+import pytest
+
+import miniray
+from miniray.exceptions import ActorDiedError, RayTaskError
+
+
+def test_get_of_a_stream_is_the_stream(ray):
+    @ray.remote
+    def items():
+        yield 1
+
+    stream = items.remote()
+    assert ray.get(stream) is stream and [ray.get(ref) for ref in stream] == [1]
+
+
+@pytest.mark.parametrize("what, kind", [(5, ValueError), ("x", ValueError), (None, ValueError), ([5], TypeError), (["x"], TypeError)])
+def test_get_of_no_reference(ray, what, kind):
+    with pytest.raises(kind, match="ObjectRef"):
+        ray.get(what)
+
+
+def test_one_result_of_a_generator(ray):
+    @ray.remote(num_returns=1)
+    def one(n):
+        yield from range(n)
+
+    @ray.remote
+    class A:
+        @ray.method(num_returns=1)
+        def one(self, n):
+            yield from range(n)
+
+    threads, plain = A.options(max_concurrency=2).remote(), A.remote()
+    for call in (one.remote, threads.one.remote, plain.one.remote):
+        assert ray.get(call(1)) == 0
+        for n in (0, 2):
+            with pytest.raises(ValueError, match="num_returns=1"):
+                ray.get(call(n))
+
+
+def test_names_are_the_last_part(ray):
+    class Outer:
+        @staticmethod
+        def inner():
+            return miniray.get_runtime_context().get_task_name(), miniray.get_runtime_context().get_task_function_name()
+
+        class Inner:
+            def f(self):
+                return miniray.get_runtime_context().get_task_name(), miniray.get_runtime_context().get_task_function_name()
+
+    assert ray.get(ray.remote(Outer.inner).remote()) == ("inner", f"{__name__}.inner")
+    actor = ray.remote(Outer.Inner).remote()
+    assert ray.get(actor.f.remote()) == ("Inner.f", f"{__name__}.Inner.f")
+    assert {task.name for task in ray.util.state.list_tasks()} == {"inner", "Inner", "Inner.f"}
+
+
+def test_memory_is_a_resource_without_being_asked_for():
+    with miniray.init(num_cpus=1):
+        total = miniray.cluster_resources()
+        assert set(total) == {"CPU", "memory", "object_store_memory"} and total["memory"] > 1 << 20 and total["object_store_memory"] > 0
+        assert miniray.get(miniray.remote(memory=1 << 20)(os.getpid).remote()) > 0
+        kept = miniray.put(bytes(1 << 20))
+        assert miniray.available_resources()["object_store_memory"] <= total["object_store_memory"] - (1 << 20)
+        del kept
+        with pytest.raises(miniray.exceptions.TaskUnschedulableError):
+            miniray.remote(memory=int(total["memory"]) + 1)(os.getpid).remote()
+
+
+def test_threads_of_numeric_libraries(ray, monkeypatch):
+    @ray.remote
+    def threads():
+        return os.environ.get("OMP_NUM_THREADS")
+
+    @ray.remote(num_cpus=2)
+    class Two:
+        def threads(self):
+            return os.environ.get("OMP_NUM_THREADS")
+
+    assert ray.get([threads.remote(), threads.options(num_cpus=2).remote(), threads.options(num_cpus=0.5).remote()]) == ["1", "2", "1"]
+    assert ray.get(Two.remote().threads.remote()) == "2"
+    ray.shutdown()
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    ray.init(num_cpus=1)
+    assert ray.get(threads.remote()) == "7"
+
+
+def test_the_namespace_can_be_named(ray):
+    @ray.remote
+    class A:
+        def namespace(self):
+            return miniray.get_runtime_context().namespace
+
+    here = ray.get_runtime_context().namespace
+    actor = A.options(name="a", namespace=here).remote()
+    assert ray.get_actor("a") == ray.get_actor("a", namespace=here) == actor and ray.get(actor.namespace.remote()) == here
+
+
+def test_ids_of_nodes_and_workers(ray):
+    @ray.remote
+    def where():
+        context = miniray.get_runtime_context()
+        return context.get_node_id(), context.get_worker_id(), [n["NodeID"] for n in miniray.nodes()]
+
+    node, worker, nodes = ray.get(where.remote())
+    assert nodes == [node] and ray.NodeID.from_hex(node).hex() == node == ray.get_runtime_context().get_node_id()
+    assert worker in {w.worker_id for w in ray.util.state.list_workers()} and len(worker) == len(node) == 56
+    strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+    assert ray.get(where.options(scheduling_strategy=strategy(node, soft=False)).remote())[0] == node
+    assert ray.get(where.options(scheduling_strategy=strategy("ab" * 28, soft=True)).remote())[0] == node
+    with pytest.raises(miniray.exceptions.TaskUnschedulableError):
+        where.options(scheduling_strategy=strategy("ab" * 28, soft=False)).remote()
+
+
+def test_detached_is_told_once_a_session():
+    class A:
+        def make(self, name):
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                miniray.remote(A).options(lifetime="detached", name=name).remote()
+            return len(told)
+
+    for _ in range(2):
+        with miniray.init(num_cpus=1):
+            maker = miniray.remote(A).remote()
+            assert [miniray.get(maker.make.remote(name)) for name in "ab"] == [1, 0]
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                miniray.remote(A).options(lifetime="detached", name="c").remote()
+
+
+def test_what_is_known_of_a_death(ray):
+    @ray.remote
+    class A:
+        def f(self):
+            pass
+
+    actor = A.remote()
+    ray.kill(actor)
+    with pytest.raises(ActorDiedError) as info:
+        ray.get(actor.f.remote())
+    assert "was killed by ray.kill" in info.value.error_msg and info.value.preempted is False
+    with pytest.raises(ValueError, match="force=True is not supported for actor tasks"):
+        ray.cancel(A.remote().f.remote(), force=True)
+
+
+@pytest.mark.parametrize("options, text", [({"max_calls": -1}, "max_calls' only accepts None, 0 or a positive integer"),
+                                           ({"max_retries": -2}, "max_retries' only accepts None, 0, -1 or a positive integer")])
+def test_phrases(options, text):
+    with pytest.raises(ValueError, match=text):
+        miniray.remote(**options)(os.getpid)
+
+
+def test_a_name_is_a_text(ray):
+    with pytest.raises(TypeError):
+        ray.get_actor(5)
+    with pytest.raises(ValueError):
+        ray.get_actor("")
+    with pytest.raises(RayTaskError):
+        ray.get(ray.remote(lambda: miniray.get_actor(5)).remote())
