@@ -30,17 +30,10 @@ def run(call: "_core.Call", instance: Any) -> None:
     try:
         function = _worker._methods.get(call.func) or _method(call)
         if function is None:
-<<<<<<< HEAD
             return
         made = call.begin(function, instance, False)
         if made is None:
             return
-=======
-            function = _worker._methods[call.func] = _worker.method_for(call)
-        args, kwargs = call.arguments()
-        made = function(instance, *args, **kwargs)
-        del args, kwargs
->>>>>>> c8ae00e (python: wait_async, futures of ActorPool, labels of bundles, ids and names as in Ray, memory as a resource)
         if call.flags & _worker._ITEMS or call.n_returns > 1 and inspect.isgenerator(made):
             items = _worker.Items(call)
             for item in made:
@@ -61,7 +54,7 @@ def run(call: "_core.Call", instance: Any) -> None:
 def _method(call: "_core.Call") -> Any:
     """What the call names; None: it was taken back meanwhile, and is finished."""
     try:
-        function = _worker._methods[call.func] = _worker.method_of(call.entry)
+        function = _worker._methods[call.func] = _worker.method_for(call)
         return function
     except BaseException:
         if call.start(False):
