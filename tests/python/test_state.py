@@ -91,10 +91,10 @@ def test_a_call_of_a_blocked_actor_waits_for_those_before(ray, until, tmp_path):
     flag = str(tmp_path / "go")
     one = Counter.remote()
     first = one.__ray_call__.remote(lambda self, f: [time.sleep(0.005) for _ in iter(lambda: os.path.exists(f), True)] and None, flag)
-    calls = [one.add.remote(i) for i in range(90)]
+    calls = [one.add.remote(i) for i in range(600)]
     until(lambda: "RUNNING" in _states(type="ACTOR_TASK"))
     told = _states(name="Counter.add")
-    assert set(told) == {"SUBMITTED_TO_WORKER", "PENDING_ACTOR_TASK_ORDERING_OR_CONCURRENCY"} and len(told) == 90
+    assert set(told) == {"SUBMITTED_TO_WORKER", "PENDING_ACTOR_TASK_ORDERING_OR_CONCURRENCY"} and len(told) == 600
     Path(flag).touch()
     ray.get([first, *calls])
 

@@ -29,7 +29,8 @@ async def wait_async(refs: List[_Ref], *, num_returns: int = 1, timeout: Optiona
                      fetch_local: bool = True) -> Tuple[List[_Ref], List[_Ref]]:
     """wait() for coroutines: ``ready, rest = await miniray.wait_async(refs)``.  The event loop runs on meanwhile.
 
-    Arguments, result and errors are those of wait().
+    timeout: seconds.  Arguments and result are those of wait(), and so is what it raises; RaySystemError if the session ends
+    meanwhile.
     """
     _check_wait(refs, num_returns, timeout)
     if not refs:
