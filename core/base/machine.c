@@ -119,12 +119,12 @@ static void bound_cpus(const char *folder, bool v2, void *arg)
 
 int mr_machine_cpus(void)
 {
+    int cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
+#ifdef __linux__
     cpu_set_t set;
-    int cpus = 0;
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
+    if (sched_getaffinity(0, sizeof set, &set) == 0) /* else: more CPUs than the set can name */
         cpus = CPU_COUNT(&set);
-    else /* more CPUs than the set can name */
-        cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
+#endif
     each_group("", "cpu", bound_cpus, &cpus);
     return cpus < 1 ? 1 : cpus;
 }

@@ -144,7 +144,7 @@ mr_status mr_workload_output(mr_workload *w, const char *file, uint64_t bytes, i
 
 mr_status mr_workload_file(mr_workload *w, const char *file, uint64_t bytes, uint32_t node, int line, mr_err *err)
 {
-    uint32_t object;
+    uint32_t object = 0;
     mr_status status = add_file(w, MR_WL_NONE, file, bytes, line, err, &object);
     if (!status)
         w->objects[object].node = node;

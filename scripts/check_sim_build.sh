@@ -1,0 +1,27 @@
+#!/bin/bash
+# Builds the simulator alone (control, sim, Lua: MINIRAY_ENGINES=sim) in BUILD, runs its tests, and looks that nothing in it
+# can start a process or a thread, or asks for what only Linux has.
+#   scripts/check_sim_build.sh BUILD
+set -euo pipefail
+cd "$(dirname "$0")/.."
+build=$1
+tests=(test_sim test_sim_bounds test_sim_platform test_sim_workload test_sched_lua)
+mkdir -p "$build"
+if ! {
+    cmake -S . -B "$build" -G Ninja -DMINIRAY_ENGINES=sim -DMINIRAY_TESTS=ON -DMINIRAY_WERROR=ON &&
+        cmake --build "$build" -j "$(nproc)" --target miniray-sim sched-fifo sched-locality sched-lua "${tests[@]}"
+} >"$build/build.log" 2>&1; then
+    grep -E 'error|Error|FAILED|warning' "$build/build.log" | head -40
+    echo "the build of the simulator alone failed; all of it is in $build/build.log"
+    exit 1
+fi
+wanted=$(IFS='|'; echo "${tests[*]}")
+ctest --test-dir "$build" -R "^($wanted)\$" -j "$(nproc)" --no-tests=error --output-on-failure
+foreign=$(nm -u "$build/bin/miniray-sim" "$build"/plugins/*.so |
+    grep -E ' (v?fork|clone|posix_spawnp?|execv[pe]*|pthread_create|socket|memfd_create|eventfd|epoll_create1?|pidfd_open|syscall)(@|$)' || true)
+if [ -n "$foreign" ]; then
+    echo "the simulator alone can do without, but calls:"
+    echo "$foreign"
+    exit 1
+fi
+"$build/bin/miniray-sim" --workload tests/sim/graham.jsonl --plugins "$build/plugins" --policy config/policies/list.lua --check
