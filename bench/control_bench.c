@@ -11,7 +11,7 @@
 #include "control/control.h"
 
 static mr_control *c;
-static mr_actions out;
+static mr_actions out, spare;
 static int64_t now;
 
 static double clock_ns(void)
@@ -116,26 +116,24 @@ static uint32_t start(uint32_t cpus, int64_t prefetch)
 static uint64_t serve(void)
 {
     uint64_t done = 0;
-    static mr_action todo[4096];
     while (out.n) {
-        size_t n = 0;
-        for (size_t i = 0; i < out.n; i++)
-            if (out.v[i].kind == MR_ACT_DISPATCH || out.v[i].kind == MR_ACT_SPAWN)
-                if (n < 4096)
-                    todo[n++] = out.v[i];
+        mr_actions todo = out; /* the others lie where the last but one were */
+        out = spare;
         out.n = 0;
-        for (size_t i = 0; i < n; i++) {
-            if (todo[i].kind == MR_ACT_SPAWN) {
+        for (size_t i = 0; i < todo.n; i++) {
+            const mr_action *a = &todo.v[i];
+            if (a->kind == MR_ACT_SPAWN) {
                 mr_ev_worker e = {.h = {.size = sizeof e, .kind = MR_EV_WORKER_UP, .version = MR_RECORD_VERSION}};
-                e.worker = todo[i].worker;
+                e.worker = a->worker;
                 step(&e);
-                continue;
+            } else if (a->kind == MR_ACT_DISPATCH) {
+                now += 500;
+                finish(a->id, a->worker, a->attempt);
+                drop(a->id);
+                done++;
             }
-            now += 500;
-            finish(todo[i].id, todo[i].worker, todo[i].attempt);
-            drop(todo[i].id);
-            done++;
         }
+        spare = todo;
         pass();
     }
     return done;
@@ -181,5 +179,6 @@ int main(int argc, char **argv)
         if (argc < 3 || strtoul(argv[2], NULL, 10) == i)
             run(cases[i].what, tasks, cases[i].batch, cases[i].prefetch);
     mr_actions_free(&out);
+    mr_actions_free(&spare);
     return 0;
 }

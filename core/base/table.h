@@ -62,6 +62,20 @@ static inline void *mr_table_put(mr_table *t, uint64_t id)
     return memset(p->entries + i * t->stride, 0, t->stride);
 }
 
+/* The same for an id that is not in, whose whole entry the caller writes: it holds anything. */
+static inline void *mr_table_new(mr_table *t, uint64_t id)
+{
+    mr_table_page *p = t->last;
+    size_t i = (size_t)(id % MR_TABLE_PAGE);
+    uint64_t *word = &p->used[i / 64], bit = UINT64_C(1) << (i % 64);
+    if (__builtin_expect(p->key != id / MR_TABLE_PAGE, 0))
+        return mr_table_make(t, id);
+    *word |= bit;
+    p->count++;
+    t->n_entries++;
+    return p->entries + i * t->stride;
+}
+
 /* Removes `id`; false if it was not there. */
 static inline bool mr_table_del(mr_table *t, uint64_t id)
 {

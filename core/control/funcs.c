@@ -212,6 +212,23 @@ fail:
     return status;
 }
 
+static void make_like(func *f)
+{
+    const mr_define *d = f->def;
+    f->like = (task){.v = {.fn = f->name,
+                           .user = f->user,
+                           .priority = d->priority,
+                           .attempt = 1,
+                           .kind = d->kind == MR_FUNC_ACTOR ? MR_ACTOR : MR_TASK,
+                           .ready_at = MR_UNKNOWN,
+                           .started_at = MR_UNKNOWN,
+                           .deadline = MR_UNKNOWN,
+                           .limit = d->limit},
+                     .attempt = 1,
+                     .func = f->number,
+                     .flags = d->flags & MR_FUNC_STREAMING ? T_STREAM : 0};
+}
+
 static mr_status define_check(mr_control *c, const mr_define *d)
 {
     if (d->kind > MR_FUNC_METHOD || d->lang > MR_LANG_PYTHON || d->strategy > MR_STRATEGY_NODE)
@@ -250,6 +267,7 @@ mr_status mr_func_define(mr_control *c, const mr_record *r)
     if (status)
         return status;
     f->number = c->n_funcs + 1;
+    make_like(f);
     c->funcs[c->n_funcs++] = f;
     c->heap += sizeof *f + d->h.size + MR_RES_MAX * sizeof(mr_amount);
     /* The code outlives every reference that a client has to it: a function is never undefined. */

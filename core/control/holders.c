@@ -72,7 +72,7 @@ mr_status mr_holder_refs(mr_control *c, const mr_record *r)
     }
     for (uint32_t i = e->n_add; i < r->n_ids; i++) {
         object *o = object_at(c, ids[i]);
-        if (o)
+        if (o && (r->from || !mr_object_drop(c, o)))
             mr_holder_drop(c, r->from, o);
     }
     return MR_OK;

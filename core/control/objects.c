@@ -11,12 +11,10 @@
 
 object *mr_object_new(mr_control *c, mr_id id, mr_id maker)
 {
-    object *o = mr_table_put(&c->objects, id);
+    object *o = mr_table_new(&c->objects, id);
     if (!o)
         return NULL;
-    o->id = id;
-    o->task = maker;
-    o->state = MR_OBJ_PENDING;
+    *o = (object){.id = id, .task = maker, .state = MR_OBJ_PENDING};
     if (id > c->max_id)
         c->max_id = id;
     return o;
@@ -96,7 +94,7 @@ static void settle(mr_control *c, object *o, mr_object_state state)
         mr_object_free_later(c, o);
 }
 
-mr_status mr_object_seal(mr_control *c, object *o, const mr_ev_sealed *e, const mr_id *refs, uint32_t n_refs)
+mr_status mr_object_seal(mr_control *c, object *o, const sealing *e, const mr_id *refs, uint32_t n_refs)
 {
     if (n_refs && !(o->x = extra_new(c, n_refs)))
         return MR_E_NOMEM;
@@ -121,6 +119,15 @@ mr_status mr_object_seal(mr_control *c, object *o, const mr_ev_sealed *e, const 
     }
     settle(c, o, e->flags & MR_VALUE_ERROR ? MR_OBJ_ERROR : MR_OBJ_SEALED);
     return MR_OK;
+}
+
+void mr_object_seal_small(mr_control *c, object *o, uint64_t size, uint32_t format)
+{
+    mr_func_sealed(c->funcs[o->func - 1], size);
+    o->size = size;
+    o->format = format;
+    o->vflags = 0;
+    settle(c, o, MR_OBJ_SEALED);
 }
 
 void mr_object_fail(mr_control *c, object *o, const mr_fault *f)
@@ -239,6 +246,15 @@ void mr_object_free_now(mr_control *c, object *o)
     mr_table_del(&c->objects, o->id);
 }
 
+bool mr_object_drop(mr_control *c, object *o)
+{
+    if (o->state != MR_OBJ_SEALED || o->holders != 1 || (o->flags & ~O_READ) != O_DRIVER || o->vflags || o->x)
+        return false;
+    mr_control_act(c, MR_ACT_FREE)->id = o->id;
+    mr_table_del(&c->objects, o->id);
+    return true;
+}
+
 void mr_object_delete(mr_control *c, object *o)
 {
     bytes_gone(c, o, o->holders > 0);
@@ -284,7 +300,7 @@ mr_status mr_object_put(mr_control *c, const mr_record *r)
     if (!o)
         return MR_E_NOMEM;
     mr_holder_add(c, r->from, o);
-    mr_ev_sealed as = {.size = e->size, .node = e->node, .format = e->format, .flags = e->flags};
+    sealing as = {.id = e->id, .size = e->size, .node = e->node, .format = e->format, .flags = e->flags};
     mr_status status = mr_object_seal(c, o, &as, mr_record_ids(r, sizeof *e), r->n_ids);
     if (status) {
         mr_holder_drop(c, r->from, o);

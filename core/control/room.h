@@ -166,7 +166,11 @@ mr_link *mr_wait_list(mr_control *c, uint32_t client);
 
 object *mr_object_new(mr_control *c, mr_id id, mr_id task);
 /* Sealed with a value (or an error value); refs are held by it.  Errors: NOMEM (nothing changed). */
-mr_status mr_object_seal(mr_control *c, object *o, const mr_ev_sealed *e, const mr_id *refs, uint32_t n_refs);
+mr_status mr_object_seal(mr_control *c, object *o, const sealing *e, const mr_id *refs, uint32_t n_refs);
+/* The result of a task, inline and without references inside. */
+void mr_object_seal_small(mr_control *c, object *o, uint64_t size, uint32_t format);
+/* The driver holds it, nobody else, and nothing but its bytes goes with it: then it is freed. */
+bool mr_object_drop(mr_control *c, object *o);
 void mr_object_fail(mr_control *c, object *o, const mr_fault *f);
 void mr_object_alias(mr_control *c, object *o, mr_id cause);
 void mr_object_read(mr_control *c, object *o); /* its error is known to somebody */

@@ -157,6 +157,13 @@ enum {               /* beside MR_VALUE_ in vflags */
        V_COMING = 64 /* RESTORE was asked for and is not answered */
 };
 
+/* What is said of a value when it is sealed. */
+typedef struct sealing {
+    mr_id id;
+    uint64_t size;
+    uint32_t node, format, flags; /* MR_VALUE_ */
+} sealing;
+
 /* What few objects have: references inside the value, copies on nodes above 63. */
 typedef struct extra {
     uint32_t n_refs, n_more, room_more, pad0;
@@ -239,6 +246,7 @@ struct shape {
 
 struct func {
     mr_define *def;
+    task like; /* what all its tasks have in common as they are submitted */
     uint32_t number, name, user;
     shape *shape[2]; /* of tasks given by the driver, of nested ones */
     shape *captured; /* of those that the last group to do so captured; NULL: none yet */

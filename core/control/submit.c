@@ -102,9 +102,10 @@ static task *make(mr_control *c, const mr_ev_submit *e, const func *f, uint32_t 
     if ((e->h.from && mr_holder_room(c, e->h.from, n_results + 1)) || (c->pol.any && !mr_policy_room(c, 8)) ||
         (f->def->limit >= 0 && !mr_limit_room(c)))
         return NULL;
-    task *t = mr_table_put(&c->tasks, e->id);
+    task *t = mr_table_new(&c->tasks, e->id);
     if (!t)
         return NULL;
+    *t = f->like;
     if (e->id > c->max_id)
         c->max_id = e->id;
     uint32_t made = 0;
@@ -137,30 +138,22 @@ static void fill(mr_control *c, task *t, const mr_ev_submit *e, const func *f, c
     mr_task *v = &t->v;
     v->ref = e->id;
     v->seq = ++c->seq;
-    v->fn = f->name;
-    v->user = f->user;
-    v->priority = d->priority + e->priority;
-    v->attempt = 1;
-    v->kind = d->kind == MR_FUNC_ACTOR ? MR_ACTOR : MR_TASK;
+    v->priority += e->priority;
     v->submitted_at = c->now;
-    v->ready_at = v->started_at = MR_UNKNOWN;
-    v->deadline = d->deadline >= 0 ? c->now + d->deadline : MR_UNKNOWN;
-    v->limit = d->limit;
+    if (d->deadline >= 0)
+        v->deadline = c->now + d->deadline;
     v->estimate = mr_func_estimate(c, f, e->estimate);
     v->n_learned = e->estimate < 0 && d->estimate < 0 && v->estimate >= 0 ? (uint32_t)f->runs : 0;
     v->needs = s->needs;
     v->n_needs = s->n_needs;
-    t->attempt = 1;
     t->parent = e->parent;
     t->actor = e->actor;
-    t->func = e->func;
     t->shape = s->number;
     t->n_deps = e->n_deps;
     t->n_refs = e->n_refs;
     t->n_returns = t->unsealed = n_results;
     t->owner = e->h.from;
     t->job = e->job;
-    t->flags = d->flags & MR_FUNC_STREAMING ? T_STREAM : 0;
 }
 
 /* Holds them, and its actor; links those that are not sealed.  Gives the first that is an error, or 0. */

@@ -342,7 +342,7 @@ mr_status mr_task_started(mr_control *c, const mr_record *r)
     return MR_OK;
 }
 
-static mr_status seal_result(mr_control *c, task *t, const mr_ev_sealed *e, const mr_id *refs, uint32_t n_refs)
+static mr_status seal_result(mr_control *c, task *t, const sealing *e, const mr_id *refs, uint32_t n_refs)
 {
     object *o = e->id >= t->v.ref && e->id < t->v.ref + t->n_returns ? object_at(c, e->id) : NULL;
     if (!o)
@@ -371,7 +371,8 @@ mr_status mr_task_sealed(mr_control *c, const mr_record *r)
     if (!t)
         return MR_E_INVAL;
     cause_of(c, t);
-    mr_status status = seal_result(c, t, e, mr_record_ids(r, sizeof *e), r->n_ids);
+    sealing as = {e->id, e->size, e->node, e->format, e->flags};
+    mr_status status = seal_result(c, t, &as, mr_record_ids(r, sizeof *e), r->n_ids);
     return status == MR_E_EXISTS ? MR_OK : status;
 }
 
@@ -381,14 +382,28 @@ static mr_status ended_as(const task *t, const mr_ev_finished *e)
     return (t->flags & T_STREAM) && (t->flags & T_CANCEL) ? MR_E_CANCELLED : (mr_status)e->outcome;
 }
 
+/* The one result, small and without references inside, of a task that ended well: nothing else is to be settled. */
+static bool seal_only(mr_control *c, task *t, const mr_ev_finished *e)
+{
+    if (e->outcome || e->flags != MR_FINISHED_RESULT || e->vflags || e->h.n_ids || t->n_returns != 1 ||
+        e->id != t->v.ref || (t->flags & (T_STREAM | T_CANCEL)))
+        return false;
+    object *o = object_at(c, e->id);
+    if (!o || settled(o))
+        return false;
+    t->unsealed = 0;
+    mr_object_seal_small(c, o, e->size, e->format);
+    return true;
+}
+
 /* What the message carries, then what is missing.  cause: the object whose error the others repeat. */
 static void seal_outcome(mr_control *c, task *t, const mr_ev_finished *e, mr_status outcome)
 {
     mr_id cause = 0;
+    if (seal_only(c, t, e))
+        return;
     if ((e->flags & MR_FINISHED_RESULT) && outcome == e->outcome) {
-        mr_ev_sealed as = {.id = e->id, .size = e->size, .node = e->node, .format = e->format, .flags = e->vflags};
-        if (outcome)
-            as.flags |= MR_VALUE_ERROR;
+        sealing as = {e->id, e->size, e->node, e->format, e->vflags | (outcome ? MR_VALUE_ERROR : 0)};
         mr_status status = seal_result(c, t, &as, mr_record_ids(e, sizeof *e), e->h.n_ids);
         if (outcome && !status)
             cause = e->id;
@@ -400,7 +415,7 @@ static void seal_outcome(mr_control *c, task *t, const mr_ev_finished *e, mr_sta
     if (t->v.kind == MR_ACTOR && !outcome) {
         object *o = object_at(c, t->v.ref);
         t->unsealed = 0;
-        (void)!mr_object_seal(c, o, &(mr_ev_sealed){0}, NULL, 0); /* no references inside: can not fail */
+        (void)!mr_object_seal(c, o, &(sealing){0}, NULL, 0); /* no references inside: can not fail */
         return;
     }
     for (uint32_t i = 0; (t->flags & T_STREAM) && !outcome && t->unsealed; i++) {
@@ -408,7 +423,7 @@ static void seal_outcome(mr_control *c, task *t, const mr_ev_finished *e, mr_sta
         if (!o || settled(o) || o->task != t->v.ref)
             continue;
         t->unsealed--;
-        (void)!mr_object_seal(c, o, &(mr_ev_sealed){0}, NULL, 0);
+        (void)!mr_object_seal(c, o, &(sealing){0}, NULL, 0);
     }
     if (!t->unsealed)
         return;
