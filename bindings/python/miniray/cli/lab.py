@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from .lab_data import data as _data
-from .labs import COMMANDS
+from .lab_search import COMMANDS as _SEARCH
+from .labs import COMMANDS as _LABS
 
 GIVEN, OURS = 2, 3
 
@@ -216,5 +217,5 @@ def _difference_html(pairs: list[dict[str, Any]], first: str) -> str:
             f'<th class="t">policy</th><th class="t">metric</th><th>difference</th><th>pairs</th></tr></thead><tbody>{"".join(body)}</tbody></table></div></section>')
 
 
-for _command in COMMANDS:
+for _command in (*_LABS, *_SEARCH):
     lab.add_command(_command)

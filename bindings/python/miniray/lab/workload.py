@@ -33,10 +33,15 @@ def read(path: str | os.PathLike[str]) -> list[Line]:
     return lines
 
 
+def text(line: Line) -> str:
+    """One line of a file."""
+    return json.dumps(line, separators=(", ", ": ")) + "\n"
+
+
 def write(path: str | os.PathLike[str], lines: Iterable[Line]) -> None:
     with open(path, "w", encoding="utf-8") as file:
         for line in lines:
-            file.write(json.dumps(line, separators=(", ", ": ")) + "\n")
+            file.write(text(line))
 
 
 def chains(rng: random.Random, chains: int = 4, length: int = 8, duration: float = 0.1, cv: float = 0.5,
