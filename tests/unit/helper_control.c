@@ -36,7 +36,7 @@ mr_status world_step(world *w, void *record)
     if (mr_record_check(r, r->size, &err))
         ck_abort_msg("%s", err.text);
     size_t from = w->n_seen;
-    w->last = mr_control_step(w->c, r, w->now, &w->out);
+    w->last = (w->step ? w->step : mr_control_step)(w->c, r, w->now, &w->out);
     keep(w);
     check_now(w, mr_event_name(r->kind));
     for (size_t i = from; i < w->n_seen && !w->hold_births; i++)

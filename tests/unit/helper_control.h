@@ -18,6 +18,8 @@ typedef struct world {
     bool hold_births; /* SPAWN is not answered */
     bool unchecked;
     mr_status last;
+    /* Instead of mr_control_step, if it is set. */
+    mr_status (*step)(mr_control *c, const mr_record *event, int64_t now, mr_actions *out);
 } world;
 
 void world_new(world *w,
