@@ -232,6 +232,9 @@ void mr_policy_tell(mr_control *c)
     mr_policy_eject_if(c);
 }
 
+/* Timers that follow each other as fast as they can would keep a simulation at one instant, and a core busy. */
+enum { WAKES_MOST = 100 * 1000 };
+
 void mr_policy_woken(mr_control *c)
 {
     policy *p = &c->pol;
@@ -239,6 +242,13 @@ void mr_policy_woken(mr_control *c)
         return;
     p->wake_at = MR_UNKNOWN;
     c->dirty = true; /* a sweep follows */
+    if (c->now - p->wakes_from > c->conf.max_hold) {
+        p->wakes_from = c->now;
+        p->n_wakes = 0;
+    }
+    if (++p->n_wakes > WAKES_MOST)
+        fail(p, "policy %s woke itself %d times within %lld ms", p->name, WAKES_MOST,
+             (long long)(c->conf.max_hold / 1000000));
     tell(c, &(note){.what = MR_WOKEN});
 }
 
@@ -299,6 +309,9 @@ static void rank_again(mr_control *c, task *t)
     mr_ready_enter(c, t, true);
 }
 
+/* A rank that asks for another rank would never end. */
+enum { RERANKS_MOST = 1000 };
+
 bool mr_policy_reranks(mr_control *c)
 {
     policy *p = &c->pol;
@@ -310,6 +323,8 @@ bool mr_policy_reranks(mr_control *c)
     p->n_rerank = 0;
     if (!p->ops.rank)
         return false;
+    if (++p->n_reranks > RERANKS_MOST)
+        fail(p, "policy %s asked to rank again more than %d times in one instant", p->name, RERANKS_MOST);
     if (all) {
         tlist todo = {0};
         uint64_t at = 0, id;

@@ -474,6 +474,7 @@ void mr_ready_close(mr_control *c)
         return;
     if (c->n_rest && c->pol.any)
         mr_seats_give_up(c);
+    c->pol.n_reranks = 0;
     fire(c);
     mr_policy_eject_if(c);
     if (c->pol.any)

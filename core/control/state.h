@@ -455,8 +455,10 @@ typedef struct policy {
     uint32_t n_past; /* policies ever installed */
     mr_policy_past past[MR_POLICY_PAST];
     bool failed, ejected;
-    uint32_t reported; /* ops whose refusals were reported */
-    int64_t wake_at;   /* earliest wish; MR_UNKNOWN: none */
+    uint32_t reported;           /* ops whose refusals were reported */
+    int64_t wake_at;             /* earliest wish; MR_UNKNOWN: none */
+    int64_t wakes_from;          /* since when they are counted */
+    uint32_t n_wakes, n_reranks; /* n_reranks: in this instant */
     mr_rand rand;
     const char *op; /* that runs, NULL: none; it and the number of calls are read by other threads */
     uint64_t calls;

@@ -39,7 +39,9 @@ static void look(const mr_workload *w, const mr_sim_conf *conf, mr_sim *s, helpe
     r->tasks = malloc((w->n_tasks + 1) * sizeof *r->tasks);
     memcpy(r->tasks, mr_sim_tasks(s), w->n_tasks * sizeof *r->tasks);
     const char *why = mr_sim_policy_error(s);
+    const char *dump = mr_sim_policy_dump(s);
     snprintf(r->policy_error, sizeof r->policy_error, "%s", why ? why : "");
+    snprintf(r->dump, sizeof r->dump, "%s", dump ? dump : "");
 }
 
 helper_run helper_policy_run(const mr_workload *w, const char *policy, const char *const *settings,

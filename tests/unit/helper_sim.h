@@ -20,6 +20,7 @@ typedef struct helper_run {
     mr_status status;
     mr_err err;
     char policy_error[400];
+    char dump[16 * 1024]; /* of an ejected policy; helper_policy_run only */
 } helper_run;
 /* One verified run, control's invariants recounted at each instant.  The caller frees run.tasks. */
 helper_run helper_sim_run(const mr_workload *w, const mr_sched_ops *ops, const mr_sim_conf *conf);
