@@ -1,6 +1,12 @@
--- Earliest deadline first; those without a deadline last.  Takes the slot of a later one (needs preemption).
+-- Earliest deadline first; those without a deadline last.  Takes the slot of a later one.
 -- Good: on one slot it meets every deadline that can be met.  Bad: on several slots, or under overload, no such promise.
 -- Source: Liu and Layland, Scheduling algorithms for multiprogramming in a hard-real-time environment (1973).
+--- test the urgent one takes the slot
+---   nodes 1 cpus 1
+---   task long duration=5s deadline=20s
+---   task urgent duration=1s arrival=1s deadline=3s
+---   ends urgent 2s
+---   ends long 6s
 local function key(t) return t.deadline or math.huge end
 return {
   rank = key,

@@ -1,7 +1,20 @@
 -- Multi-level feedback queue: three levels; an allotment used up costs a level; every `boost` all start again at the top.
 --   [sched.lua] boost = 1s
--- Good: short work first without knowing the sizes.  Bad: three quanta and a boost to choose (needs preemption).
+-- Good: short work first without knowing the sizes.  Bad: three quanta and a boost to choose (a cheat yields early).
 -- Source: Arpaci-Dusseau, Operating Systems: Three Easy Pieces, chapter 8.
+--- test a long one sinks, and a short one comes on top and never leaves
+---   nodes 1 cpus 1
+---   know nothing
+---   task long duration=300ms
+---   task short duration=8ms arrival=100ms
+---   ends short 108ms
+---   ends long 308ms
+--- test on the lowest level they take turns
+---   nodes 1 cpus 1
+---   know nothing
+---   task a*2 duration=110ms
+---   ends a1 180ms
+---   ends a2 220ms
 local Q, level, used, armed = { 10 * ms, 20 * ms, 40 * ms }, {}, {}, false
 local function lv(t) return level[t] or 1 end
 local function boost()

@@ -1,6 +1,19 @@
 -- Shortest remaining processing time, with preemption; unknown ones last.
 -- Good: the lowest mean time in the system on one slot.  Bad: long tasks starve; needs estimates; stops cost something.
 -- Source: Schrage, A proof of the optimality of the shortest remaining processing time discipline (1968).
+--- test two short ones overtake one that has long to go, which goes on afterwards
+---   nodes 1 cpus 1
+---   task long duration=100s
+---   task b duration=10s arrival=10s
+---   task c duration=10s arrival=10s
+---   ends b 20s
+---   ends c 30s
+---   ends long 120s
+--- test what has run counts: 5 s of 100 are left when one of 10 s comes
+---   nodes 1 cpus 1
+---   task long duration=100s
+---   task short duration=10s arrival=95s
+---   ends long 100s
 local function key(t) return t.remaining or math.huge end
 return {
   rank = key,

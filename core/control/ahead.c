@@ -18,7 +18,7 @@ static bool may_hold(const mr_control *c, const proc *p)
 {
     const task *t = p->task;
     return t && p->state == MR_PROC_BUSY && !p->killing && t->v.kind == MR_TASK && !c->shapes[t->shape]->gpu &&
-           !(t->flags & (T_CANCEL | T_BLOCKED)) && c->funcs[t->func - 1]->runs &&
+           !(t->flags & (T_CANCEL | T_BLOCKED | T_STOPPING)) && c->funcs[t->func - 1]->runs &&
            c->funcs[t->func - 1]->def->max_calls <= 0 && p->ahead.n < c->conf.prefetch_max &&
            p->ahead_ns + c->funcs[t->func - 1]->mean <= (double)c->conf.prefetch;
 }

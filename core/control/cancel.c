@@ -37,6 +37,8 @@ void mr_task_cancel_one(mr_control *c, task *t, uint32_t flags)
     mr_action *x;
     if (t->where == W_LIVING || t->where == W_FAILING || t->where == W_OVER)
         return;
+    if (t->flags & T_STOPPED) /* it has to run to hear of it */
+        mr_stop_end(c, t, !(flags & MR_CANCEL_FORCE));
     if (t->where == W_RUN || t->where == W_FLIGHT || t->where == W_AHEAD) {
         bool unclaimed = t->where == W_AHEAD ||
                          (t->where == W_FLIGHT && (t->flags & T_ORDERED) && t != actor_at(c, t->actor)->flight.head);

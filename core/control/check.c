@@ -5,7 +5,7 @@
 #include "control/room.h"
 
 typedef struct counts {
-    uint32_t waiting, ready, travel, ahead, run, flight, blocked, flight_blocked, fresh, failing, over, past;
+    uint32_t waiting, ready, travel, ahead, run, flight, blocked, flight_blocked, fresh, failing, over, past, stopped;
 } counts;
 
 #define BROKEN(...) return mr_err_set(err, MR_E_INVAL, __VA_ARGS__)
@@ -38,9 +38,17 @@ static mr_status check_task(mr_control *c, const task *t, mr_err *err)
         BROKEN("task %llx: waits for %u arguments, %u are linked", (ull)t->v.ref, t->waiting, waits);
     if ((t->where == W_WAITING && !t->actor && !waits) || (waits && t->where != W_WAITING && t->where != W_HELD))
         BROKEN("task %llx is at %d with %u arguments unsealed", (ull)t->v.ref, t->where, waits);
-    if ((t->where == W_RUN || t->where == W_AHEAD || t->where == W_FLIGHT) != (t->worker != 0))
+    bool stopped = t->flags & T_STOPPED;
+    if ((t->where == W_RUN || t->where == W_AHEAD || t->where == W_FLIGHT || stopped) != (t->worker != 0))
         BROKEN("task %llx is at %d with worker %u", (ull)t->v.ref, t->where, t->worker);
-    if (t->where == W_RUN && (!p || p->task != t))
+    if (stopped && ((t->where != W_READY && t->where != W_FRESH) || p->state != MR_PROC_STOPPED ||
+                    t->flags & (T_STOPPING | T_BLOCKED) || !c->shapes[t->shape]->of))
+        BROKEN("task %llx is stopped at %d, its worker is %d", (ull)t->v.ref, t->where, p->state);
+    if (!stopped && c->shapes[t->shape]->of)
+        BROKEN("task %llx has the shape of a stopped one", (ull)t->v.ref);
+    if (t->flags & T_STOPPING && t->where != W_RUN)
+        BROKEN("task %llx is being stopped at %d", (ull)t->v.ref, t->where);
+    if ((t->where == W_RUN || stopped) && (!p || p->task != t))
         BROKEN("task %llx runs on worker %u, which does not run it", (ull)t->v.ref, t->worker);
     bool seated = t->where == W_TRAVEL || t->where == W_PROCESS || t->where == W_RUN;
     const slot *s = task_slot(c, t);
@@ -74,6 +82,7 @@ static mr_status check_tasks(mr_control *c, mr_err *err)
         n.failing += t->where == W_FAILING;
         n.over += t->where == W_OVER;
         n.past += t->where == W_PAST;
+        n.stopped += !!(t->flags & T_STOPPED);
     }
     SAME("waiting tasks", c->n_waiting, n.waiting);
     SAME("ready tasks", c->n_ready, n.ready);
@@ -87,6 +96,7 @@ static mr_status check_tasks(mr_control *c, mr_err *err)
     SAME("failing tasks", 0, n.failing);
     SAME("tasks that are over", c->over.n, n.over);
     SAME("tasks that are kept", c->past.n, n.past);
+    SAME("stopped tasks", c->n_stopped, n.stopped);
     return MR_OK;
 }
 
@@ -159,6 +169,14 @@ static mr_status check_pool(mr_control *c, const node *n, const pool *p, const i
         for (uint32_t i = 0; c->rest[k].s->node == n->number && i < s->n_needs; i++)
             held[s->needs[i].res] += s->needs[i].amount;
     }
+    for (mr_link *l = mr_list_first(&n->stopped); l; l = mr_list_next(&n->stopped, l)) {
+        const task *t = MR_LIST_ENTRY(l, task, run);
+        if (proc_at(c, t->worker)->in != p)
+            continue;
+        users++;
+        for (uint32_t i = 0; i < t->v.n_needs; i++)
+            held[t->v.needs[i].res] += t->v.needs[i].res == MR_RES_CPU ? 0 : t->v.needs[i].amount;
+    }
     SAME("tasks that use a pool", p->users, users);
     SAME("lent CPU", p->lent, lent);
     SAME("tasks that lend", p->blocked, blocked);
@@ -217,6 +235,11 @@ static mr_status check_caps(mr_control *c, mr_err *err)
                     used += t->v.needs[n].res == MR_RES_CPU && !(t->flags & T_LENT) ? t->v.needs[n].amount : 0;
                 used += !k->cpus;
             }
+        for (uint32_t i = 0; i < c->n_nodes && !k->cpus; i++)
+            MR_LIST_EACH(&c->nodes[i]->stopped, l)
+            {
+                used += c->shapes[MR_LIST_ENTRY(l, task, run)->shape]->of->caps[0] == k;
+            }
         SAME("what runs under a limit", k->used, used);
         if (!k->cpus && used > k->limit)
             BROKEN("%lld tasks of %s run, the limit is %lld", (long long)used, mr_intern_text(c->names, k->name),
@@ -250,8 +273,11 @@ static mr_status check_groups(mr_control *c, mr_err *err)
 
 static mr_status check_node(mr_control *c, const node *n, uint32_t *idle_slots, mr_err *err)
 {
-    uint32_t idle = 0, resting = 0;
+    uint32_t idle = 0, resting = 0, stopped = 0;
     int64_t moved[MR_RES_MAX] = {0};
+    for (mr_link *l = mr_list_first(&n->stopped); l; l = mr_list_next(&n->stopped, l))
+        stopped += task_node(c, MR_LIST_ENTRY(l, task, run)) == n;
+    SAME("tasks that stand still on a node", n->n_stopped, stopped);
     for (mr_link *l = mr_list_first(&n->running); l; l = mr_list_next(&n->running, l)) {
         const task *t = MR_LIST_ENTRY(l, task, run);
         if (task_node(c, t) != n)
@@ -290,7 +316,7 @@ static mr_status check_greedy(mr_control *c, mr_err *err)
     if (c->pol.ops.pick || c->pol.failed || c->placed || c->dirty || c->n_rest || c->fresh.n)
         return MR_OK;
     if (c->held_back) {
-        if (!c->n_ahead)
+        if (!c->n_ahead && c->n_ready)
             BROKEN("%u tasks wait for a busy process, and none holds anything", c->n_ready);
         return MR_OK;
     }
@@ -407,8 +433,10 @@ static mr_status check_procs(mr_control *c, mr_err *err)
             idle |= c->rest[i].p == p;
         if (idle != (p->state == MR_PROC_IDLE && !p->killing))
             BROKEN("worker %u: state %d, %s", p->number, p->state, idle ? "listed as idle" : "not listed as idle");
-        if (p->task && p->task->where != W_RUN)
+        if (p->task && p->task->where != W_RUN && !(p->task->flags & T_STOPPED))
             BROKEN("worker %u runs task %llx, which is at %d", p->number, (ull)p->task->v.ref, p->task->where);
+        if ((p->state == MR_PROC_STOPPED) != (p->task && p->task->flags & T_STOPPED))
+            BROKEN("worker %u: state %d, and its task is at %d", p->number, p->state, p->task ? p->task->where : -1);
         for (const task *t = p->ahead.head; t; t = t->qb)
             if (t->where != W_AHEAD || t->worker != p->number || (!p->task && !p->killing))
                 BROKEN("worker %u holds task %llx, which is at %d", p->number, (ull)t->v.ref, t->where);

@@ -125,7 +125,7 @@ static mr_status on_time(mr_control *c, const mr_record *r)
     H(RESTORED, mr_spill_back)                                                                                         \
     H(STORE_FULL, mr_spill_full)                                                                                       \
     H(REVOKED, mr_task_revoked)                                                                                        \
-    H(STOPPED, mr_task_stopped)                                                                                        \
+    H(STOPPED, mr_stop_confirmed)                                                                                      \
     H(NODE_ADDED, mr_node_added)                                                                                       \
     H(NODE_REMOVED, mr_node_removed)                                                                                   \
     H(POLICY, mr_policy_swapped)                                                                                       \
@@ -248,7 +248,7 @@ mr_status mr_control_new(const mr_control_conf *conf, mr_control **out)
     mr_list_init(&c->named_groups);
     mr_list_init(&c->driver_waits);
     c->next_proc = 1;
-    c->hold_since = c->idle_at = c->kill_at = c->stuck_at = c->ahead_at = c->told_wake = MR_UNKNOWN;
+    c->hold_since = c->idle_at = c->kill_at = c->stuck_at = c->ahead_at = c->ask_at = c->told_wake = MR_UNKNOWN;
     c->pol.wake_at = MR_UNKNOWN;
     c->pol.c = c;
     mr_rand_seed(&c->pol.rand, conf->seed, 0x706f6c);
@@ -320,6 +320,7 @@ void mr_control_free(mr_control *c)
     free(c->idle.w);
     free(c->node_idle.w);
     free(c->timers);
+    mr_stop_fini(c);
     free(c->history);
     free(c->explain);
     mr_intern_free(c->names);

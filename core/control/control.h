@@ -133,7 +133,7 @@ typedef struct mr_control_conf {
     mr_know know;       /* what estimate shows; exact and noisy are STATED with what the engine states */
     uint64_t bandwidth; /* bytes per second between nodes, for copy(); 0: unknown */
     int64_t latency;    /* ns */
-    int64_t min_slice;  /* ns */
+    int64_t min_slice;  /* ns that a task runs before it may be stopped, each time */
     bool explain;       /* decisions are recorded: 4.5 MB */
     bool stop_on_error; /* a failed policy ends all work; false: it goes on as FIFO */
 } mr_control_conf;
@@ -243,7 +243,8 @@ typedef enum mr_process_state {
     MR_PROC_BUSY,
     MR_PROC_BLOCKED,
     MR_PROC_ACTOR,
-    MR_PROC_RETIRING
+    MR_PROC_RETIRING,
+    MR_PROC_STOPPED /* stands still in the middle of a task */
 } mr_process_state;
 bool mr_control_worker(const mr_control *c, uint32_t worker, mr_worker_info *out);
 uint32_t mr_control_worker_next(const mr_control *c, uint32_t after); /* 0: the first; 0 back: no more */
@@ -405,6 +406,7 @@ typedef struct mr_control_stats {
     uint64_t object_bytes, moved_bytes;        /* sealed now, on disk or not; sum of TRANSFER sizes */
     uint64_t spilled_bytes, spilled, restored; /* on disk now; objects that went there and came back, ever */
     uint64_t kept;                             /* ended tasks kept to make their results again */
+    uint64_t stopped, stops;                   /* tasks that stand still now; how often one was stopped, ever */
     int64_t held;    /* slot-ns something could start on an idle slot and the policy held it back */
     uint64_t memory; /* bytes of control itself */
 } mr_control_stats;

@@ -152,6 +152,8 @@ static void unblock(mr_control *c, task *t)
         c->n_blocked--;
     mr_wait_take_back(c, t);
     proc *p = proc_at(c, t->worker);
+    if (p && t->where == W_RUN)
+        mr_stop_pause(c, p, false);
     if (p && p->state == MR_PROC_BLOCKED)
         p->state = MR_PROC_BUSY;
 }
@@ -212,6 +214,7 @@ static void block(mr_control *c, task *t, uint32_t flags)
         proc *p = proc_at(c, t->worker);
         if (p) {
             p->state = MR_PROC_BLOCKED;
+            mr_stop_pause(c, p, true);
             mr_ahead_revoke(c, p);
         }
         if (flags & MR_WAIT_LEND)
@@ -278,6 +281,8 @@ mr_status mr_wait_blocked(mr_control *c, const mr_record *r)
     link_nodes(c, w, ids, w->n);
     mr_list_push_back(list, &w->link);
     task *t = e->task ? task_live(c, e->task) : NULL;
+    if (t && t->flags & T_STOPPED && t->worker == r->from) /* it did so before it stood still */
+        mr_stop_end(c, t, true);
     if (!t || (t->where != W_RUN && t->where != W_FLIGHT) || (r->from && t->worker != r->from)) {
         w->task = 0;
         return MR_OK;

@@ -74,7 +74,7 @@ static bool same_shape(const shape *a, const shape *b)
 {
     return a->n_needs == b->n_needs && a->group == b->group && a->bundle == b->bundle && a->captures == b->captures &&
            a->lang == b->lang && a->gpu == b->gpu && a->strategy == b->strategy && a->nested == b->nested &&
-           a->actor == b->actor && a->env == b->env && a->soft == b->soft && a->node == b->node &&
+           a->actor == b->actor && a->of == b->of && a->env == b->env && a->soft == b->soft && a->node == b->node &&
            a->caps[0] == b->caps[0] && a->caps[1] == b->caps[1] && a->n_terms == b->n_terms &&
            (!a->n_terms || !memcmp(a->terms, b->terms, a->n_terms * sizeof *a->terms)) &&
            !memcmp(a->needs, b->needs, a->n_needs * sizeof *a->needs);
@@ -124,6 +124,26 @@ shape *mr_shape_captured(mr_control *c, const shape *base, group *g)
     want.bound = want.captures = true;
     want.capped = base->capped;
     memcpy(want.caps, base->caps, sizeof want.caps);
+    return shape_intern(c, &want);
+}
+
+shape *mr_shape_stopped(mr_control *c, const shape *base, const pool *p)
+{
+    mr_amount cpu = {MR_RES_CPU, base->cpu};
+    shape want = {.lang = base->lang, .nested = base->nested, .env = base->env, .captures = base->captures};
+    want.of = base;
+    want.needs = &cpu;
+    want.n_needs = 1;
+    want.strategy = MR_STRATEGY_NODE;
+    want.node = p->node;
+    want.bound = true;
+    want.group = p->group;
+    want.bundle = -1;
+    for (uint32_t i = 0; p->group && i < p->group->n; i++)
+        if (&p->group->b[i].p == p)
+            want.bundle = (int32_t)i;
+    want.caps[1] = base->caps[1]; /* it counts as running all the while; of its user's CPUs it has none */
+    want.capped = want.caps[1] != NULL;
     return shape_intern(c, &want);
 }
 

@@ -304,7 +304,11 @@ static void evict(mr_control *c, task *t, const group *g)
         mr_fault f = {.status = MR_E_ACTOR_DIED, .worker = a->worker, .func = a->func, .why = 2, .cause = a->id};
         object_at(c, a->id)->flags |= O_CANCEL;
         mr_actor_exit(c, a, &f, false);
-    } else if (t->where == W_RUN || t->where == W_AHEAD) { /* what is ahead goes with its process */
+        return;
+    }
+    if (t->flags & T_STOPPED)
+        mr_stop_end(c, t, false);
+    if (t->where == W_RUN || t->where == W_AHEAD) { /* what is ahead goes with its process */
         t->flags |= T_CANCEL | T_EVICTED;
         mr_proc_kill(c, proc_at(c, t->worker));
     } else if (t->where != W_FAILING) {

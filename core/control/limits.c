@@ -1,18 +1,24 @@
 /* limits.c: the longest run that the user allows a task, enforced: its worker is killed, and it is not tried again;
- * and how much of a function, or of a user, may run at a time.
+ * when slices end; and how much of a function, or of a user, may run at a time.
  *
- * The first is a heap by time.  Entries of runs that ended are left in it and thrown out when it is full or they come
- * up; it has room for twice the tasks with a limit, so that a start never allocates.
+ * The first two are a heap by time.  Entries of runs that ended are left in it and thrown out when it is full or they
+ * come up; it has room for twice the tasks with a limit and the processes, so that a start never allocates.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "control/room.h"
 
+/* What it ran before it was stopped counts. */
+static int64_t limit_end(mr_control *c, const task *t)
+{
+    return t->v.started_at + t->v.limit - proc_at(c, t->worker)->ran;
+}
+
 static bool stale(mr_control *c, const timer *x)
 {
     const task *t = task_live(c, x->task);
-    return !t || t->where != W_RUN || t->v.started_at + t->v.limit != x->at;
+    return !t || t->where != W_RUN || (x->slice ? proc_at(c, t->worker)->slice_at : limit_end(c, t)) != x->at;
 }
 
 static void down(mr_control *c, uint32_t i)
@@ -31,9 +37,17 @@ static void down(mr_control *c, uint32_t i)
 static void purge(mr_control *c)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < c->n_timers; i++)
-        if (!stale(c, &c->timers[i]))
-            c->timers[n++] = c->timers[i];
+    c->n_purges++;
+    for (uint32_t i = 0; i < c->n_timers; i++) {
+        const timer *x = &c->timers[i];
+        if (stale(c, x))
+            continue;
+        /* The same end may have been noted more than once. */
+        uint64_t *seen = &proc_at(c, task_live(c, x->task)->worker)->purge[x->slice];
+        if (*seen != c->n_purges)
+            c->timers[n++] = *x;
+        *seen = c->n_purges;
+    }
     c->n_timers = n;
     for (uint32_t i = n / 2; i--;)
         down(c, i);
@@ -41,20 +55,31 @@ static void purge(mr_control *c)
 
 bool mr_limit_room(mr_control *c)
 {
-    return mr_control_grow(c, &c->timers, &c->room_timers, 2 * ((uint64_t)c->n_limited + 1) + 16, sizeof(timer));
+    uint64_t most = c->n_limited + mr_table_count(&c->procs) + 1;
+    return mr_control_grow(c, &c->timers, &c->room_timers, 2 * most + 16, sizeof(timer));
 }
 
-void mr_limit_start(mr_control *c, const task *t)
+static void push(mr_control *c, timer x)
 {
     if (c->n_timers == c->room_timers)
         purge(c);
     MR_BUG_ON(c->n_timers == c->room_timers);
     uint32_t i = c->n_timers++;
-    timer x = {t->v.started_at + t->v.limit, t->v.ref};
     for (; i && c->timers[(i - 1) / 2].at > x.at; i = (i - 1) / 2)
         c->timers[i] = c->timers[(i - 1) / 2];
     c->timers[i] = x;
     c->hungry = true; /* the close has a wake to tell */
+}
+
+void mr_limit_start(mr_control *c, const task *t)
+{
+    push(c, (timer){.at = limit_end(c, t), .task = t->v.ref});
+}
+
+void mr_limit_slice(mr_control *c, const task *t, int64_t at)
+{
+    proc_at(c, t->worker)->slice_at = at;
+    push(c, (timer){.at = at, .task = t->v.ref, .slice = true});
 }
 
 int64_t mr_limit_next(const mr_control *c)
@@ -73,6 +98,10 @@ void mr_limit_fire(mr_control *c)
         if (gone)
             continue;
         task *t = task_live(c, x.task);
+        if (x.slice) {
+            mr_stop_expired(c, t);
+            continue;
+        }
         t->flags |= T_CANCEL | T_OVERDUE;
         mr_proc_kill(c, proc_at(c, t->worker));
     }

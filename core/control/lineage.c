@@ -279,7 +279,7 @@ void mr_lineage_settle(mr_control *c, tlist *again)
     for (task *t; (t = mr_table_next(&c->tasks, &at, &id));) {
         bool waits = t->where == W_WAITING || t->where == W_FRESH || t->where == W_READY || t->where == W_TRAVEL ||
                      t->where == W_PROCESS || t->where == W_HELD || t->where == W_CALL;
-        if (waits && t->n_deps)
+        if (waits && t->n_deps && !(t->flags & T_STOPPED))
             look_again(c, t);
     }
     for (task *t; (t = mr_tlist_pop(again));)
@@ -319,6 +319,8 @@ mr_status mr_lineage_unsent(mr_control *c, const mr_record *r)
     bool ran = false;
     for (uint32_t i = r->n_ids; p && i-- > 0;) {
         task *t = task_live(c, ids[i]);
+        if (t && t->flags & T_STOPPED && t->worker == e->worker && !e->how)
+            mr_stop_end(c, t, true); /* it was stopped before it began */
         bool task_s =
             !e->how && t && (t->where == W_RUN || t->where == W_AHEAD); /* else its death says what becomes of it */
         if (!t || t->worker != e->worker || (!task_s && t->where != W_FLIGHT))

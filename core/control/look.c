@@ -217,6 +217,8 @@ void mr_control_stats_get(const mr_control *c, mr_control_stats *out)
                               .spilled = c->spilled,
                               .restored = c->restored,
                               .kept = c->past.n,
+                              .stopped = c->n_stopped,
+                              .stops = c->stops,
                               .held = c->held};
     if (c->held_now)
         out->held += (int64_t)c->held_slots * (c->now - c->held_at);

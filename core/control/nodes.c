@@ -1,8 +1,8 @@
 /* nodes.c: nodes with their pools of resources, and the slots that policies see.
  *
  * Invariant: in each pool, total = free + what its tasks in node->running hold (needs, or `living` of an actor) + what
- * bundles took, except that a blocked task's CPU counts as free and is in `lent`.  Free is below 0 only by CPUs taken
- * back after blocking.
+ * those in node->stopped hold (needs without CPU) + what bundles took, except that a blocked task's CPU counts as free
+ * and is in `lent`.  Free is below 0 only by CPUs taken back after blocking, or by stopped tasks that have to end.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +17,8 @@ enum { MOST_SLOTS = 4096 };
 void mr_slot_busy(mr_control *c, slot *s, task *t)
 {
     node *n = c->nodes[s->node];
+    if (s->heir)
+        mr_stop_void(c, s);
     s->t = t;
     s->v.task = t->v.ref;
     s->v.load++;
@@ -359,6 +361,7 @@ static mr_status node_make(mr_control *c, const mr_ev_node *e, node **out)
     n->fixed = e->fixed;
     n->alive = true;
     mr_list_init(&n->running);
+    mr_list_init(&n->stopped);
     int64_t cpus = n->own.total[MR_RES_CPU].amount / MR_RES_UNIT;
     n->base_slots = cpus < 1 ? 1 : cpus > 1000000 ? 1000000 : (uint32_t)cpus;
     status = MR_E_NOMEM;
@@ -443,6 +446,8 @@ mr_status mr_node_removed(mr_control *c, const mr_record *r)
     for (uint32_t i = 0; i < n->n_slots; i++) { /* no slot of it is idle any more */
         slot *s = c->slots[n->slots[i]];
         mr_ready_replace(c, s->v.ref);
+        if (s->heir)
+            mr_stop_void(c, s);
         mr_bits_clear(&c->idle, s->v.id);
         mr_bits_clear(&n->idle, s->local);
     }

@@ -47,6 +47,10 @@ void mr_policy_close(mr_control *c)
     p->n_rerank = 0;
     p->rerank_all = false;
     p->n_notes = 0;
+    c->n_asks = 0;
+    c->ask_at = MR_UNKNOWN;
+    while (c->n_heirs)
+        mr_stop_void(c, c->slots[c->heirs[0]]);
     for (task *t; (t = mr_tlist_pop(&c->over));)
         mr_task_gone(c, t);
 }
@@ -134,10 +138,20 @@ bool mr_policy_room(mr_control *c, uint32_t n)
     return true;
 }
 
+/* Where it runs, or stood when it was stopped: id + 1; 0: nowhere. */
+static uint32_t note_slot(mr_control *c, const task *t)
+{
+    if (t->flags & T_STOPPED) {
+        const node *n = c->nodes[t->last_node];
+        return t->last_slot < n->n_slots ? n->slots[t->last_slot] + 1 : 0;
+    }
+    return mr_ref_is_slot(t->v.on) ? (uint32_t)t->v.on : 0;
+}
+
 void mr_policy_note_any(mr_control *c, uint32_t what, task *t, int outcome, int64_t ran)
 {
     policy *p = &c->pol;
-    if (!(p->notices & what) && !(what == MR_SUBMITTED && p->ops.plan))
+    if (!(p->notices & what) && !(what == MR_SUBMITTED && p->ops.plan) && !(what == MR_STARTED && p->ops.slice))
         return;
     if (what == MR_STARTED && (t->flags & T_PRESENT)) { /* it waited in a worker's ring when the policy came */
         t->flags &= ~(uint32_t)T_PRESENT;
@@ -147,11 +161,8 @@ void mr_policy_note_any(mr_control *c, uint32_t what, task *t, int outcome, int6
         fail(p, "no memory for what policy %s has to be told", p->name);
         return;
     }
-    p->notes[p->n_notes++] = (note){.what = (uint8_t)what,
-                                    .outcome = outcome,
-                                    .t = t,
-                                    .slot = mr_ref_is_slot(t->v.on) ? (uint32_t)t->v.on : 0,
-                                    .ran = ran};
+    p->notes[p->n_notes++] =
+        (note){.what = (uint8_t)what, .outcome = outcome, .t = t, .slot = note_slot(c, t), .ran = ran};
 }
 
 static void tell(mr_control *c, const note *n)
@@ -224,8 +235,11 @@ void mr_policy_tell(mr_control *c)
         if (p->notes[i].what == MR_SUBMITTED)
             ask_plan(c, p->notes[i].t);
     for (size_t i = 0; i < n && p->open; i++)
-        if (p->notes[i].what != MR_SUBMITTED)
+        if (p->notes[i].what != MR_SUBMITTED) {
             tell(c, &p->notes[i]);
+            if (p->notes[i].what == MR_STARTED)
+                mr_stop_slice(c, p->notes[i].t);
+        }
     p->n_notes = 0;
     for (task *t; (t = mr_tlist_pop(&c->over));)
         mr_task_gone(c, t);

@@ -44,8 +44,13 @@ static int64_t host_now(const mr_sched_host *h)
 
 static const mr_task *host_task(const mr_sched_host *h, mr_ref t)
 {
-    const task *x = live(of(h), t);
-    return x && x->where != W_OVER ? &x->v : NULL;
+    mr_control *c = of(h);
+    task *x = live(c, t);
+    if (!x || x->where == W_OVER)
+        return NULL;
+    if (x->where == W_RUN)
+        x->v.ran = proc_at(c, x->worker)->ran + mr_stop_ran(c, x);
+    return &x->v;
 }
 
 int64_t mr_policy_cost(mr_control *c, const task *t, const slot *s)
@@ -116,25 +121,6 @@ task *mr_ready_next(mr_control *c, mr_ref at, task *after)
     return best;
 }
 
-/* Would t start on this node if r stopped? */
-static bool frees_for(mr_control *c, const task *t, const task *r)
-{
-    const node *n = task_node(c, r);
-    const shape *s = c->shapes[t->shape];
-    if (!n || r->where != W_RUN || r->v.kind != MR_TASK || (r->flags & (T_BLOCKED | T_STOPPING)) ||
-        c->shapes[r->shape]->gpu || !mr_node_allows(c, n, s) || !mr_group_uses(s, r->in))
-        return false;
-    for (uint32_t i = 0; i < s->n_needs; i++) {
-        int64_t have = r->in->free[s->needs[i].res].amount;
-        for (uint32_t k = 0; k < r->v.n_needs; k++)
-            if (r->v.needs[k].res == s->needs[i].res)
-                have += r->v.needs[k].amount;
-        if (have < s->needs[i].amount)
-            return false;
-    }
-    return true;
-}
-
 static mr_ref next_running(mr_control *c, mr_ref of_what, mr_ref after)
 {
     slot *s = slot_of(c, of_what);
@@ -152,7 +138,7 @@ static mr_ref next_running(mr_control *c, mr_ref of_what, mr_ref after)
         for (mr_link *l = at == n ? mr_list_next(&n->running, &last->run) : mr_list_first(&n->running); l;
              l = mr_list_next(&n->running, l)) {
             const task *r = MR_LIST_ENTRY(l, task, run);
-            if (!t || frees_for(c, t, r))
+            if (!t || mr_stop_frees(c, t, r))
                 return r->v.ref;
         }
         if (only)

@@ -42,9 +42,10 @@ static queue *queue_make(mr_control *c, mr_ref of, shape *s)
 static void insert(mr_control *c, task *t)
 {
     shape *s = c->shapes[t->shape];
-    queue *q = t->v.on ? queue_make(c, t->v.on, s) : &s->shared;
+    bool stopped = t->flags & T_STOPPED; /* it goes on where it is, whatever queue that node has */
+    queue *q = t->v.on && !stopped ? queue_make(c, t->v.on, s) : &s->shared;
     if (q == &s->shared) {
-        t->v.on = MR_NONE;
+        t->v.on = stopped ? t->v.on : MR_NONE;
         if (!q->n)
             mr_list_push_back(&c->active, &s->active);
     } else {
@@ -57,7 +58,7 @@ static void insert(mr_control *c, task *t)
     s->ready++;
     c->n_ready++;
     t->where = W_READY;
-    t->v.state = MR_READY_NOW;
+    t->v.state = stopped ? MR_STOPPED_NOW : MR_READY_NOW;
     c->dirty = true;
     c->pol.walk.last = MR_NONE;
 }
@@ -79,7 +80,9 @@ void mr_ready_leave(mr_control *c, task *t)
         if (mr_ref_is_slot(t->v.on))
             c->slots[(uint32_t)t->v.on - 1]->v.load--;
     }
-    t->v.on = MR_NONE;
+    if (!(t->flags & T_STOPPED))
+        t->v.on = MR_NONE;
+    t->flags &= ~(uint32_t)T_HEIR;
     c->pol.walk.last = MR_NONE;
 }
 
@@ -149,7 +152,8 @@ uint32_t mr_ready_send(mr_control *c, const task *t, node *n)
 bool mr_ready_start(mr_control *c, task *t, slot *s)
 {
     node *n = c->nodes[s->node];
-    for (uint32_t i = 0; i < t->n_deps; i++) {
+    bool stopped = t->flags & T_STOPPED; /* it has its arguments and its process */
+    for (uint32_t i = 0; i < t->n_deps && !stopped; i++) {
         const object *o = object_at(c, t->ids[i]);
         if (!o || bad(o)) { /* lost since it became ready */
             mr_task_fail_by(c, t, t->ids[i]);
@@ -157,15 +161,19 @@ bool mr_ready_start(mr_control *c, task *t, slot *s)
         }
     }
     const shape *sh = c->shapes[t->shape];
-    kind *k = mr_kind_of(c, n, sh);
-    if (!k)
+    kind *k = stopped ? NULL : mr_kind_of(c, n, sh);
+    if (!k && !stopped)
         return false;
     pool *p = sh->group ? mr_group_pool(c, n, sh, t, false) : &n->own;
-    uint32_t missing = t->n_deps ? mr_ready_send(c, t, n) : 0;
+    uint32_t missing = t->n_deps && !stopped ? mr_ready_send(c, t, n) : 0;
     if (missing == UINT32_MAX || !p)
         return false;
     if (p->open && p->free[MR_RES_CPU].amount - p->lent < sh->cpu && !(sh->nested && mr_wait_descends(c, t)))
         p->open = 0;
+    if (stopped) {
+        mr_stop_resume(c, t, s, p);
+        return true;
+    }
     mr_ready_leave(c, t);
     mr_slot_busy(c, s, t);
     mr_pool_take(c, p, t);
@@ -233,6 +241,12 @@ static node *choose(mr_control *c, const shape *s, const task *t)
             return c->nodes[i];
     }
     return NULL;
+}
+
+bool mr_ready_somewhere(mr_control *c, const task *t)
+{
+    const shape *s = c->shapes[t->shape];
+    return (s->skip != c->sweep || c->n_blocked) && choose(c, s, t);
 }
 
 /* When only lent CPUs are free, a descendant further back may start though the head may not. */
@@ -353,6 +367,8 @@ static void sweep(mr_control *c)
 {
     c->sweep++;
     c->dirty = c->held_back = false;
+    if (c->n_heirs)
+        mr_stop_heirs(c);
     if (!mr_list_empty(&c->pending))
         mr_bundles_place(c);
     if (c->n_ready && !c->stopped) {
@@ -377,12 +393,13 @@ static void enter_fresh(mr_control *c)
         mr_tlist_sort(&c->fresh);
     c->fresh_unsorted = false;
     for (task *t = c->fresh.head; t; t = t->qb) {
-        t->v.state = MR_READY_NOW;
+        bool stopped = t->flags & T_STOPPED; /* still in the same attempt */
+        t->v.state = stopped ? MR_STOPPED_NOW : MR_READY_NOW;
         if (t->flags & T_PRESENT) {
             t->flags &= ~(uint32_t)T_PRESENT;
         } else {
             t->v.entry = ++c->entry;
-            t->v.ready_at = c->now;
+            t->v.ready_at = stopped ? t->v.ready_at : c->now;
         }
         t->v.rank = (double)t->v.entry;
         mr_policy_note(c, MR_BECAME_READY, t, MR_OK, 0);
@@ -391,10 +408,12 @@ static void enter_fresh(mr_control *c)
         mr_policy_tell(c);
     for (task *t; (t = mr_tlist_pop(&c->fresh));) {
         if (c->pol.any) {
-            mr_policy_place(c, t);
+            if (!(t->flags & T_STOPPED))
+                mr_policy_place(c, t);
             mr_policy_rank(c, t);
         }
         insert(c, t);
+        mr_stop_enter(c, t);
     }
 }
 
@@ -421,6 +440,10 @@ static void fire(mr_control *c)
         mr_ahead_look(c);
     if (due(c, c->stuck_at))
         mr_deadlock_look(c);
+    if (due(c, c->ask_at)) {
+        c->ask_front = true;
+        c->ask_at = MR_UNKNOWN;
+    }
     MR_LIST_EACH(&c->lenders, l)
     {
         pool *p = MR_LIST_ENTRY(l, pool, lends);
@@ -442,6 +465,7 @@ static void tell_wake(mr_control *c)
     earliest(&at, mr_limit_next(c));
     earliest(&at, c->ahead_at);
     earliest(&at, c->stuck_at);
+    earliest(&at, c->ask_at);
     if (mr_table_count(&c->tasks) > c->past.n) /* a timer keeps no run alive */
         earliest(&at, c->pol.wake_at);
     if (c->hold_since >= 0)
@@ -490,6 +514,8 @@ void mr_ready_close(mr_control *c)
         sweep(c);
     if (c->pol.any)
         mr_policy_tell(c);
+    if (c->pol.ops.preempt && (c->n_asks || (c->ask_front && c->n_ready)))
+        mr_stop_ask(c);
     mr_policy_held(c);
     if (c->stopped)
         mr_eject_stop(c);

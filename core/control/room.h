@@ -24,10 +24,30 @@ void mr_control_drain(mr_control *c);
 
 /* ---------------------------------------------------------------------------------------------------- limits.c -- */
 
-bool mr_limit_room(mr_control *c); /* for one more task with a limit */
+bool mr_limit_room(mr_control *c); /* for one more task with a limit, or one more process */
 void mr_limit_start(mr_control *c, const task *t);
-int64_t mr_limit_next(const mr_control *c); /* MR_UNKNOWN: none */
+void mr_limit_slice(mr_control *c, const task *t, int64_t at); /* mr_stop_expired is called then */
+int64_t mr_limit_next(const mr_control *c);                    /* MR_UNKNOWN: none */
 void mr_limit_fire(mr_control *c);
+
+/* ----------------------------------------------------------------------------------------------------- stops.c -- */
+
+void mr_stop_begin(mr_control *c, const task *t);         /* it was started: nothing is known of this start */
+int64_t mr_stop_ran(mr_control *c, const task *t);        /* ns of this start, without those it was blocked */
+void mr_stop_slice(mr_control *c, task *t);               /* asks the policy how long it may run */
+void mr_stop_expired(mr_control *c, task *t);             /* and that is over */
+void mr_stop_pause(mr_control *c, proc *p, bool blocked); /* the task in it blocks, or goes on */
+mr_status mr_stop_confirmed(mr_control *c, const mr_record *r);
+void mr_stop_resume(mr_control *c, task *t, slot *s, pool *p); /* it is ready and fits there */
+/* It is stopped no more, whether there is a seat or not: it is to be cancelled (goes_on), or its process ends. */
+void mr_stop_end(mr_control *c, task *t, bool goes_on);
+void mr_stop_cancelled(mr_control *c, task *t); /* its end came before its stop: its process must not stand still */
+bool mr_stop_frees(mr_control *c, const task *t, const task *r); /* could t start if r alone stopped now? */
+void mr_stop_enter(mr_control *c, const task *t);                /* it became ready: preempt will be asked */
+void mr_stop_ask(mr_control *c);                                 /* after the sweep */
+void mr_stop_heirs(mr_control *c);                               /* before the sweep */
+void mr_stop_void(mr_control *c, slot *s);                       /* nobody waits for it any more */
+void mr_stop_fini(mr_control *c);
 
 static inline task *task_at(mr_control *c, mr_id id)
 {
@@ -101,6 +121,8 @@ mr_status mr_res_number(mr_control *c, const char *name, uint32_t *out);
 const char *mr_res_name(const mr_control *c, uint32_t res);
 /* `base` in any bundle of `g`, as what a task in it submits; NULL: no memory. */
 shape *mr_shape_captured(mr_control *c, const shape *base, group *g);
+/* What a stopped task of shape `base` in pool `p` needs to go on; NULL: no memory. */
+shape *mr_shape_stopped(mr_control *c, const shape *base, const pool *p);
 int64_t mr_func_estimate(const mr_control *c, const func *f, int64_t stated);
 /* Prints "GPU 2" or "memory 8.0 GiB". */
 void mr_amount_text(const mr_control *c, uint32_t res, int64_t amount, char *text, size_t n);
@@ -113,7 +135,6 @@ mr_status mr_task_sealed(mr_control *c, const mr_record *r);
 mr_status mr_task_finished(mr_control *c, const mr_record *r);
 mr_status mr_task_cancel(mr_control *c, const mr_record *r);
 mr_status mr_task_revoked(mr_control *c, const mr_record *r);
-mr_status mr_task_stopped(mr_control *c, const mr_record *r);
 /* All arguments are sealed: to the fresh list, or to its actor. */
 void mr_task_ready(mr_control *c, task *t);
 /* Out of wherever it is; gives back slot, resources, place in the worker's ring.  `where` is then stale. */
@@ -340,6 +361,7 @@ bool mr_ready_start(mr_control *c, task *t, slot *s);            /* false: it co
 queue *mr_ready_queue(mr_control *c, mr_ref of, const shape *s); /* NULL: nothing there */
 task *mr_ready_best(mr_control *c, mr_ref of, slot *s, bool from_end);
 bool mr_ready_can(mr_control *c, const task *t, const slot *s);
+bool mr_ready_somewhere(mr_control *c, const task *t);                  /* could t start now? */
 bool mr_ready_any(mr_control *c);                                       /* could anything start now? */
 void mr_ready_arrived(mr_control *c, node *n, mr_id id, mr_status how); /* OK; LOST: ask again; FULL: no room */
 uint32_t mr_ready_send(mr_control *c, const task *t, node *n);          /* how many arguments are not there yet */

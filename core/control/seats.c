@@ -62,8 +62,8 @@ static bool ordinary(const mr_control *c, const proc *p, const task *t)
 {
     const shape *s = c->shapes[t->shape];
     return t->where == W_RUN && p->task == t && p->state == MR_PROC_BUSY && !p->killing && t->v.kind == MR_TASK &&
-           !(t->flags & (T_LENT | T_BLOCKED)) && t->v.n_needs == s->n_needs && mr_ref_is_slot(t->v.on) && !s->gpu &&
-           !s->group && !s->capped && !t->in->blocked;
+           !(t->flags & (T_LENT | T_BLOCKED | T_STOPPING)) && t->v.n_needs == s->n_needs && mr_ref_is_slot(t->v.on) &&
+           !s->gpu && !s->group && !s->capped && !t->in->blocked;
 }
 
 static void leave(mr_control *c, proc *p, task *t)

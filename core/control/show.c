@@ -212,7 +212,7 @@ void mr_control_task_waits(const mr_control *control, mr_id id, char *out, size_
         say_blocked(c, t, out, n);
         break;
     case MR_PHASE_STOPPED:
-        snprintf(out, n, "the task that preempted it");
+        say_seat(c, t, out, n);
         break;
     case MR_PHASE_RUNNING:
     case MR_PHASE_LIVING:

@@ -77,18 +77,19 @@ typedef enum where {
 
 enum {
     T_CANCEL = 1,   /* asked to stop; its results become CANCELLED */
+    T_HEIR = 2,     /* ready, and takes the slot of one that is being stopped for it (slot.heir) */
     T_REVOKING = 4, /* REVOKE was sent, REVOKED not yet back */
     T_LENT = 8,     /* blocked: gave its slot and CPU back */
     T_BLOCKED = 16, /* blocked with or without lending */
     T_SYSTEM = 32,  /* a call beside others */
     T_STREAM = 64,
-    T_PLANNED = 128, /* plan named a place: place is not asked */
-    T_KEPT = 256,    /* its arguments were released early (creation that can not restart) */
-    T_ORDERED = 512, /* call of an actor with one thread and no loop */
-    T_QUIET = 1024,  /* was told DROPPED already */
-    T_TREE = 2048,   /* in the treap of its queue */
-    T_STOPPING = 4096,
-    T_STOPPED = 8192,    /* stands still, has its process */
+    T_PLANNED = 128,     /* plan named a place: place is not asked */
+    T_KEPT = 256,        /* its arguments were released early (creation that can not restart) */
+    T_ORDERED = 512,     /* call of an actor with one thread and no loop */
+    T_QUIET = 1024,      /* was told DROPPED already */
+    T_TREE = 2048,       /* in the treap of its queue */
+    T_STOPPING = 4096,   /* runs; STOP was sent, STOPPED not yet back */
+    T_STOPPED = 8192,    /* ready (or fresh), and has its process, which stands still, and all but its CPU */
     T_RAN = 16384,       /* call that was sent when its actor died */
     T_ORPHAN = 32768,    /* killed because its owner died */
     T_OVERDUE = 65536,   /* killed because it ran longer than its limit */
@@ -242,6 +243,9 @@ struct shape {
     uint64_t allowed_gen;
     bool feasible;
     uint64_t skip; /* sweep in which it did not fit any more */
+    /* What a stopped task of shape `of` needs to go on: its CPU, in the pool that it is in.  NULL: of a task that does
+     * not run yet. */
+    const shape *of;
 };
 
 struct func {
@@ -268,6 +272,7 @@ struct slot {
     task *t;
     place at;
     uint32_t node, local;
+    mr_id heir; /* for whom `t` is being stopped; 0: nobody */
 };
 
 typedef struct bits {
@@ -315,6 +320,8 @@ struct node {
     tlist travel;
     idset coming;    /* objects on their way here */
     mr_link running; /* tasks that hold something here, by start */
+    mr_link stopped; /* those that stand still: they hold all but their CPU */
+    uint32_t n_stopped;
     uint32_t procs;
     uint32_t spares;        /* idle processes of all kinds */
     ring stay;              /* stored objects here, in the order in which they leave (spill.c) */
@@ -392,6 +399,11 @@ struct proc {
     int64_t kill_at;  /* its task was cancelled and is killed then; 0: not */
     uint64_t spawned; /* the step that asked for it */
     uint32_t calls;
+    /* Of the task in it (stops.c).  ns it ran before this start; ns of this start that it was blocked, and since when;
+     * when its slice ends, or what was left of it when it blocked; MR_UNKNOWN: none. */
+    int64_t ran, idle_ns, blocked_at, slice_at, slice_left, stopped_at;
+    pool *in;          /* of a stopped one */
+    uint64_t purge[2]; /* the last purge of timers that saw its limit, its slice */
 };
 
 /* ------------------------------------------------------------------------------------------------------- actors -- */
@@ -486,10 +498,11 @@ typedef struct seat {
 } seat;
 enum { MR_REST_MOST = 64 };
 
-/* A run that may not last longer than this; stale when the task runs something else by then. */
+/* A run that may not last longer, or a slice that ends; stale when the task does something else by then. */
 typedef struct timer {
     int64_t at;
     mr_id task;
+    bool slice;
 } timer;
 
 /* ------------------------------------------------------------------------------------------------------ control -- */
@@ -532,7 +545,7 @@ struct mr_control {
     uint32_t spread_next;
     mr_id max_id;
 
-    uint32_t n_ready, n_waiting, n_running, n_blocked, n_travel, n_flight, n_flight_blocked, n_ahead;
+    uint32_t n_ready, n_waiting, n_running, n_blocked, n_travel, n_flight, n_flight_blocked, n_ahead, n_stopped;
     uint32_t n_actors, n_starting, n_retiring;
     bool collected; /* COLLECT was sent, at collect_at */
     int64_t collect_at;
@@ -550,9 +563,18 @@ struct mr_control {
     int64_t kill_at;       /* next look at processes whose task was cancelled; MR_UNKNOWN: none */
     int64_t stuck_at;      /* next look for deadlocks; MR_UNKNOWN: nobody is blocked */
     int64_t ahead_at;      /* next look at prefetched records */
+    /* Preemption (stops.c): slots with an heir; ready tasks to ask for; do those in front have to be asked for, and
+     * when again, as what runs was too young; how often a task was stopped. */
+    uint32_t *heirs, n_heirs, room_heirs;
+    mr_id *asks;
+    uint32_t n_asks, room_asks;
+    bool ask_front;
+    int64_t ask_at;
+    uint64_t stops;
     int64_t told_wake;
     timer *timers;
     uint32_t n_timers, room_timers, n_limited; /* n_limited: living tasks with a limit */
+    uint64_t n_purges;
 
     mr_task_info *history;
     uint64_t n_history;  /* ever */

@@ -78,9 +78,6 @@ static mr_status try_open(mr_control *c, const char *name, candidate *x, const m
     bool opened = !status;
     if (opened)
         ask_wants(x);
-    if (opened && (x->wants.requires & MR_REQ_PREEMPT))
-        status =
-            mr_err_set(err, MR_E_UNSUPPORTED, "policy %s requires preemption, which this engine does not offer", name);
     p->host.base = mine;
     if (!status)
         status = hand_over(c, name, x, base, err);
@@ -175,6 +172,11 @@ static int by_seq(const void *a, const void *b)
  * the order in which it went there was the old policy's. */
 static void tell_where(mr_control *c, task *t)
 {
+    if (t->flags & T_STOPPED) {
+        mr_policy_note(c, MR_BECAME_READY, t, MR_OK, 0);
+        mr_policy_note(c, MR_STARTED, t, MR_OK, 0);
+        mr_policy_note(c, MR_STOPPED, t, MR_OK, t->v.ran);
+    }
     switch ((where)t->where) {
     case W_READY:
         mr_ready_leave(c, t);

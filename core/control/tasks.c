@@ -37,13 +37,15 @@ static void off_process(mr_control *c, task *t)
         c->n_running--;
         if (t->flags & T_BLOCKED)
             c->n_blocked--;
+        if (p && t->flags & T_STOPPING)
+            mr_stop_cancelled(c, t);
         if (p && p->task == t)
             p->task = NULL;
     } else if (p) {
         mr_tlist_remove(&p->ahead, t);
         c->n_ahead--;
     }
-    t->flags &= ~(uint32_t)(T_BLOCKED | T_REVOKING);
+    t->flags &= ~(uint32_t)(T_BLOCKED | T_REVOKING | T_STOPPING);
     t->blocks = 0;
     t->worker = 0;
 }
@@ -51,6 +53,7 @@ static void off_process(mr_control *c, task *t)
 void mr_task_detach(mr_control *c, task *t)
 {
     node *n;
+    MR_BUG_ON(t->flags & T_STOPPED); /* its process must hear of it: mr_stop_end */
     switch ((where)t->where) {
     case W_WAITING:
         c->n_waiting--;
@@ -278,7 +281,7 @@ void mr_task_again(mr_control *c, task *t)
     t->v.ran = 0;
     t->v.started_at = MR_UNKNOWN;
     t->v.state = MR_WAITING;
-    t->flags &= ~(uint32_t)(T_CANCEL | T_REVOKING | T_STOPPED | T_PRESENT);
+    t->flags &= ~(uint32_t)(T_CANCEL | T_REVOKING | T_PRESENT);
     c->retried++;
     c->n_waiting++;
     t->where = W_WAITING;
@@ -299,7 +302,7 @@ void mr_task_lost(mr_control *c, task *t, const mr_fault *f, bool blame)
         mr_ready_enter(c, t, true);
         return;
     } else if (tries < 0 || t->attempt < (uint32_t)tries) {
-        int64_t ran = c->now - t->v.started_at;
+        int64_t ran = t->where == W_RUN ? mr_stop_ran(c, t) : 0;
         mr_task_detach(c, t);
         mr_policy_note(c, MR_DROPPED, t, own.status, ran);
         mr_task_again(c, t);
@@ -319,7 +322,7 @@ static task *current(mr_control *c, mr_id id, uint32_t attempt, uint32_t from)
 {
     task *t = task_live(c, id);
     if (t && t->attempt == attempt && (!from || t->worker == from) &&
-        (t->where == W_RUN || t->where == W_AHEAD || t->where == W_FLIGHT))
+        (t->where == W_RUN || t->where == W_AHEAD || t->where == W_FLIGHT || t->flags & T_STOPPED))
         return t;
     c->stale++;
     mr_action *x = mr_control_act(c, MR_ACT_REPORT);
@@ -499,12 +502,16 @@ mr_status mr_task_finished(mr_control *c, const mr_record *r)
         call_finished(c, t, e);
         return MR_OK;
     }
+    if (t->flags & T_STOPPED) /* it was through before it stood still */
+        mr_stop_end(c, t, true);
     proc *p = proc_at(c, t->worker);
     func *f = c->funcs[t->func - 1];
-    int64_t ran = e->ran >= 0 ? e->ran : c->now - t->v.started_at;
+    int64_t before = t->where == W_RUN ? p->ran : 0;
+    int64_t ran = e->ran >= 0 ? e->ran : t->where == W_RUN ? before + mr_stop_ran(c, t) : 0;
     if (e->outcome == MR_OK)
         mr_func_learn(c, f, ran);
-    mr_policy_note(c, MR_DONE, t, e->outcome, ran);
+    t->v.ran = ran;
+    mr_policy_note(c, MR_DONE, t, e->outcome, ran > before ? ran - before : 0);
     /* A record held ahead may be done before the one before it was heard of: the process goes on with that one. */
     bool ahead = t->where == W_AHEAD;
     if (may_retry(c, t, e)) {
@@ -588,10 +595,4 @@ mr_status mr_task_revoked(mr_control *c, const mr_record *r)
     if (ran && p)
         mr_proc_next(c, p);
     return MR_OK;
-}
-
-mr_status mr_task_stopped(mr_control *c, const mr_record *r)
-{
-    const mr_ev_task *e = (const void *)r;
-    return current(c, e->task, e->attempt, r->from) ? MR_OK : MR_E_INVAL;
 }

@@ -52,14 +52,14 @@ kind *mr_kind_of(mr_control *c, node *n, const shape *s)
 
 static bool may_spawn(const mr_control *c, const node *n)
 {
-    return c->n_procs < c->conf.max_workers && (!n->fixed || n->procs < n->base_slots);
+    return c->n_procs < c->conf.max_workers && (!n->fixed || n->procs - n->n_stopped < n->base_slots);
 }
 
 /* The longest idle process of another kind that may be sent away; on this node if its own number is the limit. */
 static proc *spare(mr_control *c, const node *n, const kind *own)
 {
     proc *best = NULL;
-    bool here = n->fixed && n->procs >= n->base_slots;
+    bool here = n->fixed && n->procs - n->n_stopped >= n->base_slots;
     for (uint32_t i = 0; i < c->n_nodes; i++)
         for (kind *k = c->nodes[i]->kinds; k; k = k->next) {
             proc *p = MR_LIST_ENTRY(mr_list_last(&k->idle), proc, idle);
@@ -71,7 +71,7 @@ static proc *spare(mr_control *c, const node *n, const kind *own)
 
 bool mr_kind_possible(mr_control *c, node *n, const shape *s)
 {
-    if (s->actor || may_spawn(c, n))
+    if (s->actor || s->of || may_spawn(c, n))
         return true;
     const kind *k = find(n, s);
     return (k && (k->n_idle || k->starting > k->waiting.n)) || spare(c, n, k);
@@ -92,7 +92,7 @@ static void count_in(mr_control *c, proc *p, bool in)
 
 static bool spawn(mr_control *c, node *n, kind *k, bool pooled)
 {
-    proc *p = mr_table_put(&c->procs, c->next_proc);
+    proc *p = mr_limit_room(c) ? mr_table_put(&c->procs, c->next_proc) : NULL;
     if (!p)
         return false;
     p->number = c->next_proc++;
@@ -163,12 +163,14 @@ void mr_proc_run(mr_control *c, proc *p, task *t)
     p->state = MR_PROC_BUSY;
     count_in(c, p, t->v.kind != MR_ACTOR);
     t->worker = t->last_worker = p->number;
+    p->ran = 0;
     t->last_node = p->node;
     const slot *at = task_slot(c, t);
     t->last_slot = at && at->local <= UINT16_MAX ? (uint16_t)at->local : 0;
     t->where = W_RUN;
     t->v.state = MR_RUNNING_NOW;
     t->v.started_at = c->now;
+    mr_stop_begin(c, t);
     c->n_running++;
     mr_policy_note(c, MR_STARTED, t, MR_OK, 0);
     if (t->v.limit >= 0 && t->v.kind == MR_TASK)
@@ -327,6 +329,8 @@ static void end_owned(mr_control *c, proc *p)
         t->owner = 0;
         if (a && a->detached)
             continue;
+        if (t->flags & T_STOPPED)
+            mr_stop_end(c, t, false);
         if (a) {
             mr_actor_exit(c, a, &f, false);
         } else if (t->where == W_RUN) {
@@ -387,6 +391,8 @@ void mr_proc_lose(mr_control *c, proc *p, const mr_fault *f)
         failed = ++k->failed;
         k->failed_at = c->steps;
     }
+    if (p->task && p->task->flags & T_STOPPED)
+        mr_stop_end(c, p->task, false);
     mr_wait_drop_all(c, &p->waits);
     mr_list_remove(&p->room);
     while (p->ahead.tail)

@@ -1,7 +1,8 @@
 /* test_control_random.c: 1,000 seeded histories of submissions, deaths, cancels, retries, blocks, drops and lost nodes.
  *
  * After every step control recounts itself (mr_control_check); here is checked what only the outside can see: each
- * result ends exactly once, each history comes to an end, and then nothing is left.
+ * result ends exactly once, no process stands still that control takes for a running one (or the other way round), each
+ * history comes to an end, and then nothing is left.  MRTEST_HISTORIES=10000 runs more of them.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 
 #include "base/rand.h"
 #include "helper_control.h"
+#include "helper_stops.h"
 #include "run_suite.h"
 
 enum { STEPS = 120, MOST = 4096, BASE = 1000, FUNCS = 13, PLAIN = 9 };
@@ -29,8 +31,11 @@ typedef struct history {
     uint32_t n_actors;
     mr_id groups[8];
     uint32_t n_groups;
-    bool ending;
+    stops os;
+    bool ending, stopping; /* stopping: policies always preempt */
 } history;
+
+static uint64_t stops_ever;
 
 static uint64_t below(history *h, uint64_t n)
 {
@@ -52,20 +57,35 @@ static void ends(history *h, mr_id id)
     h->ended[id - BASE] = 1;
 }
 
+/* Who stands still stands still for a reason. */
+static void look(history *h)
+{
+    bool asked[STOPS_WORKERS] = {false};
+    for (size_t i = 0; i < h->w.n_seen; i++)
+        asked[h->w.seen[i].worker % STOPS_WORKERS] |=
+            h->w.seen[i].kind == MR_ACT_STOP || h->w.seen[i].kind == MR_ACT_KILL;
+    stops_check(&h->os, &h->w, asked);
+}
+
 /* Takes note of what ended; answers what asks for an answer, now or later. */
 static void answer(history *h)
 {
     world *w = &h->w;
     for (size_t i = 0; i < w->n_seen;) {
         mr_action a = w->seen[i];
+        if (a.kind == MR_ACT_STOP && !a.token) {
+            w->seen[i].token = 1; /* sent */
+            stops_see(&h->os, &a);
+        }
         if ((a.kind == MR_ACT_SPAWN || a.kind == MR_ACT_RETIRE || a.kind == MR_ACT_REVOKE ||
-             a.kind == MR_ACT_TRANSFER || a.kind == MR_ACT_KILL) &&
+             a.kind == MR_ACT_TRANSFER || a.kind == MR_ACT_KILL || a.kind == MR_ACT_STOP) &&
             !h->ending && one_in(h, 2)) {
             i++;
             continue;
         }
         memmove(&w->seen[i], &w->seen[i + 1], (--w->n_seen - i) * sizeof *w->seen);
         mr_worker_info info;
+        stops_see(&h->os, a.kind == MR_ACT_CONTINUE ? &a : &(mr_action){0});
         if (a.kind == MR_ACT_FAIL && a.fault.status != MR_E_LOST)
             ends(h, a.id);
         else if (a.kind == MR_ACT_ALIAS)
@@ -80,6 +100,8 @@ static void answer(history *h)
             world_die(w, a.worker, MR_DEATH_SIGNAL, 9);
         else if (a.kind == MR_ACT_REVOKE)
             world_revoked(w, a.id, !one_in(h, 4));
+        else if (a.kind == MR_ACT_STOP && world_worker(w, a.id) == a.worker)
+            (void)world_stopped(w, a.id, one_in(h, 2) ? MR_UNKNOWN : (int64_t)below(h, 1000));
         else if (a.kind == MR_ACT_TRANSFER)
             world_arrived(w, a.id, a.node);
         else if (a.kind == MR_ACT_DELIVER)
@@ -87,6 +109,7 @@ static void answer(history *h)
                 if (h->waits[k].token == a.token)
                     h->waits[k] = h->waits[--h->n_waits];
     }
+    look(h);
 }
 
 static bool some_task(history *h, bool running, mr_task_info *out)
@@ -95,7 +118,9 @@ static bool some_task(history *h, bool running, mr_task_info *out)
     uint32_t n = 0;
     mr_task_info t;
     while (mr_control_task_next(h->w.c, &at, &t)) {
-        bool fits = t.state != MR_OVER && (!running || (t.state == MR_RUNNING_NOW && t.worker && !t.blocked));
+        /* What one that stands still did before is sometimes heard of afterwards. */
+        bool runs = t.state == MR_RUNNING_NOW || (t.state == MR_STOPPED_NOW && one_in(h, 8));
+        bool fits = t.state != MR_OVER && (!running || (runs && t.worker && !t.blocked));
         if (fits && one_in(h, ++n))
             *out = t;
     }
@@ -306,6 +331,8 @@ static void act(history *h)
     } else {
         world_time(w, (int64_t)below(h, 3000000));
     }
+    if (h->stopping && one_in(h, 3))
+        world_time(w, (int64_t)below(h, 1000000));
 }
 
 /* A policy for every other history: any rank, any place, any task that can. */
@@ -353,6 +380,27 @@ static mr_ref p_pick(void *self, const mr_worker *k)
     return MR_NONE;
 }
 
+static int64_t p_slice(void *self, const mr_task *t, const mr_worker *k)
+{
+    (void)self;
+    if (t->state != MR_RUNNING_NOW || k->task != t->ref)
+        ck_abort_msg("slice of task %llu, which does not run there", (unsigned long long)t->ref);
+    return (int64_t)(host->random(host) % 5) * 500000 - 500000;
+}
+
+static mr_ref p_preempt(void *self, const mr_task *t)
+{
+    (void)self;
+    mr_ref r = MR_NONE;
+    if (t->state != MR_READY_NOW && t->state != MR_STOPPED_NOW)
+        ck_abort_msg("preempt for task %llu, which does not wait", (unsigned long long)t->ref);
+    for (uint64_t n = host->random(host) % 4; n; n--)
+        r = host->next(host, MR_RUNNING, t->ref, r);
+    if (host->random(host) % 20 == 0) /* any task: it must be refused unless it happens to be right */
+        r = 1000 + host->random(host) % 300;
+    return r;
+}
+
 static void p_notice(void *self, const mr_notice *n)
 {
     (void)self;
@@ -366,7 +414,7 @@ static void p_notice(void *self, const mr_notice *n)
 static void choose_policy(history *h)
 {
     mr_sched_ops ops = {.open = p_open, .notices = 127, .notice = p_notice};
-    if (one_in(h, 2))
+    if (!h->stopping && one_in(h, 2))
         return;
     if (one_in(h, 2))
         ops.rank = p_rank;
@@ -376,6 +424,10 @@ static void choose_policy(history *h)
         ops.plan = p_place;
     if (one_in(h, 2))
         ops.pick = p_pick;
+    if (h->stopping || one_in(h, 3))
+        ops.slice = p_slice;
+    if (h->stopping || one_in(h, 3))
+        ops.preempt = p_preempt;
     ck_assert_int_eq(mr_control_policy(h->w.c, "any", &ops, NULL, NULL), MR_OK);
     mr_ev_none e = {.h = {.kind = MR_EV_POLICY}};
     world_step(&h->w, &e);
@@ -387,9 +439,11 @@ static void start(history *h, uint64_t seed)
     memset(h, 0, sizeof *h);
     mr_rand_seed(&h->r, seed, 1);
     mr_control_conf_init(&w->conf);
+    h->stopping = seed % 3 == 0;
     w->conf.lineage = seed & 1;
     w->conf.prefetch = below(h, 2) * 20000;
     w->conf.max_hold = INT64_MAX / 4;
+    w->conf.min_slice = below(h, 3) * 500000;
     w->conf.max_workers = 2 + (uint32_t)below(h, 8);
     w->conf.idle_worker = one_in(h, 2) ? 5000000 : MR_UNKNOWN;
     w->hold_births = true;
@@ -459,6 +513,7 @@ static void end(history *h)
         answer(h);
     }
     world_nothing_left(w);
+    stops_ever += world_stats(w).stops;
     for (uint32_t i = 0; i < MOST; i++)
         if (h->ended[i] != h->result[i])
             ck_abort_msg("result %u never ended", i + BASE);
@@ -492,6 +547,7 @@ START_TEST(histories)
         run(strtoull(only, NULL, 10));
     for (uint64_t i = 0; !only && i < 100; i++)
         run((uint64_t)_i * 100 + i);
+    ck_assert_msg(only || stops_ever > 40, "%llu stops", (unsigned long long)stops_ever);
 }
 END_TEST
 
@@ -500,7 +556,8 @@ int main(void)
     Suite *s = suite_create("control: random histories");
     TCase *t = tcase_create("histories");
     tcase_set_timeout(t, 60);
-    tcase_add_loop_test(t, histories, 0, getenv("MINIRAY_TEST_SEED") ? 1 : 10);
+    const char *more = getenv("MRTEST_HISTORIES");
+    tcase_add_loop_test(t, histories, 0, getenv("MINIRAY_TEST_SEED") ? 1 : more ? atoi(more) / 100 : 10);
     tcase_add_test(t, histories_that_broke_it);
     suite_add_tcase(s, t);
     return run_suite(s);

@@ -184,8 +184,20 @@ static void act_stop(mr_nodes *n, const mr_action *a)
     mr_peer *p = mr_peer_of(n, a->worker);
     if (!p)
         return;
-    p->stopping = a->kind == MR_ACT_STOP ? a->id : 0;
-    act_signal(n, a->worker, a->kind == MR_ACT_STOP ? SIGSTOP : SIGCONT);
+    /* No lock lives in shared memory, so a process may stand still at any instruction (client/link.h). */
+    p->stopping = a->id;
+    p->stood = a->id;
+    mr_sup_msg m = {.kind = MR_SUP_SIGNAL, .worker = a->worker, .code = SIGSTOP, .arg = ++p->stop_number};
+    mr_spawn_order(n, &m);
+}
+
+static void act_continue(mr_nodes *n, const mr_action *a)
+{
+    mr_peer *p = mr_peer_of(n, a->worker);
+    if (!p)
+        return;
+    p->stopping = 0;
+    act_signal(n, a->worker, SIGCONT);
 }
 
 static void act_spill(mr_nodes *n, const mr_action *a)
@@ -311,13 +323,13 @@ static void act_report(mr_nodes *n, const mr_action *a)
 }
 
 static const act_fn act_table[MR_ACT_COUNT] = {
-    [MR_ACT_DISPATCH] = act_dispatch, [MR_ACT_REVOKE] = act_revoke,   [MR_ACT_INTERRUPT] = act_interrupt,
-    [MR_ACT_DELIVER] = act_deliver,   [MR_ACT_REPLY] = act_reply,     [MR_ACT_SPAWN] = act_spawn,
-    [MR_ACT_RETIRE] = act_retire,     [MR_ACT_KILL] = act_kill,       [MR_ACT_RESUME] = act_resume,
-    [MR_ACT_STOP] = act_stop,         [MR_ACT_CONTINUE] = act_stop,   [MR_ACT_SPILL] = act_spill,
-    [MR_ACT_RESTORE] = act_restore,   [MR_ACT_EVICT] = act_evict,     [MR_ACT_FREE] = act_free,
-    [MR_ACT_TRANSFER] = act_transfer, [MR_ACT_COLLECT] = act_collect, [MR_ACT_FAIL] = act_fail,
-    [MR_ACT_ALIAS] = act_alias,       [MR_ACT_DROP] = act_drop,       [MR_ACT_WAKE] = act_wake,
+    [MR_ACT_DISPATCH] = act_dispatch, [MR_ACT_REVOKE] = act_revoke,     [MR_ACT_INTERRUPT] = act_interrupt,
+    [MR_ACT_DELIVER] = act_deliver,   [MR_ACT_REPLY] = act_reply,       [MR_ACT_SPAWN] = act_spawn,
+    [MR_ACT_RETIRE] = act_retire,     [MR_ACT_KILL] = act_kill,         [MR_ACT_RESUME] = act_resume,
+    [MR_ACT_STOP] = act_stop,         [MR_ACT_CONTINUE] = act_continue, [MR_ACT_SPILL] = act_spill,
+    [MR_ACT_RESTORE] = act_restore,   [MR_ACT_EVICT] = act_evict,       [MR_ACT_FREE] = act_free,
+    [MR_ACT_TRANSFER] = act_transfer, [MR_ACT_COLLECT] = act_collect,   [MR_ACT_FAIL] = act_fail,
+    [MR_ACT_ALIAS] = act_alias,       [MR_ACT_DROP] = act_drop,         [MR_ACT_WAKE] = act_wake,
     [MR_ACT_REPORT] = act_report,
 };
 

@@ -308,7 +308,7 @@ void mr_census_objects(mr_nodes *n, mr_text *t)
 
 void mr_census_workers(mr_nodes *n, mr_text *t)
 {
-    static const char *const names[] = {"gone", "starting", "idle", "busy", "blocked", "actor", "retiring"};
+    static const char *const names[] = {"gone", "starting", "idle", "busy", "blocked", "actor", "retiring", "stopped"};
     bool first = true;
     mr_text_put(t, "[");
     for (uint32_t w = mr_control_worker_next(n->control, 0); w; w = mr_control_worker_next(n->control, w)) {

@@ -254,9 +254,12 @@ static void event_from(mr_nodes *n, mr_peer *p, mr_record *r)
         ((mr_ev_put *)(void *)r)->node = p->node;
     else if (r->kind == MR_EV_SEALED || r->kind == MR_EV_YIELDED)
         ((mr_ev_sealed *)(void *)r)->node = p->node;
-    else if (r->kind == MR_EV_FINISHED)
-        ((mr_ev_finished *)(void *)r)->node = p->node;
-    else if (r->kind == MR_EV_STARTED)
+    else if (r->kind == MR_EV_FINISHED) {
+        mr_ev_finished *e = (mr_ev_finished *)(void *)r;
+        e->node = p->node;
+        if (e->task == p->stood)
+            e->ran = MR_UNKNOWN;
+    } else if (r->kind == MR_EV_STARTED)
         ((mr_ev_task *)(void *)r)->worker = p->worker;
     else if (r->kind == MR_EV_WORKER_UP || r->kind == MR_EV_WORKER_RETIRED) {
         mr_ev_worker *e = (mr_ev_worker *)(void *)r;

@@ -50,6 +50,44 @@ void mr_kid_signal(mr_kid *k, int sig)
         kill(k->pid, sig);
 }
 
+/* The third field of stat, behind the name, which may hold anything. */
+static bool stands_still(pid_t pid)
+{
+    char path[40], text[512];
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = 0;
+    const char *name_end = strrchr(text, ')');
+    return name_end && name_end[1] == ' ' && (name_end[2] == 'T' || name_end[2] == 't');
+}
+
+static void tell_stopped(mr_sup *s, const mr_kid *k, int code)
+{
+    mr_sup_msg m = {.kind = MR_SUP_STOPPED, .worker = k->worker, .pid = k->pid, .code = code};
+    /* An earlier report may be of a stop that was taken back; SIGCONT acts at once, so what stands still now does so by
+     * the last order. */
+    m.arg = k->stop && stands_still(k->pid) ? k->stop : 0;
+    mr_sup_report(s, &m, NULL);
+}
+
+void mr_kid_stop(mr_sup *s, mr_kid *k, int64_t number)
+{
+    bool already = k->pid && stands_still(k->pid); /* somebody else stopped it: nothing will change, and be told */
+    k->stop = number;
+    mr_kid_signal(k, SIGSTOP);
+    if (already)
+        tell_stopped(s, k, SIGSTOP);
+}
+
+void mr_kid_continue(mr_kid *k)
+{
+    k->stop = 0;
+    mr_kid_signal(k, SIGCONT);
+}
+
 uint64_t mr_kid_oom_count(void)
 {
     char line[512], path[600] = "";
@@ -170,8 +208,12 @@ static void kid_changed(mr_sup *s, mr_kid *k, int code, int status)
         kid_end(s, k, MR_DEATH_SIGNAL, status);
         break;
     case CLD_STOPPED:
+        tell_stopped(s, k, status);
+        break;
     case CLD_CONTINUED:
-        m.kind = code == CLD_STOPPED ? MR_SUP_STOPPED : MR_SUP_CONTINUED;
+        if (k->stop) /* not by us, or before our last order: it stays as control has it */
+            mr_kid_signal(k, SIGSTOP);
+        m.kind = MR_SUP_CONTINUED;
         mr_sup_report(s, &m, NULL);
         break;
     default:

@@ -18,11 +18,12 @@ enum { MR_SUP_FORKS = 16 /* requests that the zygote has at a time */ };
 
 typedef struct mr_kid {
     uint32_t worker, link, node, lang;
-    pid_t pid;   /* 0: not started yet */
-    int pidfd;   /* -1: none */
-    int pipe[2]; /* read ends of stdout, stderr; -1 */
-    bool asked;  /* the zygote has the request */
-    bool killed; /* by our own SIGKILL: not for want of memory */
+    pid_t pid;    /* 0: not started yet */
+    int pidfd;    /* -1: none */
+    int pipe[2];  /* read ends of stdout, stderr; -1 */
+    bool asked;   /* the zygote has the request */
+    bool killed;  /* by our own SIGKILL: not for want of memory */
+    int64_t stop; /* number of the order by which it stands still, or soon will; 0: none */
 } mr_kid;
 
 typedef struct mr_sup_kept {
@@ -56,6 +57,9 @@ int mr_sup_watch(mr_sup *s, int fd, uint64_t tag);
 mr_kid *mr_kid_by_worker(mr_sup *s, uint32_t worker);
 void mr_kid_spawn(mr_sup *s, const mr_sup_msg *m);
 void mr_kid_signal(mr_kid *k, int sig);
+/* SIGSTOP (order `number`, told by STOPPED when it stands still) and SIGCONT. */
+void mr_kid_stop(mr_sup *s, mr_kid *k, int64_t number);
+void mr_kid_continue(mr_kid *k);
 void mr_kid_reap(mr_sup *s);
 void mr_kid_output(mr_sup *s, uint64_t tag);
 void mr_kid_zygote_start(mr_sup *s);

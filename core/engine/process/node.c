@@ -247,6 +247,7 @@ static mr_status nodes_control(mr_nodes *n, mr_err *err)
     conf.seed = (uint64_t)mr_config_int(c, "sched", "seed");
     conf.max_hold = mr_config_int(c, "sched", "max_hold");
     conf.stop_on_error = !strcmp(mr_config_text(c, "sched", "on_error"), "stop");
+    conf.min_slice = mr_config_int(c, "sched", "min_slice");
     conf.max_workers = (uint32_t)mr_config_int(c, "engine", "max_workers");
     if (conf.max_workers > MR_LINKS_MAX - 64)
         conf.max_workers = MR_LINKS_MAX - 64;

@@ -143,7 +143,9 @@ typedef struct mr_peer {
     size_t n_created, cap_created;
     uint64_t *known; /* bit per function number that it was told */
     size_t cap_known;
-    mr_id stopping; /* task whose STOPPED is awaited */
+    mr_id stopping; /* task whose STOPPED is awaited, by the order `stop_number`; 0: none */
+    int64_t stop_number;
+    mr_id stood; /* task that stood still before: its own clock is wrong about how long it ran */
 } mr_peer;
 
 /* ------------------------------------------------------------------------------------------------------- waits -- */

@@ -89,10 +89,11 @@ void mr_progress_watch(mr_nodes *n)
         epoll_ctl(n->epoll_fd, EPOLL_CTL_ADD, n->sup_fd, &e);
 }
 
-static void progress_stopped(mr_nodes *n, mr_peer *p, bool stopped)
+/* What it said before it stood still comes first: if that was the end of its task, nobody waits for this any more. */
+static void progress_stopped(mr_nodes *n, mr_peer *p, int64_t by)
 {
     mr_drive_drain(n, p);
-    if (!stopped || !p->stopping)
+    if (!by || !p->stopping || by != p->stop_number)
         return;
     mr_spec spec;
     mr_ev_task ev = {.h = {.size = sizeof(ev), .kind = MR_EV_STOPPED, .version = MR_RECORD_VERSION}};
@@ -128,7 +129,7 @@ static void progress_report(mr_nodes *n, const mr_sup_msg *m, const char *bytes)
     case MR_SUP_STOPPED:
     case MR_SUP_CONTINUED:
         if (p)
-            progress_stopped(n, p, m->kind == MR_SUP_STOPPED);
+            progress_stopped(n, p, m->kind == MR_SUP_STOPPED ? m->arg : 0);
         break;
     case MR_SUP_OUTPUT:
         mr_output_take(n, m->worker, m->pid, m->stream, bytes, m->n_bytes);

@@ -112,10 +112,11 @@ static void state_stats(mr_nodes *n, mr_text *t)
         (unsigned long long)s.stale, (unsigned long long)s.refused);
     mr_text_put(t,
                 "\"tasks\":%llu,\"objects\":%llu,\"ready\":%llu,\"waiting\":%llu,\"running\":%llu,\"actors\":%llu,"
-                "\"workers\":%llu,\"idle_workers\":%llu,",
+                "\"workers\":%llu,\"idle_workers\":%llu,\"stopped\":%llu,\"stops\":%llu,",
                 (unsigned long long)s.tasks, (unsigned long long)s.objects, (unsigned long long)s.ready,
                 (unsigned long long)s.waiting, (unsigned long long)s.running, (unsigned long long)s.actors,
-                (unsigned long long)s.workers, (unsigned long long)s.idle_workers);
+                (unsigned long long)s.workers, (unsigned long long)s.idle_workers, (unsigned long long)s.stopped,
+                (unsigned long long)s.stops);
     mr_store_stats store = {0};
     const mr_place *first = &n->node[mr_nodes_first(n)].store;
     if (first->self && first->ops->stats)

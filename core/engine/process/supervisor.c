@@ -78,7 +78,11 @@ static void sup_order(mr_sup *s, const mr_sup_msg *m)
         mr_kid_spawn(s, m);
     } else if (m->kind == MR_SUP_SIGNAL) {
         mr_kid *k = mr_kid_by_worker(s, m->worker);
-        if (k)
+        if (k && m->code == SIGSTOP)
+            mr_kid_stop(s, k, m->arg);
+        else if (k && m->code == SIGCONT)
+            mr_kid_continue(k);
+        else if (k)
             mr_kid_signal(k, m->code);
     } else if (m->kind == MR_SUP_END) {
         s->ending = true;

@@ -24,13 +24,13 @@ enum {
 typedef enum mr_sup_kind {
     /* driver -> supervisor */
     MR_SUP_SPAWN = 1, /* start worker (link, node, lang); answered by STARTED, or DIED with how MR_DEATH_SPAWN */
-    MR_SUP_SIGNAL,    /* send signal `code` to worker; nothing if it is gone */
+    MR_SUP_SIGNAL,    /* send signal `code` to worker; nothing if it is gone.  SIGSTOP: `arg` numbers the order */
     MR_SUP_END,       /* SIGTERM to all workers, SIGKILL to all that is left after `arg` ns, then exit */
 
     /* supervisor -> driver */
     MR_SUP_STARTED = 64, /* worker has process `pid` */
     MR_SUP_DIED,         /* worker was reaped: how (mr_death), code (exit code or signal; errno for MR_DEATH_SPAWN) */
-    MR_SUP_STOPPED,      /* worker stands still (signal `code`) */
+    MR_SUP_STOPPED,      /* worker stands still (signal `code`), by order `arg`; 0: somebody else's signal */
     MR_SUP_CONTINUED,    /* and goes on */
     MR_SUP_OUTPUT,       /* worker (and pid) printed the bytes that follow on stream 1 or 2 */
     MR_SUP_ZYGOTE_UP,    /* the zygote `pid` can fork */

@@ -186,22 +186,52 @@ static int by_time(const void *a, const void *b)
     return x->amount < y->amount ? -1 : x->amount > y->amount;
 }
 
-/* Sweeps the starts and ends on each node; only for schedules without stops, whose tasks hold what they need
- * throughout. */
-static mr_status verify_pool(const mr_workload *w, const mr_platform *p, const mr_sim_task *tasks, const char *resource,
-                             mr_err *err)
+/* A stopped task has no CPU, and all else that it needs.  Returns the new n. */
+static size_t add_changes(const mr_workload *w, const mr_sim *s, const char *resource, change *v)
 {
-    change *v = malloc((2 * (size_t)w->n_tasks + 1) * sizeof *v);
-    size_t n = 0;
-    mr_status status = MR_OK;
-    if (!v)
-        return mr_err_set(err, MR_E_NOMEM, "out of memory");
+    const mr_sim_task *tasks = mr_sim_tasks(s);
+    size_t n = 0, n_stretches = 0;
+    const mr_sim_stretch *x = mr_sim_stretches(s, &n_stretches);
+    bool cpu = strcmp(resource, "CPU") == 0;
+    char *stopped = cpu && n_stretches ? calloc(w->n_tasks, 1) : NULL;
+    if (cpu && n_stretches && !stopped)
+        return SIZE_MAX;
+    for (size_t i = 0; stopped && i < n_stretches; i++) {
+        int64_t need = mr_bound_need(w, x[i].task, resource);
+        if (x[i].attempt != tasks[x[i].task].attempt) /* lost with its worker */
+            continue;
+        stopped[x[i].task] = 1;
+        if (need == 0 || x[i].from == x[i].to)
+            continue;
+        v[n++] = (change){x[i].from, need, tasks[x[i].task].node, x[i].task};
+        v[n++] = (change){x[i].to, -need, tasks[x[i].task].node, x[i].task};
+    }
     for (uint32_t t = 0; t < w->n_tasks; t++) {
         int64_t need = mr_bound_need(w, t, resource);
-        if (need == 0 || tasks[t].started == MR_UNKNOWN || tasks[t].started == tasks[t].ended)
+        if (need == 0 || tasks[t].started == MR_UNKNOWN || tasks[t].started == tasks[t].ended ||
+            (stopped && stopped[t]))
             continue;
         v[n++] = (change){tasks[t].started, need, tasks[t].node, t};
         v[n++] = (change){tasks[t].ended, -need, tasks[t].node, t};
+    }
+    free(stopped);
+    return n;
+}
+
+/* Sweeps what is taken and given back on each node. */
+static mr_status verify_pool(const mr_workload *w, const mr_platform *p, const mr_sim *s, const char *resource,
+                             mr_err *err)
+{
+    size_t n = 0;
+    (void)mr_sim_stretches(s, &n);
+    change *v = malloc((2 * ((size_t)w->n_tasks + n) + 1) * sizeof *v);
+    mr_status status = MR_OK;
+    if (!v)
+        return mr_err_set(err, MR_E_NOMEM, "out of memory");
+    n = add_changes(w, s, resource, v);
+    if (n == SIZE_MAX) {
+        free(v);
+        return mr_err_set(err, MR_E_NOMEM, "out of memory");
     }
     qsort(v, n, sizeof *v, by_time);
     int64_t used = 0;
@@ -220,11 +250,9 @@ mr_status mr_report_verify(const mr_workload *w, const mr_platform *p, const mr_
 {
     const mr_sim_task *tasks = mr_sim_tasks(s);
     mr_report_bounds b;
-    mr_sim_stats stats;
     int64_t end = 0;
     bool whole = true;
     mr_report_bounds_get(w, p, &b);
-    mr_sim_stats_get(s, &stats);
     for (uint32_t t = 0; t < w->n_tasks; t++) {
         const mr_wl_task *me = &w->tasks[t];
         end = tasks[t].ended > end ? tasks[t].ended : end;
@@ -245,7 +273,7 @@ mr_status mr_report_verify(const mr_workload *w, const mr_platform *p, const mr_
             (double)end / 1e9, (double)b.critical_path / 1e9, (double)b.area / 1e9, (double)b.classes / 1e9);
     static const char *const pools[] = {"CPU", "GPU", "memory"};
     mr_status status = MR_OK;
-    for (size_t i = 0; !status && stats.stops == 0 && i < sizeof pools / sizeof *pools; i++)
-        status = verify_pool(w, p, tasks, pools[i], err);
+    for (size_t i = 0; !status && i < sizeof pools / sizeof *pools; i++)
+        status = verify_pool(w, p, s, pools[i], err);
     return status;
 }

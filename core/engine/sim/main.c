@@ -213,6 +213,7 @@ static void configure(const mr_config *c, const options *o, mr_sim_conf *conf)
     conf->seed = (uint64_t)mr_config_int(c, "sched", "seed");
     conf->max_hold = mr_config_int(c, "sched", "max_hold");
     conf->stop_on_error = strcmp(mr_config_text(c, "sched", "on_error"), "stop") == 0;
+    conf->min_slice = mr_config_int(c, "sched", "min_slice");
     conf->dispatch = mr_config_int(c, "sim", "dispatch_us") * 1000;
     conf->decision = mr_config_int(c, "sim", "decision_ns");
     conf->change = mr_config_int(c, "sim", "switch_us") * 1000;

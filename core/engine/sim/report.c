@@ -67,6 +67,14 @@ static mr_status digest_of(const mr_workload *w, const mr_sim *s, const mr_sim_c
         hash_int(h, r->attempt);
         hash_int(h, (uint64_t)(int64_t)r->outcome);
     }
+    size_t n = 0;
+    const mr_sim_stretch *v = mr_sim_stretches(s, &n);
+    for (size_t i = 0; i < n; i++) {
+        hash_int(h, v[i].task);
+        hash_int(h, v[i].slot);
+        hash_int(h, (uint64_t)v[i].from);
+        hash_int(h, (uint64_t)v[i].to);
+    }
     *out = XXH64_digest(h);
     XXH64_freeState(h);
     return MR_OK;
@@ -221,12 +229,44 @@ static void put_text(FILE *f, const char *text)
     fputc('"', f);
 }
 
+static int by_task(const void *a, const void *b)
+{
+    const mr_sim_stretch *x = a, *y = b;
+    if (x->task != y->task)
+        return x->task < y->task ? -1 : 1;
+    return x->from < y->from ? -1 : x->from > y->from;
+}
+
+/* Of `left` sorted ones those of task t: "stretches": [[from, to, slot], ...].  Returns how many. */
+static size_t put_stretches(FILE *f, const mr_sim_stretch *v, size_t left, uint32_t t)
+{
+    size_t n = 0;
+    for (; n < left && v[n].task == t; n++)
+        fprintf(f, "%s[%lld,%lld,%u]", n ? "," : ",\"stretches\":[", (long long)v[n].from, (long long)v[n].to,
+                v[n].slot);
+    if (n)
+        fputc(']', f);
+    return n;
+}
+
 mr_status mr_report_trace(const mr_workload *w, const mr_platform *p, const mr_sim *s, const char *path, mr_err *err)
 {
     const mr_sim_task *tasks = mr_sim_tasks(s);
+    size_t n_all = 0, at = 0;
+    const mr_sim_stretch *all = mr_sim_stretches(s, &n_all);
+    mr_sim_stretch *v = malloc((n_all + 1) * sizeof *v);
+    if (!v)
+        return mr_err_set(err, MR_E_NOMEM, "%s: out of memory", path);
     FILE *f = fopen(path, "w");
-    if (!f)
+    if (!f) {
+        free(v);
         return mr_err_set(err, MR_E_IO, "%s: %s", path, strerror(errno));
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < n_all; i++)
+        if (all[i].attempt == tasks[all[i].task].attempt)
+            v[n++] = all[i];
+    qsort(v, n, sizeof *v, by_task);
     for (uint32_t t = 0; t < w->n_tasks; t++) {
         const mr_sim_task *me = &tasks[t];
         fputs("{\"task\":", f);
@@ -237,10 +277,13 @@ mr_status mr_report_trace(const mr_workload *w, const mr_platform *p, const mr_s
         put_text(f, me->started == MR_UNKNOWN ? "" : p->nodes[me->node].name);
         fprintf(f,
                 ",\"slot\":%u,\"submitted\":%lld,\"ready\":%lld,\"started\":%lld,\"ended\":%lld,\"outcome\":\"%s\","
-                "\"bytes\":%llu}\n",
+                "\"bytes\":%llu",
                 me->slot, (long long)me->submitted, (long long)me->ready, (long long)me->started, (long long)me->ended,
                 me->outcome == MR_OK ? "ok" : mr_status_name(me->outcome), (unsigned long long)me->bytes);
+        at += put_stretches(f, v + at, n - at, t);
+        fputs("}\n", f);
     }
+    free(v);
     int failed = ferror(f), why = errno;
     if (fclose(f) != 0)
         failed = 1, why = errno;

@@ -23,6 +23,12 @@ const mr_sim_task *mr_sim_tasks(const mr_sim *s)
     return s->tasks;
 }
 
+const mr_sim_stretch *mr_sim_stretches(const mr_sim *s, size_t *n)
+{
+    *n = s->n_stretches;
+    return s->stretches;
+}
+
 const char *mr_sim_policy_error(const mr_sim *s)
 {
     return mr_control_policy_error(s->control);
@@ -282,7 +288,7 @@ static mr_status finish(mr_sim *s, uint32_t task, mr_err *err)
     const mr_wl_task *t = &s->w->tasks[task];
     mr_sim_life *l = &s->lives[task];
     mr_sim_task *me = &s->tasks[task];
-    mr_status status = MR_OK;
+    mr_status status = l->stretch ? mr_sim_stretch_end(s, task, err) : MR_OK;
     me->ran += s->now - l->since;
     for (uint32_t o = t->first_object; !status && o != MR_WL_NONE; o = s->w->objects[o].next) {
         const mr_wl_object *out = &s->w->objects[o];
@@ -344,7 +350,7 @@ static mr_status start(mr_sim *s, uint32_t task, mr_err *err)
 {
     mr_sim_life *l = &s->lives[task];
     l->state = MR_LIFE_RUNNING;
-    l->since = s->now;
+    l->since = l->from = s->now;
     s->tasks[task].started = s->now; /* of the last attempt */
     s->procs[l->worker].task = task + 1;
     mr_status status = tell_task(s, MR_EV_STARTED, task, l->worker, 0, true, err);
@@ -357,14 +363,15 @@ static mr_status start(mr_sim *s, uint32_t task, mr_err *err)
 static mr_status stop(mr_sim *s, uint32_t task, mr_err *err)
 {
     mr_sim_life *l = &s->lives[task];
-    int64_t ran = s->now > l->since ? s->now - l->since : 0;
+    bool begun = l->state == MR_LIFE_RUNNING;
+    int64_t ran = begun && s->now > l->since ? s->now - l->since : 0; /* none: still being switched to */
+    mr_status status = begun ? mr_sim_stretch_end(s, task, err) : MR_OK;
     l->state = MR_LIFE_STOPPED;
     l->gen++;
     l->left -= ran;
     s->tasks[task].ran += ran;
     s->stats.stops++;
-    s->procs[l->worker].task = 0;
-    return tell_task(s, MR_EV_STOPPED, task, l->worker, ran, true, err);
+    return status ? status : tell_task(s, MR_EV_STOPPED, task, l->worker, ran, true, err);
 }
 
 /* b = 1: an interrupt, which a running task answers; else control has already closed the task. */
@@ -374,6 +381,9 @@ static mr_status cancel(mr_sim *s, const mr_moment *m, mr_err *err)
     if (l->state == MR_LIFE_OVER)
         return MR_OK;
     if (m->b && l->state == MR_LIFE_RUNNING) {
+        mr_status kept = l->stretch ? mr_sim_stretch_end(s, m->a, err) : MR_OK;
+        if (kept)
+            return kept;
         mr_ev_finished *e = BEGIN(mr_ev_finished, MR_EV_FINISHED, 0, 0, l->worker);
         l->gen++;
         if (e) {
@@ -399,7 +409,7 @@ static mr_status gone(mr_sim *s, const mr_moment *m, mr_err *err)
         l->gen++;
         s->stats.deaths += m->b > 0;
         s->stats.lost += l->state == MR_LIFE_RUNNING ? s->tasks[p->task - 1].ran + s->now - l->since : 0;
-        s->running -= l->state == MR_LIFE_RUNNING || l->state == MR_LIFE_SENT;
+        s->running -= l->state != MR_LIFE_QUEUED;
         l->state = MR_LIFE_QUEUED;
         p->task = 0;
     }
@@ -448,7 +458,7 @@ static mr_status happen(mr_sim *s, const mr_moment *m, mr_err *err)
     case MR_AT_FINISH:
         return current && l->state == MR_LIFE_RUNNING ? finish(s, m->a, err) : MR_OK;
     case MR_AT_STOPPED:
-        return current && l->state == MR_LIFE_RUNNING ? stop(s, m->a, err) : MR_OK;
+        return current && (l->state == MR_LIFE_RUNNING || l->state == MR_LIFE_SENT) ? stop(s, m->a, err) : MR_OK;
     default: { /* MR_AT_REVOKED: taken back only if it has not started */
         bool back = current && l->state == MR_LIFE_SENT;
         if (back) {

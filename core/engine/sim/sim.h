@@ -44,6 +44,13 @@ typedef struct mr_sim_task {
     int32_t outcome; /* mr_status */
 } mr_sim_task;
 
+/* A stretch of an attempt that was stopped at least once; those of one task are in order of time.  One that never was
+ * has a single stretch, which is not listed: started to ended. */
+typedef struct mr_sim_stretch {
+    uint32_t task, slot, attempt;
+    int64_t from, to; /* ns on its slot; what a switch costs is at its beginning */
+} mr_sim_stretch;
+
 typedef struct mr_sim_stats {
     uint64_t instants, steps, transfers, moved_bytes, stops, refused;
     uint64_t work, dispatches; /* units that the policy said its answers took; tasks handed to workers */
@@ -78,7 +85,8 @@ int64_t mr_sim_now(const mr_sim *s);
  * such (INVAL, PROTOCOL). */
 mr_status mr_sim_run(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
 
-const mr_sim_task *mr_sim_tasks(const mr_sim *s); /* one per task of the workload */
+const mr_sim_task *mr_sim_tasks(const mr_sim *s);                   /* one per task of the workload */
+const mr_sim_stretch *mr_sim_stretches(const mr_sim *s, size_t *n); /* by end */
 void mr_sim_stats_get(const mr_sim *s, mr_sim_stats *out);
 /* Why the policy was ejected; NULL: it was not. */
 const char *mr_sim_policy_error(const mr_sim *s);

@@ -34,6 +34,12 @@ static mr_sim_proc *proc(mr_sim *s, uint32_t worker)
     return &s->procs[worker];
 }
 
+/* When what was decided now leaves. */
+static int64_t decided(const mr_sim *s)
+{
+    return s->decider > s->now ? s->decider : s->now;
+}
+
 static mr_status dispatch(mr_sim *s, const mr_action *a, uint32_t task)
 {
     mr_sim_life *l = &s->lives[task];
@@ -51,10 +57,11 @@ static mr_status dispatch(mr_sim *s, const mr_action *a, uint32_t task)
     t->attempt = a->attempt;
     t->ran = 0; /* an attempt begins from the start */
     l->stretch = 0;
+    l->since = MR_UNKNOWN; /* it has not begun */
     t->node = p->node;
     t->slot = (uint32_t)a->value;
     s->stats.dispatches++;
-    return at(s, (s->decider > s->now ? s->decider : s->now) + s->conf.dispatch, MR_AT_START, task, 0, l->gen);
+    return at(s, decided(s) + s->conf.dispatch, MR_AT_START, task, 0, l->gen);
 }
 
 /* A process ends: what ran on it ends with it. */
@@ -145,14 +152,38 @@ static mr_status drop(mr_sim *s, uint32_t task)
     return at(s, s->now, MR_AT_CANCELLED, task, 0, l->gen);
 }
 
-static mr_status go_on(mr_sim *s, uint32_t task)
+mr_status mr_sim_stretch_end(mr_sim *s, uint32_t task, mr_err *err)
+{
+    if (s->n_stretches == s->cap_stretches) {
+        size_t cap = s->cap_stretches ? s->cap_stretches * 2 : 256;
+        mr_sim_stretch *v = realloc(s->stretches, cap * sizeof *v);
+        if (!v)
+            return mr_err_set(err, MR_E_NOMEM, "out of memory for %zu stretches of stopped tasks", cap);
+        s->stretches = v;
+        s->cap_stretches = cap;
+    }
+    s->stretches[s->n_stretches++] = (mr_sim_stretch){.task = task,
+                                                      .slot = s->tasks[task].slot,
+                                                      .attempt = s->tasks[task].attempt,
+                                                      .from = s->lives[task].from,
+                                                      .to = s->now};
+    return MR_OK;
+}
+
+static mr_status go_on(mr_sim *s, const mr_action *a, uint32_t task)
 {
     mr_sim_life *l = &s->lives[task];
-    if (l->state != MR_LIFE_STOPPED)
-        return MR_E_PROTOCOL;
-    l->state = MR_LIFE_RUNNING;
-    l->since = s->now + s->conf.change;
+    if (l->state != MR_LIFE_STOPPED) /* its end was faster than its stop */
+        return MR_OK;
     l->gen++;
+    s->tasks[task].slot = (uint32_t)a->value;
+    if (l->since == MR_UNKNOWN) { /* it was stopped before it began */
+        l->state = MR_LIFE_SENT;
+        return at(s, decided(s) + s->conf.dispatch, MR_AT_START, task, 0, l->gen);
+    }
+    l->state = MR_LIFE_RUNNING;
+    l->from = s->now;
+    l->since = decided(s) + s->conf.change;
     l->stretch++;
     mr_err ignored;
     if (mr_sim_doom(s, task, &ignored))
@@ -175,7 +206,7 @@ static mr_status of_task(mr_sim *s, const mr_action *a)
     case MR_ACT_STOP:
         return at(s, s->now, MR_AT_STOPPED, task, 0, s->lives[task].gen);
     case MR_ACT_CONTINUE:
-        return go_on(s, task);
+        return go_on(s, a, task);
     case MR_ACT_DROP:
         return drop(s, task);
     default: /* FAIL, ALIAS */

@@ -142,7 +142,8 @@ mr_status mr_sim_new(mr_sim **out, const mr_workload *w, const mr_platform *p, c
     cc.seed = conf->seed;
     cc.max_hold = conf->max_hold;
     cc.stop_on_error = conf->stop_on_error;
-    cc.min_slice = conf->min_slice;
+    /* So that each start gets somewhere, whatever it costs. */
+    cc.min_slice = conf->min_slice + (conf->dispatch > conf->change ? conf->dispatch : conf->change);
     cc.prefetch = 0;
     cc.prefetch_max = 0;
     cc.max_workers = UINT32_MAX / 2;
@@ -183,6 +184,7 @@ void mr_sim_free(mr_sim *s)
     free(s->owner);
     free(s->lives);
     free(s->tasks);
+    free(s->stretches);
     free(s->procs);
     free(s->flights);
     free(s->record);

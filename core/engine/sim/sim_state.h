@@ -25,7 +25,7 @@ enum { MR_LIFE_NEW, MR_LIFE_QUEUED, MR_LIFE_SENT, MR_LIFE_RUNNING, MR_LIFE_STOPP
 
 typedef struct mr_sim_life { /* what the engine alone knows of a task */
     mr_id id;
-    int64_t left, since;           /* ns to run; start of this stretch */
+    int64_t left, since, from;     /* ns to run; since when it does; when its slot was given to it */
     uint32_t worker, gen, parents; /* parents that have not ended */
     uint16_t stretch;              /* of this attempt: one more after each stop */
     uint8_t state, wrong;          /* MR_LIFE_; an error was made of its results */
@@ -61,6 +61,8 @@ struct mr_sim {
     mr_id next_id;
     mr_sim_life *lives;
     mr_sim_task *tasks;
+    mr_sim_stretch *stretches;
+    size_t n_stretches, cap_stretches;
     mr_sim_proc *procs;
     uint32_t cap_procs;
     mr_sim_flight *flights;
@@ -85,6 +87,8 @@ mr_status mr_sim_act(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
 /* Decides whether its worker dies before the task, which goes on from now, is done: by the seed, the task, its attempt
  * and stretch alone, so by the same luck under every policy.  Errors: NOMEM. */
 mr_status mr_sim_doom(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;
+/* A stretch of `task` ends now.  Errors: NOMEM. */
+mr_status mr_sim_stretch_end(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;
 /* The task whose first output is `id`, MR_WL_NONE: none. */
 uint32_t mr_sim_task_of(const mr_sim *s, mr_id id);
 

@@ -123,7 +123,7 @@ def status(session: Optional[str], as_json: bool) -> None:
     click.echo("")
     _print_table(["node", "state", "used", "objects"], _nodes(told["nodes"]))
     click.echo("")
-    now = {key: stats[key] for key in ("waiting", "ready", "running", "actors", "workers", "idle_workers", "objects")}
+    now = {key: stats[key] for key in ("waiting", "ready", "running", "stopped", "actors", "workers", "idle_workers", "objects")}
     so_far = {key: stats[key] for key in ("submitted", "finished", "failed", "cancelled", "retried")}
     click.echo("now:    " + ", ".join(f"{value} {key.replace('_', ' ')}" for key, value in now.items()))
     click.echo("so far: " + ", ".join(f"{value} {key}" for key, value in so_far.items()))

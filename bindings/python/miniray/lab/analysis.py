@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Any, Iterable, Sequence
 
-from .trace import Run
+from .trace import Run, pieces
 
 Task = dict[str, Any]
 Points = list[tuple[float, float]]
@@ -51,8 +51,8 @@ def _means(steps: Sequence[tuple[int, int]], end: int, bins: int) -> Points:
 
 def running(run: Run, end: int, bins: int = 240) -> Points:
     """How many tasks run, over time."""
-    done = [t for t in run.tasks if 0 <= t["started"] <= t["ended"]]
-    return _means(_steps([(t["started"], 1) for t in done] + [(t["ended"], -1) for t in done]), end, bins)
+    done = [(since, to) for t in run.tasks for since, to, _ in pieces(t) if since <= to]
+    return _means(_steps([(since, 1) for since, _ in done] + [(to, -1) for _, to in done]), end, bins)
 
 
 def waiting(run: Run, end: int, bins: int = 240) -> Points:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 from . import run_sim, workload as workloads
-from .trace import Run
+from .trace import Run, pieces
 
 _TIME = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -277,7 +277,7 @@ def _blind(path: str) -> List[str]:
         other = [{**line, "duration_s": line["duration_s"] * 1.5} if "duration_s" in line else line for line in lines]
         a, b = (run_sim.simulate(v, path, know="learned", **where) for v in (lines, other))
         end = min(t["ended"] for r in (a, b) for t in r.tasks if t["ended"] >= 0)
-        seen = [{(t["task"], t["node"], t["slot"], t["started"]) for t in r.tasks if 0 <= t["started"] < end} for r in (a, b)]
+        seen = [{(t["task"], t["node"], slot, since) for t in r.tasks for since, _, slot in pieces(t) if since < end} for r in (a, b)]
         if seen[0] != seen[1]:
             out.append(f"{kind}: what it did before anything ended depends on how long tasks take")
     return out

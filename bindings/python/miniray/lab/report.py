@@ -51,7 +51,7 @@ def _names(runs: Sequence[traces.Run]) -> tuple[list[str], list[str], dict[str, 
                 whose[str(line["id"])] = str(line.get("user", ""))
         for task in run.tasks:
             if task["started"] >= 0:
-                took = max(0, task["ended"] - task["started"])
+                took = sum(max(0, to - since) for since, to, _ in traces.pieces(task))
                 busy[task["fn"]] = busy.get(task["fn"], 0) + took
                 user = whose.get(task["task"], "")
                 users[user] = users.get(user, 0) + took
@@ -62,8 +62,11 @@ def _rows(tasks: Sequence[dict[str, Any]]) -> list[tuple[str, int, list[list[dic
     """(node, slot, lanes): more than one lane only where tasks of one slot overlap, as calls of an actor may."""
     slots: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for task in tasks:
-        if task["started"] >= 0 and task["ended"] >= task["started"]:
-            slots.setdefault((task["node"], task["slot"]), []).append(task)
+        stretches = traces.pieces(task)
+        for i, (since, to, slot) in enumerate(stretches, 1):
+            if to >= since:
+                slots.setdefault((task["node"], slot), []).append(
+                    {**task, "started": since, "ended": to, "slot": slot, "ready": task["ready"] if i == 1 else -1} if len(stretches) > 1 else task)
     rows = []
     for (node, slot), members in sorted(slots.items(), key=lambda item: (_natural(item[0][0]), item[0][1])):
         lanes: list[list[dict[str, Any]]] = []

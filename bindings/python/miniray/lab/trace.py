@@ -1,7 +1,8 @@
 """What a run leaves behind, the same for real workers and for the simulator: one dict a task, times in nanoseconds.
 
 ``{"task", "fn", "node", "slot", "submitted", "ready", "started", "ended", "outcome", "bytes"}``; a time that never came
-is -1, ``outcome`` is ``"ok"`` or the name of a status.
+is -1, ``outcome`` is ``"ok"`` or the name of a status.  A task that was stopped has ``"stretches"``: [from, to, slot] of each
+time that it had a slot; ``"slot"`` is the last.
 """
 
 from __future__ import annotations
@@ -14,6 +15,13 @@ from typing import Any, Iterable
 
 KEYS = ("task", "fn", "node", "slot", "submitted", "ready", "started", "ended", "outcome", "bytes")
 TIMES = ("submitted", "ready", "started", "ended")
+
+
+def pieces(task: dict[str, Any]) -> list[tuple[int, int, int]]:
+    """(from, to, slot) of each time that a task had a slot: once, unless it was stopped; never, if it was not started."""
+    if task.get("stretches"):
+        return [(a, b, slot) for a, b, slot in task["stretches"]]
+    return [(task["started"], task["ended"], task["slot"])] if task["started"] >= 0 else []
 
 
 @dataclass
@@ -84,12 +92,17 @@ def normalise(tasks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         for key in TIMES:
             value = task.get(key, task.get(f"{key}_at", -1))
             row[key] = -1 if value is None else int(value)
+        if task.get("stretches"):
+            row["stretches"] = [list(piece) for piece in task["stretches"]]
         out.append(row)
     zero = min((row["submitted"] for row in out if row["submitted"] >= 0), default=0)
     for row in out:
         for key in TIMES:
             if row[key] >= 0:
                 row[key] -= zero
+        for piece in row.get("stretches", ()):
+            piece[0] -= zero
+            piece[1] -= zero
     return out
 
 
@@ -133,7 +146,7 @@ def read_trace(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 def write_trace(path: str | os.PathLike[str], tasks: Iterable[dict[str, Any]]) -> None:
     with open(path, "w", encoding="utf-8") as file:
         for task in tasks:
-            file.write(json.dumps({key: task[key] for key in KEYS}, separators=(",", ":")) + "\n")
+            file.write(json.dumps({key: task[key] for key in (*KEYS, "stretches") if key in KEYS or key in task}, separators=(",", ":")) + "\n")
 
 
 def quantile(values: list[float], q: float) -> float:
@@ -152,8 +165,8 @@ def figures(tasks: list[dict[str, Any]], slots: int | None = None) -> dict[str, 
     end = max(t["ended"] for t in done)
     flow = [(t["ended"] - max(t["submitted"], 0)) / 1e9 for t in done]
     wait = [max(0, t["started"] - (t["ready"] if t["ready"] >= 0 else max(t["submitted"], 0))) / 1e9 for t in done]
-    slots = slots or len({(t["node"], t["slot"]) for t in done})
-    busy = sum(t["ended"] - t["started"] for t in done)
+    slots = slots or len({(t["node"], slot) for t in done for _, _, slot in pieces(t)})
+    busy = sum(to - since for t in done for since, to, _ in pieces(t))
     span = end - begin
     return {
         "tasks": len(tasks),

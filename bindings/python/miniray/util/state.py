@@ -57,7 +57,8 @@ class TaskState(_State):
 
     ``state``: PENDING_ARGS_AVAIL (an argument is not there yet), PENDING_NODE_ASSIGNMENT (waits for resources),
     PENDING_ARGS_FETCH (inputs travel), SUBMITTED_TO_WORKER, PENDING_ACTOR_TASK_ORDERING_OR_CONCURRENCY (waits for other
-    calls, or for its actor), RUNNING, RUNNING_IN_RAY_GET (blocked in get or wait), FINISHED, FAILED.
+    calls, or for its actor), RUNNING, RUNNING_IN_RAY_GET (blocked in get or wait), STOPPED (preempted by the scheduling
+    policy: it keeps its process and memory, and goes on when it is its turn), FINISHED, FAILED.
     ``waits_for`` (detail): what one that does not run waits for, in words.
     """
 
@@ -174,7 +175,7 @@ class PlacementGroupState(_State):
 _TASK_STATES = {
     "args": "PENDING_ARGS_AVAIL", "order": "PENDING_ACTOR_TASK_ORDERING_OR_CONCURRENCY", "queued": "PENDING_NODE_ASSIGNMENT",
     "travel": "PENDING_ARGS_FETCH", "process": "PENDING_NODE_ASSIGNMENT", "sent": "SUBMITTED_TO_WORKER", "running": "RUNNING",
-    "blocked": "RUNNING_IN_RAY_GET", "stopped": "PENDING_NODE_ASSIGNMENT", "living": "FINISHED",
+    "blocked": "RUNNING_IN_RAY_GET", "stopped": "STOPPED", "living": "FINISHED",
 }
 _TASK_KINDS = {"task": "NORMAL_TASK", "creation": "ACTOR_CREATION_TASK", "call": "ACTOR_TASK"}
 _ERROR_TYPES = {
