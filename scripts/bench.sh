@@ -22,5 +22,6 @@ cmake --preset release >/dev/null
 cmake --build --preset release --target bench >/dev/null
 arguments+=(--native build/release/bench)
 build/release/bench/control_bench
+build/venv/bin/python bench/policy.py
 build/release/bench/store_bench build/release/plugins/store-shm.so
 exec build/venv/bin/python bench/run.py --json build/bench.json "${arguments[@]}" "$@"

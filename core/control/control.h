@@ -394,6 +394,13 @@ typedef struct mr_decision {
         uint32_t func;
     } candidates[MR_CANDIDATES]; /* of those that waited, the first by rank */
 } mr_decision;
+/* What a policy may ask, for people who look; no question is open.  Good until the next policy. */
+const mr_sched_host *mr_control_host(const mr_control *c);
+/* Asks the policy by hand: `op` is MR_OP_RANK (number), PLACE, PLAN, PREEMPT (answer; of a task), PICK (of a slot). The
+ * answer is not acted upon; what the policy keeps of it stays.  Errors: NOTFOUND (no such op, task, slot), POLICY (it
+ * failed, and is ejected). */
+mr_status mr_control_ask(mr_control *c, uint32_t op, mr_ref of, double *number, mr_ref *answer,
+                         uint32_t *line) MR_CHECK_RESULT;
 bool mr_control_explains(const mr_control *c);
 /* `at` starts at 0; NULL: no more.  Good until the next step. */
 const mr_decision *mr_control_decision_next(const mr_control *c, uint64_t *at);

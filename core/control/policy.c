@@ -405,6 +405,42 @@ out:
     mr_policy_eject_if(c);
 }
 
+mr_status mr_control_ask(mr_control *c, uint32_t op, mr_ref of, double *number, mr_ref *answer, uint32_t *line)
+{
+    policy *p = &c->pol;
+    const mr_sched_ops *o = &p->ops;
+    const mr_worker *w = mr_ref_is_slot(of) ? p->host.worker(&p->host, of) : NULL;
+    const mr_task *t = mr_ref_is_task(of) ? p->host.task(&p->host, of) : NULL;
+    mr_ref (*seek)(void *self, const mr_task *t) = op == MR_OP_PLACE     ? o->place
+                                                   : op == MR_OP_PLAN    ? o->plan
+                                                   : op == MR_OP_PREEMPT ? o->preempt
+                                                                         : NULL;
+    *number = 0;
+    *answer = MR_NONE;
+    *line = 0;
+    if (o->line)
+        (void)o->line(p->self); /* from here on it keeps the line */
+    p->op = "ask";
+    if (op == MR_OP_RANK && o->rank && t)
+        *number = o->rank(p->self, t);
+    else if (op == MR_OP_PICK && o->pick && w)
+        *answer = o->pick(p->self, w);
+    else if (seek && t)
+        *answer = seek(p->self, t);
+    else
+        p->op = NULL;
+    bool asked = p->op != NULL;
+    p->op = NULL;
+    if (asked && o->line)
+        *line = o->line(p->self);
+    return !asked ? MR_E_NOTFOUND : p->failed ? MR_E_POLICY : MR_OK;
+}
+
+const mr_sched_host *mr_control_host(const mr_control *c)
+{
+    return &c->pol.host;
+}
+
 /* ---------------------------------------------------------------------------------------------------------- held -- */
 
 static uint32_t idle_usable(mr_control *c)

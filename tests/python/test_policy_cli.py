@@ -101,3 +101,41 @@ def test_properties_can_fail(tmp_path, body, broken):
 def test_a_shipped_policy_is_tested_by_its_name():
     result = run("test", "--no-properties", "shortest-first")
     assert result.exit_code == 0 and "1 of 1 passed" in result.output, result.output
+
+
+def test_bench_times_decisions(tmp_path):
+    (tmp_path / "mine.lua").write_text("return { rank = function(t) return t.estimate end, pick = function(w) return first(nil, w) end }")
+    (tmp_path / "greedy.lua").write_text("local all = {}\nreturn { submitted = function(t) all[#all + 1] = string.rep('x', 4000) .. #all end }")
+    done = run("bench", "fifo", "random", tmp_path / "mine.lua", tmp_path / "greedy.lua", "--queued", "100,20000", "--json")
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.output)
+    assert [(row["policy"], row["queued"]) for row in rows] == [(name, size) for name in ("sched-fifo", "random", "mine", "greedy") for size in (100, 20000)]
+    assert all(row["decision_ns"] > 0 and row["bytes"] > 100 for row in rows)
+    assert set(rows[4]["ops_ns"]) == {"rank", "pick"} and "ejected" not in rows[4] and "out of memory" in rows[7]["ejected"]
+    shown = run("bench", tmp_path / "greedy.lua", "--queued", "20000").output
+    assert "decision" in shown and "greedy was ejected" in shown
+    for wrong, says in ((["nothing_there.lua"], "nothing_there.lua"), (["fifo", "--queued", "0"], "--bench 0: sizes of the queue")):
+        done = run("bench", *wrong)
+        assert done.exit_code == 2 and says in done.output, done.output
+
+
+def test_repl_steps_and_asks(tmp_path):
+    policy = tmp_path / "short.lua"
+    policy.write_text("return { rank = function(t)\n  return t.estimate\nend }")
+    workload = tmp_path / "w.jsonl"
+    workload.write_text("".join(f'{{"id": "{name}", "duration_s": {took}}}\n' for name, took in (("long", 3), ("mid", 2), ("short", 1), ("last", 4))))
+    (tmp_path / "bad.lua").write_text("return {\n  rank = = 1 }")
+    (tmp_path / "late.lua").write_text("return { rank = function(t) return -t.estimate end }")
+    said = ["show", "step", "show", "task last", "ask rank long", "ask pick 0", "ask rank nobody", "shwo", "load bad.lua", "load late.lua",
+            "ask rank long", "until 1.5", "step 0", "until x", "run", "task long", "quit"]
+    done = subprocess.run([sys.executable, "-m", "miniray", "policy", "repl", "short.lua", "--workload", "w.jsonl", "--cpus", "1"],
+                          cwd=tmp_path, input="\n".join(said) + "\n", capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "0.000000000 s  short started on node 0, slot 0" in lines
+    queue = lines.index("shared queue:")
+    assert [line.split()[0] for line in lines[queue + 1:queue + 4]] == ["mid", "long", "last"]
+    assert "3000000000   (line 2)" in lines and "-3000000000   (line 1)" in lines
+    for part in ("has no pick", 'no task "nobody"', 'no command "shwo": did you mean show?', "bad.lua:2: unexpected symbol", "the old one stays",
+                 "policy late", "1.000000000 s  last started", "step N: so many", "until SECONDS", "all 4 tasks are over, at 10.000000000 s", "long is over"):
+        assert part in done.stdout, part

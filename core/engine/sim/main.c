@@ -15,7 +15,9 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "engine/sim/json.h"
+#include "engine/sim/repl.h"
 #include "engine/sim/report.h"
+#include "engine/sim/speed.h"
 #include "plugin/loader.h"
 
 extern char **environ;
@@ -23,7 +25,8 @@ extern char **environ;
 enum { EXIT_DONE = 0, EXIT_GIVEN = 2, EXIT_OURS = 3, EXIT_STUCK = 4 };
 
 typedef struct options {
-    const char *workload, *platform, *config, *trace, *json, *format;
+    const char *workload, *platform, *config, *trace, *json, *format, *bench, *ranks;
+    bool repl;
     bool check, nodes, cpus, quiet, bandwidth, latency;
     const char *own; /* folder of the package's plugins */
 } options;
@@ -45,7 +48,10 @@ static const char usage[] =
     "  --json FILE            writes the summary ('-': to the output)\n"
     "  --plugins DIR          where the package's own plugins lie\n"
     "  --check                recounts all of control's invariants at every instant\n"
-    "  --quiet                prints nothing but errors\n";
+    "  --quiet                prints nothing but errors\n"
+    "  --repl                 reads commands: step the workload, look at queues, ask the policy\n"
+    "  --bench N,N,...        in place of a workload: what decisions cost with so many tasks queued, in ns\n"
+    "  --ranks R              of --bench: increasing or random, in place of the policy: what control's queues cost\n";
 
 static mr_status set(mr_config *c, const char *section, const char *key, const char *value, const char *where,
                      mr_err *err)
@@ -71,8 +77,32 @@ static const struct option long_options[] = {
     {"policy", 1, NULL, 'p'},   {"set", 1, NULL, 'S'},      {"nodes", 1, NULL, 'n'},  {"cpus", 1, NULL, 'm'},
     {"know", 1, NULL, 'k'},     {"reveal", 1, NULL, 'r'},   {"seed", 1, NULL, 'x'},   {"trace", 1, NULL, 't'},
     {"json", 1, NULL, 'j'},     {"plugins", 1, NULL, 'P'},  {"check", 0, NULL, 'C'},  {"quiet", 0, NULL, 'q'},
-    {"help", 0, NULL, 'h'},     {"platform", 1, NULL, 'l'}, {NULL, 0, NULL, 0},
+    {"help", 0, NULL, 'h'},     {"platform", 1, NULL, 'l'}, {"bench", 1, NULL, 'B'},  {"ranks", 1, NULL, 'R'},
+    {"repl", 0, NULL, 'I'},     {NULL, 0, NULL, 0},
 };
+
+/* Options that are a text of their own. */
+static const char **text_option(options *o, int letter)
+{
+    switch (letter) {
+    case 'w':
+        return &o->workload;
+    case 'l':
+        return &o->platform;
+    case 'f':
+        return &o->format;
+    case 'B':
+        return &o->bench;
+    case 'R':
+        return &o->ranks;
+    case 't':
+        return &o->trace;
+    case 'j':
+        return &o->json;
+    default:
+        return letter == 'P' ? &o->own : NULL;
+    }
+}
 
 /* Twice over the arguments: the file first (--config), what is said by call on top. */
 static mr_status read_options(int argc, char **argv, mr_config *c, options *o, mr_err *err)
@@ -95,24 +125,14 @@ static mr_status read_options(int argc, char **argv, mr_config *c, options *o, m
         status = mr_config_env(c, environ, err);
     optind = 1;
     while (!status && (letter = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        const char **text = text_option(o, letter);
+        if (text) {
+            *text = optarg;
+            continue;
+        }
         switch (letter) {
-        case 'w':
-            o->workload = optarg;
-            break;
-        case 'l':
-            o->platform = optarg;
-            break;
-        case 'f':
-            o->format = optarg;
-            break;
-        case 't':
-            o->trace = optarg;
-            break;
-        case 'j':
-            o->json = optarg;
-            break;
-        case 'P':
-            o->own = optarg;
+        case 'I':
+            o->repl = true;
             break;
         case 'C':
             o->check = true;
@@ -150,7 +170,7 @@ static mr_status read_options(int argc, char **argv, mr_config *c, options *o, m
             break;
         }
     }
-    if (!status && !o->workload)
+    if (!status && !o->workload && !o->bench)
         return mr_err_set(err, MR_E_INVAL, "--workload is missing\n%s", usage);
     return status;
 }
@@ -350,6 +370,71 @@ static void watch(const mr_config *c, const char *plugin, const mr_sim *s)
     setitimer(ITIMER_REAL, &(struct itimerval){every, every}, NULL);
 }
 
+static void add_speed(cJSON *rows, const char *name, const mr_speed *s)
+{
+    cJSON *row = cJSON_CreateObject(), *ops = cJSON_CreateObject();
+    cJSON_AddStringToObject(row, "policy", name);
+    cJSON_AddNumberToObject(row, "queued", (double)s->queued);
+    cJSON_AddNumberToObject(row, "submit_ns", s->submit);
+    cJSON_AddNumberToObject(row, "bytes", s->bytes);
+    cJSON_AddNumberToObject(row, "decision_ns", s->decision);
+    for (int i = 0; i < MR_SPEED_OPS; i++)
+        if (s->ops[i] >= 0)
+            cJSON_AddNumberToObject(ops, mr_speed_op_name((mr_speed_op)i), s->ops[i]);
+    cJSON_AddItemToObject(row, "ops_ns", ops);
+    if (s->ejected[0])
+        cJSON_AddStringToObject(row, "ejected", s->ejected);
+    cJSON_AddItemToArray(rows, row);
+}
+
+/* One JSON list on the output: a row for each size. */
+static int bench(mr_config *c, const options *o, mr_err *err)
+{
+    mr_loaded *plugin = NULL;
+    char name[64];
+    int code = EXIT_GIVEN;
+    bool increasing = o->ranks && !strcmp(o->ranks, "increasing"), random = o->ranks && !strcmp(o->ranks, "random");
+    if (o->ranks && !increasing && !random)
+        return mr_err_set(err, MR_E_INVAL, "--ranks %s: must be increasing or random", o->ranks), EXIT_GIVEN;
+    if (load_policy(c, o, &plugin, err))
+        return EXIT_GIVEN;
+    mr_policy_name(plugin->plugin, mr_config_text(c, "sched", "policy"), name, sizeof name);
+    cJSON *rows = cJSON_CreateArray();
+    for (const char *at = o->bench; *at;) {
+        char *end;
+        unsigned long long queued = strtoull(at, &end, 10);
+        mr_host_box *host = NULL;
+        mr_speed speed;
+        if (end == at || !queued || queued > 100000000 || (*end && *end != ',')) {
+            mr_err_set(err, MR_E_INVAL, "--bench %s: sizes of the queue with ',' between, 1 to 100000000", o->bench);
+            goto end;
+        }
+        at = *end ? end + 1 : end;
+        if (mr_host_new(&host, plugin->plugin, c, NULL, NULL)) {
+            mr_err_set(err, MR_E_NOMEM, "out of memory");
+            goto end;
+        }
+        mr_host_on_fail(host, mr_speed_failed, NULL);
+        mr_status status = mr_speed_measure(o->ranks ? o->ranks : name,
+                                            increasing ? &mr_speed_increasing
+                                            : random   ? &mr_speed_random
+                                                       : &plugin->ops.sched,
+                                            mr_host_table(host), queued, &speed, err);
+        mr_host_free(host);
+        if (status)
+            goto end;
+        add_speed(rows, o->ranks ? o->ranks : name, &speed);
+    }
+    char *text = cJSON_Print(rows);
+    printf("%s\n", text ? text : "[]");
+    free(text);
+    code = text ? EXIT_DONE : EXIT_OURS;
+end:
+    cJSON_Delete(rows);
+    mr_plugin_unload(plugin);
+    return code;
+}
+
 static int run(mr_config *c, const options *o, mr_err *err)
 {
     int code = EXIT_GIVEN;
@@ -382,6 +467,10 @@ static int run(mr_config *c, const options *o, mr_err *err)
     mr_host_on_work(host, host_worked, s);
     if (mr_sim_policy(s, name, &plugin->ops.sched, mr_host_table(host), err))
         goto end; /* the plugin's, or its policy file's, own refusal */
+    if (o->repl) {
+        code = mr_repl(s, c, plugin, stdin, stdout) ? EXIT_STUCK : EXIT_DONE;
+        goto end;
+    }
     watch(c, plugin->plugin->name, s);
     mr_status status = mr_sim_run(s, err);
     watch(c, NULL, NULL);
@@ -411,7 +500,7 @@ int main(int argc, char **argv)
         return EXIT_OURS;
     }
     if (!read_options(argc, argv, c, &o, &err))
-        code = run(c, &o, &err);
+        code = o.bench ? bench(c, &o, &err) : run(c, &o, &err);
     if (code != EXIT_DONE)
         fprintf(stderr, "miniray-sim: %s\n", err.text);
     mr_config_free(c);

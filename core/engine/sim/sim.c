@@ -523,45 +523,77 @@ static mr_status instant(mr_sim *s, mr_err *err)
     return status;
 }
 
-mr_status mr_sim_run(mr_sim *s, mr_err *err)
+static mr_status begin(mr_sim *s, mr_err *err)
 {
-    uint32_t idle = 0;
     mr_status status = MR_OK;
+    (void)err;
+    s->begun = true;
     for (uint32_t t = 0; s->conf.unfold && !status && t < s->w->n_tasks; t++) {
         uint32_t task = s->w->order[t];
         if (s->lives[task].parents == 0)
             status =
                 mr_clock_push(&s->clock, (mr_moment){.at = s->w->tasks[task].arrival, .kind = MR_AT_SUBMIT, .a = task});
     }
-    while (!status && s->over < s->w->n_tasks) {
-        const mr_moment *top = mr_clock_top(&s->clock);
-        int64_t next = INT64_MAX;
-        if (!s->conf.unfold && s->next_arrival < s->w->n_tasks)
-            next = s->w->tasks[s->w->order[s->next_arrival]].arrival;
-        if (top && top->at < next)
-            next = top->at;
-        idle = next == INT64_MAX ? idle + 1 : 0;
-        if (s->wake != MR_UNKNOWN && s->wake < next)
-            next = s->wake;
-        if (next == INT64_MAX)
-            return stuck(s, MR_E_DEADLOCK, "nothing will ever happen again", err);
-        if (idle > WAKES_MAX)
-            return stuck(s, MR_E_DEADLOCK, "only timers go on", err);
-        if (s->conf.max_time != MR_UNKNOWN && next > s->conf.max_time)
-            return stuck(s, MR_E_TIMEOUT, "[sim] max_time is over", err);
-        s->now = next > s->now ? next : s->now;
-        status = instant(s, err);
-        if (!status && s->stats.degraded && s->conf.stop_on_error)
-            return mr_err_set(err, MR_E_POLICY, "policy %s failed, and [sched] on_error = stop: %s", s->policy,
-                              mr_control_policy_error(s->control));
-    }
     return status;
+}
+
+mr_status mr_sim_step(mr_sim *s, mr_err *err)
+{
+    mr_status status = s->begun ? MR_OK : begin(s, err);
+    if (status || s->over == s->w->n_tasks)
+        return status;
+    const mr_moment *top = mr_clock_top(&s->clock);
+    int64_t next = INT64_MAX;
+    if (!s->conf.unfold && s->next_arrival < s->w->n_tasks)
+        next = s->w->tasks[s->w->order[s->next_arrival]].arrival;
+    if (top && top->at < next)
+        next = top->at;
+    s->idle = next == INT64_MAX ? s->idle + 1 : 0;
+    if (s->wake != MR_UNKNOWN && s->wake < next)
+        next = s->wake;
+    if (next == INT64_MAX)
+        return stuck(s, MR_E_DEADLOCK, "nothing will ever happen again", err);
+    if (s->idle > WAKES_MAX)
+        return stuck(s, MR_E_DEADLOCK, "only timers go on", err);
+    if (s->conf.max_time != MR_UNKNOWN && next > s->conf.max_time)
+        return stuck(s, MR_E_TIMEOUT, "[sim] max_time is over", err);
+    s->now = next > s->now ? next : s->now;
+    status = instant(s, err);
+    if (!status && s->stats.degraded && s->conf.stop_on_error)
+        return mr_err_set(err, MR_E_POLICY, "policy %s failed, and [sched] on_error = stop: %s", s->policy,
+                          mr_control_policy_error(s->control));
+    return status;
+}
+
+mr_status mr_sim_run(mr_sim *s, mr_err *err)
+{
+    mr_status status = MR_OK;
+    do
+        status = mr_sim_step(s, err);
+    while (!status && s->over < s->w->n_tasks);
+    return status;
+}
+
+mr_control *mr_sim_control(const mr_sim *s)
+{
+    return s->control;
+}
+
+mr_id mr_sim_id(const mr_sim *s, uint32_t task)
+{
+    return s->lives[task].id;
+}
+
+uint32_t mr_sim_over(const mr_sim *s)
+{
+    return s->over;
 }
 
 mr_status mr_sim_policy(mr_sim *s, const char *name, const mr_sched_ops *ops, const mr_host *base, mr_err *err)
 {
-    snprintf(s->policy, sizeof s->policy, "%s", name);
     mr_status status = mr_control_policy(s->control, name, ops, base, err);
     s->work = 0; /* loading a policy decides nothing */
+    if (!status)
+        snprintf(s->policy, sizeof s->policy, "%s", name);
     return status ? status : mr_sim_tell(s, BEGIN(mr_ev_none, MR_EV_POLICY, 0, 0, 0), err);
 }

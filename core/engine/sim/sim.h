@@ -85,6 +85,13 @@ int64_t mr_sim_now(const mr_sim *s);
  * such (INVAL, PROTOCOL). */
 mr_status mr_sim_run(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
 
+/* The next instant alone; nothing when all is over. */
+mr_status mr_sim_step(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
+uint32_t mr_sim_over(const mr_sim *s); /* tasks that ended */
+/* For looking: what is decided so far, and a task's id there (0: not submitted yet). */
+mr_control *mr_sim_control(const mr_sim *s);
+mr_id mr_sim_id(const mr_sim *s, uint32_t task);
+
 const mr_sim_task *mr_sim_tasks(const mr_sim *s);                   /* one per task of the workload */
 const mr_sim_stretch *mr_sim_stretches(const mr_sim *s, size_t *n); /* by end */
 void mr_sim_stats_get(const mr_sim *s, mr_sim_stats *out);

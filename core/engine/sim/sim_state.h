@@ -73,6 +73,8 @@ struct mr_sim {
     uint64_t *record; /* the event being told */
     size_t record_words;
     uint32_t answer; /* to a DEFINE */
+    uint32_t idle;   /* instants in a row that only timers made */
+    bool begun;
 };
 
 /* A zeroed record of `body` bytes with room for ids and payload, its header filled; good until the next one.  NULL: out

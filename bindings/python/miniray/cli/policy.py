@@ -1,4 +1,4 @@
-"""`miniray policy`: write, check and test a scheduling policy in Lua."""
+"""`miniray policy`: write, check, test, step and time a scheduling policy in Lua."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _file(policy: str) -> str:
 
 @click.group()
 def policy() -> None:
-    """Write, check and test a scheduling policy in Lua."""
+    """Write, check, test, step and time a scheduling policy in Lua."""
 
 
 @policy.command()
@@ -94,6 +94,82 @@ def test(file: str, properties: bool) -> None:
     total = len(tests) + (len(policy_tests.PROPERTIES) if properties else 0)
     click.echo(f"{total - failed} of {total} passed" + ("" if tests else f"; {file} has no `--- test` of its own"))
     raise SystemExit(1 if failed else 0)
+
+
+def _simulator(policy: str) -> List[str]:
+    """The simulator's command with that policy: a file, or the name of a shipped one."""
+    from miniray.lab import places
+
+    try:
+        plugin, file = places.policy_arguments(policy)
+        own = places.plugins()
+        return [str(places.program()), *(["--plugins", str(own)] if own else []), *(["--sched", plugin] if plugin else []),
+                *(["--policy", file] if file else [])]
+    except (OSError, ValueError) as error:
+        click.echo(f"miniray policy: {error}", err=True)
+        raise SystemExit(2) from None
+
+
+@policy.command()
+@click.argument("policy")
+@click.option("--workload", default="gen:randomdag,tasks=12", show_default=True, help="As in `miniray lab compare`.")
+@click.option("--nodes", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--cpus", type=float, default=2, show_default=True, help="Of each node.")
+@click.option("--know", default="exact", show_default=True, help="What the policy knows of durations.")
+@click.option("--seed", default=0, show_default=True)
+def repl(policy: str, workload: str, nodes: int, cpus: float, know: str, seed: int) -> None:
+    """Steps a workload in virtual time by hand: look at queues and tasks, ask POLICY out of turn, load it anew.
+
+    Commands are read from the standard input; `help` lists them."""
+    import tempfile
+
+    from miniray.lab import sources, workload as workloads
+
+    command = _simulator(policy)
+    try:
+        lines = sources.resolve(workload, seed)
+    except (OSError, ValueError) as error:
+        click.echo(f"miniray policy: {error}", err=True)
+        raise SystemExit(2) from None
+    with tempfile.TemporaryDirectory(prefix="miniray-repl-") as folder:
+        path = lines if isinstance(lines, str) else str(Path(folder) / "workload.jsonl")
+        if not isinstance(lines, str):
+            workloads.write(path, lines)
+        raise SystemExit(subprocess.call([*command, "--repl", "--workload", path, "--nodes", str(nodes), "--cpus", f"{cpus:g}",
+                                          "--know", know, "--seed", str(seed)]))
+
+
+@policy.command()
+@click.argument("policies", nargs=-1, required=True, metavar="POLICY...")
+@click.option("--queued", default="1000,1000000", show_default=True, help="How many tasks wait meanwhile: sizes with ',' between.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def bench(policies: "tuple[str, ...]", queued: str, as_json: bool) -> None:
+    """What a decision costs, in ns: the whole of it (a slot is free until the task is dispatched), and one call of each hook.
+
+    `increasing` and `random` are ranks without a policy's own work: what control's queues cost.  Medians of wall time."""
+    rows = []
+    for one in policies:
+        extra = ["--ranks", one] if one in ("increasing", "random") else []
+        done = subprocess.run([*_simulator("fifo" if extra else one), *extra, "--bench", queued], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL)
+        if done.returncode:
+            click.echo(done.stderr.strip().replace("miniray-sim", "miniray policy"), err=True)
+            raise SystemExit(2)
+        rows += json.loads(done.stdout)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    hooks = sorted({hook for row in rows for hook in row["ops_ns"]})
+    titles = ["policy", "queued", "decision", *hooks, "queue one", "bytes"]
+    table = [[row["policy"], f"{row['queued']:,}", f"{row['decision_ns']:.0f} ns",
+              *(f"{row['ops_ns'][hook]:.0f} ns" if hook in row["ops_ns"] else "-" for hook in hooks),
+              f"{row['submit_ns']:.0f} ns", f"{row['bytes']:.0f}"] for row in rows]
+    widths = [max(len(line[i]) for line in [titles, *table]) for i in range(len(titles))]
+    for line in [titles, *table]:
+        click.echo("  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(line, widths))))
+    for row in rows:
+        if row.get("ejected"):
+            click.echo(f"{row['policy']} was ejected with {row['queued']:,} queued, the figures are FIFO's: {row['ejected']}")
 
 
 def _tell(name: str, problems: List[str]) -> bool:
