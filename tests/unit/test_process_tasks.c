@@ -1,6 +1,8 @@
 /* test_process_tasks.c: tasks in C on real worker processes, on both stores. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "helper_process.h"
@@ -206,6 +208,74 @@ START_TEST(lines_of_workers)
 }
 END_TEST
 
+static mr_id submit_mark(mr_session *s, uint32_t func, const char *file, int64_t i)
+{
+    char data[256];
+    mr_err err = {0};
+    mr_id id;
+    memcpy(data, &i, sizeof(i));
+    strcpy(data + sizeof(i), file);
+    mr_args args = {.data = data, .len = sizeof(i) + strlen(file) + 1};
+    ck_assert_msg(mr_submit(s, func, 0, &args, NULL, &id, &err) == MR_OK, "%s", err.text);
+    return id;
+}
+
+static int marks(const volatile char *seen, int n)
+{
+    int count = 0;
+    for (int i = 0; i < n; i++)
+        count += seen[i];
+    return count;
+}
+
+static void spin(int64_t ns)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    int64_t from = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec, now = from;
+    while (now - from < ns) {
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+    }
+}
+
+/* Workers that sleep are told of short tasks some at a time: of the last ones too, though the driver never comes back.
+ * The first of `sizes` tasks is told at once; when the next come, some tens of microseconds later, its worker has done
+ * it and may or may not sleep again. */
+START_TEST(a_burst_is_told_to_its_end)
+{
+    enum { PAGE = 4096, ROUNDS = 200 };
+    static const int sizes[] = {2, 2, 2, 3, 5, 17, 40};
+    char file[] = "/tmp/miniray-burst-XXXXXX";
+    mr_id ids[40];
+    int fd = mkstemp(file);
+    ck_assert(fd >= 0 && ftruncate(fd, PAGE) == 0);
+    char *seen = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    ck_assert_ptr_ne(seen, MAP_FAILED);
+    mr_session *s = process_open(stores[_i], (const mr_override[]){{"engine", "prefetch", "false", "test"}, {0}});
+    uint32_t func = process_func(s, "mark");
+    for (int i = 0; i < 400; i++) /* until it is known to be short, though the first one was not */
+        process_number(s, submit_mark(s, func, file, 0));
+    for (int k = 0; k < ROUNDS; k++) {
+        int n = sizes[k % (sizeof(sizes) / sizeof(sizes[0]))];
+        memset(seen, 0, PAGE);
+        ids[0] = submit_mark(s, func, file, 0);
+        spin(40000 + k % 50 * 1000);
+        for (int i = 1; i < n; i++)
+            ids[i] = submit_mark(s, func, file, i);
+        for (int looks = 0; marks(seen, n) < n && looks < 100000; looks++)
+            usleep(200);
+        ck_assert_int_eq(marks(seen, n), n);
+        for (int i = 0; i < n; i++)
+            process_number(s, ids[i]);
+    }
+    mr_close(s);
+    munmap(seen, PAGE);
+    close(fd);
+    ck_assert_int_eq(unlink(file), 0);
+}
+END_TEST
+
 START_TEST(state_is_told)
 {
     static const char *const what[] = {"nodes",   "resources", "tasks", "actors",
@@ -245,6 +315,7 @@ int main(void)
     tcase_add_loop_test(c, an_error_of_the_task, 0, n);
     tcase_add_loop_test(c, an_actor_keeps_order, 0, n);
     tcase_add_loop_test(c, lines_of_workers, 0, n);
+    tcase_add_loop_test(c, a_burst_is_told_to_its_end, 0, n);
     tcase_add_loop_test(c, state_is_told, 0, n);
     suite_add_tcase(suite, c);
     return run_suite(suite);
