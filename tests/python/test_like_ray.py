@@ -162,3 +162,47 @@ def test_a_name_is_a_text(ray):
         ray.get_actor("")
     with pytest.raises(RayTaskError):
         ray.get(ray.remote(lambda: miniray.get_actor(5)).remote())
+
+
+def test_the_current_task_of_a_method_that_awaits_nothing(ray):
+    import asyncio
+
+    @ray.remote
+    class A:
+        async def own(self):
+            return asyncio.current_task() is not None
+
+        async def plain(self):
+            return 1
+
+    actor = A.remote()
+    assert ray.get([actor.own.remote(), actor.plain.remote()]) == [True, 1]
+
+
+def test_accelerators_are_resources():
+    @miniray.remote(accelerator_type="V100")
+    def f():
+        return 1
+
+    with miniray.init(num_cpus=1, resources={"accelerator_type:V100": 1}):
+        assert miniray.get([f.remote() for _ in range(3)]) == [1, 1, 1]
+        with pytest.raises(miniray.exceptions.TaskUnschedulableError, match="A100"):
+            f.options(accelerator_type="A100").remote()
+    with pytest.raises(TypeError, match="namespace"):
+        miniray.init(namespace=5)
+
+
+def test_a_method_without_options(ray):
+    class A:
+        @ray.method()
+        def f(self):
+            return 1
+
+    assert ray.get(ray.remote(A).remote().f.remote()) == 1
+
+
+def test_too_large_says_how_large(ray):
+    numpy = pytest.importorskip("numpy")
+    big = numpy.zeros(96 << 20, dtype="u1")
+    with pytest.raises(ValueError, match="is too large .96 MiB"):
+        ray.remote(lambda: big.sum()).remote()

@@ -29,7 +29,7 @@ TASK_BAD = [
     ({"retry_exceptions": "ValueError"}, TypeError, "retry_exceptions"), ({"retry_exceptions": [1]}, ValueError, "exceptions"),
     ({"max_restarts": 1}, ValueError, "actors"), ({"lifetime": "detached"}, ValueError, "actors"), ({"name": 5}, TypeError, "name"),
     ({"placement_group": object()}, TypeError, "placement_group"), ({"max_running": -1}, ValueError, "max_running"),
-    ({"requires": "ssd"}, TypeError, "set of labels"), ({"label_selector": {"a": "!"}}, ValueError, "label_selector"), ({"accelerator_type": "A100"}, ValueError, "custom resource"),
+    ({"requires": "ssd"}, TypeError, "set of labels"), ({"label_selector": {"a": "!"}}, ValueError, "label_selector"), ({"accelerator_type": "A" * 20}, ValueError, "1 to 14 bytes"),
     ({"runtime_env": {"pip": ["x"]}}, ValueError, "'pip' is not supported; 'env_vars', 'working_dir'"),
     ({"runtime_env": {"env_vars": {"A": 1}}}, TypeError, "str"), ({"scheduling_strategy": "FAST"}, ValueError, "SPREAD"),
     ({"scheduling_strategy": 3}, TypeError, "SPREAD"), ({"estimate_s": -1}, ValueError, "seconds"), ({"priority": 1.5}, TypeError, "int"),
@@ -101,7 +101,7 @@ def test_the_decorator_refuses():
         async def g():
             pass
     with pytest.raises(TypeError, match="ray.method"):
-        miniray.method()
+        miniray.method(print)
     with pytest.raises(ValueError, match="did you mean 'num_returns'"):
         miniray.method(num_return=2)
 

@@ -19,7 +19,7 @@ _BUILT_IN: Dict[str, tuple] = {  # every actor answers these
 
 def method(*args: Any, **options: Any):
     """Options of one actor method: ``@method(num_returns=2)``.  Also max_task_retries, retry_exceptions."""
-    if args or not options:
+    if args:
         raise TypeError("The @ray.method decorator must be applied using at least one of its options, for example "
                         "'@ray.method(num_returns=2)'.")
     checked = _options.check(options, "actor methods")

@@ -21,8 +21,9 @@ _SUSPEND = {dis.opmap[name] for name in ("YIELD_VALUE", "YIELD_FROM", "SEND", "G
 
 
 def _is_flat(function: Callable) -> bool:
-    """An ``async def`` without an await: it cannot be suspended, so it needs no asyncio task of its own."""
-    if not inspect.isfunction(function) or not inspect.iscoroutinefunction(function):
+    """An ``async def`` without an await: it cannot be suspended, so it needs no asyncio task of its own, unless it asks for
+    that."""
+    if not inspect.isfunction(function) or not inspect.iscoroutinefunction(function) or "current_task" in function.__code__.co_names:
         return False
     return not any(step.opcode in _SUSPEND for step in dis.get_instructions(function))
 

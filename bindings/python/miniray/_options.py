@@ -92,6 +92,12 @@ def _text(name: str, value: Any) -> None:
     _typed(name, value, (str,), "a str")
 
 
+def _accelerator(name: str, value: Any) -> None:
+    _text(name, value)
+    if not 0 < len(value.encode()) < 15:
+        raise ValueError(f"The keyword '{name}' names an accelerator in 1 to 14 bytes, not {value!r}")
+
+
 def _actor_name(name: str, value: Any) -> None:
     if not isinstance(value, str):
         raise TypeError(f"actor name should be None or a string, not {type(value)}")
@@ -102,7 +108,9 @@ def _actor_name(name: str, value: Any) -> None:
 
 
 def _namespace(name: str, value: Any) -> None:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str):
+        raise TypeError(f"namespace must be None or a string, not {type(value)}")
+    if not value:
         raise ValueError('`""` is not a valid namespace. Pass None to not specify a namespace.')
 
 
@@ -212,7 +220,7 @@ def _default_only(allowed: tuple, why: str) -> Callable[[str, Any], None]:
 _COMMON: "Dict[str, Callable[[str, Any], None]]" = {
     "num_cpus": _amount, "num_gpus": _gpus, "memory": _memory, "resources": _resources, "runtime_env": _runtime_env,
     "scheduling_strategy": _strategy,
-    "accelerator_type": _nothing("name the accelerator as a custom resource instead, resources={'A100': 1}"),
+    "accelerator_type": _accelerator,
     "object_store_memory": _nothing("results are never refused for it; set [store] capacity"),
     "placement_group": _group, "placement_group_bundle_index": _whole("-1 or a bundle's number", -1),
     "placement_group_capture_child_tasks": _bool,
@@ -279,6 +287,8 @@ def needs(options: Dict[str, Any], actor: bool) -> Tuple[Optional[List[Need]], O
     if options.get("memory"):
         others.append(("memory", int(options["memory"])))
     others += [(name, _steps(amount)) for name, amount in options.get("resources", {}).items() if amount]
+    if "accelerator_type" in options:  # a trace of what a node has that was given this as a resource
+        others.append((f"accelerator_type:{options['accelerator_type']}", _steps(0.001)))
     if "num_cpus" in options:
         cpus = [("CPU", _steps(options["num_cpus"]))] if options["num_cpus"] else []
         return cpus + others, (cpus + others if actor else None)

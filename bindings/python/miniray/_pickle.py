@@ -85,9 +85,10 @@ def dumps(obj: Any) -> Tuple[bytes, List[Any]]:
             "make that thing inside the task, or keep it in an actor.") from why
     data = file.getvalue()
     limit = code_limit.current
-    if limit is not None and len(data) + sum(len(b) for b in buffers) > limit.most:
+    size = len(data) + sum(b.nbytes for b in buffers) if limit is not None else 0
+    if limit is not None and size > limit.most:
         raise ValueError(
-            f"The remote function {limit.name} is too large ({len(data) >> 20} MiB > {limit.most >> 20} MiB): it, or its "
+            f"The remote function {limit.name} is too large ({size >> 20} MiB > {limit.most >> 20} MiB): it, or its "
             "closure, holds a large object. Pass that as an argument, by put().")
     return data, buffers
 
