@@ -139,6 +139,19 @@ def test_small_objects_leave_too(small):
     assert values == [i % 251 for i in range(4000)]
 
 
+def test_a_worker_gets_small_ones_that_are_on_the_disk(small):
+    @miniray.remote
+    def reads(refs):
+        return [int(v[-1]) for v in miniray.get(refs)]
+
+    refs = [miniray.put(array(i, 5000)) for i in range(20)]
+    fill = [miniray.put(array(i)) for i in range(20)]
+    assert sum(o["where"] == "disk" for o in _session.state("objects") if o["size"] < MB) >= 10
+    assert miniray.get(reads.remote(refs), timeout=60) == list(range(20))
+    fill += [miniray.put(array(i)) for i in range(20)]
+    assert all(miniray.get([check.remote(ref, i) for i, ref in enumerate(refs)], timeout=60))
+
+
 def test_contains_and_wait_see_what_is_on_the_disk(small):
     refs = [miniray.put(array(i)) for i in range(20)]
     assert [o["where"] for o in _session.state("objects") if o["size"] > MB].count("disk") >= 10

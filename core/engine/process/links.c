@@ -286,10 +286,10 @@ void mr_peer_send(mr_nodes *n, mr_peer *p, mr_parcel *parcel)
 
 /* ----------------------------------------------------------------------------------------------------- dispatch -- */
 
-/* Is the value written into the record itself? */
+/* Is the value written into the record itself?  What is on the disk alone has no bytes to write. */
 static bool dep_inline(const mr_nodes *n, const mr_val *v)
 {
-    return v->kind != MR_VAL_STORED || (n->carried && v->len <= INLINE_CARRIED);
+    return v->kind != MR_VAL_STORED || (n->carried && v->u.stored.nodes && v->len <= INLINE_CARRIED);
 }
 
 static size_t pad8(size_t len)
