@@ -45,6 +45,8 @@ const mr_key mr_config_keys[] = {
         "a request that no node can ever satisfy: fails at submit, or waits for a node to be added"},
     {"engine",  "add_nodes",     MR_CONF_BOOL,     MR_KEY_PLAIN,   "false",         NULL,  NULL,    ANY,
         "nodes may be added and removed while it runs: values then travel through an arena of their own"},
+    {"engine",  "record",        MR_CONF_PATH,     MR_KEY_PLAIN,   NULL,          "none",   NULL,    ANY,
+        "a file that every event of the run is written to, one JSON object a line, for `miniray replay`"},
     {"engine",  "history",       MR_CONF_INT,      MR_KEY_PLAIN,   "10000",         NULL,  NULL,    0, 1e8,
         "finished tasks that are remembered"},
     {"engine",  "grace",         MR_CONF_DURATION, MR_KEY_PLAIN,   "5s",            NULL,  NULL,    0, VAST,

@@ -203,7 +203,7 @@ def init(
     object_store_memory: Optional[int] = None, nodes: Optional[List[Dict[str, Any]]] = None, config: Any = None, store: Any = None, sched: Any = None, policy: Any = None,
     namespace: Optional[str] = None, infeasible: Optional[str] = None, log_to_driver: bool = True,
     ignore_reinit_error: bool = False, runtime_env: Optional[Dict[str, Any]] = None, local_mode: bool = False,
-    _memory: Optional[float] = None, **unknown: Any,
+    record: Any = None, _memory: Optional[float] = None, **unknown: Any,
 ) -> Context:
     """Opens the session of this process: starts the node; worker processes come when needed.
 
@@ -214,7 +214,8 @@ def init(
     infeasible: "error" (an impossible request raises at the call) or "wait".  log_to_driver: show what workers print.
     ignore_reinit_error: a second init() returns the open session.  runtime_env: of all tasks and actors that do not give
     their own: {"env_vars", "working_dir", "py_modules"}.  local_mode: everything runs in this process at the call, one after
-    the other, for a debugger; resources, limits and restarts have no effect there.
+    the other, for a debugger; resources, limits and restarts have no effect there.  record: a file that every event is written to,
+    for `miniray replay`.
 
     Arguments win over the environment (MINIRAY_SECTION_KEY), that over the INI file, that over defaults.  Raises
     ConfigError, PluginError, PolicyError, RuntimeError (already open), TypeError and ValueError for bad arguments.
@@ -246,6 +247,8 @@ def init(
         if not isinstance(nodes, (list, tuple)) or not nodes:
             raise ValueError(f"init(nodes=) is a list of one dict a node, not {nodes!r}")
         over += _nodes.settings(list(nodes))
+    if record is not None:
+        over.append(("engine", "record", os.path.abspath(_path(record, "record")), "init(record=)"))
     with _lock:
         if _core.session_number() and address is not None and _context is not None and address.startswith("miniray:"):
             if namespace is not None:

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "engine/process/node.h"
+#include "engine/process/recorder.h"
 
 /* The value that a record carries. */
 typedef struct carried {
@@ -133,6 +134,8 @@ mr_status mr_drive_apply(mr_nodes *n, const mr_record *r)
     if (status)
         return status;
     status = mr_control_step(n->control, r, n->now, &n->actions);
+    if (n->recorder && !status)
+        mr_recorder_event(n, r);
     if (r->kind == MR_EV_SUBMIT)
         n->stepped |= mr_control_eager(n->control);
     else if (r->kind != MR_EV_REFS && r->kind != MR_EV_DEFINE)

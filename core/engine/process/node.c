@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "engine/process/node.h"
+#include "engine/process/recorder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -379,6 +380,8 @@ mr_status mr_engine_open(mr_config *config, const mr_open_args *args, mr_port **
     }
     status = nodes_args(n, args, err);
     if (!status)
+        status = mr_recorder_open(n, err);
+    if (!status)
         status = nodes_plugins(n, err);
     if (!status)
         status = nodes_stores(n, err);
@@ -448,6 +451,7 @@ void mr_nodes_free(mr_nodes *n)
         n->hungry = h->next;
         free(h);
     }
+    mr_recorder_close(n);
     if (n->control)
         mr_control_free(n->control);
     mr_actions_free(&n->actions);

@@ -245,6 +245,7 @@ struct mr_nodes {
     pthread_mutex_t lock;
     mr_config *config;
     mr_control *control;
+    struct mr_recorder *recorder; /* NULL: nothing is recorded */
     mr_actions actions;
     int64_t origin;            /* CLOCK_MONOTONIC at the start of the run */
     _Atomic int64_t now;       /* engine time of the present instant */

@@ -13,6 +13,7 @@ class _Group(click.Group):
     """Loads some commands only when they are asked for: they import much."""
 
     late = {"demo": ("miniray.demo", "demo"), "lab": ("miniray.cli.lab", "lab"), "policy": ("miniray.cli.policy", "policy"),
+            **{name: ("miniray.cli.replay", name) for name in ("record", "replay", "calibrate")},
             **{name: ("miniray.cli.look", name if name != "list" else "list_")
                for name in ("status", "list", "summary", "memory", "logs", "timeline", "why")}}
 
