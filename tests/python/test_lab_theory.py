@@ -256,3 +256,17 @@ def test_a_platform_file_replaces_the_machines(tmp_path):
         simulate(lines, platform=str(machines))
     missing = subprocess.run([places.program(), "--workload", "w", "--platform", "nowhere"], capture_output=True, text=True)
     assert missing.returncode == 2
+
+
+@pytest.mark.parametrize("seed, links", [(0, "serial"), (1, "ports"), (2, "parallel")])
+def test_full_stores_and_dying_workers_lose_nothing(seed, links):
+    """Every invariant of control is recounted at every instant."""
+    spilled = died = 0
+    for kind, options in (("randomdag", {}), ("mapreduce", {"shuffle": 3_000_000}), ("chains", {"bytes": 5_000_000})):
+        lines = [{"platform": {"nodes": [{"count": 3, "cpus": 2, "store": 12_000_000}], "disk": 5e7, "worker_mtbf_s": 2, "links": links}},
+                 *workload.generate(kind, seed=seed, **options)]
+        for name in ("fifo", "locality", "stealing"):
+            run = simulate(lines, name, check=True, seed=seed, reveal="unfold" if seed else "whole").summary
+            assert run["failed"] == 0 and not run["degraded"]
+            spilled, died = spilled + run["spills"], died + run["deaths"]
+    assert spilled > 100 and died > 5

@@ -62,6 +62,36 @@ START_TEST(copies_wait_for_what_carries_them)
 }
 END_TEST
 
+/* ---- full stores: a makes 6 MB, b 6 MB, c reads a's, d both, one after the other on one CPU ---- */
+
+static const char *const stores = "{\"platform\": {\"nodes\": [{\"cpus\": 1%s}], \"disk\": 1000000}}\n"
+                                  "{\"id\": \"a\", \"duration_s\": 1, \"outputs\": 6000000}\n"
+                                  "{\"id\": \"b\", \"duration_s\": 1, \"outputs\": 6000000, \"deps\": [\"a\"]}\n"
+                                  "{\"id\": \"c\", \"duration_s\": 10, \"inputs\": [\"b\"]}\n"
+                                  "{\"id\": \"d\", \"duration_s\": 1, \"inputs\": [\"a\", \"b\"], \"deps\": [\"c\"]}\n";
+
+START_TEST(what_leaves_a_full_store_is_read_from_the_disk)
+{
+    char lines[2000];
+    snprintf(lines, sizeof lines, stores, "");
+    mr_workload *w = text(lines);
+    helper_run r = run(w, NULL, NULL);
+    ck_assert_int_eq(r.end, 13 * S);
+    ck_assert_uint_eq(r.stats.spills, 0);
+    free(r.tasks);
+    mr_workload_free(w);
+    snprintf(lines, sizeof lines, stores, ", \"store\": 7000000");
+    w = text(lines);
+    r = run(w, NULL, NULL);
+    ck_assert_uint_eq(r.stats.spills, 1);
+    ck_assert_uint_eq(r.stats.spilled_bytes, 6000000);
+    ck_assert_uint_eq(r.stats.store_peak, 12000000); /* both, while the older one is on its way out */
+    ck_assert_int_eq(r.end, 19 * S);                 /* 6 s to read it again */
+    free(r.tasks);
+    mr_workload_free(w);
+}
+END_TEST
+
 /* ---- deaths ---- */
 
 static double backwards(void *self, const mr_task *t)
@@ -200,6 +230,7 @@ int main(void)
     Suite *s = suite_create("sim_platform");
     TCase *c = tcase_create("sim_platform");
     tcase_add_loop_test(c, copies_wait_for_what_carries_them, 0, sizeof carried / sizeof *carried);
+    tcase_add_test(c, what_leaves_a_full_store_is_read_from_the_disk);
     tcase_add_test(c, workers_die_by_the_same_luck_under_every_policy);
     tcase_add_test(c, a_task_without_retries_dies_with_its_worker);
     tcase_add_loop_test(c, distributions_have_their_mean_and_spread, 0, sizeof drawn / sizeof *drawn);

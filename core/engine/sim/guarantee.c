@@ -39,6 +39,8 @@ static const char *of_run(const mr_workload *w, const mr_sim *s, const mr_sim_co
     mr_sim_stats_get(s, &stats);
     if (stats.transfers)
         return "there were copies";
+    if (stats.spills)
+        return "there were spills";
     if (stats.stops)
         return "there were stops";
     if (stats.held)

@@ -197,6 +197,7 @@ static mr_status choose_platform(const mr_config *c, const char *file, mr_worklo
         mr_platform_init(&own);
         own.bandwidth = p->bandwidth;
         own.latency = p->latency;
+        own.disk = p->disk;
         own.links = p->links;
         own.worker_mtbf = p->worker_mtbf;
         own.spawn = p->spawn;

@@ -14,6 +14,7 @@ void mr_platform_init(mr_platform *p)
     memset(p, 0, sizeof *p);
     p->bandwidth = 1000000000;
     p->latency = 100000;
+    p->disk = 500000000;
 }
 
 void mr_platform_fini(mr_platform *p)
@@ -48,7 +49,7 @@ typedef struct draft {
     uint64_t count;
     bool counted;
     double speed;
-    uint64_t bandwidth;
+    uint64_t bandwidth, store;
     mr_named amounts[MR_RES_MAX];
     uint32_t n, n_labels;
     mr_label labels[16];
@@ -174,10 +175,15 @@ static mr_status read_node_bandwidth(const mr_json_at *at, const char *field, co
     return read_rate(at, field, v, &((draft *)into)->bandwidth);
 }
 
+static mr_status read_node_store(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return mr_json_count(at, field, v, &((draft *)into)->store);
+}
+
 static const mr_json_field node_fields[] = {
-    {"name", read_name},          {"count", read_node_count},         {"cpus", read_cpus},   {"gpus", read_gpus},
-    {"memory", read_memory},      {"resources", read_resources},      {"speed", read_speed}, {"class", read_class},
-    {"labels", read_node_labels}, {"bandwidth", read_node_bandwidth},
+    {"name", read_name},          {"count", read_node_count},         {"cpus", read_cpus},        {"gpus", read_gpus},
+    {"memory", read_memory},      {"resources", read_resources},      {"speed", read_speed},      {"class", read_class},
+    {"labels", read_node_labels}, {"bandwidth", read_node_bandwidth}, {"store", read_node_store},
 };
 
 static mr_status add_node(const mr_json_at *at, mr_platform *p, const draft *d, const char *name, uint32_t cls)
@@ -193,7 +199,8 @@ static mr_status add_node(const mr_json_at *at, mr_platform *p, const draft *d, 
         p->cap_nodes = cap;
     }
     mr_platform_node *n = &p->nodes[p->n_nodes];
-    *n = (mr_platform_node){.cls = cls, .speed = d->speed, .n_amounts = d->n, .bandwidth = d->bandwidth};
+    *n = (mr_platform_node){
+        .cls = cls, .speed = d->speed, .n_amounts = d->n, .bandwidth = d->bandwidth, .store = d->store};
     snprintf(n->name, sizeof n->name, "%s", name);
     n->amounts = malloc((d->n ? d->n : 1) * sizeof *n->amounts);
     n->labels = d->n_labels ? malloc(d->n_labels * sizeof *n->labels) : NULL;
@@ -256,6 +263,11 @@ static mr_status read_bandwidth(const mr_json_at *at, const char *field, const c
     return read_rate(at, field, v, &((mr_platform *)into)->bandwidth);
 }
 
+static mr_status read_disk(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return read_rate(at, field, v, &((mr_platform *)into)->disk);
+}
+
 static mr_status read_latency(const mr_json_at *at, const char *field, const cJSON *v, void *into)
 {
     return mr_json_seconds(at, field, v, &((mr_platform *)into)->latency);
@@ -298,9 +310,8 @@ static mr_status read_workers(const mr_json_at *at, const char *field, const cJS
 }
 
 static const mr_json_field platform_fields[] = {
-    {"nodes", read_nodes},     {"bandwidth", read_bandwidth},       {"latency", read_latency},
-    {"links", read_links},     {"worker_mtbf_s", read_worker_mtbf}, {"spawn_s", read_spawn},
-    {"workers", read_workers},
+    {"nodes", read_nodes}, {"bandwidth", read_bandwidth},       {"latency", read_latency}, {"disk", read_disk},
+    {"links", read_links}, {"worker_mtbf_s", read_worker_mtbf}, {"spawn_s", read_spawn},   {"workers", read_workers},
 };
 
 mr_status mr_platform_read(mr_platform *p, const cJSON *json, const char *where, mr_err *err)

@@ -23,6 +23,7 @@ typedef struct mr_platform_node {
     mr_named *amounts; /* owned; nodes made by one "count" have their own copies */
     uint32_t n_labels;
     mr_label *labels;   /* owned, NULL: none */
+    uint64_t store;     /* bytes its store holds; 0: any */
     uint64_t bandwidth; /* bytes per second in and out; a copy goes at the lower one of its two ends */
 } mr_platform_node;
 
@@ -40,21 +41,22 @@ typedef struct mr_platform {
     uint32_t n_classes;
     uint64_t bandwidth;  /* bytes per second of nodes that say nothing */
     int64_t latency;     /* ns that the last byte takes to arrive */
+    uint64_t disk;       /* bytes per second, in or out, of what a full store gives to a disk */
     mr_links links;      /* what waits for what */
     int64_t worker_mtbf; /* mean ns of running after which a worker dies; 0: never */
     int64_t spawn;       /* ns until a new worker is ready */
     bool fixed;          /* one worker per CPU, no more */
 } mr_platform;
 
-/* No nodes yet; 1 GB/s, 100 us, serial links. */
+/* No nodes yet; 1 GB/s, 100 us, serial links, disks of 500 MB/s. */
 void mr_platform_init(mr_platform *p);
 void mr_platform_fini(mr_platform *p);
 
 /* `n` nodes "node0".. of class "default" with `cpus` CPUs each.  Errors: NOMEM, INVAL (too many). */
 mr_status mr_platform_uniform(mr_platform *p, uint32_t n, double cpus, mr_err *err) MR_CHECK_RESULT;
-/* From {"nodes": [{"name", "count", "cpus", "gpus", "memory", "resources", "labels", "speed", "class", "bandwidth"}],
- * "bandwidth", "latency", "links", "worker_mtbf_s", "spawn_s", "workers"}.  `where` ("W.jsonl:1") opens each message.
- * Errors: CONFIG, NOMEM; *p may be half filled, fini it. */
+/* From {"nodes": [{"name", "count", "cpus", "gpus", "memory", "resources", "labels", "speed", "class", "bandwidth",
+ * "store"}], "bandwidth", "latency", "disk", "links", "worker_mtbf_s", "spawn_s", "workers"}.  `where` ("W.jsonl:1")
+ * opens each message. Errors: CONFIG, NOMEM; *p may be half filled, fini it. */
 mr_status mr_platform_read(mr_platform *p, const cJSON *json, const char *where, mr_err *err) MR_CHECK_RESULT;
 /* A file with such an object, alone or under "platform", in place of *p.  With `keep` each class must be one of *p's,
  * and keeps its number.  Errors: IO, CONFIG, NOMEM; *p is as it was. */

@@ -175,6 +175,9 @@ char *mr_report_json(const mr_workload *w, const mr_platform *p, const mr_sim_re
     cJSON_AddNumberToObject(o, "bytes_moved", (double)r->stats.moved_bytes);
     cJSON_AddNumberToObject(o, "transfers", (double)r->stats.transfers);
     cJSON_AddNumberToObject(o, "stops", (double)r->stats.stops);
+    cJSON_AddNumberToObject(o, "spills", (double)r->stats.spills);
+    cJSON_AddNumberToObject(o, "bytes_spilled", (double)r->stats.spilled_bytes);
+    cJSON_AddNumberToObject(o, "store_peak", (double)r->stats.store_peak);
     cJSON_AddNumberToObject(o, "deaths", (double)r->stats.deaths);
     cJSON_AddNumberToObject(o, "lost_s", seconds(r->stats.lost));
     cJSON_AddNumberToObject(o, "held_slot_s", seconds(r->stats.held));

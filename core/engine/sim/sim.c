@@ -190,6 +190,12 @@ static mr_status stated(mr_sim *s, uint32_t task, int64_t *out, mr_err *err)
 
 /* ---- submission ---- */
 
+/* `object` is now in the memory of `node`. */
+static mr_status came(mr_sim *s, uint32_t object, uint32_t node, mr_err *err)
+{
+    return mr_sim_store_add(s, object, node) ? mr_err_set(err, MR_E_NOMEM, "out of memory") : MR_OK;
+}
+
 static mr_status put_outside(mr_sim *s, uint32_t object, mr_err *err)
 {
     const mr_wl_object *o = &s->w->objects[object];
@@ -202,10 +208,11 @@ static mr_status put_outside(mr_sim *s, uint32_t object, mr_err *err)
         e->node = o->node < s->p->n_nodes ? o->node : 0;
         e->flags = o->bytes ? MR_VALUE_STORED : 0;
     }
-    return mr_sim_tell(s, e, err);
+    mr_status status = mr_sim_tell(s, e, err);
+    return status ? status : came(s, object, o->node < s->p->n_nodes ? o->node : 0, err);
 }
 
-static mr_id object_id(const mr_sim *s, uint32_t object)
+mr_id mr_sim_object_id(const mr_sim *s, uint32_t object)
 {
     const mr_wl_object *o = &s->w->objects[object];
     return o->task == MR_WL_NONE ? s->outside[object] : s->lives[o->task].id + o->index;
@@ -238,19 +245,19 @@ static mr_status submit(mr_sim *s, uint32_t task, mr_err *err)
         e->estimate = estimate;
         mr_id *ids = (mr_id *)(e + 1);
         for (uint32_t i = 0; i < t->n_inputs; i++) {
-            ids[i] = object_id(s, inputs[i]);
+            ids[i] = mr_sim_object_id(s, inputs[i]);
             s->tasks[task].bytes += s->w->objects[inputs[i]].bytes;
         }
     }
     status = mr_sim_tell(s, e, err);
     for (uint32_t o = t->first_object; !status && knows_truth(s) && o != MR_WL_NONE; o = s->w->objects[o].next)
-        status = mr_control_size_stated(s->control, object_id(s, o), s->w->objects[o].bytes);
+        status = mr_control_size_stated(s->control, mr_sim_object_id(s, o), s->w->objects[o].bytes);
     l->state = MR_LIFE_QUEUED;
     s->tasks[task].submitted = s->now;
     s->tasks[task].ready = l->parents ? MR_UNKNOWN : s->now;
     for (uint32_t i = 0; !status && i < t->n_inputs; i++)
         if (--s->unread[inputs[i]] == 0)
-            status = release(s, object_id(s, inputs[i]), err);
+            status = release(s, mr_sim_object_id(s, inputs[i]), err);
     return status;
 }
 
@@ -278,7 +285,7 @@ static mr_status end_task(mr_sim *s, uint32_t task, mr_err *err)
     }
     for (uint32_t o = t->first_object; !status && o != MR_WL_NONE; o = s->w->objects[o].next)
         if (s->w->objects[o].consumers == 0)
-            status = release(s, object_id(s, o), err);
+            status = release(s, mr_sim_object_id(s, o), err);
     return status;
 }
 
@@ -292,6 +299,8 @@ static mr_status finish(mr_sim *s, uint32_t task, mr_err *err)
     me->ran += s->now - l->since;
     for (uint32_t o = t->first_object; !status && o != MR_WL_NONE; o = s->w->objects[o].next) {
         const mr_wl_object *out = &s->w->objects[o];
+        if ((status = came(s, o, me->node, err)))
+            break;
         if (out->next == MR_WL_NONE) {
             mr_ev_finished *e = BEGIN(mr_ev_finished, MR_EV_FINISHED, 0, 0, l->worker);
             if (e) {
@@ -430,7 +439,11 @@ static mr_status arrive(mr_sim *s, uint32_t flight, mr_err *err)
     f->next_free = s->free_flight;
     s->free_flight = flight + 1;
     s->flying--;
-    return mr_sim_tell(s, e, err);
+    uint32_t object = s->owner[f->id] - 1, node = f->node;
+    mr_status status = mr_sim_tell(s, e, err);
+    if (f->disk) /* a copy elsewhere, and the one on disk is none any more */
+        mr_sim_store_drop(s, object, f->from);
+    return status ? status : came(s, object, node, err);
 }
 
 static mr_status happen(mr_sim *s, const mr_moment *m, mr_err *err)
@@ -447,6 +460,10 @@ static mr_status happen(mr_sim *s, const mr_moment *m, mr_err *err)
         return arrive(s, m->a, err);
     case MR_AT_CANCELLED:
         return cancel(s, m, err);
+    case MR_AT_FULL:
+        return mr_sim_store_full(s, m->a, err);
+    case MR_AT_SPILLED:
+        return mr_sim_store_spilled(s, m->a, m->b, err);
     default:
         break;
     }

@@ -55,11 +55,12 @@ typedef struct mr_sim_stats {
     uint64_t instants, steps, transfers, moved_bytes, stops, refused;
     uint64_t work, dispatches; /* units that the policy said its answers took; tasks handed to workers */
     int64_t decided;           /* ns that went into `work` */
-    uint64_t deaths;           /* workers that died while they ran a task */
-    int64_t lost;              /* ns that had run of those tasks */
-    int64_t held;              /* slot-ns */
-    uint64_t memory;           /* of control, at the end */
-    bool degraded;             /* the policy was ejected */
+    uint64_t spills, spilled_bytes, store_peak; /* objects that left full stores; most bytes one store held */
+    uint64_t deaths;                            /* workers that died while they ran a task */
+    int64_t lost;                               /* ns that had run of those tasks */
+    int64_t held;                               /* slot-ns */
+    uint64_t memory;                            /* of control, at the end */
+    bool degraded;                              /* the policy was ejected */
 } mr_sim_stats;
 
 void mr_sim_conf_init(mr_sim_conf *conf);

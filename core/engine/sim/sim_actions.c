@@ -61,7 +61,9 @@ static mr_status dispatch(mr_sim *s, const mr_action *a, uint32_t task)
     t->node = p->node;
     t->slot = (uint32_t)a->value;
     s->stats.dispatches++;
-    return at(s, decided(s) + s->conf.dispatch, MR_AT_START, task, 0, l->gen);
+    int64_t when = mr_sim_store_read(s, task, p->node);
+    when = decided(s) > when ? decided(s) : when;
+    return at(s, when + s->conf.dispatch, MR_AT_START, task, 0, l->gen);
 }
 
 /* A process ends: what ran on it ends with it. */
@@ -75,13 +77,14 @@ static uint64_t rate_of(const mr_sim *s, uint32_t node)
     return s->p->nodes[node].bandwidth ? s->p->nodes[node].bandwidth : s->p->bandwidth;
 }
 
-/* When `bytes` that leave now have arrived, except for the latency; keeps what carries them busy.  Errors: NOMEM. */
-static mr_status carry(mr_sim *s, uint32_t from, uint32_t to, uint64_t bytes, int64_t *end)
+/* When `bytes` that are ready at `start` have arrived, except for the latency; keeps what carries them busy.  Errors:
+ * NOMEM. */
+static mr_status carry(mr_sim *s, int64_t start, uint32_t from, uint32_t to, uint64_t bytes, int64_t *end)
 {
     uint64_t n = s->p->n_nodes, rate = rate_of(s, from) < rate_of(s, to) ? rate_of(s, from) : rate_of(s, to);
     uint64_t keys[2] = {(uint64_t)from * n + to, 0};
     size_t n_keys = s->p->links == MR_LINKS_SERIAL ? 1 : s->p->links == MR_LINKS_PORTS ? 2 : 0;
-    int64_t *busy[2] = {NULL, NULL}, start = s->now;
+    int64_t *busy[2] = {NULL, NULL};
     if (s->p->links == MR_LINKS_PORTS) {
         keys[0] = n * n + from; /* the port out of one, the port into the other */
         keys[1] = n * n + n + to;
@@ -119,9 +122,11 @@ static mr_status transfer(mr_sim *s, const mr_action *a)
         }
         f = ++s->n_flights;
     }
-    s->flights[f - 1] = (mr_sim_flight){.id = a->id, .bytes = bytes, .node = a->node};
+    uint32_t object = s->owner[a->id] - 1, from = (uint32_t)a->value;
+    bool disk = mr_sim_store_on_disk(s, object, from);
+    s->flights[f - 1] = (mr_sim_flight){.id = a->id, .bytes = bytes, .from = from, .node = a->node, .disk = disk};
     int64_t end;
-    if (carry(s, (uint32_t)a->value, a->node, bytes, &end))
+    if (carry(s, disk ? mr_sim_store_disk(s, from, bytes) : s->now, from, a->node, bytes, &end))
         return MR_E_NOMEM;
     s->flying++;
     s->stats.transfers++;
@@ -216,6 +221,17 @@ static mr_status of_task(mr_sim *s, const mr_action *a)
     }
 }
 
+static mr_status of_object(mr_sim *s, const mr_action *a)
+{
+    if (a->id == 0 || a->id >= s->next_id || !s->owner[a->id])
+        return a->kind == MR_ACT_SPILL ? MR_E_PROTOCOL : MR_OK;
+    uint32_t object = s->owner[a->id] - 1;
+    if (a->kind == MR_ACT_SPILL)
+        return a->node < s->p->n_nodes ? mr_sim_store_spill(s, object, a->node) : MR_E_PROTOCOL;
+    mr_sim_store_drop(s, object, a->kind == MR_ACT_EVICT ? a->node : MR_WL_NONE);
+    return MR_OK;
+}
+
 static mr_status act(mr_sim *s, const mr_action *a)
 {
     switch (a->kind) {
@@ -244,12 +260,15 @@ static mr_status act(mr_sim *s, const mr_action *a)
     case MR_ACT_REPORT:
         s->stats.degraded = s->stats.degraded || a->flags == MR_REPORT_EJECTED;
         return MR_OK;
-    case MR_ACT_EVICT: /* bytes have no place here to be dropped from, and no garbage */
+    case MR_ACT_EVICT:
     case MR_ACT_FREE:
+    case MR_ACT_SPILL:
+        return of_object(s, a);
     case MR_ACT_COLLECT:
+        return mr_sim_store_collect(s, a->node);
     case MR_ACT_DELIVER:
         return MR_OK;
-    default: /* SPILL, RESTORE, RESUME: nothing here is ever full or streamed */
+    default: /* RESTORE, RESUME: nobody here asks for what is on disk, or streams */
         return MR_E_PROTOCOL;
     }
 }

@@ -154,7 +154,8 @@ mr_status mr_sim_new(mr_sim **out, const mr_workload *w, const mr_platform *p, c
     cc.know = conf->know == MR_SIM_NOTHING   ? MR_KNOW_NOTHING
               : conf->know == MR_SIM_LEARNED ? MR_KNOW_LEARNED
                                              : MR_KNOW_STATED;
-    if (allocate(s) || mr_control_new(&cc, &s->control)) {
+    cc.spill = true; /* asked for only where a store can be full */
+    if (allocate(s) || mr_sim_store_init(s) || mr_control_new(&cc, &s->control)) {
         status = mr_err_set(err, MR_E_NOMEM, "out of memory for %u tasks", w->n_tasks);
         goto fail;
     }
@@ -177,6 +178,7 @@ void mr_sim_free(mr_sim *s)
     mr_control_free(s->control);
     mr_actions_free(&s->actions);
     mr_clock_fini(&s->clock);
+    mr_sim_store_fini(s);
     mr_table_fini(&s->links);
     free(s->funcs);
     free(s->outside);

@@ -18,7 +18,9 @@ enum {
     MR_AT_STOPPED,    /* a: task */
     MR_AT_REVOKED,    /* a: task, b: worker */
     MR_AT_CANCELLED,  /* a: task */
-    MR_AT_ARRIVED     /* a: index in mr_sim.flights */
+    MR_AT_ARRIVED,    /* a: index in mr_sim.flights */
+    MR_AT_FULL,       /* a: node */
+    MR_AT_SPILLED     /* a: object, b: node */
 };
 
 enum { MR_LIFE_NEW, MR_LIFE_QUEUED, MR_LIFE_SENT, MR_LIFE_RUNNING, MR_LIFE_STOPPED, MR_LIFE_OVER };
@@ -39,8 +41,21 @@ typedef struct mr_sim_proc {
 typedef struct mr_sim_flight {
     mr_id id;
     uint64_t bytes;
-    uint32_t node, next_free;
+    uint32_t from, node, next_free;
+    bool disk; /* it was read from the disk of `from` */
 } mr_sim_flight;
+
+typedef struct mr_sim_copy { /* of one object, on a node */
+    struct mr_sim_copy *next;
+    uint32_t node;
+    bool disk;
+} mr_sim_copy;
+
+typedef struct mr_sim_store { /* of one node */
+    uint64_t used, leaving;   /* bytes in memory; those of them that are on their way to the disk */
+    int64_t disk_busy;
+    bool asked; /* MR_AT_FULL is on its way */
+} mr_sim_store;
 
 struct mr_sim {
     const mr_workload *w;
@@ -68,6 +83,8 @@ struct mr_sim {
     mr_sim_flight *flights;
     uint32_t n_flights, cap_flights, free_flight; /* free_flight: index + 1 */
     mr_table links;                               /* from * n_nodes + to (or port_of) -> int64_t: busy until */
+    mr_sim_store *stores;                         /* by node; NULL: none says how much it holds */
+    mr_sim_copy **copies;                         /* by object; with stores only */
     mr_rand noise;
     mr_sim_stats stats;
     uint64_t *record; /* the event being told */
@@ -91,6 +108,26 @@ mr_status mr_sim_act(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
 mr_status mr_sim_doom(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;
 /* A stretch of `task` ends now.  Errors: NOMEM. */
 mr_status mr_sim_stretch_end(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;
+/* The id under which control knows it. */
+mr_id mr_sim_object_id(const mr_sim *s, uint32_t object);
+
+/* ---- sim_store.c: all but init and fini do nothing when there are no stores.  Errors of all: NOMEM, and those of
+ * mr_sim_tell. ---- */
+mr_status mr_sim_store_init(mr_sim *s) MR_CHECK_RESULT;
+void mr_sim_store_fini(mr_sim *s);
+/* A copy came to be in the memory of a node. */
+mr_status mr_sim_store_add(mr_sim *s, uint32_t object, uint32_t node) MR_CHECK_RESULT;
+/* It is gone from the node; MR_WL_NONE: from all. */
+void mr_sim_store_drop(mr_sim *s, uint32_t object, uint32_t node);
+bool mr_sim_store_on_disk(mr_sim *s, uint32_t object, uint32_t node);
+/* When the node's disk, which does one thing at a time, is done with so many bytes more. */
+int64_t mr_sim_store_disk(mr_sim *s, uint32_t node, uint64_t bytes);
+/* When all inputs of a task have been read from the disk of its node; now, if none lies there. */
+int64_t mr_sim_store_read(mr_sim *s, uint32_t task, uint32_t node);
+mr_status mr_sim_store_collect(mr_sim *s, uint32_t node) MR_CHECK_RESULT;
+mr_status mr_sim_store_spill(mr_sim *s, uint32_t object, uint32_t node) MR_CHECK_RESULT;
+mr_status mr_sim_store_full(mr_sim *s, uint32_t node, mr_err *err) MR_CHECK_RESULT;
+mr_status mr_sim_store_spilled(mr_sim *s, uint32_t object, uint32_t node, mr_err *err) MR_CHECK_RESULT;
 /* The task whose first output is `id`, MR_WL_NONE: none. */
 uint32_t mr_sim_task_of(const mr_sim *s, mr_id id);
 

@@ -221,7 +221,7 @@ mr_status mr_workload_horizon(const mr_workload *w, const mr_platform *p, mr_err
         for (uint32_t i = 0; i < me->n_inputs; i++)
             bytes += (double)w->objects[w->inputs[me->first_input + i]].bytes;
     }
-    sum += arrival + bytes / rate * 1e9 + (double)w->n_objects * (double)p->latency;
+    sum += arrival + (bytes / rate + 2 * bytes / (double)p->disk) * 1e9 + (double)w->n_objects * (double)p->latency;
     if (sum < 4.6e18)
         return MR_OK;
     mr_json_at at = {w->path, 0, err};
