@@ -98,6 +98,18 @@ def test_ostep_without_preemption():
     assert simulate(late, "shortest-first", know="exact").summary["flow_mean_s"] == pytest.approx(310 / 3)
 
 
+def test_ostep_with_preemption(tmp_path):
+    """Shortest time to completion first: 50 for the late arrivals too.  Round robin of three times 5 s by slices of 1 s: response
+    1 s on average, turnaround 14."""
+    late = jobs((0, 100), (10, 10), (10, 10))
+    assert simulate(late, "srpt", know="exact").summary["flow_mean_s"] == pytest.approx(50)
+    turns = policy(tmp_path, "return { slice = function() return 1*s end }\n")
+    run = simulate(jobs((0, 5), (0, 5), (0, 5)), turns)
+    assert run.summary["flow_mean_s"] == pytest.approx(14)
+    assert statistics.fmean(t["started"] for t in run.tasks) == pytest.approx(1e9)
+    assert run.summary["stops"] >= 12
+
+
 @pytest.mark.parametrize("m", [2, 3, 4, 5])
 def test_longest_first_is_tight_on_its_family(m):
     """2m-1, 2m-1, ..., m+1, m+1, m, m, m: longest first takes 4m - 1, the best schedule 3m."""
