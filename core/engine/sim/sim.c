@@ -1,6 +1,6 @@
 /* sim.c: virtual time around control.  Tells it what happens (a node, a task, an end, a copy that arrived), closes each
  * instant, and lets sim_actions.c take up what it wants.  Knows the true durations and keeps them to itself: only
- * `stated` (the gate) turns them into estimates.  No lock: one simulation, one thread. */
+ * sim_gate.c turns them into estimates.  No lock: one simulation, one thread. */
 #include "engine/sim/sim.h"
 
 #include <stdio.h>
@@ -139,55 +139,6 @@ static mr_status release(mr_sim *s, mr_id id, mr_err *err)
     return mr_sim_tell(s, e, err);
 }
 
-/* ---- the gate ---- */
-
-/* The gate lets truths through, with or without an error: durations and the sizes of results. */
-static bool knows_truth(const mr_sim *s)
-{
-    return s->conf.know == MR_SIM_NOISY || s->conf.know == MR_SIM_EXACT;
-}
-
-/* What the task takes on each class of node, as far as the gate lets it through; its error is the task's. */
-static mr_status state_classes(mr_sim *s, uint32_t task, double factor, mr_err *err)
-{
-    const mr_wl_task *t = &s->w->tasks[task];
-    for (uint32_t c = 0; c < s->p->n_classes; c++) {
-        int64_t ns = (int64_t)((double)s->w->by_class[t->first_class + c] * factor + 0.5);
-        mr_status status = mr_control_class_cost(s->control, s->funcs[t->def], c, ns);
-        if (status)
-            return mr_err_set(err, status, "the costs by class of \"%s\" were refused", mr_workload_name(s->w, task));
-    }
-    return MR_OK;
-}
-
-/* The one place where a duration may become something that control, and so a policy, can see. */
-static mr_status stated(mr_sim *s, uint32_t task, int64_t *out, mr_err *err)
-{
-    const mr_wl_task *t = &s->w->tasks[task];
-    double factor = 1;
-    int64_t duration = t->duration;
-    *out = MR_UNKNOWN;
-    if (!knows_truth(s)) {
-        if (s->conf.know == MR_SIM_STATED)
-            *out = t->estimate;
-        return MR_OK;
-    }
-    if (s->conf.know == MR_SIM_NOISY) {
-        factor = 1 + s->conf.sigma * mr_durations_normal(&s->noise);
-        factor = factor < 0.05 ? 0.05 : factor;
-    }
-    if (t->first_class != MR_WL_NONE) {
-        mr_status status = state_classes(s, task, factor, err);
-        if (status)
-            return status;
-        duration = 0;
-        for (uint32_t c = 0; c < s->p->n_classes; c++)
-            duration += s->w->by_class[t->first_class + c] / s->p->n_classes;
-    }
-    *out = factor == 1 ? duration : (int64_t)((double)duration * factor + 0.5);
-    return MR_OK;
-}
-
 /* ---- submission ---- */
 
 /* `object` is now in the memory of `node`. */
@@ -230,7 +181,7 @@ static mr_status submit(mr_sim *s, uint32_t task, mr_err *err)
     if (status)
         return status;
     int64_t estimate = MR_UNKNOWN;
-    if ((status = stated(s, task, &estimate, err)))
+    if ((status = mr_sim_stated(s, task, &estimate, err)))
         return status;
     mr_sim_life *l = &s->lives[task];
     l->id = s->next_id;
@@ -250,7 +201,7 @@ static mr_status submit(mr_sim *s, uint32_t task, mr_err *err)
         }
     }
     status = mr_sim_tell(s, e, err);
-    for (uint32_t o = t->first_object; !status && knows_truth(s) && o != MR_WL_NONE; o = s->w->objects[o].next)
+    for (uint32_t o = t->first_object; !status && mr_sim_knows_truth(s) && o != MR_WL_NONE; o = s->w->objects[o].next)
         status = mr_control_size_stated(s->control, mr_sim_object_id(s, o), s->w->objects[o].bytes);
     l->state = MR_LIFE_QUEUED;
     s->tasks[task].submitted = s->now;

@@ -108,6 +108,12 @@ mr_status mr_sim_act(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
 mr_status mr_sim_doom(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;
 /* A stretch of `task` ends now.  Errors: NOMEM. */
 mr_status mr_sim_stretch_end(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;
+/* ---- sim_gate.c ---- */
+/* The gate lets truths through, with or without an error: durations and the sizes of results. */
+bool mr_sim_knows_truth(const mr_sim *s);
+/* What control is told that the task takes; MR_UNKNOWN: nothing.  Errors: those of control. */
+mr_status mr_sim_stated(mr_sim *s, uint32_t task, int64_t *out, mr_err *err) MR_CHECK_RESULT;
+
 /* The id under which control knows it. */
 mr_id mr_sim_object_id(const mr_sim *s, uint32_t object);
 
