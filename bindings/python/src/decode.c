@@ -218,6 +218,8 @@ static PyObject *array(mrpy_state *st, const char *p, uint64_t len, mr_id id, Py
     PyObject *shape = dtype ? PyTuple_New(h.ndim) : NULL;
     PyObject *data = shape ? hold(st, p + h.offset, h.bytes, id, owner) : NULL;
     PyObject *result = NULL, *zero = data ? PyLong_FromLong(0) : NULL;
+    if (data && id && !owner)
+        mrpy_buffer_whole(data, h.offset);
     for (uint32_t i = 0; zero && i < h.ndim; i++) {
         int64_t n;
         memcpy(&n, p + sizeof(h) + 8 * (size_t)i, 8);

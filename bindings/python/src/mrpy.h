@@ -141,6 +141,11 @@ void mrpy_plan_free(mrpy_plan *p);
 /* A new object of the session that holds `o`; 0 with an exception.  error: `o` is what from_error reads. */
 mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o, bool error);
 
+/* `o` is all of its value but the first `before` bytes. */
+void mrpy_buffer_whole(PyObject *o, uint64_t before);
+/* The object whose value is what the plan would write; 0: none, or `o` is no buffer. */
+mr_id mrpy_buffer_is(mrpy_state *st, PyObject *o, const mrpy_plan *p);
+
 /* ---- decode.c ---- */
 /* The Python value of some bytes; views keep `id` or `owner`.  With neither, views are copied. */
 PyObject *mrpy_decode(mrpy_state *st, uint32_t format, const void *data, uint64_t len, mr_id id, PyObject *owner);

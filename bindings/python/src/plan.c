@@ -228,6 +228,22 @@ void mrpy_plan_free(mrpy_plan *p)
 /* A put that found the store full is tried again when this process has collected garbage, but not for ever. */
 static const int64_t PUT_TRIES_NS = INT64_C(3000000000);
 
+/* The object that `o` is a view of, all of it: its bytes never change, so they are as good as a copy.  One reference
+ * more, or 0. */
+static mr_id there_already(mrpy_state *st, mr_session *s, PyObject *o, const mrpy_plan *p)
+{
+    PyObject *base = p->format == MRPY_FORMAT_ARRAY ? PyObject_GetAttrString(o, "base") : NULL;
+    mr_id id = base ? mrpy_buffer_is(st, base, p) : 0;
+    PyErr_Clear();
+    Py_XDECREF(base);
+    if (!id || mr_incref(s, id))
+        return 0;
+    if (mr_contains(s, id))
+        return id;
+    mr_decref(s, id); /* freed on request, while it is looked at */
+    return 0;
+}
+
 mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o, bool error)
 {
     mrpy_plan p;
@@ -237,6 +253,10 @@ mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o, bool error)
     void *data = NULL;
     if (mrpy_plan_make(st, o, &p))
         return 0;
+    if (!error && (id = there_already(st, s, o, &p)) != 0) {
+        mrpy_plan_free(&p);
+        return id;
+    }
     if (error)
         p.format = MRPY_FORMAT_ERROR | MR_PUT_ERROR;
     const mr_id *refs = p.enc->refs.v;
