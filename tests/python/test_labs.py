@@ -303,3 +303,23 @@ def test_the_installed_labs_come_without_solutions():
     if not installed.is_dir():
         pytest.skip("the package was not installed")
     assert sorted(p.name for p in installed.iterdir() if p.is_dir()) == [p.name for p in LABS]
+
+
+def test_dhalls_example(tmp_path):
+    """Earliest deadline first misses one on two processors that are almost idle; least slack first misses none."""
+    from miniray.lab import simulate
+
+    path = ROOT / "labs" / "13-deadlines" / "public" / "dhall.jsonl"
+    slack = tmp_path / "slack.lua"
+    slack.write_text("return { rank = function(t) return t.deadline - t.estimate end }\n")
+    lines = workload.read(path)
+    late = {p: metrics.figures(simulate(str(path), p, know="exact"), lines)["missed"] for p in ("edf", "deadline", str(slack))}
+    assert late == {"edf": 1, "deadline": 1, str(slack): 0}
+
+
+def test_preemption_beats_the_reference_of_the_first_lab(tmp_path):
+    policy = tmp_path / "srpt.lua"
+    policy.write_text("local function key(t) return t.remaining or math.huge end\n"
+                      "return { rank = key, preempt = function(t) local r, k = most(running(t), key) if r and k > key(t) then return r end end }\n")
+    result = grade.grade(labs.load(str(FIRST)), str(policy), "x")
+    assert result.status == grade.PASSED and result.score > 1

@@ -29,6 +29,7 @@ METRICS: dict[str, tuple[str, bool]] = {
     "lateness_max_s": ("the most that a task ended after its deadline; negative: all were early", True),
     "bytes_moved": ("bytes that travelled between nodes", True),
     "held_slot_s": ("idle slots times seconds while something could have started", True),
+    "instructions": ("VM instructions of a policy in Lua for each task it started", True),
     "utilisation": ("share of the CPUs' time that was used", False),
 }
 
@@ -46,7 +47,9 @@ def figures(run: traces.Run, lines: Iterable[workloads.Line] = (), warmup: float
     said: Mapping[str, workloads.Line] = {str(line["id"]): line for line in lines if "id" in line}
     tasks = run.tasks
     done = [t for t in tasks if t["started"] >= 0 and t["ended"] >= t["started"]]
-    out: dict[str, Any] = {**traces.figures(tasks), **{k: v for k, v in run.summary.items() if k in METRICS or k in ("failed", "instructions")}}
+    out: dict[str, Any] = {**traces.figures(tasks), **{k: v for k, v in run.summary.items() if k in METRICS or k == "failed"}}
+    if run.summary.get("policy_work") and run.summary.get("dispatches"):
+        out["instructions"] = run.summary["policy_work"] / run.summary["dispatches"]
     if warmup > 0:
         done = sorted(done, key=lambda t: t["submitted"])[int(warmup * len(done)):]
         late_ones = traces.figures(done)
@@ -56,7 +59,7 @@ def figures(run: traces.Run, lines: Iterable[workloads.Line] = (), warmup: float
     slow, bounded, late = [], [], []
     users: dict[str, list[float]] = {}
     for task in done:
-        ran = task.get("ran", task["ended"] - task["started"])
+        ran = sum(to - since for since, to, _ in traces.pieces(task))
         ready = task["ready"] if task["ready"] >= 0 else max(task["submitted"], 0)
         took = task["ended"] - ready
         slow.append(took / ran if ran > 0 else 1.0)

@@ -119,9 +119,10 @@ def chrome(runs: Iterable[Run]) -> list[dict[str, Any]]:
                         "args": {"name": f"{'worker' if run.engine == 'process' else 'slot'} {slot[1]}"}})
         for task in run.tasks:
             if task["started"] >= 0 and task["ended"] >= task["started"]:
-                out.append({"name": task["fn"], "cat": task["outcome"], "ph": "X", "pid": numbers[run.name, task["node"]],
-                            "tid": task["slot"] + 1, "ts": task["started"] / 1e3, "dur": (task["ended"] - task["started"]) / 1e3,
-                            "args": {"task": task["task"], "waited_us": max(0, task["started"] - task["ready"]) / 1e3, "bytes": task["bytes"]}})
+                out += [{"name": task["fn"], "cat": task["outcome"], "ph": "X", "pid": numbers[run.name, task["node"]],
+                         "tid": slot + 1, "ts": since / 1e3, "dur": (to - since) / 1e3,
+                         "args": {"task": task["task"], "waited_us": max(0, task["started"] - task["ready"]) / 1e3, "bytes": task["bytes"]}}
+                        for since, to, slot in pieces(task)]
     return out
 
 
