@@ -1,6 +1,10 @@
 """Small things that programs written for Ray rely on."""
 
 import os
+import subprocess
+import sys
+import threading
+import time
 import warnings
 
 import pytest
@@ -206,3 +210,60 @@ def test_too_large_says_how_large(ray):
     big = numpy.zeros(96 << 20, dtype="u1")
     with pytest.raises(ValueError, match="is too large .96 MiB"):
         ray.remote(lambda: big.sum()).remote()
+
+
+def test_many_threads_make_the_first_calls():
+    """In a process that has pickled nothing yet."""
+    code = """
+import sys, threading
+sys.setswitchinterval(1e-6)
+import miniray
+miniray.init(num_cpus=1)
+results = []
+
+def call(k):
+    results.append(miniray.get(miniray.put({k: lambda: k}))[k]())
+
+threads = [threading.Thread(target=call, args=(k,)) for k in range(40)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+miniray.shutdown()
+print(sorted(results) == list(range(40)))
+"""
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+        assert done.stdout == "True\n", done.stderr
+
+
+def test_one_of_a_name_for_many_threads(ray):
+    @ray.remote(num_cpus=0)
+    class A:
+        def pid(self):
+            return os.getpid()
+
+    handles = []
+    threads = [threading.Thread(target=lambda: handles.append(A.options(name="one", get_if_exists=True).remote())) for _ in range(200)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(handles) == 200 and len(set(handles)) == 1 and len(set(ray.get([h.pid.remote() for h in handles]))) == 1
+
+
+def test_ten_thousand_calls_learn_of_the_exit(ray, tmp_path):
+    @ray.remote
+    class A:
+        def leave(self, path):
+            while not os.path.exists(path):
+                time.sleep(0.005)
+            miniray.exit_actor()
+
+        def f(self):
+            pass
+
+    actor = A.remote()
+    refs = [actor.leave.remote(str(tmp_path / "go")), *(actor.f.remote() for _ in range(10000))]
+    (tmp_path / "go").touch()
+    for ref in refs:
+        with pytest.raises(ActorDiedError, match="exit_actor"):
+            ray.get(ref, timeout=60)

@@ -288,12 +288,14 @@ class ActorClass:
             return ActorHandle(self._info, _session.local.create(self, args, kwargs, name, space, if_exists))
         if self._session != _core.session_number():
             self._prepare()
+        tell = options.get("lifetime") == "detached" and _first_detached()
         try:
             ref = _core.create_actor(self._number, args, kwargs, name, space, if_exists)
         except TaskUnschedulableError as why:
             raise ActorUnschedulableError(str(why)) from None
-        if options.get("lifetime") == "detached":
-            _tell_of_detached()
+        if tell:
+            warnings.warn("a detached actor lives until the node ends: here that is when the driver's session ends", RuntimeWarning,
+                          stacklevel=2)
         return ActorHandle(self._info, ref)
 
     def _prepare(self) -> None:
@@ -355,15 +357,13 @@ def _attached_class(options, info, code, number, session, base) -> ActorClass:
 _told_of_detached = 0  # a session
 
 
-def _tell_of_detached() -> None:
-    """Warns at the first detached actor of a session, whichever process makes it."""
+def _first_detached() -> bool:
+    """Is the next detached actor the first of this session, whichever process made others?"""
     global _told_of_detached
     if _told_of_detached == _core.session_number():
-        return
+        return False
     _told_of_detached = _core.session_number()
-    if sum(actor["detached"] for actor in _session.state("actors")) <= 1:
-        warnings.warn("a detached actor lives until the node ends: here that is when the driver's session ends", RuntimeWarning,
-                      stacklevel=3)
+    return not any(actor["detached"] for actor in _session.state("actors"))
 
 
 _found: "Dict[Tuple[int, int], ClassInfo]" = {}

@@ -36,7 +36,8 @@ def _exports(array: Any) -> bool:
     return True
 
 
-_Pickler: Any = None  # made at the first use: cloudpickle takes its time to import
+_base: Any = None  # made at the first use: cloudpickle takes its time to import
+_Pickler: Any = None  # several threads may make one each: each is as good
 
 
 def _reducer_override(self: Any, obj: Any) -> Any:
@@ -50,15 +51,16 @@ def _reducer_override(self: Any, obj: Any) -> Any:
             return _from_bytes, (whole.reshape(-1).view("u1"), obj.dtype.str if obj.dtype.kind in "mM" else obj.dtype, obj.shape)
         if not (flags.c_contiguous or flags.f_contiguous):
             return obj.copy("C").__reduce_ex__(5)
-    return super(_Pickler, self).reducer_override(obj)
+    return _base.reducer_override(self, obj)
 
 
 def dumps(obj: Any) -> Tuple[bytes, List[Any]]:
     """The pickle of `obj` and the raw buffers that it refers to.  TypeError names what cannot be pickled."""
-    global _Pickler
+    global _Pickler, _base
     if _Pickler is None:
         import cloudpickle
 
+        _base = cloudpickle.CloudPickler
         _Pickler = type("_Pickler", (cloudpickle.CloudPickler,), {"reducer_override": _reducer_override})
     buffers: List[Any] = []
 
