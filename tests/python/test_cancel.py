@@ -298,7 +298,7 @@ def test_what_ignores_a_cancel_is_killed_after_the_grace(tmp_path, until, monkey
 
         for function, path in ((stubborn, tmp_path / "a"), (in_c, tmp_path / "b")):
             ref = function.remote(str(path))
-            until(path.exists)
+            until(lambda path=path: path.exists() and path.read_text() == "x")
             miniray.cancel(ref)
             with pytest.raises(CANCELLED):
                 miniray.get(ref, timeout=20)
