@@ -40,16 +40,19 @@ static mr_status find_actor(mr_session *s, const char *name, const char *ns, mr_
     at[ns_len] = '\0';
     memcpy(at + ns_len + 1, name, len + 1);
     mr_answer a;
+    mr_refs_ask(s->refs);
     mr_status st = mr_session_call(s, &r->h, &a, err);
     mr_scratch_free(&b);
+    mr_id id = st ? 0 : a.value;
+    mr_status kept = st ? MR_OK : mr_refs_add(s->refs, &id, 1);
+    mr_refs_asked(s->refs);
     if (st == MR_E_NOTFOUND)
         return mr_err_set(err, st, "there is no actor named \"%s\" in namespace \"%s\"", name, ns ? ns : "");
     if (st)
         return st;
     free(a.text);
-    mr_id id = a.value;
-    if ((st = mr_refs_add(s->refs, &id, 1)))
-        return mr_err_set(err, st, "%s", mr_status_text(st));
+    if (kept)
+        return mr_err_set(err, kept, "%s", mr_status_text(kept));
     *actor = id;
     *func = (uint32_t)a.value2;
     return MR_OK;

@@ -78,6 +78,8 @@ static mr_status submit(mr_session *s, uint32_t func, mr_id actor, const mr_args
         return err && err->status ? err->status : MR_E_NOMEM;
     fill(r, func, actor, a, name, n_returns);
     bool other = false;
+    if (r->name_bytes)
+        mr_refs_ask(s->refs);
     st = mr_session_ids(s, held ? held : 1, &r->id);
     mr_id made = r->id;
     if (st)
@@ -92,6 +94,8 @@ static mr_status submit(mr_session *s, uint32_t func, mr_id actor, const mr_args
         if ((st = mr_refs_adopt(s->refs, r->id, 1)))
             mr_err_set(err, st, "%s", mr_status_text(st));
     }
+    if (r->name_bytes)
+        mr_refs_asked(s->refs);
     if (!st)
         *out = r->id;
     mr_scratch_free(&b);

@@ -32,6 +32,7 @@ struct mr_refs {
     mr_table table;
     mr_id adds[MR_REFS_BATCH], drops[MR_REFS_BATCH];
     _Atomic uint32_t n_adds, n_drops; /* changed under the lock, looked at without */
+    uint32_t asking;                  /* questions under way; under the lock */
 };
 
 mr_status mr_refs_new(mr_port *port, mr_refs **out)
@@ -125,12 +126,14 @@ static void send_some(mr_refs *r, refs_record *rec, uint32_t n_add, uint32_t n)
 static void send_all(mr_refs *r)
 {
     refs_record rec;
+    bool later = r->asking && atomic_load_explicit(&r->n_drops, memory_order_relaxed) < MR_REFS_BATCH;
     uint32_t n_add = collect_adds(r, rec.ids);
-    uint32_t n = n_add + collect_drops(r, rec.ids + n_add);
+    uint32_t n = n_add + (later ? 0 : collect_drops(r, rec.ids + n_add));
     if (n)
         send_some(r, &rec, n_add, n);
     atomic_store_explicit(&r->n_adds, 0, memory_order_release);
-    atomic_store_explicit(&r->n_drops, 0, memory_order_release);
+    if (!later)
+        atomic_store_explicit(&r->n_drops, 0, memory_order_release);
 }
 
 /* Lock held. */
@@ -272,6 +275,20 @@ void mr_refs_flush(mr_refs *r, bool all)
     mr_drops_take(r, sub_one, r);
     if (all)
         send_all(r);
+    pthread_mutex_unlock(&r->lock);
+}
+
+void mr_refs_ask(mr_refs *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->asking++;
+    pthread_mutex_unlock(&r->lock);
+}
+
+void mr_refs_asked(mr_refs *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->asking--;
     pthread_mutex_unlock(&r->lock);
 }
 

@@ -28,6 +28,11 @@ void mr_refs_free(mr_refs *r);
 
 /* One more reference to each of `n` consecutive ids which the node knows that we hold (we made them). */
 mr_status mr_refs_adopt(mr_refs *r, mr_id first, uint32_t n) MR_CHECK_RESULT;
+/* Around a question whose answer may name an object that we hold already (an actor by its name): a drop of it, sent
+ * after the node has answered and before the answer is adopted, would take the answer's hold too.  Between the two,
+ * drops stay here, but what does not fit into the buffer. */
+void mr_refs_ask(mr_refs *r);
+void mr_refs_asked(mr_refs *r);
 /* Undoes adopt for objects that never came to be. */
 void mr_refs_disown(mr_refs *r, mr_id first, uint32_t n);
 /* One more reference to each.  All or nothing.  Errors: NOMEM. */

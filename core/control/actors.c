@@ -337,7 +337,8 @@ void mr_actor_born(mr_control *c, actor *a)
     mr_actor_maybe_leave(c, a);
 }
 
-/* No handle and no call is left: it leaves in order. */
+/* No handle and no call is left: it leaves in order.  From here on nobody finds it: a handle would be of one that ends.
+ */
 void mr_actor_maybe_leave(mr_control *c, actor *a)
 {
     const object *o = object_at(c, a->id);
@@ -345,6 +346,7 @@ void mr_actor_maybe_leave(mr_control *c, actor *a)
         return;
     proc *p = proc_at(c, a->worker);
     a->leaving = true;
+    mr_list_remove(&a->named);
     if (p)
         mr_proc_retire(c, p);
 }

@@ -267,3 +267,27 @@ def test_ten_thousand_calls_learn_of_the_exit(ray, tmp_path):
     for ref in refs:
         with pytest.raises(ActorDiedError, match="exit_actor"):
             ray.get(ref, timeout=60)
+
+
+def test_handles_by_name_that_come_and_go(ray):
+    """The actor ends with its last handle and is made anew for the next; whoever has a handle has a living one."""
+    @ray.remote(num_cpus=0)
+    class A:
+        def pid(self):
+            return os.getpid()
+
+    wrong = []
+
+    def use():
+        for _ in range(4):
+            try:
+                assert ray.get(A.options(name="one", get_if_exists=True).remote().pid.remote(), timeout=60) > 0
+            except Exception as why:
+                wrong.append(why)
+
+    threads = [threading.Thread(target=use) for _ in range(25)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
