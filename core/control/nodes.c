@@ -285,22 +285,27 @@ mr_status mr_node_unschedulable(mr_control *c, const func *f, const shape *s)
 
 /* -------------------------------------------------------------------------------------------------------- events -- */
 
+static void place_free(place *p)
+{
+    for (uint32_t k = 0; k < p->room; k++)
+        if (p->q[k]) {
+            mr_blocks_fini(&p->q[k]->blocks);
+            free(p->q[k]);
+        }
+    free(p->q);
+}
+
 void mr_node_free(mr_control *c, node *n)
 {
     for (uint32_t i = 0; i < n->n_slots; i++) {
-        slot *s = c->slots[n->slots[i]];
-        for (uint32_t k = 0; k < s->at.room; k++)
-            free(s->at.q[k]);
-        free(s->at.q);
-        free(s);
+        place_free(&c->slots[n->slots[i]]->at);
+        free(c->slots[n->slots[i]]);
     }
-    for (uint32_t k = 0; k < n->at.room; k++)
-        free(n->at.q[k]);
+    place_free(&n->at);
     for (kind *k = n->kinds, *next; k; k = next) {
         next = k->next;
         free(k);
     }
-    free(n->at.q);
     free(n->slots);
     free(n->idle.w);
     mr_pool_fini(&n->own);

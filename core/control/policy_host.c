@@ -115,7 +115,7 @@ task *mr_ready_next(mr_control *c, mr_ref at, task *after)
     p->walk.last = best ? best->v.ref : MR_NONE;
     if (best) {
         const queue *q = best->q;
-        bool plain = !q->root && best->qb;
+        bool plain = !q->blocks.n && best->qb;
         p->walk.head[from] = plain ? best->qb : mr_queue_after(q, best->v.rank, best->v.entry);
     }
     return best;

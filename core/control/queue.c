@@ -1,8 +1,8 @@
 /* queue.c: the three containers control is made of: a list of tasks, the ordered ready queue, a set of small numbers.
  *
  * A ready queue is a sorted run (doubly linked, grows at either end in O(1), so fifo-like and lifo-like ranks cost
- * nothing) and a treap for ranks that fall between.  The treap's priorities come from the entry number, so the same
- * history gives the same tree.  Knows nothing of what a task is doing.
+ * nothing) and blocks of keys (blocks.c) for ranks that fall between.  Without memory for a block a task goes into the
+ * run by a walk: slow, but never lost.  Knows nothing of what a task is doing.
  */
 
 #include "control/room.h"
@@ -60,85 +60,25 @@ void mr_tlist_sort(tlist *l)
     l->n = n;
 }
 
-/* -------------------------------------------------------------------------------------------------------- treap -- */
-
-static uint64_t weight(const task *t)
-{
-    uint64_t z = t->v.entry * UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    return z ^ (z >> 31);
-}
-
-/* Splits `root` into what ranks before t and the rest. */
-static void split(task *root, const task *t, task **less, task **more)
-{
-    while (root) {
-        if (ranks_before(root, t)) {
-            *less = root;
-            less = &root->qb;
-            root = root->qb;
-        } else {
-            *more = root;
-            more = &root->qa;
-            root = root->qa;
-        }
-    }
-    *less = *more = NULL;
-}
-
-static void tree_insert(task **at, task *t)
-{
-    uint64_t w = weight(t);
-    while (*at && weight(*at) >= w)
-        at = ranks_before(t, *at) ? &(*at)->qa : &(*at)->qb;
-    task *less = NULL, *more = NULL;
-    split(*at, t, &less, &more);
-    t->qa = less;
-    t->qb = more;
-    *at = t;
-}
-
-static void tree_remove(task **at, task *t)
-{
-    while (*at != t)
-        at = ranks_before(t, *at) ? &(*at)->qa : &(*at)->qb;
-    task *a = t->qa, *b = t->qb;
-    while (a && b) {
-        if (weight(a) >= weight(b)) {
-            *at = a;
-            at = &a->qb;
-            a = a->qb;
-        } else {
-            *at = b;
-            at = &b->qa;
-            b = b->qa;
-        }
-    }
-    *at = a ? a : b;
-    t->qa = t->qb = NULL;
-}
-
-static task *leftmost(task *t)
-{
-    while (t && t->qa)
-        t = t->qa;
-    return t;
-}
-
-static task *rightmost(task *t)
-{
-    while (t && t->qb)
-        t = t->qb;
-    return t;
-}
-
 /* ------------------------------------------------------------------------------------------------------- queues -- */
 
-void mr_queue_push(queue *q, task *t)
+/* Into the run, behind the last that ranks before it. */
+static void walk_in(queue *q, task *t)
+{
+    task *at = q->tail;
+    while (at && ranks_before(t, at))
+        at = at->qa;
+    t->qa = at;
+    t->qb = at ? at->qb : q->head;
+    *(t->qb ? &t->qb->qa : &q->tail) = t;
+    *(at ? &at->qb : &q->head) = t;
+}
+
+void mr_queue_push(queue *q, task *t, uint64_t *heap)
 {
     t->q = q;
     q->n++;
-    t->flags &= ~(uint32_t)T_TREE;
+    t->flags &= ~(uint32_t)T_BLOCK;
     if (!q->tail || ranks_before(q->tail, t)) {
         t->qa = q->tail;
         t->qb = NULL;
@@ -152,19 +92,21 @@ void mr_queue_push(queue *q, task *t)
         t->qb = q->head;
         q->head->qa = t;
         q->head = t;
+    } else if (mr_blocks_insert(&q->blocks, t, heap)) {
+        t->flags |= T_BLOCK;
+        t->qa = t->qb = NULL;
     } else {
-        t->flags |= T_TREE;
-        tree_insert(&q->root, t);
+        walk_in(q, t);
     }
 }
 
-void mr_queue_remove(queue *q, task *t)
+void mr_queue_remove(queue *q, task *t, uint64_t *heap)
 {
     t->q = NULL;
     q->n--;
-    if (t->flags & T_TREE) {
-        tree_remove(&q->root, t);
-        t->flags &= ~(uint32_t)T_TREE;
+    if (t->flags & T_BLOCK) {
+        mr_blocks_remove(&q->blocks, t, heap);
+        t->flags &= ~(uint32_t)T_BLOCK;
         return;
     }
     if (t->qa)
@@ -190,12 +132,12 @@ static task *more_of(task *a, task *b)
 
 task *mr_queue_first(const queue *q)
 {
-    return q->root ? less_of(q->head, leftmost(q->root)) : q->head;
+    return q->blocks.n ? less_of(q->head, mr_blocks_first(&q->blocks)) : q->head;
 }
 
 task *mr_queue_last(const queue *q)
 {
-    return q->root ? more_of(q->tail, rightmost(q->root)) : q->tail;
+    return q->blocks.n ? more_of(q->tail, mr_blocks_last(&q->blocks)) : q->tail;
 }
 
 static bool behind(const task *t, double rank, uint64_t entry)
@@ -205,16 +147,7 @@ static bool behind(const task *t, double rank, uint64_t entry)
 
 task *mr_queue_after(const queue *q, double rank, uint64_t entry)
 {
-    task *best = NULL, *t = q->root;
-    while (t) {
-        if (behind(t, rank, entry)) {
-            best = t;
-            t = t->qa;
-        } else {
-            t = t->qb;
-        }
-    }
-    task *r = q->head;
+    task *best = mr_blocks_after(&q->blocks, rank, entry), *r = q->head;
     while (r && !behind(r, rank, entry))
         r = r->qb;
     return less_of(best, r);
@@ -222,16 +155,7 @@ task *mr_queue_after(const queue *q, double rank, uint64_t entry)
 
 task *mr_queue_before(const queue *q, double rank, uint64_t entry)
 {
-    task *best = NULL, *t = q->root;
-    while (t) {
-        if (!behind(t, rank, entry) && !(t->v.rank == rank && t->v.entry == entry)) {
-            best = t;
-            t = t->qb;
-        } else {
-            t = t->qa;
-        }
-    }
-    task *r = q->tail;
+    task *best = mr_blocks_before(&q->blocks, rank, entry), *r = q->tail;
     while (r && (behind(r, rank, entry) || (r->v.rank == rank && r->v.entry == entry)))
         r = r->qa;
     return more_of(best, r);

@@ -54,7 +54,7 @@ static void insert(mr_control *c, task *t)
         if (mr_ref_is_slot(t->v.on))
             c->slots[(uint32_t)t->v.on - 1]->v.load++;
     }
-    mr_queue_push(q, t);
+    mr_queue_push(q, t, &c->heap);
     s->ready++;
     c->n_ready++;
     t->where = W_READY;
@@ -67,7 +67,7 @@ void mr_ready_leave(mr_control *c, task *t)
 {
     shape *s = c->shapes[t->shape];
     queue *q = t->q;
-    mr_queue_remove(q, t);
+    mr_queue_remove(q, t, &c->heap);
     s->ready--;
     c->n_ready--;
     if (q == &s->shared) {

@@ -97,9 +97,17 @@ static inline slot *task_slot(mr_control *c, const task *t)
 /* ------------------------------------------------------------------------------------------------------ queue.c -- */
 
 void mr_tlist_push_front(tlist *l, task *t);
-void mr_tlist_sort(tlist *l); /* by seq */
-void mr_queue_push(queue *q, task *t);
-void mr_queue_remove(queue *q, task *t);
+void mr_tlist_sort(tlist *l);                          /* by seq */
+void mr_queue_push(queue *q, task *t, uint64_t *heap); /* heap: bytes, counted */
+void mr_queue_remove(queue *q, task *t, uint64_t *heap);
+/* blocks.c: false: no memory.  Rank and entry of a task in it stay as they are. */
+bool mr_blocks_insert(blocks *k, task *t, uint64_t *heap);
+void mr_blocks_remove(blocks *k, const task *t, uint64_t *heap);
+task *mr_blocks_first(const blocks *k);
+task *mr_blocks_last(const blocks *k);
+task *mr_blocks_after(const blocks *k, double rank, uint64_t entry);
+task *mr_blocks_before(const blocks *k, double rank, uint64_t entry);
+void mr_blocks_fini(blocks *k);
 task *mr_queue_first(const queue *q);
 task *mr_queue_last(const queue *q);
 /* The first behind (rank, entry), the last before it. */

@@ -40,11 +40,23 @@ typedef struct tlist {
     uint32_t n;
 } tlist;
 
-/* Ready tasks of one shape at one place, by (rank, entry): a sorted run that grows at either end in O(1), and a treap
- * for what falls between. */
+/* Keys in order: see blocks.c. */
+typedef struct keyblock keyblock;
+typedef struct blocks_top {
+    double rank; /* of the block's first key */
+    uint64_t entry;
+    keyblock *b;
+} blocks_top;
+typedef struct blocks {
+    blocks_top *v;
+    uint32_t from, n, room; /* v[from .. from + n) */
+} blocks;
+
+/* Ready tasks of one shape at one place, by (rank, entry): a run that grows at its ends, blocks for what falls between.
+ */
 typedef struct queue {
     task *head, *tail; /* the run */
-    task *root;        /* the treap: qa left, qb right */
+    blocks blocks;
     uint32_t n;
     shape *s;
 } queue;
@@ -87,7 +99,7 @@ enum {
     T_KEPT = 256,        /* its arguments were released early (creation that can not restart) */
     T_ORDERED = 512,     /* call of an actor with one thread and no loop */
     T_QUIET = 1024,      /* was told DROPPED already */
-    T_TREE = 2048,       /* in the treap of its queue */
+    T_BLOCK = 2048,      /* in the blocks of its queue */
     T_STOPPING = 4096,   /* runs; STOP was sent, STOPPED not yet back */
     T_STOPPED = 8192,    /* ready (or fresh), and has its process, which stands still, and all but its CPU */
     T_RAN = 16384,       /* call that was sent when its actor died */
