@@ -17,10 +17,10 @@ typedef struct key {
     task *t;
 } key;
 
-struct keyblock {
+typedef struct keyblock {
     uint32_t n;
     key v[KEYS];
-};
+} keyblock;
 
 static inline bool before(double rank, uint64_t entry, double rank2, uint64_t entry2)
 {

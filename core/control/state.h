@@ -41,19 +41,17 @@ typedef struct tlist {
 } tlist;
 
 /* Keys in order: see blocks.c. */
-typedef struct keyblock keyblock;
 typedef struct blocks_top {
     double rank; /* of the block's first key */
     uint64_t entry;
-    keyblock *b;
+    struct keyblock *b;
 } blocks_top;
 typedef struct blocks {
     blocks_top *v;
     uint32_t from, n, room; /* v[from .. from + n) */
 } blocks;
 
-/* Ready tasks of one shape at one place, by (rank, entry): a run that grows at its ends, blocks for what falls between.
- */
+/* Ready tasks of one shape at one place, by (rank, entry): a run that grows at its ends, blocks for what is between. */
 typedef struct queue {
     task *head, *tail; /* the run */
     blocks blocks;
