@@ -193,3 +193,15 @@ def test_futures_of_a_pool_whose_actors_die(ray):
         pool.apply_async(double, 1)
     pool.push(Worker.remote())
     assert pool.apply_async(double, 1).result(timeout=30) == 2
+
+
+def test_what_raises_when_it_is_told_stops_nobody_else(ray, monkeypatch):
+    import threading
+
+    from miniray import _async
+
+    told = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: told.append(args.exc_type))
+    number = ray.put(1)
+    _async.watch(number, lambda alive: 1 / 0)
+    assert ray.put(2).future().result(timeout=30) == 2 and told == [ZeroDivisionError]

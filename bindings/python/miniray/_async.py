@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import sys
 import threading
 from concurrent.futures import Future
 from typing import Any, Callable, Dict, Generator, List, Optional
@@ -37,7 +38,10 @@ def _run() -> None:
             with _lock:
                 entry = _pending.pop(number, None)
             if entry is not None:
-                entry[1](True)
+                try:
+                    entry[1](True)
+                except BaseException:  # told as of any thread; the others still wait for theirs
+                    threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
                 del entry
 
 
