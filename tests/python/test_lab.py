@@ -331,6 +331,16 @@ def test_a_workload_is_played_on_real_workers(tmp_path):
     assert min(t["ready"] for t in reduces) >= max(t["started"] for t in maps)
 
 
+def test_jobs_of_another_format_are_played_on_real_workers(tmp_path):
+    from miniray.lab import compare
+
+    jobs = tmp_path / "jobs.swf"
+    jobs.write_text("".join(f"{n} 0 0 {n} 1 -1 -1 1 -1 -1 1 1 1 1 1 1 {n - 1 if n > 1 else -1} -1\n" for n in (1, 2, 3)))
+    run = compare(str(jobs), ["fifo"], engine="process", workers=2, scale=0.01)[0]
+    assert len(run.tasks) == 3
+    assert run.summary["makespan_s"] >= 0.06
+
+
 def test_demo_counts_right(tmp_path):
     from click.testing import CliRunner
 

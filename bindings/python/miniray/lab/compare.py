@@ -80,7 +80,10 @@ def _process_runs(workload: str, policies: Sequence[str], stores: Sequence[str |
                 path = os.path.join(folder, "workload.jsonl")
                 workloads.write(path, workloads.make(workload, seed))
             else:
-                path = workload
+                lines = workload if workload.endswith(".py") else sources.resolve(workload, seed)
+                path = lines if isinstance(lines, str) else os.path.join(folder, "workload.jsonl")
+                if not isinstance(lines, str):
+                    workloads.write(path, lines)
             for policy in policies:
                 for store in stores:
                     out = os.path.join(folder, "timeline.json")
