@@ -211,7 +211,7 @@ static void kid_changed(mr_sup *s, mr_kid *k, int code, int status)
         tell_stopped(s, k, status);
         break;
     case CLD_CONTINUED:
-        if (k->stop) /* not by us, or before our last order: it stays as control has it */
+        if (k->stop && !s->ending) /* not by us, or before our last order: it stays as control has it */
             mr_kid_signal(k, SIGSTOP);
         m.kind = MR_SUP_CONTINUED;
         mr_sup_report(s, &m, NULL);

@@ -89,7 +89,7 @@ static void sup_order(mr_sup *s, const mr_sup_msg *m)
         s->end_at = sup_now() + m->arg;
         for (size_t i = 0; i < s->n_kids; i++) {
             mr_kid_signal(s->kids[i], SIGTERM);
-            mr_kid_signal(s->kids[i], SIGCONT);
+            mr_kid_continue(s->kids[i]);
         }
     }
 }
