@@ -272,8 +272,10 @@ def test_compare_writes_table_figures_and_report(tmp_path):
 
     out, page = tmp_path / "out.json", tmp_path / "r.html"
     result = CliRunner().invoke(lab, ["compare", "--workload", "gen:poisson,tasks=40", "--policies", "fifo,locality", "--seeds", "3",
-                                      "--nodes", "1", "--cpus", "2", "--json", str(out), "--html", str(page)])
+                                      "--nodes", "1", "--cpus", "2", "--json", str(out), "--html", str(page),
+                                      "--perfetto", str(tmp_path / "p.json")])
     assert result.exit_code == 0, result.output
+    assert sum(e["ph"] == "X" for e in json.loads((tmp_path / "p.json").read_text())["traceEvents"]) == 80
     written = json.loads(out.read_text())
     assert [row["policy"] for row in written["rows"]] == ["fifo", "locality"]
     assert len(written["runs"]) == 6 and page.is_file()

@@ -194,7 +194,7 @@ def _tell(runs: Any, workload: str, engine: str, seeds: int, warmup: float, part
             click.echo(f"figure: {write_figure(figure, shown)}", err=json_ == "-")
         if perfetto:
             with open(perfetto, "w", encoding="utf-8") as file:
-                json.dump(chrome(shown), file)
+                json.dump({"traceEvents": chrome(shown), "displayTimeUnit": "ms"}, file)
     except (ValueError, OSError) as error:
         _fail(error)
 

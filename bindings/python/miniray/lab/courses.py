@@ -32,9 +32,10 @@ def byhand(rng: random.Random, tasks: int = 5, arrivals: int = 6, longest: int =
             for i, t in enumerate(times)]
 
 
-def bag(rng: random.Random, tasks: int = 40, duration_s: float = 1.0, cv: float = 1.0) -> list[Line]:
-    """Independent tasks, all there at the start."""
-    return [{"id": f"t{i}", "fn": "job", "duration_s": duration(rng, duration_s, cv)} for i in range(int(tasks))]
+def bag(rng: random.Random, tasks: int = 40, duration_s: float = 1.0, cv: float = 1.0, stated: bool = False) -> list[Line]:
+    """Independent tasks, all there at the start; ``stated``: each says how long it will take."""
+    lines: list[Line] = [{"id": f"t{i}", "fn": "job", "duration_s": duration(rng, duration_s, cv)} for i in range(int(tasks))]
+    return [{**line, "estimate_s": line["duration_s"]} for line in lines] if stated else lines
 
 
 def lptworst(rng: random.Random | None = None, machines: int = 3, shuffle: bool = False) -> list[Line]:

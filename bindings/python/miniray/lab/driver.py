@@ -93,6 +93,8 @@ def play(lines: list[dict[str, Any]], scale: float = 1.0) -> float:
         sizes = sizes or [0]
         inputs = [fetch(item) for item in [*task.get("inputs", []), *task.get("deps", [])]]
         options = {"num_returns": len(sizes), "name": task.get("fn", task["id"]), "num_cpus": task.get("cpus", 1)}
+        options.update({said: task[said] for said in ("user", "priority") if said in task})
+        options.update({said: task[said] * scale for said in ("estimate_s", "limit_s") if said in task})
         out = work.options(**options).remote(task["duration_s"] * scale, sizes, *inputs)
         outs = list(out) if isinstance(out, (list, tuple)) else [out]
         produced[task["id"]] = outs[0]
