@@ -159,6 +159,12 @@ def test_phrases(options, text):
         miniray.remote(**options)(os.getpid)
 
 
+def test_order_may_be_asked_for():
+    miniray.remote(allow_out_of_order_execution=False)(type("A", (), {}))
+    with pytest.raises(ValueError, match="no order already"):
+        miniray.remote(allow_out_of_order_execution=True)(type("A", (), {}))
+
+
 def test_a_name_is_a_text(ray):
     with pytest.raises(TypeError):
         ray.get_actor(5)

@@ -243,7 +243,7 @@ _ACTOR: "Dict[str, Callable[[str, Any], None]]" = {
     "max_concurrency": _whole("a positive integer", 1),
     "max_pending_calls": _whole("-1 or a positive integer", -1),
     "concurrency_groups": _groups,
-    "allow_out_of_order_execution": _nothing("async and threaded actors (max_concurrency) have no order already"),
+    "allow_out_of_order_execution": _default_only((False,), "async and threaded actors (max_concurrency) have no order already"),
     "enable_tensor_transport": _nothing("arrays travel through the object store without a copy"),
 }
 _METHOD: "Dict[str, Callable[[str, Any], None]]" = {
