@@ -108,8 +108,8 @@ def _client(command: list[str], folder: str) -> subprocess.CompletedProcess[str]
 
 
 def _pip(package: str, folder: str) -> list[str]:
-    return [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:",
-            "--dest", folder, package]
+    return [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--retries", "1",
+            "--only-binary", ":all:", "--dest", folder, package]
 
 
 def _apt(package: str, folder: str) -> list[str]:
