@@ -3,6 +3,7 @@
  * Owns nothing; no lock.
  */
 #include "client/calls.h"
+#include "client/cancel.h"
 
 #include <stdlib.h>
 #include <string.h>

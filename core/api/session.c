@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/config.h"
+#include "client/cancel.h"
 #include "engine/engine.h"
 
 enum { IDS_BLOCK = 256 };

@@ -15,6 +15,7 @@
 #include "client/calls.h"
 #include "client/port.h"
 #include "client/refs.h"
+#include "client/ring_port.h"
 #include "client/thread.h"
 
 enum { MR_SESSION_OPEN = 1, MR_SESSION_CLOSED, MR_SESSION_FORKED };

@@ -1,7 +1,7 @@
-/* calls.c: owns the tasks given to this worker: the queue of those not yet taken, their claims, their end.
+/* calls.c: a task from the moment a thread takes it: its claim, its arguments, its end.
  *
- * It does not know what a result looks like (results.c).  Lock: in_lock for the queue, the list of open calls and the
- * functions; a call itself is used by one thread.
+ * It does not know what a result looks like (results.c).  Lock: in_lock for the list of open calls; a call itself is
+ * used by one thread.
  */
 #include "client/calls.h"
 
@@ -12,222 +12,19 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "client/backlog.h"
+#include "client/held.h"
+#include "client/inbox.h"
+#include "client/outbox.h"
 #include "client/thread.h"
-
-enum { CALLS_SPARE = 64 };
-
-/* ---------------------------------------------------------------------------------------------- functions, queue -- */
-
-mr_known_func *mr_calls_func(mr_ring_port *p, uint32_t number)
-{
-    mr_known_func **f = mr_table_at(&p->funcs, number);
-    return f ? *f : NULL;
-}
-
-mr_status mr_calls_define(mr_ring_port *p, uint32_t number, const mr_define *def, size_t len)
-{
-    if (mr_calls_func(p, number))
-        return MR_OK;
-    mr_known_func **at = mr_table_put(&p->funcs, number), *f = malloc(sizeof(*f));
-    mr_define *copy = malloc(len);
-    if (!at || !f || !copy) {
-        if (at)
-            mr_table_del(&p->funcs, number);
-        free(f);
-        free(copy);
-        return MR_E_NOMEM;
-    }
-    memcpy(copy, def, len);
-    copy->name[sizeof(copy->name) - 1] = copy->entry[sizeof(copy->entry) - 1] = '\0';
-    f->def = copy;
-    atomic_init(&f->ran, MR_UNKNOWN);
-    *at = f;
-    return MR_OK;
-}
-
-static void queue_push(mr_ring_port *p, mr_call *c)
-{
-    c->next = NULL;
-    if (p->queue.final)
-        p->queue.final->next = c;
-    else
-        p->queue.first = c;
-    p->queue.final = c;
-    mr_inbox_done(p, MR_FOR_CALL, 0);
-    if (p->call_fd >= 0 && !p->call_fd_set) {
-        uint64_t one = 1;
-        p->call_fd_set = write(p->call_fd, &one, sizeof(one)) == sizeof(one);
-    }
-}
-
-/* in_lock held. */
-static mr_call *call_new(mr_ring_port *p, size_t more)
-{
-    mr_call *c = more ? NULL : p->spare;
-    if (c) {
-        p->spare = c->next;
-        p->n_spare--;
-    } else if (!(c = malloc(sizeof(*c) + more))) {
-        return NULL;
-    }
-    memset(c, 0, offsetof(mr_call, small));
-    memset(c + 1, 0, more);
-    c->port = p;
-    return c;
-}
-
-/* Its own copy of record r: in the call itself where that is small and no value in it can outlive the call. */
-static mr_status call_record(mr_call *c, const mr_record *r, mr_blob *whole)
-{
-    void *to = c->record;
-    bool small = !whole && r->size <= sizeof(c->record) && !((const mr_ord_dispatch *)(const void *)r)->n_deps;
-    if (whole) {
-        atomic_fetch_add_explicit(&whole->owners, 1, memory_order_relaxed);
-        c->blob = whole;
-    } else if (!small && !(c->blob = mr_blob_new(r->size))) {
-        return MR_E_NOMEM;
-    }
-    if (c->blob)
-        to = c->blob->bytes;
-    if (!whole)
-        memcpy(to, r, r->size);
-    c->order = to;
-    c->deps = (mr_dep *)(void *)((char *)to + sizeof(*c->order));
-    return MR_OK;
-}
-
-mr_status mr_calls_put(mr_ring_port *p, const mr_record *r, mr_blob *whole)
-{
-    const mr_ord_dispatch *o = (const mr_ord_dispatch *)(const void *)r;
-    mr_known_func *f = mr_calls_func(p, o->func);
-    size_t more = o->n_returns > 64 ? (o->n_returns + 63) / 64 * sizeof(uint64_t) : 0;
-    if (!f || sizeof(*o) + sizeof(mr_dep) * (size_t)o->n_deps > o->h.size || o->args_at > o->h.size ||
-        o->args_len > o->h.size - o->args_at)
-        return MR_E_PROTOCOL;
-    mr_call *c = call_new(p, more);
-    if (!c)
-        return MR_E_NOMEM;
-    mr_status st = call_record(c, r, whole);
-    if (st) {
-        free(c);
-        return st;
-    }
-    c->kind = f->def->kind == MR_FUNC_ACTOR    ? MR_CALL_ACTOR
-              : f->def->kind == MR_FUNC_METHOD ? MR_CALL_METHOD
-                                               : MR_CALL_TASK;
-    c->func = f;
-    c->task = o->task;
-    c->left = o->n_returns - (f->def->flags & MR_FUNC_STREAMING ? 1 : 0); /* the node seals the handle of a stream */
-    c->allowed = f->def->window > 0 ? (uint64_t)f->def->window : UINT64_MAX;
-    c->sealed = more ? (uint64_t *)(void *)(c + 1) : &c->few;
-    queue_push(p, c);
-    return MR_OK;
-}
-
-/* Threads of an actor can not be struck by a signal: their waits say it. */
-static void cancel_thread(mr_ring_port *p, mr_id task)
-{
-    for (mr_call *c = p->open; c; c = c->next)
-        if (c->task == task && c->order && !(c->func->def->flags & MR_FUNC_ASYNC))
-            c->cancelled = true;
-    mr_inbox_stir(p);
-}
-
-mr_status mr_calls_note(mr_ring_port *p, int kind, mr_id task)
-{
-    if (kind == MR_CALL_CANCEL)
-        cancel_thread(p, task);
-    mr_call *c = call_new(p, 0);
-    if (!c)
-        return MR_E_NOMEM;
-    c->kind = kind;
-    c->task = task;
-    queue_push(p, c);
-    return MR_OK;
-}
-
-void mr_calls_allow(mr_ring_port *p, mr_id task, uint64_t items)
-{
-    for (mr_call *c = p->open; c; c = c->next)
-        if (c->task == task)
-            c->allowed = items;
-    mr_inbox_done(p, MR_FOR_RESUME, task);
-}
-
-/* in_lock held. */
-static void call_free(mr_call *c)
-{
-    mr_ring_port *p = c->port;
-    mr_results_fini(c);
-    mr_blob_drop(c->blob);
-    if (c->sealed == (uint64_t *)(void *)(c + 1) || p->n_spare == CALLS_SPARE) {
-        free(c);
-        return;
-    }
-    c->next = p->spare;
-    p->spare = c;
-    p->n_spare++;
-}
-
-void mr_calls_fini(mr_ring_port *p)
-{
-    for (mr_call *c = p->queue.first, *next; c; c = next) {
-        next = c->next;
-        call_free(c);
-    }
-    for (mr_call *c = p->open, *next; c; c = next) {
-        next = c->next;
-        call_free(c);
-    }
-    for (mr_call *c = p->spare, *next; c; c = next) {
-        next = c->next;
-        free(c);
-    }
-    uint64_t cursor = 0;
-    mr_known_func **f;
-    while ((f = mr_table_next(&p->funcs, &cursor, NULL))) {
-        free((*f)->def);
-        free(*f);
-    }
-    mr_table_fini(&p->funcs);
-}
-
-static _Atomic uint64_t *claim_of(const mr_call *c)
-{
-    return &c->port->link->claims[c->order->seq % MR_CLAIMS];
-}
+#include "client/waiters.h"
 
 /* Lent copies go back unless the process keeps them; in_lock held. */
 static void return_deps(mr_call *c)
 {
     for (uint32_t i = c->order ? c->order->n_deps : 0; i-- > 0;) /* the node looks for the last lent first */
         if (c->deps[i].flags & MR_DEP_LENT)
-            mr_ring_port_return(c->port, c->deps[i].id, c->deps[i].at);
-}
-
-/* The first of the queue that was not taken back; in_lock held. */
-static mr_call *queue_pop(mr_ring_port *p)
-{
-    mr_call *c;
-    while ((c = p->queue.first)) {
-        p->queue.first = c->next;
-        if (!c->next)
-            p->queue.final = NULL;
-        if (!c->order || atomic_load(claim_of(c)) != (c->order->seq << 2 | MR_CLAIM_REVOKED))
-            break;
-        call_free(c); /* the node took its lent copies back when it revoked */
-    }
-    if (!c)
-        return NULL;
-    c->prev = NULL;
-    c->next = p->open;
-    if (p->open)
-        p->open->prev = c;
-    p->open = c;
-    c->waited = !p->dry;
-    c->taker = mr_thread_self();
-    p->dry = false;
-    return c;
+            mr_outbox_return(c->port, c->deps[i].id, c->deps[i].at);
 }
 
 mr_status mr_calls_next(mr_ring_port *p, int64_t deadline, mr_call **out)
@@ -237,26 +34,26 @@ mr_status mr_calls_next(mr_ring_port *p, int64_t deadline, mr_call **out)
     pthread_mutex_lock(&p->in_lock);
     if (!p->leader)
         mr_inbox_look(p);
-    mr_call *c = queue_pop(p);
+    mr_call *c = mr_backlog_take(p);
     if (!c && p->call_fd_set) {
         uint64_t count;
         p->call_fd_set = read(p->call_fd, &count, sizeof(count)) < 0 && errno != EAGAIN;
     }
     p->dry = !c;
-    mr_inbox_unlock(p);
+    mr_outbox_unlock(p);
     if (c) {
         *out = c;
         return MR_OK;
     }
-    mr_inbox_join(p, &w, MR_FOR_CALL);
+    mr_waiters_join(p, &w, MR_FOR_CALL);
     while (!c && !st) {
         st = mr_inbox_wait(p, &w, deadline, true);
         pthread_mutex_lock(&p->in_lock);
         w.done = false;
-        c = queue_pop(p); /* also when it is closing: what was given is not lost by a race */
+        c = mr_backlog_take(p); /* also when it is closing: what was given is not lost by a race */
         pthread_mutex_unlock(&p->in_lock);
     }
-    mr_inbox_part(p, &w);
+    mr_waiters_part(p, &w);
     if (!c)
         return st == MR_E_CANCELLED ? MR_E_INTERRUPTED : st;
     *out = c;
@@ -356,7 +153,7 @@ bool mr_calls_keep_dep(mr_call *c, uint32_t i, bool looked)
     /* From here on the copy is the table's to give back. */
     c->deps[i].flags &= ~(uint32_t)MR_DEP_LENT;
     mr_held_put(c->port, c->deps[i].id, &v, true);
-    mr_inbox_unlock(c->port);
+    mr_outbox_unlock(c->port);
     return looked;
 }
 
@@ -366,7 +163,7 @@ static mr_status send_started(mr_call *c)
                      .task = c->task,
                      .attempt = c->order->attempt,
                      .worker = c->port->number};
-    return mr_ring_port_send(c->port, &ev.h, false);
+    return mr_outbox_send(c->port, &ev.h, false);
 }
 
 mr_status mr_calls_start(mr_call *c, bool main_thread)
@@ -378,7 +175,7 @@ mr_status mr_calls_start(mr_call *c, bool main_thread)
     /* First the slot, then the claim: once the node fails to revoke, the slot tells how far this is. */
     if (main_thread)
         atomic_store(&p->link->slot, seq << 2 | MR_SLOT_RUNNING);
-    if (!atomic_compare_exchange_strong(claim_of(c), &queued, seq << 2 | MR_CLAIM_STARTED)) {
+    if (!atomic_compare_exchange_strong(mr_call_claim(c), &queued, seq << 2 | MR_CLAIM_STARTED)) {
         if (main_thread)
             atomic_store(&p->link->slot, seq << 2 | MR_SLOT_IDLE);
         return MR_E_CANCELLED;
@@ -393,7 +190,7 @@ mr_status mr_calls_start(mr_call *c, bool main_thread)
     if (mr_calls_long(c)) {
         if (c->waited)
             st = send_started(c);
-        mr_ring_port_nudge(p);
+        mr_outbox_nudge(p);
     }
     return st;
 }
@@ -417,7 +214,7 @@ static mr_status send_retired(mr_ring_port *p)
     mr_ev_worker ev = {.h = {.size = sizeof(ev), .kind = MR_EV_WORKER_RETIRED, .version = MR_RECORD_VERSION},
                        .worker = p->number,
                        .pid = (int32_t)getpid()};
-    return mr_ring_port_send(p, &ev.h, true);
+    return mr_outbox_send(p, &ev.h, true);
 }
 
 mr_status mr_calls_finish(mr_call *c, mr_status outcome, bool leave)
@@ -443,7 +240,7 @@ mr_status mr_calls_finish(mr_call *c, mr_status outcome, bool leave)
         return_deps(c);
     if (c->kind == MR_CALL_COLLECT)
         mr_held_idle(p);
-    call_free(c);
-    mr_inbox_unlock(p);
+    mr_backlog_free(c);
+    mr_outbox_unlock(p);
     return st;
 }

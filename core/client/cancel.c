@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "client/ring_port.h"
+#include "client/cancel.h"
 #include "client/thread.h"
 
 static mr_ring_port *_Atomic target;

@@ -5,7 +5,8 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "client/ring_port.h"
+#include "client/held.h"
+#include "client/outbox.h"
 
 mr_blob *mr_blob_new(size_t len)
 {
@@ -32,7 +33,7 @@ static void held_end(mr_ring_port *p, mr_id id, const mr_held *v)
     }
     mr_blob_drop(v->blob);
     if (v->lent_at != MR_NOWHERE)
-        mr_ring_port_return(p, id, v->lent_at);
+        mr_outbox_return(p, id, v->lent_at);
 }
 
 mr_status mr_held_read(mr_ring_port *p, const mr_record *r, const mr_dep *d, mr_held *out)
@@ -44,7 +45,7 @@ mr_status mr_held_read(mr_ring_port *p, const mr_record *r, const mr_dep *d, mr_
                      .format = d->format,
                      .error = d->flags & MR_VALUE_ERROR};
     if (d->flags & MR_VALUE_STORED)
-        out->data = mr_ring_port_view(p, d->at, d->len);
+        out->data = mr_outbox_view(p, d->at, d->len);
     else if (d->at <= r->size && d->len <= r->size - d->at)
         out->data = (const char *)r + d->at;
     if (out->data)
@@ -127,7 +128,7 @@ void mr_held_unview(mr_ring_port *p, mr_id id, uint32_t n)
         if (p->idle_bytes > p->idle_most)
             held_away(p, id, e);
     }
-    mr_inbox_unlock(p);
+    mr_outbox_unlock(p);
 }
 
 /* Those that nobody has looked at yet are on their way to somebody who waits for them. */
@@ -153,7 +154,7 @@ void mr_held_forget(mr_ring_port *p, mr_id id)
         mr_table_del(&p->held, id);
         held_end(p, id, &v);
     }
-    mr_inbox_unlock(p);
+    mr_outbox_unlock(p);
 }
 
 void mr_held_fini(mr_ring_port *p)

@@ -12,8 +12,13 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "client/ring_port.h"
+#include "client/backlog.h"
+#include "client/cancel.h"
+#include "client/held.h"
+#include "client/inbox.h"
+#include "client/outbox.h"
 #include "client/thread.h"
+#include "client/waiters.h"
 
 enum { SPIN_FAILED_MAX = 10, SPIN_LOOK = 32, UNTOLD_NS = 8000 };
 
@@ -38,61 +43,6 @@ static size_t order_size(uint32_t kind)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------ waiters -- */
-
-static void waiter_done(mr_ring_port *p, mr_waiter *w)
-{
-    w->done = true;
-    if (w != p->leader)
-        mr_bell_ring_always(&w->bell, -1);
-}
-
-void mr_inbox_done(mr_ring_port *p, int kind, mr_id task)
-{
-    for (mr_waiter *w = p->waiters; w; w = w->next)
-        if (w->kind == kind && (!task || w->task == task))
-            waiter_done(p, w);
-}
-
-void mr_inbox_join(mr_ring_port *p, mr_waiter *w, int kind)
-{
-    memset(w, 0, sizeof(*w));
-    w->kind = kind;
-    pthread_mutex_lock(&p->in_lock);
-    if (kind == MR_FOR_TOKEN) {
-        if (++p->last_token == 0)
-            ++p->last_token;
-        w->token = p->last_token;
-    }
-    w->next = p->waiters;
-    if (w->next)
-        w->next->prev = w;
-    p->waiters = w;
-    pthread_mutex_unlock(&p->in_lock);
-}
-
-void mr_inbox_part(mr_ring_port *p, mr_waiter *w)
-{
-    pthread_mutex_lock(&p->in_lock);
-    if (w->next)
-        w->next->prev = w->prev;
-    if (w->prev)
-        w->prev->next = w->next;
-    else
-        p->waiters = w->next;
-    if (!p->leader && p->waiters)
-        mr_bell_ring_always(&p->waiters->bell, -1);
-    pthread_mutex_unlock(&p->in_lock);
-}
-
-static mr_waiter *waiter_of(mr_ring_port *p, uint32_t token)
-{
-    for (mr_waiter *w = p->waiters; w; w = w->next)
-        if (w->kind == MR_FOR_TOKEN && w->token == token)
-            return w;
-    return NULL;
-}
-
 /* ------------------------------------------------------------------------------------------------------- orders -- */
 
 /* An awaited object is settled: its callback runs once the lock is left.  True if `token` was one of those. */
@@ -112,7 +62,7 @@ static bool fire(mr_ring_port *p, uint32_t token)
 
 static void take_answer(mr_ring_port *p, const mr_ord_reply *r)
 {
-    mr_waiter *w = waiter_of(p, r->h.token);
+    mr_waiter *w = mr_waiters_find(p, r->h.token);
     const char *bytes = mr_record_bytes(r, sizeof(*r));
     size_t n = r->h.n_bytes;
     if (!w) {
@@ -128,7 +78,7 @@ static void take_answer(mr_ring_port *p, const mr_ord_reply *r)
     } else if (n > 0) {
         w->answer.text = strndup(bytes, n);
     }
-    waiter_done(p, w);
+    mr_waiters_wake(p, w);
 }
 
 static mr_status take_value(mr_ring_port *p, const mr_ord_value *r)
@@ -162,12 +112,12 @@ static mr_status take_order(mr_ring_port *p, const mr_record *r, mr_blob *whole)
 
 static mr_status take_big(mr_ring_port *p, const mr_big *b)
 {
-    const void *from = mr_ring_port_view(p, b->at, b->len);
+    const void *from = mr_outbox_view(p, b->at, b->len);
     mr_blob *whole = from && b->len >= sizeof(mr_record) ? mr_blob_new(b->len) : NULL;
     if (!whole)
         return from ? MR_E_NOMEM : MR_E_PROTOCOL;
     mr_copy(whole->bytes, from, b->len);
-    mr_ring_port_return(p, b->id, 0);
+    mr_outbox_return(p, b->id, 0);
     const mr_record *r = (const mr_record *)(const void *)whole->bytes;
     mr_status st = r->size <= b->len && r->kind != MR_ORD_BIG ? take_order(p, r, whole) : MR_E_PROTOCOL;
     mr_blob_drop(whole);
@@ -182,11 +132,11 @@ static mr_status take_order(mr_ring_port *p, const mr_record *r, mr_blob *whole)
     const mr_ev_task *task = (const mr_ev_task *)r;
     switch (r->kind) {
     case MR_ORD_DISPATCH:
-        return mr_calls_put(p, r, whole);
+        return mr_backlog_put(p, r, whole);
     case MR_ORD_FUNC:
         if (r->n_bytes < sizeof(mr_define))
             return MR_E_PROTOCOL;
-        return mr_calls_define(p, r->token, mr_record_bytes(r, sizeof(mr_record)), r->n_bytes);
+        return mr_backlog_define(p, r->token, mr_record_bytes(r, sizeof(mr_record)), r->n_bytes);
     case MR_ORD_VALUE:
         return take_value(p, (const mr_ord_value *)r);
     case MR_ORD_DELIVER:
@@ -194,13 +144,13 @@ static mr_status take_order(mr_ring_port *p, const mr_record *r, mr_blob *whole)
         take_answer(p, (const mr_ord_reply *)r);
         return MR_OK;
     case MR_ORD_LEAVE:
-        return mr_calls_note(p, MR_CALL_LEAVE, 0);
+        return mr_backlog_note(p, MR_CALL_LEAVE, 0);
     case MR_ORD_COLLECT:
-        return mr_calls_note(p, MR_CALL_COLLECT, 0);
+        return mr_backlog_note(p, MR_CALL_COLLECT, 0);
     case MR_ORD_CANCEL:
-        return mr_calls_note(p, MR_CALL_CANCEL, task->task);
+        return mr_backlog_note(p, MR_CALL_CANCEL, task->task);
     case MR_ORD_RESUME:
-        mr_calls_allow(p, ((const mr_ord_resume *)r)->task, ((const mr_ord_resume *)r)->allowed);
+        mr_backlog_allow(p, ((const mr_ord_resume *)r)->task, ((const mr_ord_resume *)r)->allowed);
         return MR_OK;
     case MR_ORD_BIG:
         return take_big(p, (const mr_big *)r);
@@ -233,31 +183,6 @@ void mr_inbox_look(mr_ring_port *p)
         atomic_store(&p->unrung, true);
 }
 
-void mr_inbox_unlock(mr_ring_port *p)
-{
-    struct mr_lent *returns = p->returns;
-    size_t n = p->n_returns;
-    mr_ready_cb *fired = p->fired;
-    p->fired = NULL;
-    p->returns = NULL;
-    p->n_returns = p->returns_cap = 0;
-    pthread_mutex_unlock(&p->in_lock);
-    for (size_t i = 0; i < n; i++) {
-        mr_ask ask = {.h = {.size = sizeof(ask), .kind = MR_ASK_RETURN, .version = MR_RECORD_VERSION},
-                      .id = returns[i].id,
-                      .at = returns[i].at};
-        if (mr_ring_port_send(p, &ask.h, false))
-            break; /* closed: the node takes everything back */
-    }
-    free(returns);
-    while (fired) {
-        mr_ready_cb *cb = fired;
-        fired = cb->next;
-        cb->done(cb->arg, cb->id);
-        free(cb);
-    }
-}
-
 /* ------------------------------------------------------------------------------------------------------ waiting -- */
 
 static bool inbox_closing(const mr_ring_port *p)
@@ -285,14 +210,14 @@ static bool inbox_spin(mr_ring_port *p, uint64_t seen)
 {
     if (p->spin_ns <= 0 || p->spin_skip > 0) {
         p->spin_skip -= p->spin_skip > 0;
-        mr_ring_port_nudge(p);
+        mr_outbox_nudge(p);
         return false;
     }
     bool wait = (atomic_load_explicit(&p->page->bell.word, memory_order_relaxed) & 3) == MR_BELL_EVENT;
     int64_t now = mr_clock_ns(), end = now + p->spin_ns, tell = wait ? now + UNTOLD_NS : now;
     do {
         if (now >= tell)
-            mr_ring_port_nudge(p);
+            mr_outbox_nudge(p);
         for (int i = 0; i < SPIN_LOOK; i++) {
             if (inbox_tail(p) != seen) {
                 p->spin_failed = 0;
@@ -302,7 +227,7 @@ static bool inbox_spin(mr_ring_port *p, uint64_t seen)
         }
         now = mr_clock_ns();
     } while (now < end);
-    mr_ring_port_nudge(p);
+    mr_outbox_nudge(p);
     if (p->spin_failed < SPIN_FAILED_MAX)
         p->spin_failed++;
     p->spin_skip = UINT32_C(1) << p->spin_failed;
@@ -315,7 +240,7 @@ static int inbox_lead(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool heed
     uint64_t seen = p->in.mine;
     int why = 0;
     p->leader = w;
-    mr_inbox_unlock(p);
+    mr_outbox_unlock(p);
     if (!inbox_spin(p, seen)) {
         mr_bell *b = &p->link->bell;
         uint32_t armed = mr_bell_arm(b, MR_BELL_FUTEX);
@@ -337,8 +262,8 @@ static int inbox_follow(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool he
     uint32_t armed = mr_bell_arm(&w->bell, MR_BELL_FUTEX);
     if (heed)
         atomic_store(&p->main_bell, &w->bell);
-    mr_inbox_unlock(p);
-    mr_ring_port_nudge(p);
+    mr_outbox_unlock(p);
+    mr_outbox_nudge(p);
     if (!heed || !atomic_load(&p->struck)) {
         int64_t ns = deadline < 0 ? -1 : deadline - mr_clock_ns();
         why = deadline >= 0 && ns <= 0 ? ETIMEDOUT : mr_bell_sleep(&w->bell, armed, ns);
@@ -381,24 +306,18 @@ mr_status mr_inbox_wait(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool in
         for (mr_waiter *other = p->waiters; other; other = other->next)
             if (other != w && mr_bell_ring_always(&other->bell, -1))
                 break;
-    mr_inbox_unlock(p);
+    mr_outbox_unlock(p);
     /* Who only looks goes on to an event loop: what it left untold would stay so while the leader sleeps. */
     if (st == MR_E_TIMEOUT)
-        mr_ring_port_nudge(p);
+        mr_outbox_nudge(p);
     return st;
-}
-
-void mr_inbox_stir(mr_ring_port *p)
-{
-    for (mr_waiter *w = p->waiters; w; w = w->next)
-        mr_bell_ring_always(&w->bell, -1);
 }
 
 void mr_inbox_stop(mr_ring_port *p)
 {
     pthread_mutex_lock(&p->in_lock);
     atomic_store(&p->stopped, true);
-    mr_inbox_stir(p);
+    mr_waiters_stir(p);
     mr_bell_ring_always(&p->link->bell, -1);
     pthread_mutex_unlock(&p->in_lock);
 }
@@ -407,11 +326,11 @@ static void *inbox_watcher(void *arg)
 {
     mr_ring_port *p = arg;
     mr_waiter w;
-    mr_inbox_join(p, &w, MR_FOR_WATCH);
+    mr_waiters_join(p, &w, MR_FOR_WATCH);
     mr_status st = mr_inbox_wait(p, &w, -1, false);
     if (st != MR_E_CLOSED)
         mr_log(MR_LOG_ERROR, "client", "the watcher ended: %s", mr_status_text(st));
-    mr_inbox_part(p, &w);
+    mr_waiters_part(p, &w);
     return NULL;
 }
 

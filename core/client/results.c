@@ -7,18 +7,12 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "client/calls.h"
+#include "client/cancel.h"
+#include "client/inbox.h"
+#include "client/outbox.h"
+#include "client/results.h"
 #include "client/thread.h"
-
-/* Memory that was given for a result and not sealed yet. */
-typedef struct mr_making {
-    struct mr_making *next;
-    uint32_t index;
-    uint64_t len;
-    bool stored; /* in the carrier; else `bytes` */
-    uint32_t node;
-    void *bytes;
-} mr_making;
+#include "client/waiters.h"
 
 static bool is_sealed(const mr_call *c, uint32_t i)
 {
@@ -54,7 +48,7 @@ static mr_status send_last(mr_call *c)
     ev->h.kind = MR_EV_SEALED;
     ev->h.size = (uint32_t)size;
     memcpy(ev + 1, f + 1, sizeof(mr_id) * f->h.n_ids + f->h.n_bytes);
-    mr_status st = mr_ring_port_send(c->port, &ev->h, false);
+    mr_status st = mr_outbox_send(c->port, &ev->h, false);
     free(ev);
     last_free(c);
     return st;
@@ -224,17 +218,17 @@ mr_status mr_calls_room(mr_call *c, int64_t deadline)
         mr_inbox_look(p);
     bool room = has_room(c);
     mr_status st = c->main ? MR_OK : mr_cancel_of_thread(p);
-    mr_inbox_unlock(p);
+    mr_outbox_unlock(p);
     if (room || st)
         return st;
     mr_waiter w;
-    mr_inbox_join(p, &w, MR_FOR_RESUME);
+    mr_waiters_join(p, &w, MR_FOR_RESUME);
     pthread_mutex_lock(&p->in_lock);
     w.task = c->task;
     w.done = has_room(c);
     pthread_mutex_unlock(&p->in_lock);
     st = mr_inbox_wait(p, &w, deadline, true);
-    mr_inbox_part(p, &w);
+    mr_waiters_part(p, &w);
     return st;
 }
 
@@ -270,7 +264,7 @@ mr_status mr_calls_yield(mr_call *c, const mr_content *v, mr_err *err)
         memcpy(ev + 1, v->refs, sizeof(mr_id) * v->n_refs);
     if (n_bytes)
         memcpy((char *)(ev + 1) + sizeof(mr_id) * v->n_refs, v->data, n_bytes);
-    st = mr_ring_port_send(c->port, &ev->h, true);
+    st = mr_outbox_send(c->port, &ev->h, true);
     free(ev);
     if (st)
         return mr_err_set(err, st, "%s: item %llu: %s", c->func->def->name, (unsigned long long)c->n_yielded,
@@ -299,17 +293,5 @@ mr_status mr_results_finish(mr_call *c, mr_status outcome, bool leave)
             c->port->port.ops->abort(&c->port->port, c->task + m->index);
     /* After a long run its dependents are told at once, also when the node sleeps as a whole.  So they are by a thread
      * that takes no calls itself: it would not look again, and who does may be asleep already. */
-    return mr_ring_port_send(c->port, &f->h, f->ran > MR_CALL_LONG || c->taker != mr_thread_self());
-}
-
-void mr_results_fini(mr_call *c)
-{
-    for (mr_making *m = c->making; m;) {
-        mr_making *next = m->next;
-        if (!m->stored)
-            free(m->bytes);
-        free(m);
-        m = next;
-    }
-    last_free(c);
+    return mr_outbox_send(c->port, &f->h, f->ran > MR_CALL_LONG || c->taker != mr_thread_self());
 }

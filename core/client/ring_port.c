@@ -1,9 +1,6 @@
-/* ring_port.c: owns a worker's outbound side: publishing records, ids, memory of large values; and the port's ops.
+/* ring_port.c: the port's ops of a worker: requests, waits, ids, memory of large values; opening and closing.
  *
- * When is the node rung?  It sleeps either in a thread that waits for an answer (FUTEX: rung for each record), or only
- * in its progress thread (EVENT: a driver that submits in a loop must not be woken per task, so a mere completion rings
- * only when this worker runs dry, waits, or has half filled its ring).  Requests ring in both. Locks: out_lock for the
- * ring, ids_lock for the block of ids.
+ * Locks: those of port_state.h; ids_lock for the block of ids is its own.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,150 +9,20 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "client/backlog.h"
+#include "client/cancel.h"
+#include "client/held.h"
+#include "client/inbox.h"
+#include "client/outbox.h"
 #include "client/ring_port.h"
 #include "client/thread.h"
+#include "client/waiters.h"
 
 enum { SPIN_NS = 40000, POPULATE_FROM = 1 << 20 };
 
 static mr_ring_port *of(mr_port *p)
 {
     return (mr_ring_port *)p;
-}
-
-/* ----------------------------------------------------------------------------------------------------- outbound -- */
-
-/* One that is broken tells nothing more: what its tasks make of that would be taken for their outcome, where the end of
- * the process has them tried again. */
-static bool port_closed(const mr_ring_port *p)
-{
-    return atomic_load_explicit(&p->page->closing, memory_order_acquire) || atomic_load(&p->broken);
-}
-
-/* The fence keeps the look at our bit behind the publishing: else we could see a bit that the node has just taken, and
- * it an empty ring.  out_lock held. */
-static void mark_dirty(mr_ring_port *p)
-{
-    _Atomic uint64_t *word = &p->page->dirty[p->index / 64];
-    uint64_t bit = UINT64_C(1) << (p->index % 64);
-    atomic_thread_fence(memory_order_seq_cst);
-    if (!(atomic_load_explicit(word, memory_order_relaxed) & bit))
-        atomic_fetch_or(word, bit);
-}
-
-static void ring_node(mr_ring_port *p, bool urgent)
-{
-    uint32_t who = atomic_load_explicit(&p->page->bell.word, memory_order_relaxed) & 3;
-    if (urgent || who == MR_BELL_FUTEX || mr_ring_fuller(&p->out, MR_RING_BYTES / 2)) {
-        atomic_store_explicit(&p->unrung, false, memory_order_relaxed);
-        mr_bell_ring(&p->page->bell, &p->rung, p->event_fd);
-    } else {
-        atomic_store_explicit(&p->unrung, true, memory_order_relaxed);
-    }
-}
-
-void mr_ring_port_nudge(mr_ring_port *p)
-{
-    if (!atomic_load_explicit(&p->unrung, memory_order_relaxed))
-        return;
-    pthread_mutex_lock(&p->out_lock);
-    mark_dirty(p);
-    ring_node(p, true);
-    pthread_mutex_unlock(&p->out_lock);
-}
-
-/* out_lock held. */
-static void *reserve_or_wait(mr_ring_port *p, uint32_t size)
-{
-    void *room;
-    while (!(room = mr_ring_reserve(&p->out, size))) {
-        uint32_t armed = mr_bell_arm(&p->link->space, MR_BELL_FUTEX);
-        room = mr_ring_reserve(&p->out, size);
-        if (!room && !port_closed(p)) {
-            mark_dirty(p);
-            mr_bell_ring_always(&p->page->bell, p->event_fd);
-            (void)mr_bell_sleep(&p->link->space, armed, -1);
-        }
-        mr_bell_awake(&p->link->space);
-        if (room || port_closed(p))
-            break;
-    }
-    return room;
-}
-
-static mr_status publish(mr_ring_port *p, const mr_record *r, bool urgent)
-{
-    pthread_mutex_lock(&p->out_lock);
-    void *room = port_closed(p) ? NULL : reserve_or_wait(p, r->size);
-    if (room) {
-        memcpy(room, r, r->size);
-        mr_ring_publish(&p->out, r->size);
-        mark_dirty(p);
-        ring_node(p, urgent);
-    }
-    pthread_mutex_unlock(&p->out_lock);
-    return room ? MR_OK : MR_E_CLOSED;
-}
-
-/* A record too large for the ring travels through the carrier; its place in the order is that of the BIG record. */
-static mr_status publish_big(mr_ring_port *p, const mr_record *r)
-{
-    mr_answer a;
-    mr_status st = mr_ring_port_ask(p, MR_ASK_CREATE, 0, r->size, 0, &a, NULL);
-    if (st)
-        return st;
-    void *to = p->carrier ? p->loaded->ops.store.view(p->carrier, a.value, r->size, true) : NULL;
-    if (!to)
-        return MR_E_PROTOCOL;
-    mr_copy(to, r, r->size);
-    mr_big big = {.h = {.size = sizeof(big), .kind = MR_ASK_BIG, .version = MR_RECORD_VERSION},
-                  .id = a.value2,
-                  .at = a.value,
-                  .len = r->size};
-    return publish(p, &big.h, true);
-}
-
-mr_status mr_ring_port_send(mr_ring_port *p, const mr_record *r, bool urgent)
-{
-    return r->size <= MR_RECORD_MAX ? publish(p, r, urgent) : publish_big(p, r);
-}
-
-mr_status mr_ring_port_ask(mr_ring_port *p, uint32_t kind, mr_id id, uint64_t len, uint64_t at, mr_answer *out,
-                           mr_err *err)
-{
-    mr_ask ask = {.h = {.size = sizeof(ask), .kind = (uint16_t)kind, .version = MR_RECORD_VERSION},
-                  .id = id,
-                  .len = len,
-                  .at = at};
-    mr_answer a = {0};
-    mr_status st = p->port.ops->call(&p->port, &ask.h, &a, err);
-    if (!st && a.status)
-        st = mr_err_set(err, a.status, "%s", a.text ? a.text : mr_status_text(a.status));
-    if (!st) {
-        *out = a;
-        return MR_OK;
-    }
-    free(a.text);
-    return st;
-}
-
-void mr_ring_port_return(mr_ring_port *p, mr_id id, uint64_t at)
-{
-    if (p->n_returns == p->returns_cap) {
-        size_t cap = p->returns_cap ? p->returns_cap * 2 : 16;
-        struct mr_lent *bigger = realloc(p->returns, cap * sizeof(*bigger));
-        if (!bigger) {
-            mr_log(MR_LOG_ERROR, "client", "out of memory: a copy stays lent to worker %u until it ends", p->number);
-            return;
-        }
-        p->returns = bigger;
-        p->returns_cap = cap;
-    }
-    p->returns[p->n_returns++] = (struct mr_lent){id, at};
-}
-
-const void *mr_ring_port_view(mr_ring_port *p, uint64_t at, uint64_t len)
-{
-    return p->carrier ? p->loaded->ops.store.view(p->carrier, at, len, false) : NULL;
 }
 
 /* --------------------------------------------------------------------------------------------------------- ops -- */
@@ -169,7 +36,7 @@ static mr_status op_ids(mr_port *port, uint32_t n, mr_id *first)
         /* The lock is left for the question, so two threads may ask at once; what is over of a block is not used. */
         pthread_mutex_unlock(&p->ids_lock);
         mr_answer a;
-        st = mr_ring_port_ask(p, MR_ASK_IDS, 0, n, 0, &a, NULL);
+        st = mr_outbox_ask(p, MR_ASK_IDS, 0, n, 0, &a, NULL);
         pthread_mutex_lock(&p->ids_lock);
         if (!st && p->id_left < n) {
             p->id_next = a.value;
@@ -188,7 +55,7 @@ static mr_status op_ids(mr_port *port, uint32_t n, mr_id *first)
 static mr_status op_send(mr_port *port, mr_record *r, mr_err *err)
 {
     /* References given up can wait for the next completion; all else is worth a look of the node at once. */
-    mr_status st = mr_ring_port_send(of(port), r, r->kind != MR_EV_REFS);
+    mr_status st = mr_outbox_send(of(port), r, r->kind != MR_EV_REFS);
     return st ? mr_err_set(err, st, "record %s: %s", mr_event_name(r->kind) ? mr_event_name(r->kind) : "?",
                            mr_status_text(st))
               : MR_OK;
@@ -198,12 +65,12 @@ static mr_status op_call(mr_port *port, mr_record *r, mr_answer *out, mr_err *er
 {
     mr_ring_port *p = of(port);
     mr_waiter w;
-    mr_inbox_join(p, &w, MR_FOR_TOKEN);
+    mr_waiters_join(p, &w, MR_FOR_TOKEN);
     r->token = w.token;
-    mr_status st = mr_ring_port_send(p, r, true);
+    mr_status st = mr_outbox_send(p, r, true);
     if (!st)
         st = mr_inbox_wait(p, &w, -1, false);
-    mr_inbox_part(p, &w);
+    mr_waiters_part(p, &w);
     if (st) {
         free(w.answer.text);
         return mr_err_set(err, st, "%s", st == MR_E_CLOSED ? "the session is closing" : mr_status_text(st));
@@ -228,14 +95,14 @@ static bool wait_local(mr_ring_port *p, const mr_id *ids, size_t n, size_t need,
         if (has && error && (flags & MR_WAIT_EARLY))
             enough = true;
     }
-    mr_inbox_unlock(p);
+    mr_outbox_unlock(p);
     return enough || have >= need;
 }
 
 static mr_status send_unblocked(mr_ring_port *p, uint32_t token)
 {
     mr_ev_token ev = {.h = {.size = sizeof(ev), .kind = MR_EV_UNBLOCKED, .version = MR_RECORD_VERSION, .token = token}};
-    return mr_ring_port_send(p, &ev.h, true);
+    return mr_outbox_send(p, &ev.h, true);
 }
 
 /* `who` waits; NULL: nobody stands still for it. */
@@ -257,7 +124,7 @@ static mr_status send_blocked(mr_ring_port *p, const mr_id *ids, size_t n, size_
     ev->need = (uint32_t)need;
     ev->flags = flags | (who && who->lends ? MR_WAIT_LEND : 0);
     memcpy(ev + 1, ids, n * sizeof(*ids));
-    mr_status st = mr_ring_port_send(p, &ev->h, true);
+    mr_status st = mr_outbox_send(p, &ev->h, true);
     if (ev != (mr_ev_blocked *)(void *)small)
         free(ev);
     return st;
@@ -270,7 +137,7 @@ static mr_status op_wait(mr_port *port, const mr_id *ids, size_t n, size_t need,
     if (wait_local(p, ids, n, need, flags, settled))
         return MR_OK;
     mr_waiter w;
-    mr_inbox_join(p, &w, MR_FOR_TOKEN);
+    mr_waiters_join(p, &w, MR_FOR_TOKEN);
     w.settled = settled;
     w.n = n;
     flags |= (values ? MR_WAIT_VALUES : 0) | (deadline >= 0 ? MR_WAIT_TIMED : 0);
@@ -288,7 +155,7 @@ static mr_status op_wait(mr_port *port, const mr_id *ids, size_t n, size_t need,
         mr_status gone = send_unblocked(p, w.token);
         st = gone ? gone : st;
     }
-    mr_inbox_part(p, &w);
+    mr_waiters_part(p, &w);
     if (!st)
         st = w.answer.status;
     if (st && st != MR_E_TIMEOUT)
@@ -310,7 +177,7 @@ static mr_status op_create(mr_port *port, mr_id id, uint64_t len, void **data, u
 {
     mr_ring_port *p = of(port);
     mr_answer a;
-    mr_status st = mr_ring_port_ask(p, MR_ASK_CREATE, id, len, 0, &a, err);
+    mr_status st = mr_outbox_ask(p, MR_ASK_CREATE, id, len, 0, &a, err);
     if (st)
         return st;
     const mr_store_ops *ops = &p->loaded->ops.store;
@@ -331,7 +198,7 @@ static mr_status op_create(mr_port *port, mr_id id, uint64_t len, void **data, u
 static void op_abort(mr_port *port, mr_id id)
 {
     mr_ask ask = {.h = {.size = sizeof(ask), .kind = MR_ASK_ABORT, .version = MR_RECORD_VERSION}, .id = id};
-    mr_status st = mr_ring_port_send(of(port), &ask.h, false);
+    mr_status st = mr_outbox_send(of(port), &ask.h, false);
     (void)st; /* closed: the node takes everything back */
 }
 
@@ -357,8 +224,8 @@ static mr_status op_on_ready(mr_port *port, mr_id id, void (*done)(void *arg, mr
     if (!cb)
         return st ? st : MR_E_NOMEM;
     mr_waiter w; /* only for its token */
-    mr_inbox_join(p, &w, MR_FOR_TOKEN);
-    mr_inbox_part(p, &w);
+    mr_waiters_join(p, &w, MR_FOR_TOKEN);
+    mr_waiters_part(p, &w);
     *cb = (mr_ready_cb){.token = w.token, .id = id, .done = done, .arg = arg};
     pthread_mutex_lock(&p->in_lock);
     cb->next = p->awaited;
@@ -394,7 +261,7 @@ static const mr_define *op_func(mr_port *port, uint32_t number)
 {
     mr_ring_port *p = of(port);
     pthread_mutex_lock(&p->in_lock);
-    const mr_known_func *f = mr_calls_func(p, number);
+    const mr_known_func *f = mr_backlog_func(p, number);
     const mr_define *def = f ? f->def : NULL;
     pthread_mutex_unlock(&p->in_lock);
     return def;
@@ -404,7 +271,7 @@ static void op_batch(mr_port *port, bool begin)
 {
     /* What is one event to the policy is a driver's business; here the end of a batch is when the node is rung. */
     if (!begin)
-        mr_ring_port_nudge(of(port));
+        mr_outbox_nudge(of(port));
 }
 
 static void op_stop(mr_port *port)
@@ -426,7 +293,7 @@ static void op_close(mr_port *port)
         free(cb);
         cb = next;
     }
-    mr_calls_fini(p);
+    mr_backlog_fini(p);
     mr_held_fini(p);
     free(p->returns);
     if (p->carrier)

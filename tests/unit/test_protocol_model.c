@@ -1,6 +1,6 @@
 /* The bell protocol in every interleaving on small sizes: the driver and the progress thread sleep, workers ring.
  *
- * The programs repeat client/bell.c, ring_port.c, engine/process/drive.c and progress.c step by step.  Each rule is
+ * The programs repeat client/bell.c, outbox.c, engine/process/drive.c and progress.c step by step.  Each rule is
  * also taken away once: then the explorer must find the harm.
  */
 #include <check.h>
