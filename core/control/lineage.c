@@ -246,6 +246,7 @@ static void hold_task(mr_control *c, task *t)
     if (t->where != W_WAITING) {
         mr_task_detach(c, t);
         mr_policy_note(c, MR_DROPPED, t, MR_E_LOST, 0);
+        t->flags |= T_QUIET;
         t->where = W_WAITING;
         t->v.state = MR_WAITING;
         c->n_waiting++;

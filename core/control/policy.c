@@ -173,6 +173,8 @@ static void tell(mr_control *c, const note *n)
         return;
     if (n->slot && (n->what & (MR_STARTED | MR_STOPPED | MR_DONE)))
         told.worker = p->host.worker(&p->host, MR_REF_SLOT | n->slot);
+    if (n->slot && !told.worker && (n->what & (MR_STARTED | MR_STOPPED | MR_DONE))) /* its node has left since */
+        told.worker = &c->slots[n->slot - 1]->v;
     policy_enter(p, "notice");
     p->ops.notice(p->self, &told);
     policy_leave(p);

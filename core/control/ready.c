@@ -395,6 +395,7 @@ static void enter_fresh(mr_control *c)
     for (task *t = c->fresh.head; t; t = t->qb) {
         bool stopped = t->flags & T_STOPPED; /* still in the same attempt */
         t->v.state = stopped ? MR_STOPPED_NOW : MR_READY_NOW;
+        t->flags &= ~(uint32_t)T_QUIET;
         if (t->flags & T_PRESENT) {
             t->flags &= ~(uint32_t)T_PRESENT;
         } else {

@@ -96,7 +96,7 @@ enum {
     T_PLANNED = 128,     /* plan named a place: place is not asked */
     T_KEPT = 256,        /* its arguments were released early (creation that can not restart) */
     T_ORDERED = 512,     /* call of an actor with one thread and no loop */
-    T_QUIET = 1024,      /* was told DROPPED already */
+    T_QUIET = 1024,      /* was told DROPPED, and not READY since */
     T_BLOCK = 2048,      /* in the blocks of its queue */
     T_STOPPING = 4096,   /* runs; STOP was sent, STOPPED not yet back */
     T_STOPPED = 8192,    /* ready (or fresh), and has its process, which stands still, and all but its CPU */

@@ -236,7 +236,7 @@ void mr_task_fail_by(mr_control *c, task *t, mr_id cause)
     if (t->where == W_FAILING || t->where == W_OVER)
         return;
     mr_task_detach(c, t);
-    if (!t->actor)
+    if (!t->actor && !(t->flags & T_QUIET))
         mr_policy_note(c, MR_DROPPED, t, MR_E_TASK, 0);
     t->flags |= T_QUIET;
     t->cause = cause;
@@ -282,6 +282,7 @@ void mr_task_again(mr_control *c, task *t)
     t->v.started_at = MR_UNKNOWN;
     t->v.state = MR_WAITING;
     t->flags &= ~(uint32_t)(T_CANCEL | T_REVOKING | T_PRESENT);
+    t->flags |= T_QUIET; /* told to be over; nothing to add if it ends before it is ready again */
     c->retried++;
     c->n_waiting++;
     t->where = W_WAITING;
