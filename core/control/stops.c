@@ -99,9 +99,10 @@ void mr_stop_slice(mr_control *c, task *t)
     if (!p->ops.slice || p->failed || !s || !may_stop(c, t))
         return;
     proc_at(c, t->worker)->slice_at = MR_UNKNOWN;
-    p->op = "slice";
+    policy_enter(p, "slice");
     int64_t ns = p->ops.slice(p->self, &t->v, p->host.worker(&p->host, s->v.ref));
-    p->op = NULL;
+    policy_leave(p);
+    policy_said(c, MR_OP_SLICE, t->v.ref, MR_NONE, (double)ns);
     if (ns < 0 || p->failed)
         return;
     int64_t least = c->conf.min_slice > 1 ? c->conf.min_slice : 1;
@@ -408,9 +409,10 @@ static int by_rank(const void *a, const void *b)
 static task *ask(mr_control *c, task *t)
 {
     policy *p = &c->pol;
-    p->op = "preempt";
+    policy_enter(p, "preempt");
     mr_ref ref = p->ops.preempt(p->self, &t->v);
-    p->op = NULL;
+    policy_leave(p);
+    policy_said(c, MR_OP_PREEMPT, t->v.ref, ref, 0);
     if (ref == MR_NONE || p->failed)
         return NULL;
     task *r = mr_ref_is_task(ref) ? task_live(c, ref) : NULL;

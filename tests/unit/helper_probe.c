@@ -351,6 +351,8 @@ static mr_ref p_pick(void *self, const mr_worker *k)
     OUGHT(P_CAN, !first || probe.h->can(probe.h, first, k->ref));
     mr_ref t = any_of(3) ? first : some_ready();
     const mr_task *v = t ? probe.h->task(probe.h, t) : NULL;
+    if (v && v->state == MR_READY_NOW)
+        running_for(v);
     bool can = t && probe.h->can(probe.h, t, k->ref);
     OUGHT(P_CAN, can == could(v, k));
     if (v && v->state == MR_READY_NOW && capped(v))
@@ -438,6 +440,8 @@ void probe_end_step(void)
         for (mr_ref r = BASE; r < BASE + MOST; r++) {
             const mr_task *t = probe.h->task(probe.h, r);
             ready = ready || (t && t->state == MR_READY_NOW);
+            if (t && t->state == MR_READY_NOW)
+                running_for(t);
         }
         if (probe.woken && idle && ready)
             OUGHT(P_WAKE, probe.picks > 0);

@@ -27,7 +27,7 @@ enum promise {
     P_SWAP = 19,         /* close, open, then the present as one batch */
     P_COUNT = 20
 };
-/* 10 is test_control_preempt's and test_sim_preempt's; 16 is test_sim's (the_gate_leaks_nothing). */
+/* 10 is of test_policy_preempt; 16 is test_sim's (the_gate_leaks_nothing). */
 
 enum { BASE = 1000, MOST = 400, NODES = 3 };
 

@@ -154,6 +154,7 @@ static uint64_t history(uint64_t seed)
     probe.w.conf.prefetch = 0;
     probe.w.conf.idle_worker = MR_UNKNOWN;
     probe.w.conf.lineage = true;
+    probe.w.conf.min_slice = 0;
     world_new(&probe.w, "CPU=2");
     world_node(&probe.w, "CPU=1 wheel=1");
     world_node(&probe.w, "CPU=2");
