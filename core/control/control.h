@@ -413,6 +413,7 @@ typedef struct mr_control_stats {
     uint64_t object_bytes, moved_bytes;        /* sealed now, on disk or not; sum of TRANSFER sizes */
     uint64_t spilled_bytes, spilled, restored; /* on disk now; objects that went there and came back, ever */
     uint64_t kept;                             /* ended tasks kept to make their results again */
+    uint64_t kept_bytes;                       /* of their records and arguments */
     uint64_t stopped, stops;                   /* tasks that stand still now; how often one was stopped, ever */
     int64_t held;    /* slot-ns something could start on an idle slot and the policy held it back */
     uint64_t memory; /* bytes of control itself */

@@ -4,13 +4,30 @@
  * its arguments: when the last copy goes with its node, the task runs again, as another attempt of its own.  What no
  * task can make again (it was put; an actor or a generator made it; no attempt is left) becomes an error that says so.
  * A full store first takes from it what nothing else holds; without a disk all of it is given up then.  At most
- * PAST_MOST records are kept, the oldest go first.
+ * PAST_MOST records of PAST_BYTES_MOST bytes are kept, the oldest go first.
  */
 #include <string.h>
 
 #include "control/room.h"
 
-enum { PAST_MOST = 100000 };
+enum { PAST_MOST = 100000, PAST_BYTES_MOST = 256 << 20 };
+
+static uint64_t weight(const task *t)
+{
+    return sizeof *t + (t->n_deps + t->n_refs) * sizeof *t->ids + (UINT64_C(1) << t->payload);
+}
+
+static void past_push(mr_control *c, task *t)
+{
+    mr_tlist_push(&c->past, t);
+    c->past_bytes += weight(t);
+}
+
+static void past_remove(mr_control *c, task *t)
+{
+    mr_tlist_remove(&c->past, t);
+    c->past_bytes -= weight(t);
+}
 
 static bool stored(const object *o, const task *t)
 {
@@ -65,7 +82,7 @@ static void drop(mr_control *c, task *t)
     mr_control_act(c, MR_ACT_DROP)->id = t->v.ref;
     if (t->where != W_PAST)
         return; /* the policy was not told of its end yet: it goes then */
-    mr_tlist_remove(&c->past, t);
+    past_remove(c, t);
     mr_task_gone(c, t);
 }
 
@@ -149,8 +166,8 @@ bool mr_lineage_past(mr_control *c, task *t)
         return true;
     }
     t->where = W_PAST;
-    mr_tlist_push(&c->past, t);
-    if (c->past.n > PAST_MOST)
+    past_push(c, t);
+    while (c->past.n > PAST_MOST || (c->past_bytes > PAST_BYTES_MOST && c->past.n > 1))
         give_up(c, c->past.head);
     return true;
 }
@@ -199,7 +216,7 @@ void mr_lineage_lose(mr_control *c, object *o, uint32_t from, uint32_t cause, tl
         return;
     t->flags |= T_AGAIN;
     if (t->where == W_PAST) {
-        mr_tlist_remove(&c->past, t);
+        past_remove(c, t);
         mr_tlist_push(again, t);
     }
 }

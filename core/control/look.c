@@ -217,6 +217,7 @@ void mr_control_stats_get(const mr_control *c, mr_control_stats *out)
                               .spilled = c->spilled,
                               .restored = c->restored,
                               .kept = c->past.n,
+                              .kept_bytes = c->past_bytes,
                               .stopped = c->n_stopped,
                               .stops = c->stops,
                               .held = c->held};

@@ -144,6 +144,7 @@ struct task {
     uint8_t where;
     uint8_t blocks;   /* waits of its own that are open */
     uint8_t gpu_part; /* 1 + the GPU of which it has a part, 0: none */
+    uint8_t payload;  /* what the engine keeps for it: at most 2^payload bytes */
     uint32_t gpus;    /* those that it has, by index */
 };
 
@@ -543,6 +544,7 @@ struct mr_control {
     uint32_t n_procs, next_proc;
 
     tlist fresh, failing, over, past;
+    uint64_t past_bytes; /* of the records of `past` */
     object *freeing;
     bool fresh_unsorted, dirty, hungry, starved;
     bool held_back; /* something could start, but is not worth waking a process for */

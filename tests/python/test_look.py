@@ -103,6 +103,7 @@ def test_summary_and_memory(busy, ray):
     first = run("memory", "--session", busy).splitlines()[1].split("  ")
     assert [cell.strip() for cell in first if cell.strip()] == [f"{big._id:x}", "97.7 KiB", "sealed", "main", "put", "the driver"]
     assert json.loads(run("memory", "--session", busy, "--json", "--limit", "1"))[0]["size"] == 100_000
+    assert "ended tasks (" in run("memory", "--session", busy).splitlines()[-1]
 
 
 def test_logs(busy):

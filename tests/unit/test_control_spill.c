@@ -1,5 +1,6 @@
 /* test_control_spill.c: what leaves a full store, in which order, and what comes back. */
 #include <check.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/rand.h"
@@ -227,6 +228,36 @@ END_TEST
 
 /* An engine that answers late, refuses and loses at random: control's books are checked at every step. */
 enum { MANY = 40 };
+START_TEST(kept_records_are_bounded_by_their_bytes)
+{
+    enum { PAYLOAD = 16 << 20, N = 24 };
+    mr_id y[N];
+    mr_ev_submit *e = calloc(1, sizeof(*e) + PAYLOAD);
+    open_world();
+    uint32_t f = world_define(&w, (spec){.name = "f", .retries = 3});
+    for (int i = 0; i < N; i++) {
+        *e = (mr_ev_submit){.h = {.kind = MR_EV_SUBMIT, .n_bytes = PAYLOAD}, .id = w.next_id, .func = f};
+        e->n_returns = 1;
+        e->estimate = MR_UNKNOWN;
+        y[i] = w.next_id++;
+        ck_assert_int_eq(world_step(&w, e), MR_OK);
+        world_time(&w, 1);
+        ck_assert_int_eq(world_seal(&w, y[i], 0, MB, 0, NULL), MR_OK);
+        ck_assert_int_eq(world_finish(&w, y[i]), MR_OK);
+        world_time(&w, 1);
+        ck_assert_uint_le(world_stats(&w).kept_bytes, 256 * MB);
+    }
+    ck_assert_uint_eq(world_stats(&w).kept, 15);
+    ck_assert_uint_gt(world_stats(&w).kept_bytes, 240 * MB);
+    for (int i = 0; i < N; i++)
+        world_drop(&w, y[i]);
+    ck_assert_uint_eq(world_stats(&w).kept, 0);
+    ck_assert_uint_eq(world_stats(&w).kept_bytes, 0);
+    world_nothing_left(&w);
+    free(e);
+}
+END_TEST
+
 START_TEST(any_order_of_answers)
 {
     mr_rand r;
@@ -293,6 +324,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_second_copy_goes_for_nothing);
     tcase_add_test(t, no_room_where_it_is_needed);
     tcase_add_test(t, damaged_bytes_are_made_again);
+    tcase_add_test(t, kept_records_are_bounded_by_their_bytes);
     tcase_add_loop_test(t, any_order_of_answers, 0, 100);
     suite_add_tcase(s, t);
     return s;

@@ -123,9 +123,10 @@ static void state_stats(mr_nodes *n, mr_text *t)
         first->ops->stats(first->self, &store);
     mr_text_put(t,
                 "\"store_capacity\":%llu,\"store_used\":%llu,\"disk_bytes\":%llu,\"spilled\":%llu,"
-                "\"restored\":%llu,\"kept\":%llu,",
+                "\"restored\":%llu,\"kept\":%llu,\"kept_bytes\":%llu,",
                 (unsigned long long)store.capacity, (unsigned long long)store.used, (unsigned long long)n->spill.bytes,
-                (unsigned long long)s.spilled, (unsigned long long)s.restored, (unsigned long long)s.kept);
+                (unsigned long long)s.spilled, (unsigned long long)s.restored, (unsigned long long)s.kept,
+                (unsigned long long)s.kept_bytes);
     mr_text_put(t, "\"object_bytes\":%llu,\"moved_bytes\":%llu,\"held\":%lld,\"memory\":%llu,\"now\":%lld,\"policy\":",
                 (unsigned long long)s.object_bytes, (unsigned long long)s.moved_bytes, (long long)s.held,
                 (unsigned long long)s.memory, (long long)mr_nodes_clock(n));

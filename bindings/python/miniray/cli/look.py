@@ -231,7 +231,7 @@ def _holder(holder: Dict[str, Any], driver: int) -> str:
 def memory(session: Optional[str], by: str, limit: int, as_json: bool) -> None:
     """Every object: its size, where its bytes are, what made it, and who keeps it."""
     source = _source(session)
-    objects, nodes, driver = _told(lambda: (source("objects"), source("nodes"), source.session["pid"]))
+    objects, nodes, driver, stats = _told(lambda: (source("objects"), source("nodes"), source.session["pid"], source("stats")))
     objects.sort(key=lambda o: (-o["size"], o["object"]) if by == "size" else o["object"])
     if as_json:
         click.echo(json.dumps(objects[:limit], indent=2))
@@ -248,6 +248,7 @@ def memory(session: Optional[str], by: str, limit: int, as_json: bool) -> None:
     click.echo(f"{len(objects)} objects, {_bytes(total)}; in stores "
                + ", ".join(f"{_bytes(n['used'])} of {_bytes(n['capacity'])} ({n['name']})" for n in nodes if n["alive"])
                + ("" if len(objects) <= limit else f"; {len(objects) - limit} are not shown (--limit)"))
+    click.echo(f"{_bytes(stats['disk_bytes'])} on the disk; {stats['kept']} ended tasks ({_bytes(stats['kept_bytes'])}) are kept to make lost results again")
 
 
 # ---- logs and timeline -----------------------------------------------------------------------------------------------
