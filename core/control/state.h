@@ -591,7 +591,6 @@ struct mr_control {
     mr_task_info *history;
     uint64_t n_history;  /* ever */
     uint32_t at_history; /* where the next goes */
-
     seat rest[MR_REST_MOST];
     policy pol;
     struct explain *explain; /* NULL: nobody asks why */
