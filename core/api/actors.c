@@ -68,6 +68,21 @@ mr_status mr_find_actor(mr_session *s, const char *name, const char *ns, mr_id *
     return st;
 }
 
+mr_status mr_note(mr_session *s, mr_id first, uint32_t n, mr_note_kind kind, const char *text)
+{
+    mr_status st = mr_session_enter(s, NULL);
+    if (st)
+        return st;
+    st = s->port->ops->note(s->port, first, n, kind, text);
+    mr_session_leave(s);
+    return st;
+}
+
+bool mr_explains(const mr_session *s)
+{
+    return s->port->explains;
+}
+
 mr_status mr_state(mr_session *s, const char *what, char **json, mr_err *err)
 {
     mr_status st = mr_session_enter(s, err);

@@ -90,7 +90,7 @@ const mr_key mr_config_keys[] = {
     {"sched",   "on_error",      MR_CONF_TEXT,     MR_KEY_CHOICE,  "fifo",          NULL,  "fifo|stop", ANY,
         "after a policy's error: go on as FIFO with one loud line, or end the session"},
     {"sched",   "explain",       MR_CONF_BOOL,     MR_KEY_PLAIN,   "false",         NULL,  NULL,    ANY,
-        "decisions are recorded (the last 32,768), and `miniray why TASK` tells of them"},
+        "decisions (the last 32,768) and the lines that ask for objects are recorded: `miniray why TASK`, `miniray memory`"},
     {"sched",   "quotas",        MR_CONF_TEXT,     MR_KEY_AMOUNTS, NULL,          "none",   NULL,    ANY,
         "CPUs that the tasks of a user (option user=) may use at a time: user=cpus,user=cpus"},
     {"sched",   "seed",          MR_CONF_INT,      MR_KEY_PLAIN,   "0",             NULL,  NULL,    0, VAST,

@@ -13,25 +13,26 @@
 static mr_status attach_parse(mr_ring_conf *conf, int *fd, mr_err *err)
 {
     const char *session = getenv("MINIRAY_ATTACH"), *worker = getenv("MINIRAY_WORKER");
-    unsigned version, number, index, node;
+    unsigned version, number, index, node, explains;
     unsigned long long id, size, inline_max;
     int path_at = -1;
     if (!session || !worker)
         return mr_err_set(
             err, MR_E_NOTFOUND,
             "this process was not started as a miniray worker (MINIRAY_ATTACH and MINIRAY_WORKER are not set)");
-    if (sscanf(session, "%u:%llx:%d:%d:%d:%d:%llu:%llu:%n", &version, &id, fd, &conf->event_fd, &conf->share.fd_rw,
-               &conf->share.fd_ro, &size, &inline_max, &path_at) != 8 ||
-        path_at < 0)
-        return mr_err_set(err, MR_E_PROTOCOL, "MINIRAY_ATTACH=%s: not in the form that this version reads", session);
-    if (version != MR_LINK_VERSION)
+    int read = sscanf(session, "%u:%llx:%d:%d:%d:%d:%llu:%llu:%u:%n", &version, &id, fd, &conf->event_fd,
+                      &conf->share.fd_rw, &conf->share.fd_ro, &size, &inline_max, &explains, &path_at);
+    if (read >= 1 && version != MR_LINK_VERSION) /* first: what follows may differ between versions */
         return mr_err_set(err, MR_E_PROTOCOL,
                           "the node speaks version %u, this worker version %d: mixed installations?", version,
                           MR_LINK_VERSION);
+    if (read != 9 || path_at < 0)
+        return mr_err_set(err, MR_E_PROTOCOL, "MINIRAY_ATTACH=%s: not in the form that this version reads", session);
     if (sscanf(worker, "%u:%u:%u", &number, &index, &node) != 3 || index >= MR_LINKS_MAX)
         return mr_err_set(err, MR_E_PROTOCOL, "MINIRAY_WORKER=%s: expected number:link:node", worker);
     conf->session = id;
     conf->inline_max = inline_max;
+    conf->explains = explains;
     conf->share.size = size;
     conf->carrier = session + path_at;
     conf->number = number;

@@ -49,6 +49,8 @@ typedef struct mr_port_ops {
     mr_status (*on_ready)(mr_port *p, mr_id id, void (*done)(void *arg, mr_id id), void *arg);
     /* See mr_state. */
     mr_status (*state)(mr_port *p, const char *what, char **json, mr_err *err);
+    /* See mr_note.  `n` ids from `first` on. */
+    mr_status (*note)(mr_port *p, mr_id first, uint32_t n, mr_note_kind kind, const char *text);
     const mr_define *(*func)(mr_port *p, uint32_t func); /* NULL: ask (worker) or unknown */
     void (*batch)(mr_port *p, bool begin);
     /* See mr_node_add, mr_node_remove.  NULL in a worker. */
@@ -66,6 +68,7 @@ struct mr_port {
     uint64_t session;
     uint64_t inline_max; /* larger values go to the store */
     bool worker;
+    bool explains; /* [sched] explain */
 };
 
 #endif

@@ -234,6 +234,24 @@ static mr_status op_on_ready(mr_port *port, mr_id id, void (*done)(void *arg, mr
     return send_blocked(p, &id, 1, 1, 0, w.token, NULL);
 }
 
+static mr_status op_note(mr_port *port, mr_id first, uint32_t n, mr_note_kind kind, const char *text)
+{
+    size_t len = text ? strlen(text) : 0, size = mr_record_total(sizeof(mr_ask), 0, (uint32_t)len);
+    mr_ask *ask = len <= MR_NOTE_MAX ? calloc(1, size) : NULL;
+    if (!ask)
+        return len > MR_NOTE_MAX ? MR_E_TOOBIG : MR_E_NOMEM;
+    ask->h = (mr_record){
+        .size = (uint32_t)size, .kind = MR_ASK_NOTE, .version = MR_RECORD_VERSION, .n_bytes = (uint32_t)len};
+    ask->id = first;
+    ask->len = n;
+    ask->at = kind;
+    if (len)
+        memcpy(ask + 1, text, len);
+    mr_status st = mr_outbox_send(of(port), &ask->h, false);
+    free(ask);
+    return st;
+}
+
 static mr_status op_state(mr_port *port, const char *what, char **json, mr_err *err)
 {
     size_t len = strlen(what), size = mr_record_total(sizeof(mr_ask), 0, (uint32_t)len);
@@ -325,6 +343,7 @@ static const mr_port_ops ring_port_ops = {
     .unview = op_unview,
     .on_ready = op_on_ready,
     .state = op_state,
+    .note = op_note,
     .func = op_func,
     .batch = op_batch,
     .stop = op_stop,
@@ -363,6 +382,7 @@ mr_status mr_ring_port_open(const mr_ring_conf *conf, mr_ring_port **out, mr_err
     memset(p, 0, sizeof(*p));
     p->port =
         (mr_port){.ops = &ring_port_ops, .session = conf->session, .inline_max = conf->inline_max, .worker = true};
+    p->port.explains = conf->explains;
     p->page = conf->page;
     p->link = conf->link;
     p->number = conf->number;

@@ -10,6 +10,7 @@ typedef struct mr_ring_conf {
     mr_link *link;
     uint32_t number, index;
     int event_fd;
+    bool explains;
     const char *carrier; /* path of the store's .so, "" or NULL: none */
     mr_share share;
 } mr_ring_conf;

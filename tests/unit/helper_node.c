@@ -42,7 +42,8 @@ void node_fork(fake_node *n, int (*body)(mr_session *s))
     if (n->child)
         return;
     char text[200];
-    snprintf(text, sizeof(text), "%d:%llx:%d:%d:-1:-1:0:4096:", MR_LINK_VERSION, 0xABCDEFULL, n->links_fd, n->event_fd);
+    snprintf(text, sizeof(text), "%d:%llx:%d:%d:-1:-1:0:4096:0:", MR_LINK_VERSION, 0xABCDEFULL, n->links_fd,
+             n->event_fd);
     setenv("MINIRAY_ATTACH", text, 1);
     snprintf(text, sizeof(text), "%d:%d:0", WORKER, LINK);
     setenv("MINIRAY_WORKER", text, 1);

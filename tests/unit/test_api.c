@@ -501,6 +501,33 @@ START_TEST(test_many)
 }
 END_TEST
 
+/* Notes are shown with their object, and what is not an object takes none. */
+START_TEST(test_notes)
+{
+    open_store(_i);
+    char long_line[MR_NOTE_MAX + 2] = "", *json;
+    memset(long_line, 'x', sizeof(long_line) - 1);
+    mr_id id;
+    must(mr_put(s, MR_FORMAT_BYTES, "a", 1, NULL, 0, &id, &err));
+    ck_assert(!mr_explains(s));
+    ck_assert_int_eq(mr_note(s, id, 1, MR_NOTE_LINE, long_line), MR_E_TOOBIG);
+    must(mr_note(s, id, 3, MR_NOTE_LINE, "file.c:17"));
+    must(mr_state(s, "objects", &json, &err));
+    ck_assert_ptr_nonnull(strstr(json, "\"pinned\":false,\"line\":\"file.c:17\""));
+    free(json);
+    must(mr_note(s, id, 1, MR_NOTE_PINNED, NULL));
+    must(mr_state(s, "objects", &json, &err));
+    ck_assert_ptr_nonnull(strstr(json, "\"pinned\":true,\"line\":\"file.c:17\""));
+    free(json);
+    mr_decref(s, id);
+    must(mr_put(s, MR_FORMAT_BYTES, "b", 1, NULL, 0, &id, &err));
+    must(mr_state(s, "objects", &json, &err));
+    ck_assert_ptr_null(strstr(json, "file.c:17")); /* its neighbour was none yet */
+    free(json);
+    mr_close(s);
+}
+END_TEST
+
 static void *user(void *arg)
 {
     mr_err why;
@@ -564,6 +591,7 @@ int main(void)
     tcase_add_loop_test(c, test_actors, 0, 2);
     tcase_add_loop_test(c, test_stream, 0, 2);
     tcase_add_loop_test(c, test_many, 0, 2);
+    tcase_add_loop_test(c, test_notes, 0, 2);
     tcase_add_loop_test(c, test_threads, 0, 2);
     tcase_add_loop_test(c, test_nested, 0, 2);
     suite_add_tcase(suite, c);

@@ -6,10 +6,9 @@ import io
 import pickle
 import sys
 import warnings
-from typing import Any, Dict, List, Tuple
+from typing import Any, List, Tuple
 
 _warned = False
-_escaped: "Dict[str, None]" = {}
 
 
 class NotSerializable(TypeError, pickle.PicklingError):
@@ -98,17 +97,11 @@ def dumps(obj: Any) -> Tuple[bytes, List[Any]]:
 def escaped(hex_id: str) -> None:
     """Called when a reference is pickled outside of a call: nobody can count that copy."""
     global _warned
-    _escaped[hex_id] = None
     if not _warned:
         _warned = True
         warnings.warn(
             f"ObjectRef({hex_id}) was pickled by hand: its object stays until the session ends. Pass references as "
-            "arguments, return or put them instead.", RuntimeWarning, stacklevel=3)
-
-
-def escaped_ids() -> List[str]:
-    """The references that this process pickled by hand, as hex, in that order: their objects stay until the session ends."""
-    return list(_escaped)
+            "arguments, return or put them instead; `miniray memory` lists such objects.", RuntimeWarning, stacklevel=3)
 
 
 class code_limit:

@@ -81,6 +81,11 @@ typedef struct mrpy_ref {
 } mrpy_ref;
 
 extern PyType_Spec mrpy_ref_spec;
+/* At the start of a session: lines are noted from now on if the session explains. */
+void mrpy_lines_start(PyObject *module, mr_session *s);
+/* Notes the line of the program that made the call; of `n` objects from `first` on.  Runs no Python code. */
+extern bool mrpy_lines;
+void mrpy_note_line(mr_id first, uint32_t n);
 /* A reference object that takes over the caller's mr reference (given back on failure). */
 PyObject *mrpy_ref_new(mrpy_state *st, mr_id id);
 /* The same, adding a reference; used when one is decoded.  Of another session: a dead reference that names it. */

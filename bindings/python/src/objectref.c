@@ -8,6 +8,49 @@
 
 #include <structmember.h>
 
+bool mrpy_lines;
+static char package[MR_NOTE_MAX]; /* the folder of this package: its own lines are not the program's */
+
+void mrpy_lines_start(PyObject *module, mr_session *s)
+{
+    PyObject *file = (mrpy_lines = mr_explains(s)) ? PyModule_GetFilenameObject(module) : NULL;
+    const char *path = file ? PyUnicode_AsUTF8(file) : NULL;
+    const char *end = path ? strrchr(path, '/') : NULL;
+    PyOS_snprintf(package, sizeof(package), "%.*s", end ? (int)(end + 1 - path) : 0, path ? path : "");
+    Py_XDECREF(file);
+    PyErr_Clear(); /* built in: then its lines count as the program's */
+}
+
+/* "file.py:17" of a frame outside of the package; false: it is inside. */
+static bool line_of(PyFrameObject *frame, char *out, size_t n)
+{
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    PyObject *file = PyObject_GetAttrString((PyObject *)code, "co_filename");
+    const char *path = file ? PyUnicode_AsUTF8(file) : NULL;
+    bool ours = !path || (package[0] && strncmp(path, package, strlen(package)) == 0);
+    size_t len = path ? strlen(path) : 0;
+    if (!ours) /* of a long one the end tells more */
+        PyOS_snprintf(out, n, "%s:%d", len > n - 16 ? path + (len - (n - 16)) : path, PyFrame_GetLineNumber(frame));
+    Py_XDECREF(file);
+    Py_DECREF(code);
+    PyErr_Clear(); /* a name that is no UTF-8 */
+    return !ours;
+}
+
+void mrpy_note_line(mr_id first, uint32_t n)
+{
+    char text[MR_NOTE_MAX] = "";
+    PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get());
+    while (frame && !line_of(frame, text, sizeof(text))) {
+        PyFrameObject *back = PyFrame_GetBack(frame);
+        Py_DECREF(frame);
+        frame = back;
+    }
+    Py_XDECREF(frame);
+    if (text[0] && mr_note(mrpy_session, first, n, MR_NOTE_LINE, text))
+        return; /* the session has ended, or there is no memory to tell of it */
+}
+
 static PyObject *make(mrpy_state *st, uint64_t session, mr_id id, bool owned)
 {
     mrpy_ref *ref = (mrpy_ref *)st->ref_type->tp_alloc(st->ref_type, 0);
@@ -205,6 +248,9 @@ static PyObject *ref_reduce(PyObject *o, PyObject *Py_UNUSED(unused))
             Py_DECREF(r);
             if (mr_incref(mrpy_session, ref->id) != MR_OK)
                 return mrpy_raise(st, MR_E_FREED, NULL);
+            mr_status noted = mr_note(mrpy_session, ref->id, 1, MR_NOTE_PINNED, NULL);
+            if (noted != MR_OK)
+                return mrpy_raise(st, noted, NULL);
         }
     }
     return Py_BuildValue("O(KK)", st->s_rebuild, (unsigned long long)ref->session, (unsigned long long)ref->id);

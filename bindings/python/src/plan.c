@@ -291,5 +291,7 @@ again:
         mrpy_raise(st, status == MR_E_INTERRUPTED ? MR_E_FULL : status, &err);
         return 0;
     }
+    if (__builtin_expect(mrpy_lines, 0))
+        mrpy_note_line(id, 1);
     return id;
 }

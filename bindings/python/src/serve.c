@@ -190,6 +190,7 @@ static PyObject *attach(PyObject *module, PyObject *Py_UNUSED(unused))
         return mrpy_raise(mrpy_state_of(module), status, &err);
     mrpy_session = s;
     mrpy_session_no = mr_session_id(s);
+    mrpy_lines_start(module, s);
     Py_RETURN_TRUE;
 }
 

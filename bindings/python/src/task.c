@@ -87,6 +87,8 @@ static PyObject *submit(mrpy_state *st, mr_session *s, const mrpy_request *r, Py
         return NULL;
     if (status != MR_OK)
         return mrpy_raise(st, status, &err);
+    if (__builtin_expect(mrpy_lines, 0))
+        mrpy_note_line(first, r->n_returns < 0 ? 2 : (uint32_t)r->n_returns);
     return results(st, first, r->n_returns);
 }
 

@@ -218,6 +218,8 @@ static void act_evict(mr_nodes *n, const mr_action *a)
 static void act_free(mr_nodes *n, const mr_action *a)
 {
     mr_value_free(n, a->id, a->flags & MR_FREE_HELD);
+    if (mr_table_count(&n->notes.table) && !(a->flags & MR_FREE_HELD))
+        mr_table_del(&n->notes.table, a->id);
 }
 
 static void act_transfer(mr_nodes *n, const mr_action *a)

@@ -101,6 +101,18 @@ static void ask_state(mr_nodes *n, mr_peer *p, const mr_ask *a)
     free(json);
 }
 
+static void ask_note(mr_nodes *n, mr_peer *p, const mr_ask *a)
+{
+    char text[MR_NOTE_MAX + 1] = "";
+    if (a->h.n_bytes > MR_NOTE_MAX || a->len > MR_IDS_BLOCK) {
+        mr_peer_drop(n, p, "sent a note that is too long");
+        return;
+    }
+    memcpy(text, (const char *)a + sizeof(*a), a->h.n_bytes);
+    if (mr_notes_add(n, a->id, (uint32_t)a->len, (mr_note_kind)a->at, text))
+        mr_log(MR_LOG_WARN, "engine", "out of memory: a note on object %llx is lost", (unsigned long long)a->id);
+}
+
 /* A record that did not fit into the ring: taken out of the carrier, then as any other. */
 static void ask_big(mr_nodes *n, mr_peer *p, const mr_big *b)
 {
@@ -152,6 +164,9 @@ void mr_ask_take(mr_nodes *n, mr_peer *p, const mr_record *r)
         mr_peer_reply(n, p, MR_ORD_REPLY, r->token, status, a->id, 0, NULL, 0);
         break;
     }
+    case MR_ASK_NOTE:
+        ask_note(n, p, a);
+        break;
     case MR_ASK_BIG:
         ask_big(n, p, (const mr_big *)(const void *)r);
         break;

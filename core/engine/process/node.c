@@ -145,9 +145,9 @@ static mr_status nodes_links(mr_nodes *n, mr_err *err)
     madvise(n->links, sizeof(mr_links), MADV_DONTFORK);
     n->links->page.magic = MR_LINK_MAGIC;
     n->links->page.session = n->port.session;
-    if (asprintf(&n->attach_env, "%d:%016llx:%d:%d:%d:%d:%llu:%llu:%s", MR_LINK_VERSION,
+    if (asprintf(&n->attach_env, "%d:%016llx:%d:%d:%d:%d:%llu:%llu:%d:%s", MR_LINK_VERSION,
                  (unsigned long long)n->port.session, n->links_fd, n->event_fd, n->share.fd_rw, n->share.fd_ro,
-                 (unsigned long long)n->share.size, (unsigned long long)n->port.inline_max,
+                 (unsigned long long)n->share.size, (unsigned long long)n->port.inline_max, n->port.explains,
                  mr_carrier(n)->plugin->path) < 0) {
         n->attach_env = NULL;
         return MR_E_NOMEM;
@@ -261,7 +261,7 @@ static mr_status nodes_control(mr_nodes *n, mr_err *err)
     conf.know = !strcmp(know, "nothing")   ? MR_KNOW_NOTHING
                 : !strcmp(know, "learned") ? MR_KNOW_LEARNED
                                            : MR_KNOW_STATED;
-    conf.explain = mr_config_int(c, "sched", "explain") != 0;
+    conf.explain = n->port.explains;
     if (mr_config_int(c, "sched", "strict") || !mr_config_int(c, "engine", "prefetch"))
         conf.prefetch = 0;
     mr_named quotas[MR_RES_MAX];
@@ -313,6 +313,7 @@ static mr_status nodes_args(mr_nodes *n, const mr_open_args *args, mr_err *err)
     n->show_output = mr_config_int(n->config, "engine", "log_to_driver") != 0;
     n->spin_ns = (uint32_t)mr_config_int(n->config, "engine", "spin_us") * 1000;
     n->port.inline_max = (uint64_t)mr_config_int(n->config, "engine", "inline_max");
+    n->port.explains = mr_config_int(n->config, "sched", "explain") != 0;
     size_t count = 0;
     while (args->zygote && args->zygote[count])
         count++;
@@ -350,6 +351,7 @@ static void nodes_init(mr_nodes *n)
     mr_table_init(&n->copies, sizeof(mr_carry));
     mr_table_init(&n->blamed, sizeof(uint64_t));
     mr_table_init(&n->by_worker, sizeof(uint32_t));
+    mr_table_init(&n->notes.table, sizeof(mr_noted));
     atomic_store(&n->next_id, FIRST_ID);
     n->origin = mr_drive_monotonic();
 }
@@ -473,6 +475,7 @@ void mr_nodes_free(mr_nodes *n)
     mr_output_fini(n);
     mr_desk_close(n);
     mr_blame_fini(n);
+    mr_notes_fini(n);
     if (n->links)
         munmap(n->links, sizeof(mr_links));
     int fds[] = {n->links_fd, n->event_fd, n->epoll_fd, n->timer_fd, n->sup_fd, n->sup_pidfd};

@@ -13,6 +13,7 @@
 #include <miniray/store.h>
 
 #include "base/config.h"
+#include "base/intern.h"
 #include "base/table.h"
 #include "client/link.h"
 #include "client/port.h"
@@ -338,6 +339,10 @@ struct mr_nodes {
     struct mr_desk *desk; /* NULL: no folder could be made */
     struct mr_blame **blames;
     uint64_t next_blame;
+    struct {
+        mr_table table;   /* object -> mr_noted */
+        mr_intern *lines; /* NULL until the first */
+    } notes;
     mr_table blamed; /* task -> uint64_t: number of its blame */
     bool lines_closed;
     bool keep_views; /* the driver has views of values that outlive the session: their memory is not given back */
@@ -535,6 +540,14 @@ const char *mr_desk_folder(const mr_nodes *n); /* "" if there is none */
 void mr_desk_sweep(const mr_nodes *n); /* folders of sessions that were killed with all that could have removed them */
 
 /* blame.c: the last errors */
+/* notes.c */
+typedef struct mr_noted {
+    uint32_t line; /* of notes.lines; 0: not known */
+    bool pinned;
+} mr_noted;
+mr_status mr_notes_add(mr_nodes *n, mr_id first, uint32_t count, mr_note_kind kind, const char *text) MR_CHECK_RESULT;
+void mr_notes_fini(mr_nodes *n);
+
 typedef struct mr_blame {
     mr_id id;
     uint32_t format; /* MR_FORMAT_ */

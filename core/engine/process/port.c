@@ -452,6 +452,18 @@ static mr_status port_state(mr_port *p, const char *what, char **json, mr_err *e
     return status;
 }
 
+static mr_status port_note(mr_port *p, mr_id first, uint32_t count, mr_note_kind kind, const char *text)
+{
+    mr_nodes *n = port_nodes(p);
+    mr_status status = port_enter(n);
+    if (status)
+        return status;
+    mr_drive_pump(n);
+    status = mr_notes_add(n, first, count, kind, text);
+    mr_drive_unlock(n);
+    return status;
+}
+
 static const mr_define *port_func(mr_port *p, uint32_t func)
 {
     mr_nodes *n = port_nodes(p);
@@ -548,6 +560,7 @@ const mr_port_ops mr_node_port = {
     .unview = port_unview,
     .on_ready = port_on_ready,
     .state = port_state,
+    .note = port_note,
     .func = port_func,
     .batch = port_batch,
     .node_add = port_node_add,

@@ -354,6 +354,16 @@ MR_API mr_status mr_group_current(mr_session *s, mr_id *out, bool *captures, mr_
  * it with free(3).  Driver and worker.  Errors: NOTFOUND (what can be asked for), NOMEM. */
 MR_API mr_status mr_state(mr_session *s, const char *what, char **json, mr_err *err) MR_CHECK_RESULT;
 
+/* What mr_state shows of the objects `first` to `first + n - 1` besides: that a reference was written down where nobody
+ * counts it ("pinned"), or `text`, "file.py:17", the line that asked for them ("line"; up to MR_NOTE_MAX bytes).  It
+ * goes with the object; one that is not known (any more) is passed over.  Driver and worker.  Errors: TOOBIG, NOMEM,
+ * CLOSED. */
+enum { MR_NOTE_MAX = 1024 };
+typedef enum mr_note_kind { MR_NOTE_PINNED = 0, MR_NOTE_LINE = 1 } mr_note_kind;
+MR_API mr_status mr_note(mr_session *s, mr_id first, uint32_t n, mr_note_kind kind, const char *text) MR_CHECK_RESULT;
+/* [sched] explain: a binding then notes lines.  Driver and worker. */
+MR_API bool mr_explains(const mr_session *s);
+
 /* The next line that a worker printed (driver only), without its newline; worker < 0 and text NULL after close.
  * Waits; one thread.  `*text` is good until the next call. */
 typedef struct mr_output {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import time
 from typing import Any, Callable, Dict, List, Optional
 
@@ -240,9 +241,14 @@ def memory(session: Optional[str], by: str, limit: int, as_json: bool) -> None:
     for o in objects[:limit]:
         where = ", ".join(nodes[n]["name"] for n in range(min(64, len(nodes))) if o["nodes"] >> n & 1)
         held = [_holder(holder, driver) for holder in o["held_by"]]
+        made = o["name"] or "put"
+        if o["line"]:
+            made += f" at {os.path.basename(o['line'])}"
+        if o["pinned"]:
+            held.insert(0, "a pickle made by hand")
         shown = ", ".join(held[:4]) + (f" and {len(held) - 4} more" if len(held) > 4 else "")
         rows.append([o["object"].lstrip("0"), _bytes(o["size"]), o["state"], where if o["where"] == "store" else o["where"] or None,
-                     o["name"] or "put", shown])
+                     made, shown])
     _print_table(["object", "size", "state", "where", "made by", "held by"], rows)
     total = sum(o["size"] for o in objects)
     click.echo(f"{len(objects)} objects, {_bytes(total)}; in stores "

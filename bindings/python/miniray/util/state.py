@@ -113,6 +113,8 @@ class ObjectState(_State):
     ``object_size``: bytes, -1 while it is not made.  ``reference_type``: LOCAL_REFERENCE (the process has a reference),
     USED_BY_PENDING_TASK (an argument), CAPTURED_IN_OBJECT (another object has the reference inside), ACTOR_HANDLE, or
     UNKNOWN_STATUS.  ``call_site``: the function that makes it, "put" for what was put.
+    ``is_pinned`` (detail): a reference was pickled by hand, so it stays until the session ends.  ``line`` (detail, with
+    ``[sched] explain = true``): "file.py:17", where the program asked for it.
     """
 
     object_id: str
@@ -126,6 +128,8 @@ class ObjectState(_State):
     where: Optional[str] = _detail()
     node_ids: Optional[List[str]] = _detail()
     num_holders: Optional[int] = _detail()
+    is_pinned: Optional[bool] = _detail()
+    line: Optional[str] = _detail()
 
 
 @dataclasses.dataclass
@@ -259,7 +263,7 @@ def _objects(source: _desk.Source, o: Dict[str, Any]) -> List[ObjectState]:
     status = {"pending": "PENDING_NODE_ASSIGNMENT", "sealed": "FINISHED"}.get(o["state"], "FAILED" if o["error"] else "NIL")
     return [ObjectState(
         object_id=session["session"] + o["object"] + "0" * 24, object_size=-1 if o["state"] == "pending" else o["size"],
-        task_status=status, reference_type=kind, call_site=o["name"] or "put", type="DRIVER" if pid == session["pid"] else "WORKER",
+        task_status=status, reference_type=kind, call_site=o["name"] or "put", is_pinned=o["pinned"], line=o["line"] or None, type="DRIVER" if pid == session["pid"] else "WORKER",
         pid=pid, where=o["where"] or None, node_ids=[_node_id(source, n) for n in range(64) if o["nodes"] >> n & 1],
         num_holders=o["holders"]) for pid, kind in (rows or {0: "UNKNOWN_STATUS"}).items()]
 
