@@ -6,9 +6,11 @@ import functools
 import inspect
 import itertools
 import types
-from typing import Any, Iterator, Optional, Tuple
+from typing import Any, Iterator, List, Optional, Tuple
 
-_WIDE = 200  # so many children of one thing are looked at
+_WIDE = 200  # so many children of one thing are listed
+_MANY = 1_000_000  # among so many children of one thing is searched
+_DEEP = 30  # and so many levels down
 
 
 def pickles(obj: Any) -> Optional[BaseException]:
@@ -16,7 +18,7 @@ def pickles(obj: Any) -> Optional[BaseException]:
     import cloudpickle
 
     try:
-        cloudpickle.dumps(obj, protocol=5)
+        cloudpickle.dumps(obj, protocol=5, buffer_callback=lambda buffer: False)  # large ones are not copied
     except Exception as why:
         return why
     return None
@@ -76,15 +78,23 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
+def _first(parts: List[Tuple[str, Any]]) -> Optional[Tuple[str, Any]]:
+    """The first of them that cannot be pickled: by halves, since one pickle for each of very many takes long."""
+    if len(parts) > 1 and pickles([child for _, child in parts]) is None:
+        return None
+    while len(parts) > 1:
+        half = parts[:len(parts) // 2]
+        parts = half if pickles([child for _, child in half]) is not None else parts[len(half):]
+    return parts[0] if parts and pickles(parts[0][1]) is not None else None
+
+
 def path(obj: Any) -> str:
     """How to get from `obj` to the innermost thing that cannot be pickled: ".lock", "[2].conn"; "" for itself."""
     out, seen = "", {id(obj)}
-    for _ in range(10):
-        for part, child in children(obj):
-            if id(child) not in seen and pickles(child) is not None:
-                out, obj = out + part, child
-                seen.add(id(child))
-                break
-        else:
+    for _ in range(_DEEP):
+        found = _first([(part, child) for part, child in itertools.islice(_children(obj), _MANY) if id(child) not in seen])
+        if found is None:
             return f"{out} (a {type(obj).__name__})" if out else ""
+        out, obj = out + found[0], found[1]
+        seen.add(id(obj))
     return out
