@@ -106,6 +106,40 @@ def test_ctrl_c():
         driver.kill()
 
 
+@pytest.mark.parametrize("blocking", ["ray.get(ref)", "ray.wait([ref])", "next(stream)", "ray.get(ref, timeout=1000)"])
+def test_ctrl_c_that_does_not_wake_the_waiting_thread(blocking):
+    """As one that comes just before the sleep: the handler has run, and the sleep goes on.  Another thread takes it."""
+    driver = start(f"""
+        import signal, threading, time, miniray as ray
+        @ray.remote
+        def nap():
+            print("up", flush=True)
+            time.sleep(1000)
+        @ray.remote(num_returns="streaming")
+        def items():
+            print("up", flush=True)
+            time.sleep(1000)
+            yield 1
+        ray.init(num_workers=1)
+        {"stream = items" if "stream" in blocking else "ref = nap"}.remote()
+        threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            {blocking}
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+    """)
+    try:
+        assert "up" in driver.stdout.readline()
+        driver.send_signal(signal.SIGINT)
+        out, err = driver.communicate(timeout=60)
+        assert "interrupted" in out and driver.returncode == 0, err
+        gone(driver.pid)
+    finally:
+        driver.kill()
+        driver.communicate()
+
+
 def test_a_driver_that_raises_or_exits_leaves_nothing():
     for ending in ("raise SystemExit(3)", "raise ValueError('x')", "import os; os._exit(4)", "pass"):
         driver = start(f"""

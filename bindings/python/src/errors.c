@@ -130,3 +130,13 @@ int mrpy_interrupted(int64_t *left, int64_t *since)
     }
     return 0;
 }
+
+int64_t mrpy_nap(mr_session *s, int64_t left, int64_t *nap)
+{
+    int64_t now = *nap;
+    if (mr_is_worker(s) || (left >= 0 && left <= now))
+        return left;
+    if (now < INT64_MAX / 4)
+        *nap = 4 * now;
+    return now;
+}

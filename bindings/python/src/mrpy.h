@@ -68,6 +68,12 @@ int64_t mrpy_timeout(PyObject *o, const char *what);
 int64_t mrpy_now(void);
 /* After E_INTERRUPTED: runs signal handlers; -1 with an exception.  Shortens *left by the time since *since. */
 int mrpy_interrupted(int64_t *left, int64_t *since);
+/* How long to wait next, of `left` ns (-1: for ever), before handlers of signals get a look: a signal that arrives
+ * after the last look and before the sleep does not end that sleep.  *nap starts at MRPY_NAP and grows with each call,
+ * so such a signal is late by a few times what was waited already, and a long wait has few wake-ups.  Workers, which
+ * take no signals from users, wait in one go. */
+enum { MRPY_NAP = 20000000 };
+int64_t mrpy_nap(mr_session *s, int64_t left, int64_t *nap);
 /* Asks this process to collect garbage (see mr_on_full); does it if it was asked, -1 with an exception. */
 void mrpy_on_full(void);
 int mrpy_collect(void *unused);

@@ -69,7 +69,7 @@ static void getting_fini(getting *g)
 static int fetch(mr_session *s, getting *g, int64_t left, mr_err *err)
 {
     int64_t since = mrpy_now();
-    int64_t slice = 0; /* first only look */
+    int64_t slice = 0, nap = MRPY_NAP; /* first only look */
     for (;;) {
         mr_status status;
         if (slice == 0) {
@@ -83,16 +83,18 @@ static int fetch(mr_session *s, getting *g, int64_t left, mr_err *err)
         }
         if (status == MR_E_TIMEOUT) {
             drop_values(s, g);
-            if (slice != 0 || left == 0)
+            if (left == 0)
                 return status;
-            slice = left;
-            continue;
-        }
-        if (status != MR_E_INTERRUPTED)
+        } else if (status != MR_E_INTERRUPTED) {
             return status;
-        if (mrpy_interrupted(&left, &since))
-            return -1000;
-        slice = left;
+        }
+        if (slice != 0 || status == MR_E_INTERRUPTED) {
+            if (mrpy_interrupted(&left, &since))
+                return -1000;
+            if (left == 0 && status == MR_E_TIMEOUT)
+                return status;
+        }
+        slice = mrpy_nap(s, left, &nap);
     }
 }
 
@@ -246,7 +248,7 @@ static PyObject *core_wait(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "O!nO", &PyList_Type, &refs, &need, &timeout))
         return NULL;
     mr_session *s = mrpy_need(st);
-    int64_t left = mrpy_timeout(timeout, "wait"), since = mrpy_now();
+    int64_t left = mrpy_timeout(timeout, "wait"), since = mrpy_now(), nap = MRPY_NAP;
     size_t n = (size_t)PyList_GET_SIZE(refs);
     if (!s || left == -2)
         return NULL;
@@ -263,14 +265,12 @@ static PyObject *core_wait(PyObject *module, PyObject *args)
     }
     mr_status status = mr_wait(s, ids, n, (size_t)need, 0, ready, &err);
     while ((status == MR_E_TIMEOUT && left != 0) || status == MR_E_INTERRUPTED) {
-        if (status == MR_E_INTERRUPTED && mrpy_interrupted(&left, &since))
-            goto done;
-        int64_t slice = left;
+        int64_t slice = mrpy_nap(s, left, &nap);
         Py_BEGIN_ALLOW_THREADS;
         status = mr_wait(s, ids, n, (size_t)need, slice, ready, &err);
         Py_END_ALLOW_THREADS;
-        if (status == MR_E_TIMEOUT)
-            break;
+        if ((status == MR_E_TIMEOUT || status == MR_E_INTERRUPTED) && mrpy_interrupted(&left, &since))
+            goto done;
     }
     if (status != MR_OK && status != MR_E_TIMEOUT) {
         mrpy_raise(st, status, &err);
@@ -326,17 +326,17 @@ static PyObject *core_next_item(PyObject *module, PyObject *args)
         return NULL;
     mr_id task = mrpy_ref_id(st, ref, "the stream"), item = 0;
     mr_session *s = mrpy_session;
-    int64_t left = mrpy_timeout(timeout, "next"), since = mrpy_now();
+    int64_t left = mrpy_timeout(timeout, "next"), since = mrpy_now(), nap = MRPY_NAP;
     if (!task || left == -2)
         return NULL;
     mr_err err = {.status = MR_OK};
     mr_status status;
     do {
-        int64_t slice = left;
+        int64_t slice = mrpy_nap(s, left, &nap);
         Py_BEGIN_ALLOW_THREADS;
         status = mr_stream_next(s, task, slice, &item, &err);
         Py_END_ALLOW_THREADS;
-    } while (status == MR_E_INTERRUPTED && !mrpy_interrupted(&left, &since));
+    } while ((status == MR_E_INTERRUPTED || (status == MR_E_TIMEOUT && left != 0)) && !mrpy_interrupted(&left, &since));
     if (PyErr_Occurred())
         return NULL;
     if (status == MR_E_END)
