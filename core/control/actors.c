@@ -419,6 +419,15 @@ void mr_actor_exit(mr_control *c, actor *a, const mr_fault *f, bool gently)
         mr_proc_kill(c, p);
 }
 
+void mr_actor_left(mr_control *c, actor *a, mr_id call)
+{
+    mr_fault f = {.status = MR_E_ACTOR_DIED, .how = MR_DEATH_EXIT, .worker = a->worker, .why = 4, .cause = a->id};
+    object *o = object_at(c, call);
+    if (o && o->task == call)
+        o->flags |= O_CANCEL; /* it ended the actor on purpose: not an error that somebody has to read */
+    mr_actor_exit(c, a, &f, true);
+}
+
 /* Calls that were sent: again if they may, in their order; else they learn that they may have run. */
 static void return_flight(mr_control *c, actor *a, const mr_fault *f)
 {

@@ -74,7 +74,12 @@ static void add_actor(const mr_control *c, text *t, const mr_fault *f)
 {
     const actor *a = actor_at((mr_control *)(uintptr_t)c, f->cause);
     const mr_define *d = a ? mr_control_func(c, a->func) : NULL;
-    add(t, "actor %s%s", d ? d->name : "", f->status == MR_E_ACTOR_UNAVAILABLE ? " is restarting" : " died");
+    const mr_define *call = mr_control_func(c, f->func);
+    bool method = call && call->kind == MR_FUNC_METHOD;
+    /* The last handle may be gone and the actor with it: its class is in the method's name too, before the last dot. */
+    const char *name = d ? d->name : method ? call->name : "", *dot = d ? NULL : strrchr(name, '.');
+    add(t, "actor %.*s%s", (int)(dot ? (size_t)(dot - name) : strlen(name)), name,
+        f->status == MR_E_ACTOR_UNAVAILABLE ? " is restarting" : " died");
     static const char *const causes[] = {[1] = ": the actor was killed by ray.kill",
                                          [2] = ": its placement group was removed",
                                          [3] = ": its owner has died",
@@ -85,8 +90,7 @@ static void add_actor(const mr_control *c, text *t, const mr_fault *f)
         add(t, ": ");
         add_worker(t, f);
     }
-    const mr_define *call = mr_control_func(c, f->func);
-    if (call && call->kind == MR_FUNC_METHOD)
+    if (method)
         add(t, "; the call of %s %s", call->name, f->may_have_run ? "may have run" : "did not run");
 }
 

@@ -292,6 +292,8 @@ void mr_actor_caller_gone(mr_control *c, uint32_t client);
 void mr_actor_free(mr_control *c, actor *a);
 /* Dies, and its process goes: by itself (gently) or killed. */
 void mr_actor_exit(mr_control *c, actor *a, const mr_fault *f, bool gently);
+void mr_actor_left(mr_control *c, actor *a,
+                   mr_id call); /* that call, which is over, called exit_actor() or sys.exit() */
 
 /* ------------------------------------------------------------------------------------------------------ nodes.c -- */
 

@@ -458,10 +458,7 @@ static void call_finished(mr_control *c, task *t, const mr_ev_finished *e)
     mr_actor_call_out(c, t);
     mr_task_over(c, t, outcome);
     if (e->flags & MR_FINISHED_EXIT)
-        mr_actor_exit(
-            c, a,
-            &(mr_fault){.status = MR_E_ACTOR_DIED, .how = MR_DEATH_EXIT, .worker = a->worker, .why = 4, .cause = a->id},
-            true);
+        mr_actor_left(c, a, e->task);
     else
         mr_actor_pump(c, a);
 }

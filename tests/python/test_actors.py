@@ -227,6 +227,79 @@ def test_a_constructor_that_fails(ray):
     assert "no luck" in str(info.value)
 
 
+def _leave():
+    miniray.actor.exit_actor()
+
+
+def _exit():
+    raise SystemExit(4)
+
+
+def _interrupt():
+    raise KeyboardInterrupt("by hand")
+
+
+@pytest.mark.parametrize("act, told", [(_leave, "the constructor called exit_actor"), (_exit, "SystemExit: 4"), (_interrupt, "by hand")])
+def test_a_constructor_that_leaves(ray, act, told):
+    """Every caller is told what it raised, and the process that goes on is no actor."""
+    @ray.remote
+    class Leaver:
+        def __init__(self, act):
+            act()
+
+        def hello(self):
+            return 1
+
+    @ray.remote(max_retries=0)
+    def plain(leave):
+        if leave:
+            raise SystemExit(2)
+        return ray.get_runtime_context().get_actor_id()
+
+    leaver = Leaver.remote(act)
+    calls = [leaver.hello.remote() for _ in range(2)]
+    for call in calls:
+        with pytest.raises(ray.exceptions.ActorDiedError, match="(?s)creation task.*" + told):
+            ray.get(call, timeout=20)
+    assert ray.get([plain.remote(False) for _ in range(4)]) == [None] * 4
+    with pytest.raises(ray.exceptions.WorkerCrashedError, match=r"the task .* called sys.exit\(2\)"):
+        ray.get(plain.remote(True), timeout=20)
+
+
+def test_the_dead_have_a_name_when_no_handle_is_left(ray):
+    @ray.remote
+    class Mortal:
+        def __init__(self):
+            os._exit(4)
+
+        def hello(self):
+            return 1
+
+    with pytest.raises(ray.exceptions.ActorDiedError, match=r"Mortal died: worker \d+ exited with code 4"):
+        ray.get(Mortal.remote().hello.remote(), timeout=20)
+
+
+def test_who_leaves_is_no_unhandled_error(ray, capfd):
+    @ray.remote
+    class Sleeper:
+        async def leave(self):
+            miniray.actor.exit_actor()
+
+        async def sleep(self):
+            await asyncio.sleep(60)
+
+    counter, sleeper = Counter.remote(), Sleeper.remote()
+    counter.__ray_terminate__.remote()
+    slow = sleeper.sleep.remote()
+    sleeper.leave.remote()
+    for call in (slow, counter.increment.remote()):
+        with pytest.raises(ray.exceptions.ActorDiedError):
+            ray.get(call, timeout=20)
+    miniray.shutdown()
+    said = capfd.readouterr()
+    assert "unhandled error" not in said.err and "Traceback" not in said.out + said.err
+
+
 def test_death_and_restart(ray):
     mortal = Counter.remote()
     with pytest.raises(ray.exceptions.ActorDiedError):

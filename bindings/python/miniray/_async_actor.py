@@ -242,7 +242,7 @@ class _Serving:
         """Ends the actor: at once, or when what runs has ended."""
         main = self.main
         main.leaving = True
-        if not at_once and any(lane.tasks for lane in (main, *main.lanes.values())):
+        if main.ended or not at_once and any(lane.tasks for lane in (main, *main.lanes.values())):
             return
         if main.groups is None:
             main.loop.stop()
@@ -276,6 +276,7 @@ def serve(instance: Any, groups: "Optional[list[str]]") -> None:
     serving.loop.call_soon(serving.readable)
     try:
         serving.loop.run_forever()
+        serving.ended = True  # the ends of those that are cancelled now stop nothing more
         left = [task for task in serving.tasks.values() if not task.done()]
         for task in left:
             task.cancel()

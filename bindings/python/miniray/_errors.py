@@ -39,15 +39,20 @@ def _stand_in(exc: BaseException, text: str) -> Optional[bytes]:
     return None
 
 
-def encode(exc: BaseException, function_name: str, actor: Optional[str]) -> tuple:
-    """The plain tuple that exceptions._from_error reads."""
+def encode(exc: BaseException, function_name: str, actor: Optional[str], constructs: bool = False) -> tuple:
+    """The plain tuple that exceptions._from_error reads.  constructs: it left a constructor, so that there is no actor yet that
+    could leave: the callers of the actor are told what was raised, whatever it is."""
     from .exceptions import RayTaskError
 
     pid = os.getpid()
-    if isinstance(exc, ActorExit):
+    if constructs and isinstance(exc, ActorExit):
+        exc = SystemExit("the constructor called exit_actor()").with_traceback(exc.__traceback__)
+    elif constructs:
+        pass
+    elif isinstance(exc, ActorExit):
         return ("exit", function_name, "SystemExit", "The actor is dead because its method called exit_actor().", "", pid,
                 None, actor or "")
-    if isinstance(exc, SystemExit):
+    elif isinstance(exc, SystemExit):
         what = "method" if actor else "task"
         text = f"the {what} {function_name} called sys.exit({'' if exc.code is None else repr(exc.code)}) (pid {pid})"
         return ("exit", function_name, "SystemExit", text, "", pid, None, actor)

@@ -103,7 +103,7 @@ def in_actor() -> bool:
         from ._local import in_actor as answer
 
         return answer()
-    return _instance is not None
+    return _actor_ref is not None  # in a constructor too
 
 
 def ensure() -> None:

@@ -116,14 +116,16 @@ def mend_imports() -> None:
 
 def _fail(call: "_core.Call", exc: BaseException) -> None:
     """Writes the error value of a call that raised, and finishes it."""
+    constructs = call.kind == _core.CALL_ACTOR
     if isinstance(exc, KeyboardInterrupt):
         mend_imports()
-        call.finish(_core.E_CANCELLED)
-        return
+        if not constructs:  # nobody cancels a constructor: it has raised this, and its callers are told so
+            call.finish(_core.E_CANCELLED)
+            return
     name = call.name
-    leave = _session._actor_ref is not None and isinstance(exc, (_errors.ActorExit, SystemExit))
+    leave = not constructs and _session._actor_ref is not None and isinstance(exc, (_errors.ActorExit, SystemExit))
     again = retriable(call, exc) and not leave
-    state = _errors.encode(exc, name, _actor_id())
+    state = _errors.encode(exc, name, _actor_id(), constructs)
     try:
         call.fail(state, again)
     except Exception as why:  # too large, for one
@@ -266,7 +268,9 @@ def _create(call: "_core.Call") -> None:
             _name_output(_session._instance)
 
     actor_flags, concurrency = call.flags, call.max_concurrency
-    if not call.run(construct, None):
+    if not call.run(construct, None):  # this process goes on as one that is no actor
+        _session._instance = _session._actor_ref = _session._actor_class = None
+        _session._actor_attempt = 0
         return
     groups = _session._actor_options.get("concurrency_groups", {})
     system = _has_system(cls)

@@ -186,7 +186,8 @@ int mrpy_call_run(mrpy_call *self, PyObject *function, PyObject *instance)
     PyObject *type, *value, *tb;
     PyErr_Fetch(&type, &value, &tb); /* stop may set its own */
     int go = stop(self);
-    if (go == 0 || (go > 0 && !result && type && PyErr_GivenExceptionMatches(type, PyExc_KeyboardInterrupt))) {
+    bool own = self->info.kind == MR_CALL_ACTOR; /* nobody cancels a constructor: the interrupt is what it raised */
+    if (go == 0 || (go > 0 && !result && !own && type && PyErr_GivenExceptionMatches(type, PyExc_KeyboardInterrupt))) {
         mend_import(tb);
         Py_XDECREF(type);
         Py_XDECREF(value);
