@@ -310,10 +310,10 @@ static mr_status check_node(mr_control *c, const node *n, uint32_t *idle_slots, 
     return MR_OK;
 }
 
-/* No ready task beside a pool that fits, once the instant is closed and no policy chooses. */
+/* No ready task beside a pool that fits, once the instant is closed and no policy chooses, if there was memory. */
 static mr_status check_greedy(mr_control *c, mr_err *err)
 {
-    if (c->pol.ops.pick || c->pol.failed || c->placed || c->dirty || c->n_rest || c->fresh.n)
+    if (c->pol.ops.pick || c->pol.failed || c->placed || c->dirty || c->n_rest || c->fresh.n || c->again_at >= 0)
         return MR_OK;
     if (c->held_back) {
         if (!c->n_ahead && c->n_ready)

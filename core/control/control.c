@@ -91,6 +91,15 @@ bool mr_control_grow(mr_control *c, void *array, uint32_t *room, uint64_t want, 
 
 /* ------------------------------------------------------------------------------------------------------ the step -- */
 
+void mr_control_again(mr_control *c)
+{
+    enum { WAIT = 10000000 };
+    if (c->again_at >= 0)
+        return;
+    c->again_at = c->now + WAIT;
+    c->hungry = true; /* the close has a wake to tell */
+}
+
 static mr_status on_time(mr_control *c, const mr_record *r)
 {
     (void)r;
@@ -248,7 +257,8 @@ mr_status mr_control_new(const mr_control_conf *conf, mr_control **out)
     mr_list_init(&c->named_groups);
     mr_list_init(&c->driver_waits);
     c->next_proc = 1;
-    c->hold_since = c->idle_at = c->kill_at = c->stuck_at = c->ahead_at = c->ask_at = c->told_wake = MR_UNKNOWN;
+    c->hold_since = c->idle_at = c->kill_at = c->stuck_at = c->ahead_at = c->ask_at = c->again_at = c->told_wake =
+        MR_UNKNOWN;
     c->pol.wake_at = MR_UNKNOWN;
     c->pol.c = c;
     mr_rand_seed(&c->pol.rand, conf->seed, 0x706f6c);

@@ -72,9 +72,12 @@ mr_status mr_slot_add(mr_control *c, node *n)
 
 slot *mr_node_idle_slot(mr_control *c, node *n, bool grow)
 {
-    if (!n->n_idle &&
-        (!grow || n->n_slots >= (n->base_slots > MOST_SLOTS ? n->base_slots : MOST_SLOTS) || mr_slot_add(c, n)))
+    if (!n->n_idle && (!grow || n->n_slots >= (n->base_slots > MOST_SLOTS ? n->base_slots : MOST_SLOTS)))
         return NULL;
+    if (!n->n_idle && mr_slot_add(c, n)) {
+        mr_control_again(c);
+        return NULL;
+    }
     return c->slots[n->slots[mr_bits_next(&n->idle, 0)]];
 }
 

@@ -135,8 +135,10 @@ void mr_ready_send_one(mr_control *c, const object *o, node *n)
 uint32_t mr_ready_send(mr_control *c, const task *t, node *n)
 {
     uint32_t missing = 0;
-    if (mr_idset_room(&n->coming, t->n_deps))
+    if (mr_idset_room(&n->coming, t->n_deps)) {
+        mr_control_again(c);
         return UINT32_MAX;
+    }
     for (uint32_t i = 0; i < t->n_deps; i++) {
         const object *o = object_at(c, t->ids[i]);
         if (!o || o->state != MR_OBJ_SEALED || !(o->vflags & MR_VALUE_STORED) || mr_object_on(o, n->number))
@@ -162,8 +164,10 @@ bool mr_ready_start(mr_control *c, task *t, slot *s)
     }
     const shape *sh = c->shapes[t->shape];
     kind *k = stopped ? NULL : mr_kind_of(c, n, sh);
-    if (!k && !stopped)
+    if (!k && !stopped) {
+        mr_control_again(c);
         return false;
+    }
     pool *p = sh->group ? mr_group_pool(c, n, sh, t, false) : &n->own;
     uint32_t missing = t->n_deps && !stopped ? mr_ready_send(c, t, n) : 0;
     if (missing == UINT32_MAX || !p)
@@ -429,6 +433,16 @@ static bool due(const mr_control *c, int64_t at)
     return (uint64_t)at <= (uint64_t)c->now;
 }
 
+/* What found no memory: seats, processes, inputs that travel. */
+static void start_again(mr_control *c)
+{
+    c->dirty = true;
+    mr_proc_births(c);
+    for (uint32_t i = 0; i < c->n_nodes; i++)
+        for (const task *t = c->nodes[i]->travel.head; t; t = t->qb)
+            mr_ready_send(c, t, c->nodes[i]);
+}
+
 static void fire(mr_control *c)
 {
     if (c->n_timers)
@@ -441,6 +455,10 @@ static void fire(mr_control *c)
         mr_ahead_look(c);
     if (due(c, c->stuck_at))
         mr_deadlock_look(c);
+    if (due(c, c->again_at)) {
+        c->again_at = MR_UNKNOWN;
+        start_again(c);
+    }
     if (due(c, c->ask_at)) {
         c->ask_front = true;
         c->ask_at = MR_UNKNOWN;
@@ -467,6 +485,7 @@ static void tell_wake(mr_control *c)
     earliest(&at, c->ahead_at);
     earliest(&at, c->stuck_at);
     earliest(&at, c->ask_at);
+    earliest(&at, c->again_at);
     if (mr_table_count(&c->tasks) > c->past.n) /* a timer keeps no run alive */
         earliest(&at, c->pol.wake_at);
     if (c->hold_since >= 0)

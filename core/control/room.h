@@ -15,6 +15,7 @@ void mr_control_reply(mr_control *c, const mr_record *h, mr_status status, int64
 /* Writes the reason of a failed step and returns status. */
 mr_status mr_control_refuse(mr_control *c, mr_status status, const char *fmt, ...) MR_PRINTF(3, 4);
 void *mr_control_alloc(mr_control *c, size_t size); /* zeroed, counted */
+void mr_control_again(mr_control *c);               /* a start found no memory: it is tried again soon, by the clock */
 void mr_control_unalloc(mr_control *c, void *p, size_t size);
 /* Room for `want` elements of `size` bytes in the array that `array` points at the pointer of: at least doubled,
  * zeroed, counted.  false: no memory, nothing changed. */

@@ -93,8 +93,10 @@ static void count_in(mr_control *c, proc *p, bool in)
 static bool spawn(mr_control *c, node *n, kind *k, bool pooled)
 {
     proc *p = mr_limit_room(c) ? mr_table_put(&c->procs, c->next_proc) : NULL;
-    if (!p)
+    if (!p) {
+        mr_control_again(c);
         return false;
+    }
     p->number = c->next_proc++;
     p->node = n->number;
     p->kind = k;

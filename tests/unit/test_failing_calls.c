@@ -480,6 +480,87 @@ START_TEST(a_control)
 }
 END_TEST
 
+/* Records whose work is starting something find no memory: no answer can refuse that, so it is tried again by the clock
+ * alone, however often it was in vain. */
+static mr_status failing_start(mr_control *c, const mr_record *event, int64_t now, mr_actions *out)
+{
+    bool starts = event->kind == MR_EV_TIME || event->kind == MR_EV_WORKER_UP;
+    left = starts ? control_n : -1;
+    sticky = control_stays;
+    failed = false;
+    mr_status status = mr_control_step(c, event, now, out);
+    control_n = starts ? left : control_n;
+    left = -1;
+    control_hit |= failed;
+    return status;
+}
+
+/* Only when control has asked for it, as an engine does. */
+static bool start_time(world *w)
+{
+    if (!mr_control_eager(w->c) && w->wake <= w->now)
+        return false;
+    world_time(w, mr_control_eager(w->c) ? 0 : w->wake - w->now);
+    return true;
+}
+
+static void start_scenario(void)
+{
+    enum { N = 6, KB = 1 << 10, ACTIONS = 4096 };
+    world w = {0};
+    mr_action a;
+    mr_control_conf_init(&w.conf);
+    world_new(&w, "CPU=1");
+    world_node(&w, "CPU=8 GPU=1");
+    w.step = failing_start;
+    mr_actions_free(&w.out);
+    w.out = (mr_actions){.v = calloc(ACTIONS, sizeof(mr_action)), .cap = ACTIONS};
+    uint32_t f = world_func(&w, "f", NULL), small = world_define(&w, (spec){.name = "small", .needs = "CPU=0.1"});
+    mr_id x = world_put(&w, KB, 0, NULL), t[2 * N];
+    for (int i = 0; i < 2 * N; i++)
+        t[i] = world_submit(&w, i % 2 ? small : f, (const mr_id[]){x, 0});
+    int open = 2 * N;
+    for (int tries = 0; open; tries++) {
+        MUST(tries < 1000, "tasks are left, and nothing asks to try again");
+        while (world_took(&w, MR_ACT_TRANSFER, 0, &a)) {
+            mr_ev_place e = {.h = {.kind = MR_EV_ARRIVED}, .id = a.id, .node = a.node, .size = KB};
+            MUST(world_step(&w, &e) == MR_OK, "arrived");
+        }
+        int ended = 0;
+        while (world_took(&w, MR_ACT_DISPATCH, 0, &a)) {
+            MUST(world_finish(&w, a.id) == MR_OK, "finish");
+            ended++;
+        }
+        open -= ended;
+        if (open && !ended && !start_time(&w))
+            MUST(false, "%d tasks wait, and nothing asks to try again", open);
+        if (control_stays && tries == 5)
+            control_n = -1; /* memory is there again */
+    }
+    world_drop(&w, x);
+    for (int i = 0; i < 2 * N; i++)
+        world_drop(&w, t[i]);
+    world_forget(&w);
+    world_nothing_left(&w);
+    world_free(&w);
+}
+
+START_TEST(a_start)
+{
+    for (int stays = 0; stays < 2; stays++)
+        for (long n = 0;; n++) {
+            long before = live;
+            control_stays = stays;
+            control_n = n;
+            control_hit = false;
+            start_scenario();
+            ck_assert_msg(live == before, "allocation %ld: %ld blocks are left", n, live - before);
+            if (!control_hit)
+                break;
+        }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("failing calls");
@@ -487,8 +568,10 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, a_store, 0, 3);
     tcase_add_loop_test(t, a_disk, 0, 6);
-    if (OWN_MALLOC)
+    if (OWN_MALLOC) {
         tcase_add_test(t, a_control);
+        tcase_add_test(t, a_start);
+    }
     suite_add_tcase(s, t);
     return run_suite(s);
 }
