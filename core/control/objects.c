@@ -139,6 +139,13 @@ void mr_object_fail(mr_control *c, object *o, const mr_fault *f)
     if (!settled(o))
         o->size = 0; /* it may have been stated */
     o->vflags = MR_VALUE_ERROR;
+    /* What a constructor raised is read through the errors of the actor's calls, and stays as long as they do. */
+    object *made = f->status == MR_E_ACTOR_DIED && f->cause != o->id ? object_at(c, f->cause) : NULL;
+    if (made && made->flags & O_ACTOR && made->state == MR_OBJ_ERROR && !o->x && (o->x = extra_new(c, 1))) {
+        o->x->n_refs = 1;
+        o->x->refs[0] = made->id;
+        made->holders++;
+    }
     if (f->status == MR_E_CANCELLED || f->status == MR_E_OWNER_DIED || f->status == MR_E_GROUP_REMOVED)
         o->flags |= O_CANCEL;
     settle(c, o, f->status == MR_E_LOST ? MR_OBJ_LOST : MR_OBJ_ERROR);

@@ -225,6 +225,11 @@ def test_a_constructor_that_fails(ray):
     with pytest.raises(ray.exceptions.RayError) as info:
         ray.get(broken.hello.remote(), timeout=20)
     assert "no luck" in str(info.value)
+    dropped = [Broken.remote().hello.remote() for _ in range(3)]  # their handles are gone before the constructors run
+    for call in dropped:
+        with pytest.raises(ray.exceptions.ActorDiedError, match="no luck") as info:
+            ray.get(call, timeout=20)
+        assert isinstance(info.value.__cause__, ValueError)
 
 
 def _leave():
@@ -240,7 +245,8 @@ def _interrupt():
 
 
 @pytest.mark.parametrize("act, told", [(_leave, "the constructor called exit_actor"), (_exit, "SystemExit: 4"), (_interrupt, "by hand")])
-def test_a_constructor_that_leaves(ray, act, told):
+@pytest.mark.parametrize("held", [True, False], ids=["held", "dropped"])
+def test_a_constructor_that_leaves(ray, act, told, held):
     """Every caller is told what it raised, and the process that goes on is no actor."""
     @ray.remote
     class Leaver:
@@ -258,6 +264,8 @@ def test_a_constructor_that_leaves(ray, act, told):
 
     leaver = Leaver.remote(act)
     calls = [leaver.hello.remote() for _ in range(2)]
+    if not held:
+        del leaver
     for call in calls:
         with pytest.raises(ray.exceptions.ActorDiedError, match="(?s)creation task.*" + told):
             ray.get(call, timeout=20)

@@ -82,7 +82,7 @@ void brute_holders(brute *b, uint32_t n[B_MOST])
             n[t->actor - B_BASE]++;
     }
     for (uint32_t i = 0; i < b->n_ids; i++)
-        for (int k = 0; k < 2 && b->objects[i].state == MR_OBJ_SEALED; k++)
+        for (int k = 0; k < 2 && (b->objects[i].state == MR_OBJ_SEALED || b->objects[i].state == MR_OBJ_ERROR); k++)
             if (b->objects[i].refs[k])
                 n[b->objects[i].refs[k] - B_BASE]++;
 }

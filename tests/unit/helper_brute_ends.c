@@ -17,29 +17,34 @@ void b_over(brute *b, b_task *t, mr_status outcome)
         b->failed++;
 }
 
-void b_seal_rest(brute *b, b_task *t, int status, bool alias)
+void b_seal_rest(brute *b, b_task *t, int status, mr_id cause)
 {
     for (uint32_t i = 0; i < t->n_returns; i++) {
         mr_id id = t->id + i;
         if (b_there(b, id) || brute_object(b, id)->maker != t->id)
             continue;
-        b_told *x = b_tell(b, alias ? MR_ACT_ALIAS : MR_ACT_FAIL);
+        b_told *x = b_tell(b, cause ? MR_ACT_ALIAS : MR_ACT_FAIL);
         x->id = id;
-        x->status = alias ? 0 : status;
-        alias = true;
+        x->status = cause ? 0 : status;
+        mr_id unmade = status == MR_E_ACTOR_DIED ? t->actor : 0;
+        if (cause && brute_object(b, cause)->state == MR_OBJ_ERROR && brute_object(b, cause)->refs[0])
+            brute_object(b, id)->refs[0] = cause;
+        else if (!cause && unmade && brute_object(b, unmade)->state == MR_OBJ_ERROR)
+            brute_object(b, id)->refs[0] = unmade;
+        cause = id;
         b_settle(b, id, MR_OBJ_ERROR);
     }
 }
 
 /* Out of its place, with errors for what it did not seal. */
-void b_end(brute *b, b_task *t, mr_status status, bool alias)
+void b_end(brute *b, b_task *t, mr_status status, mr_id cause)
 {
-    b_seal_rest(b, t, status, alias);
+    b_seal_rest(b, t, status, cause);
     if (t->f->kind == MR_FUNC_ACTOR) {
         b->actors[t->id - B_BASE].creation = false;
         b_actor_die(b, t->id, MR_E_ACTOR_DIED);
     }
-    b_over(b, t, alias ? MR_E_TASK : status);
+    b_over(b, t, cause ? MR_E_TASK : status);
 }
 
 void b_pump(brute *b, mr_id actor)
@@ -112,7 +117,7 @@ void b_fail_later(brute *b, b_task *t, mr_id cause)
 void b_fail_now(brute *b, b_task *t, mr_status status)
 {
     b_detach(b, t);
-    b_end(b, t, status, false);
+    b_end(b, t, status, 0);
     if (t->actor)
         b_pump(b, t->actor);
 }
@@ -277,7 +282,7 @@ void b_actor_lost(brute *b, mr_id id)
         if (more)
             b_again(b, last);
         else
-            b_end(b, last, status, false);
+            b_end(b, last, status, 0);
     }
     b_detach(b, make);
     b_again(b, make);
@@ -289,7 +294,7 @@ static void drain(brute *b)
 {
     for (uint32_t i = 0; i < b->n_failing; i++) {
         b_task *t = brute_task(b, b->failing[i]);
-        b_end(b, t, MR_E_ACTOR_DIED, t->cause != 0);
+        b_end(b, t, MR_E_ACTOR_DIED, t->cause);
     }
     b->n_failing = 0;
 }

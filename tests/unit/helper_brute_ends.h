@@ -5,8 +5,8 @@
 #include "helper_brute.h"
 
 void b_over(brute *b, b_task *t, mr_status outcome);
-void b_seal_rest(brute *b, b_task *t, int status, bool alias);
-void b_end(brute *b, b_task *t, mr_status status, bool alias);
+void b_seal_rest(brute *b, b_task *t, int status, mr_id cause);
+void b_end(brute *b, b_task *t, mr_status status, mr_id cause);
 void b_pump(brute *b, mr_id actor);
 void b_release_calls(brute *b, mr_id actor, uint32_t caller);
 void b_detach(brute *b, b_task *t);

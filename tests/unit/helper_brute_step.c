@@ -150,7 +150,7 @@ static void seal_outcome(brute *b, b_task *t, mr_status outcome)
     bool carries = !b_there(b, t->id) && brute_object(b, t->id)->maker == t->id;
     if (carries)
         b_settle(b, t->id, outcome ? MR_OBJ_ERROR : MR_OBJ_SEALED);
-    b_seal_rest(b, t, outcome ? outcome : MR_E_TASK, carries && outcome);
+    b_seal_rest(b, t, outcome ? outcome : MR_E_TASK, carries && outcome ? t->id : 0);
 }
 
 static void born(brute *b, b_task *t)
@@ -183,7 +183,7 @@ static void task_finished(brute *b, b_task *t, mr_status outcome)
     else
         b_idle(b, worker);
     if (t->f->kind == MR_FUNC_ACTOR)
-        b_end(b, t, MR_E_ACTOR_DIED, false);
+        b_end(b, t, MR_E_ACTOR_DIED, 0);
     else
         b_over(b, t, outcome);
 }
@@ -204,7 +204,7 @@ void brute_finished(brute *b, mr_id task, mr_status outcome, bool retriable)
         b_over(b, t, outcome);
     } else if (t->f->kind == MR_FUNC_ACTOR && !b->actors[task - B_BASE].creation) {
         b_detach(b, t);
-        b_end(b, t, b->actors[task - B_BASE].fault, false);
+        b_end(b, t, b->actors[task - B_BASE].fault, 0);
     } else {
         task_finished(b, t, outcome);
     }
