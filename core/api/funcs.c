@@ -78,8 +78,7 @@ mr_status mr_session_func(mr_session *s, uint32_t number, const mr_func_note **o
     return st;
 }
 
-/* ------------------------------------------------------------------------------------------------------- defining --
- */
+/* ------------------------------------------------------------------------------------------------------ defining -- */
 
 static const mr_need task_needs[] = {{"CPU", MR_RES_UNIT}};
 

@@ -37,8 +37,7 @@ static void watch_forks(void)
     pthread_atfork(NULL, NULL, after_fork);
 }
 
-/* ------------------------------------------------------------------------------------------------ enter and leave --
- */
+/* ----------------------------------------------------------------------------------------------- enter and leave -- */
 
 static mr_status refuse(const mr_session *s, mr_err *err)
 {

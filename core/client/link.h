@@ -76,8 +76,7 @@ typedef struct mr_links {
     _Alignas(4096) mr_link link[MR_LINKS_MAX];
 } mr_links;
 
-/* --------------------------------------------------------------------------- node -> worker: orders (kinds 500..) --
- */
+/* -------------------------------------------------------------------------- node -> worker: orders (kinds 500..) -- */
 
 typedef enum mr_order_kind {
     MR_ORD_DISPATCH = 500, /* mr_ord_dispatch: run this */

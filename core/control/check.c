@@ -100,8 +100,7 @@ static mr_status check_tasks(mr_control *c, mr_err *err)
     return MR_OK;
 }
 
-/* ---------------------------------------------------------------------------------------------------- queues, pools --
- */
+/* ------------------------------------------------------------------------------------------------- queues, pools -- */
 
 static mr_status check_queue(const queue *q, uint32_t *total, mr_err *err)
 {
@@ -404,8 +403,7 @@ static mr_status check_objects(mr_control *c, mr_err *err)
     return status;
 }
 
-/* ------------------------------------------------------------------------------------------------------ processes --
- */
+/* ----------------------------------------------------------------------------------------------------- processes -- */
 
 static mr_status check_spares(mr_control *c, mr_err *err)
 {

@@ -128,8 +128,7 @@ const char *mr_control_policy_op(const mr_control *c, uint64_t *calls)
     return __atomic_load_n(&c->pol.op, __ATOMIC_RELAXED);
 }
 
-/* ------------------------------------------------------------------------------------------------ on_error = stop --
- */
+/* ----------------------------------------------------------------------------------------------- on_error = stop -- */
 
 /* What has begun may end; all else that is not a call of a living actor fails with the policy's error.  Entries of the
  * table stay where they are when others go. */

@@ -56,8 +56,7 @@ mr_phase mr_show_phase(mr_control *c, const task *t)
     return MR_PHASE_OVER;
 }
 
-/* ----------------------------------------------------------------------------------------------- what it waits for --
- */
+/* --------------------------------------------------------------------------------------------- what it waits for -- */
 
 static const char *name_of(const mr_control *c, uint32_t number)
 {
@@ -222,8 +221,7 @@ void mr_control_task_waits(const mr_control *control, mr_id id, char *out, size_
     }
 }
 
-/* ---------------------------------------------------------------------------------------------------- who holds it --
- */
+/* -------------------------------------------------------------------------------------------------- who holds it -- */
 
 mr_id mr_control_object_next(const mr_control *c, uint64_t *at)
 {

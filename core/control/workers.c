@@ -270,8 +270,7 @@ void mr_proc_next(mr_control *c, proc *p)
         mr_task_cancel_one(c, t, 0);
 }
 
-/* -------------------------------------------------------------------------------------------------------- leaving --
- */
+/* ------------------------------------------------------------------------------------------------------- leaving -- */
 
 void mr_proc_retire(mr_control *c, proc *p)
 {
@@ -318,8 +317,7 @@ void mr_proc_reap(mr_control *c)
     c->idle_at = next;
 }
 
-/* ------------------------------------------------------------------------------------------------- deaths and ends --
- */
+/* ----------------------------------------------------------------------------------------------- deaths and ends -- */
 
 /* What it submitted: queued tasks vanish, running ones are killed, its actors die with it. */
 static void end_owned(mr_control *c, proc *p)

@@ -200,8 +200,7 @@ START_TEST(every_promise_is_kept)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------------------------ promise 2 --
- */
+/* ----------------------------------------------------------------------------------------------------- promise 2 -- */
 
 /* Which tasks start where, after n that ended in one instant in this order. */
 static void after_ends(const int *order, char *out, size_t size)

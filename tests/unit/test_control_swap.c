@@ -84,8 +84,7 @@ static const mr_sched_ops watch_all = {.notices = 127,
 static const mr_sched_ops watch_ranks = {
     .notices = 127, .open = watch_open, .close = watch_close, .rank = watch_rank, .notice = watch_notice};
 
-/* ---------------------------------------------------------------------------------------------------- the policies --
- */
+/* -------------------------------------------------------------------------------------------------- the policies -- */
 
 static struct {
     char name[64], file[512];
@@ -274,8 +273,7 @@ START_TEST(what_was_ready_keeps_its_time_and_its_turn)
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------------------------ hot reload --
- */
+/* ---------------------------------------------------------------------------------------------------- hot reload -- */
 
 static int saved, restored;
 static mr_status refuses;

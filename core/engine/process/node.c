@@ -127,8 +127,7 @@ static mr_status nodes_stores(mr_nodes *n, mr_err *err)
     return MR_OK;
 }
 
-/* -------------------------------------------------------------------------------------------------- shared memory --
- */
+/* ------------------------------------------------------------------------------------------------- shared memory -- */
 
 static mr_status nodes_links(mr_nodes *n, mr_err *err)
 {
@@ -155,8 +154,7 @@ static mr_status nodes_links(mr_nodes *n, mr_err *err)
     return MR_OK;
 }
 
-/* -------------------------------------------------------------------------------------------------- nodes' events --
- */
+/* ------------------------------------------------------------------------------------------------- nodes' events -- */
 
 static bool node_amount(mr_named *v, uint32_t *n, const char *name, size_t len, double amount)
 {

@@ -50,8 +50,7 @@ mr_status mr_room_create(mr_nodes *n, mr_place *s, mr_id id, uint64_t len, mr_re
     return status ? status : MR_E_FULL;
 }
 
-/* ---------------------------------------------------------------------------------------------------- idle memory --
- */
+/* --------------------------------------------------------------------------------------------------- idle memory -- */
 
 void mr_room_used(mr_nodes *n)
 {

@@ -280,8 +280,7 @@ MR_API mr_status mr_find_actor(mr_session *s, const char *name, const char *ns, 
 MR_API mr_status mr_func_code(mr_session *s, uint32_t func, mr_id *code, int32_t *max_retries, int32_t *max_pending,
                               mr_err *err) MR_CHECK_RESULT;
 
-/* --------------------------------------------------------------------------------------------------------- nodes --
- */
+/* --------------------------------------------------------------------------------------------------------- nodes -- */
 
 /* A logical node: pools of resources, workers and a store of its own.  Texts and arrays are borrowed for the call. */
 typedef struct mr_node_def {
@@ -344,8 +343,7 @@ MR_API mr_status mr_group_find(mr_session *s, const char *name, const char *ns, 
 /* Of the task or actor that the calling thread runs; 0: it is in none.  captures: does what it submits run there? */
 MR_API mr_status mr_group_current(mr_session *s, mr_id *out, bool *captures, mr_err *err) MR_CHECK_RESULT;
 
-/* ------------------------------------------------------------------------------------------------- looking around --
- */
+/* ------------------------------------------------------------------------------------------------ looking around -- */
 
 /* One JSON text about: "nodes", "resources" {"total":{},"available":{}}, "tasks" (living and finished), "actors",
  * "objects" (with who holds them), "workers", "placement_groups", "stats", "config", "session", "logs" (what workers
