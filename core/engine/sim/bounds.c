@@ -198,7 +198,7 @@ static size_t add_changes(const mr_workload *w, const mr_sim *s, const char *res
         return SIZE_MAX;
     for (size_t i = 0; stopped && i < n_stretches; i++) {
         int64_t need = mr_bound_need(w, x[i].task, resource);
-        if (x[i].attempt != tasks[x[i].task].attempt) /* lost with its worker */
+        if (x[i].attempt != tasks[x[i].task].attempt || tasks[x[i].task].outcome != MR_OK) /* lost with its worker */
             continue;
         stopped[x[i].task] = 1;
         if (need == 0 || x[i].from == x[i].to)
@@ -209,12 +209,21 @@ static size_t add_changes(const mr_workload *w, const mr_sim *s, const char *res
     for (uint32_t t = 0; t < w->n_tasks; t++) {
         int64_t need = mr_bound_need(w, t, resource);
         if (need == 0 || tasks[t].started == MR_UNKNOWN || tasks[t].started == tasks[t].ended ||
-            (stopped && stopped[t]))
-            continue;
+            tasks[t].outcome != MR_OK || (stopped && stopped[t]))
+            continue; /* what failed may have waited again after its last start */
         v[n++] = (change){tasks[t].started, need, tasks[t].node, t};
         v[n++] = (change){tasks[t].ended, -need, tasks[t].node, t};
     }
     free(stopped);
+    size_t n_earlier;
+    const mr_sim_earlier *e = mr_sim_earlier_runs(s, &n_earlier);
+    for (size_t i = 0; i < n_earlier; i++) { /* those that were stopped are left out */
+        int64_t need = mr_bound_need(w, e[i].task, resource);
+        if (need == 0 || e[i].run.started == e[i].run.ended || e[i].run.ran != e[i].run.ended - e[i].run.started)
+            continue;
+        v[n++] = (change){e[i].run.started, need, e[i].run.node, e[i].task};
+        v[n++] = (change){e[i].run.ended, -need, e[i].run.node, e[i].task};
+    }
     return n;
 }
 
@@ -222,9 +231,10 @@ static size_t add_changes(const mr_workload *w, const mr_sim *s, const char *res
 static mr_status verify_pool(const mr_workload *w, const mr_platform *p, const mr_sim *s, const char *resource,
                              mr_err *err)
 {
-    size_t n = 0;
+    size_t n = 0, n_earlier = 0;
     (void)mr_sim_stretches(s, &n);
-    change *v = malloc((2 * ((size_t)w->n_tasks + n) + 1) * sizeof *v);
+    (void)mr_sim_earlier_runs(s, &n_earlier);
+    change *v = malloc((2 * ((size_t)w->n_tasks + n + n_earlier) + 1) * sizeof *v);
     mr_status status = MR_OK;
     if (!v)
         return mr_err_set(err, MR_E_NOMEM, "out of memory");
@@ -246,33 +256,48 @@ static mr_status verify_pool(const mr_workload *w, const mr_platform *p, const m
     return status;
 }
 
+/* When the results of each task were there for the first time; NULL: out of memory. */
+static int64_t *first_ends(const mr_workload *w, const mr_sim *s)
+{
+    size_t n = 0;
+    const mr_sim_earlier *e = mr_sim_earlier_runs(s, &n);
+    int64_t *ends = malloc((w->n_tasks + 1) * sizeof *ends);
+    for (uint32_t t = 0; ends && t < w->n_tasks; t++)
+        ends[t] = mr_sim_tasks(s)[t].ended;
+    for (size_t i = n; ends && i-- > 0;)
+        ends[e[i].task] = e[i].run.ended;
+    return ends;
+}
+
 mr_status mr_report_verify(const mr_workload *w, const mr_platform *p, const mr_sim *s, mr_err *err)
 {
     const mr_sim_task *tasks = mr_sim_tasks(s);
     mr_report_bounds b;
     int64_t end = 0;
     bool whole = true;
+    int64_t *ends = first_ends(w, s);
+    mr_status status = ends ? MR_OK : mr_err_set(err, MR_E_NOMEM, "out of memory");
     mr_report_bounds_get(w, p, &b);
-    for (uint32_t t = 0; t < w->n_tasks; t++) {
+    for (uint32_t t = 0; !status && t < w->n_tasks; t++) {
         const mr_wl_task *me = &w->tasks[t];
         end = tasks[t].ended > end ? tasks[t].ended : end;
         whole = whole && tasks[t].outcome == MR_OK;
         if (tasks[t].outcome == MR_OK && tasks[t].ran < mr_workload_duration(w, t, &p->nodes[tasks[t].node]))
-            return mr_err_set(err, MR_E_INVAL, "\"%s\" ran for less than it takes", mr_workload_name(w, t));
-        for (uint32_t i = 0; i < me->n_inputs; i++) {
+            status = mr_err_set(err, MR_E_INVAL, "\"%s\" ran for less than it takes", mr_workload_name(w, t));
+        for (uint32_t i = 0; !status && i < me->n_inputs; i++) {
             uint32_t parent = w->objects[w->inputs[me->first_input + i]].task;
-            if (parent != MR_WL_NONE && tasks[t].started != MR_UNKNOWN && tasks[t].started < tasks[parent].ended)
-                return mr_err_set(err, MR_E_INVAL, "\"%s\" started before its parent \"%s\" ended",
-                                  mr_workload_name(w, t), mr_workload_name(w, parent));
+            if (parent != MR_WL_NONE && tasks[t].started != MR_UNKNOWN && tasks[t].started < ends[parent])
+                status = mr_err_set(err, MR_E_INVAL, "\"%s\" started before its parent \"%s\" ended",
+                                    mr_workload_name(w, t), mr_workload_name(w, parent));
         }
     }
-    if (whole && (end < b.critical_path || end < b.area || end < b.classes))
+    free(ends);
+    if (!status && whole && (end < b.critical_path || end < b.area || end < b.classes))
         return mr_err_set(
             err, MR_E_INVAL,
             "the last task ended at %.9f s, below a lower bound (critical path %.9f s, area %.9f s, classes %.9f s)",
             (double)end / 1e9, (double)b.critical_path / 1e9, (double)b.area / 1e9, (double)b.classes / 1e9);
     static const char *const pools[] = {"CPU", "GPU", "memory"};
-    mr_status status = MR_OK;
     for (size_t i = 0; !status && i < sizeof pools / sizeof *pools; i++)
         status = verify_pool(w, p, s, pools[i], err);
     return status;

@@ -37,6 +37,10 @@ static const char *of_run(const mr_workload *w, const mr_sim *s, const mr_sim_co
     const mr_sim_task *tasks = mr_sim_tasks(s);
     mr_sim_stats stats;
     mr_sim_stats_get(s, &stats);
+    if (stats.node_deaths)
+        return "nodes died";
+    if (stats.deaths)
+        return "workers died";
     if (stats.transfers)
         return "there were copies";
     if (stats.spills)

@@ -202,6 +202,12 @@ static mr_status choose_platform(const mr_config *c, const char *file, mr_worklo
         own.worker_mtbf = p->worker_mtbf;
         own.spawn = p->spawn;
         own.fixed = p->fixed;
+        own.node_mtbf = p->node_mtbf;
+        own.node_repair = p->node_repair;
+        if (p->n_failures)
+            return mr_err_set(err, MR_E_CONFIG,
+                              "%s: its \"failures\" name nodes, so --nodes and --cpus can not replace its platform",
+                              w->path);
         if (w->n_by_class)
             return mr_err_set(
                 err, MR_E_CONFIG,
@@ -318,6 +324,9 @@ static int write_results(const options *o, const mr_workload *w, const mr_sim *s
         if (r.stats.deaths)
             printf("deaths        %llu workers, %.6f s of work lost\n", (unsigned long long)r.stats.deaths,
                    (double)r.stats.lost / 1e9);
+        if (r.stats.node_deaths)
+            printf("nodes         died %llu times; %llu tasks ran again for results that went with them\n",
+                   (unsigned long long)r.stats.node_deaths, (unsigned long long)r.stats.remade);
         printf("digest        %016llx\n", (unsigned long long)r.digest);
     }
     return EXIT_DONE;

@@ -15,6 +15,15 @@ void mr_platform_init(mr_platform *p)
     p->bandwidth = 1000000000;
     p->latency = 100000;
     p->disk = 500000000;
+    p->node_repair = MR_UNKNOWN;
+}
+
+bool mr_platform_mortal(const mr_platform *p)
+{
+    bool any = p->node_mtbf > 0 || p->n_failures > 0;
+    for (uint32_t i = 0; !any && i < p->n_nodes; i++)
+        any = p->nodes[i].mtbf > 0;
+    return any;
 }
 
 void mr_platform_fini(mr_platform *p)
@@ -24,6 +33,7 @@ void mr_platform_fini(mr_platform *p)
         free(p->nodes[i].labels);
     }
     free(p->nodes);
+    free(p->failures);
     mr_platform_init(p);
 }
 
@@ -50,6 +60,7 @@ typedef struct draft {
     bool counted;
     double speed;
     uint64_t bandwidth, store;
+    int64_t mtbf;
     mr_named amounts[MR_RES_MAX];
     uint32_t n, n_labels;
     mr_label labels[16];
@@ -180,10 +191,25 @@ static mr_status read_node_store(const mr_json_at *at, const char *field, const 
     return mr_json_count(at, field, v, &((draft *)into)->store);
 }
 
+/* More than 0 seconds. */
+static mr_status read_mean(const mr_json_at *at, const char *field, const cJSON *v, int64_t *out)
+{
+    mr_status status = mr_json_seconds(at, field, v, out);
+    return !status && *out == 0 ? mr_json_fail(at, field, "must be more than 0") : status;
+}
+
+static mr_status read_node_mtbf(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return read_mean(at, field, v, &((draft *)into)->mtbf);
+}
+
 static const mr_json_field node_fields[] = {
-    {"name", read_name},          {"count", read_node_count},         {"cpus", read_cpus},        {"gpus", read_gpus},
-    {"memory", read_memory},      {"resources", read_resources},      {"speed", read_speed},      {"class", read_class},
-    {"labels", read_node_labels}, {"bandwidth", read_node_bandwidth}, {"store", read_node_store},
+    {"name", read_name},          {"count", read_node_count},
+    {"cpus", read_cpus},          {"gpus", read_gpus},
+    {"memory", read_memory},      {"resources", read_resources},
+    {"speed", read_speed},        {"class", read_class},
+    {"labels", read_node_labels}, {"bandwidth", read_node_bandwidth},
+    {"store", read_node_store},   {"mtbf_s", read_node_mtbf},
 };
 
 static mr_status add_node(const mr_json_at *at, mr_platform *p, const draft *d, const char *name, uint32_t cls)
@@ -199,8 +225,12 @@ static mr_status add_node(const mr_json_at *at, mr_platform *p, const draft *d, 
         p->cap_nodes = cap;
     }
     mr_platform_node *n = &p->nodes[p->n_nodes];
-    *n = (mr_platform_node){
-        .cls = cls, .speed = d->speed, .n_amounts = d->n, .bandwidth = d->bandwidth, .store = d->store};
+    *n = (mr_platform_node){.cls = cls,
+                            .speed = d->speed,
+                            .n_amounts = d->n,
+                            .bandwidth = d->bandwidth,
+                            .store = d->store,
+                            .mtbf = d->mtbf};
     snprintf(n->name, sizeof n->name, "%s", name);
     n->amounts = malloc((d->n ? d->n : 1) * sizeof *n->amounts);
     n->labels = d->n_labels ? malloc(d->n_labels * sizeof *n->labels) : NULL;
@@ -288,9 +318,79 @@ static mr_status read_links(const mr_json_at *at, const char *field, const cJSON
 
 static mr_status read_worker_mtbf(const mr_json_at *at, const char *field, const cJSON *v, void *into)
 {
-    mr_platform *p = into;
-    mr_status status = mr_json_seconds(at, field, v, &p->worker_mtbf);
-    return !status && p->worker_mtbf == 0 ? mr_json_fail(at, field, "must be more than 0") : status;
+    return read_mean(at, field, v, &((mr_platform *)into)->worker_mtbf);
+}
+
+static mr_status read_mortality(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return read_mean(at, field, v, &((mr_platform *)into)->node_mtbf);
+}
+
+static mr_status read_repair(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return mr_json_seconds(at, field, v, &((mr_platform *)into)->node_repair);
+}
+
+/* One entry of "failures". */
+typedef struct failure {
+    const char *node;
+    mr_platform_failure v;
+    bool timed;
+} failure;
+
+static mr_status read_failed(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return mr_json_text(at, field, v, 63, &((failure *)into)->node);
+}
+
+static mr_status read_at(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    ((failure *)into)->timed = true;
+    return mr_json_seconds(at, field, v, &((failure *)into)->v.at);
+}
+
+static mr_status read_back(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    return mr_json_seconds(at, field, v, &((failure *)into)->v.back);
+}
+
+static const mr_json_field failure_fields[] = {{"node", read_failed}, {"at_s", read_at}, {"back_s", read_back}};
+
+/* They name nodes, so they are taken when those are there. */
+static mr_status read_failures(const mr_json_at *at, const cJSON *v, mr_platform *p)
+{
+    if (v && !cJSON_IsArray(v))
+        return mr_json_fail(at, "failures", "expected a list");
+    for (const cJSON *one = v ? v->child : NULL; one; one = one->next) {
+        failure f = {.v.back = MR_UNKNOWN};
+        mr_status status = mr_json_read(at, one, failure_fields, sizeof failure_fields / sizeof *failure_fields, &f);
+        if (status)
+            return status;
+        if (!f.node || !f.timed)
+            return mr_json_fail(at, "failures", "a failure has a \"node\" and \"at_s\"");
+        while (f.v.node < p->n_nodes && strcmp(p->nodes[f.v.node].name, f.node) != 0)
+            f.v.node++;
+        if (f.v.node == p->n_nodes)
+            return mr_json_fail(at, "failures", "the platform has no node \"%s\"", f.node);
+        if (f.v.back != MR_UNKNOWN && f.v.back <= f.v.at)
+            return mr_json_fail(at, "failures", "\"%s\" can not be back before it has died", f.node);
+        if (p->n_failures == p->cap_failures) {
+            uint32_t cap = p->cap_failures ? p->cap_failures * 2 : 8;
+            mr_platform_failure *more = realloc(p->failures, cap * sizeof *more);
+            if (!more)
+                return mr_err_set(at->err, MR_E_NOMEM, "out of memory");
+            p->failures = more;
+            p->cap_failures = cap;
+        }
+        p->failures[p->n_failures++] = f.v;
+    }
+    return MR_OK;
+}
+
+static mr_status later(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    (void)at, (void)field, (void)v, (void)into;
+    return MR_OK;
 }
 
 static mr_status read_spawn(const mr_json_at *at, const char *field, const cJSON *v, void *into)
@@ -310,14 +410,24 @@ static mr_status read_workers(const mr_json_at *at, const char *field, const cJS
 }
 
 static const mr_json_field platform_fields[] = {
-    {"nodes", read_nodes}, {"bandwidth", read_bandwidth},       {"latency", read_latency}, {"disk", read_disk},
-    {"links", read_links}, {"worker_mtbf_s", read_worker_mtbf}, {"spawn_s", read_spawn},   {"workers", read_workers},
+    {"nodes", read_nodes},
+    {"bandwidth", read_bandwidth},
+    {"latency", read_latency},
+    {"disk", read_disk},
+    {"links", read_links},
+    {"worker_mtbf_s", read_worker_mtbf},
+    {"spawn_s", read_spawn},
+    {"workers", read_workers},
+    {"node_mtbf_s", read_mortality},
+    {"node_repair_s", read_repair},
+    {"failures", later},
 };
 
 mr_status mr_platform_read(mr_platform *p, const cJSON *json, const char *where, mr_err *err)
 {
     mr_json_at at = {where, 0, err};
-    return mr_json_read(&at, json, platform_fields, sizeof platform_fields / sizeof *platform_fields, p);
+    mr_status status = mr_json_read(&at, json, platform_fields, sizeof platform_fields / sizeof *platform_fields, p);
+    return status ? status : read_failures(&at, cJSON_GetObjectItemCaseSensitive(json, "failures"), p);
 }
 
 static mr_status keep_classes(mr_platform *own, const mr_platform *old, const mr_json_at *at)

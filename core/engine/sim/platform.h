@@ -25,7 +25,13 @@ typedef struct mr_platform_node {
     mr_label *labels;   /* owned, NULL: none */
     uint64_t store;     /* bytes its store holds; 0: any */
     uint64_t bandwidth; /* bytes per second in and out; a copy goes at the lower one of its two ends */
+    int64_t mtbf;       /* mean ns until it dies; 0: as the platform says */
 } mr_platform_node;
+
+typedef struct mr_platform_failure { /* a node that dies at a given time */
+    uint32_t node;
+    int64_t at, back; /* ns since the run began; back MR_UNKNOWN: it stays away */
+} mr_platform_failure;
 
 typedef enum mr_links {
     MR_LINKS_SERIAL,   /* an ordered pair of nodes carries one copy after the other */
@@ -39,13 +45,17 @@ typedef struct mr_platform {
     uint32_t n_nodes, cap_nodes;
     char classes[MR_PLATFORM_CLASSES][32];
     uint32_t n_classes;
-    uint64_t bandwidth;  /* bytes per second of nodes that say nothing */
-    int64_t latency;     /* ns that the last byte takes to arrive */
-    uint64_t disk;       /* bytes per second, in or out, of what a full store gives to a disk */
-    mr_links links;      /* what waits for what */
-    int64_t worker_mtbf; /* mean ns of running after which a worker dies; 0: never */
-    int64_t spawn;       /* ns until a new worker is ready */
-    bool fixed;          /* one worker per CPU, no more */
+    uint64_t bandwidth;            /* bytes per second of nodes that say nothing */
+    int64_t latency;               /* ns that the last byte takes to arrive */
+    uint64_t disk;                 /* bytes per second, in or out, of what a full store gives to a disk */
+    mr_links links;                /* what waits for what */
+    int64_t worker_mtbf;           /* mean ns of running after which a worker dies; 0: never */
+    int64_t node_mtbf;             /* mean ns until a node dies; 0: never */
+    int64_t node_repair;           /* ns until one that died by chance is back, empty; MR_UNKNOWN: it stays away */
+    mr_platform_failure *failures; /* owned */
+    uint32_t n_failures, cap_failures;
+    int64_t spawn; /* ns until a new worker is ready */
+    bool fixed;    /* one worker per CPU, no more */
 } mr_platform;
 
 /* No nodes yet; 1 GB/s, 100 us, serial links, disks of 500 MB/s. */
@@ -54,9 +64,12 @@ void mr_platform_fini(mr_platform *p);
 
 /* `n` nodes "node0".. of class "default" with `cpus` CPUs each.  Errors: NOMEM, INVAL (too many). */
 mr_status mr_platform_uniform(mr_platform *p, uint32_t n, double cpus, mr_err *err) MR_CHECK_RESULT;
+/* Some node may die. */
+bool mr_platform_mortal(const mr_platform *p);
 /* From {"nodes": [{"name", "count", "cpus", "gpus", "memory", "resources", "labels", "speed", "class", "bandwidth",
- * "store"}], "bandwidth", "latency", "disk", "links", "worker_mtbf_s", "spawn_s", "workers"}.  `where` ("W.jsonl:1")
- * opens each message. Errors: CONFIG, NOMEM; *p may be half filled, fini it. */
+ * "store", "mtbf_s"}], "bandwidth", "latency", "disk", "links", "worker_mtbf_s", "node_mtbf_s", "node_repair_s",
+ * "failures": [{"node", "at_s", "back_s"}], "spawn_s", "workers"}.  `where` ("W.jsonl:1") opens each message.  Errors:
+ * CONFIG, NOMEM; *p may be half filled, fini it. */
 mr_status mr_platform_read(mr_platform *p, const cJSON *json, const char *where, mr_err *err) MR_CHECK_RESULT;
 /* A file with such an object, alone or under "platform", in place of *p.  With `keep` each class must be one of *p's,
  * and keeps its number.  Errors: IO, CONFIG, NOMEM; *p is as it was. */

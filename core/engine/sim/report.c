@@ -75,6 +75,13 @@ static mr_status digest_of(const mr_workload *w, const mr_sim *s, const mr_sim_c
         hash_int(h, (uint64_t)v[i].from);
         hash_int(h, (uint64_t)v[i].to);
     }
+    const mr_sim_earlier *e = mr_sim_earlier_runs(s, &n);
+    for (size_t i = 0; i < n; i++) {
+        hash_int(h, e[i].task);
+        hash_int(h, e[i].run.node);
+        hash_int(h, (uint64_t)e[i].run.started);
+        hash_int(h, (uint64_t)e[i].run.ended);
+    }
     *out = XXH64_digest(h);
     XXH64_freeState(h);
     return MR_OK;
@@ -179,6 +186,8 @@ char *mr_report_json(const mr_workload *w, const mr_platform *p, const mr_sim_re
     cJSON_AddNumberToObject(o, "bytes_spilled", (double)r->stats.spilled_bytes);
     cJSON_AddNumberToObject(o, "store_peak", (double)r->stats.store_peak);
     cJSON_AddNumberToObject(o, "deaths", (double)r->stats.deaths);
+    cJSON_AddNumberToObject(o, "node_deaths", (double)r->stats.node_deaths);
+    cJSON_AddNumberToObject(o, "remade", (double)r->stats.remade);
     cJSON_AddNumberToObject(o, "lost_s", seconds(r->stats.lost));
     cJSON_AddNumberToObject(o, "held_slot_s", seconds(r->stats.held));
     cJSON_AddNumberToObject(o, "refused_answers", (double)r->stats.refused);

@@ -29,6 +29,12 @@ const mr_sim_stretch *mr_sim_stretches(const mr_sim *s, size_t *n)
     return s->stretches;
 }
 
+const mr_sim_earlier *mr_sim_earlier_runs(const mr_sim *s, size_t *n)
+{
+    *n = s->n_earlier;
+    return s->earlier;
+}
+
 const char *mr_sim_policy_error(const mr_sim *s)
 {
     return mr_control_policy_error(s->control);
@@ -147,20 +153,21 @@ static mr_status came(mr_sim *s, uint32_t object, uint32_t node, mr_err *err)
     return mr_sim_store_add(s, object, node) ? mr_err_set(err, MR_E_NOMEM, "out of memory") : MR_OK;
 }
 
-static mr_status put_outside(mr_sim *s, uint32_t object, mr_err *err)
+mr_status mr_sim_put_outside(mr_sim *s, uint32_t object, mr_err *err)
 {
     const mr_wl_object *o = &s->w->objects[object];
+    uint32_t node = o->node < s->p->n_nodes ? o->node : 0;
     s->outside[object] = s->next_id;
     s->owner[s->next_id++] = object + 1;
     mr_ev_put *e = BEGIN(mr_ev_put, MR_EV_PUT, 0, 0, 0);
     if (e) {
         e->id = s->outside[object];
         e->size = o->bytes;
-        e->node = o->node < s->p->n_nodes ? o->node : 0;
+        e->node = s->machines[node].number;
         e->flags = o->bytes ? MR_VALUE_STORED : 0;
     }
     mr_status status = mr_sim_tell(s, e, err);
-    return status ? status : came(s, object, o->node < s->p->n_nodes ? o->node : 0, err);
+    return status ? status : came(s, object, node, err);
 }
 
 mr_id mr_sim_object_id(const mr_sim *s, uint32_t object)
@@ -177,7 +184,7 @@ static mr_status submit(mr_sim *s, uint32_t task, mr_err *err)
     mr_status status = MR_OK;
     for (uint32_t i = 0; !status && i < t->n_inputs; i++)
         if (s->w->objects[inputs[i]].task == MR_WL_NONE && !s->outside[inputs[i]])
-            status = put_outside(s, inputs[i], err);
+            status = mr_sim_put_outside(s, inputs[i], err);
     if (status)
         return status;
     int64_t estimate = MR_UNKNOWN;
@@ -219,11 +226,10 @@ static mr_status end_task(mr_sim *s, uint32_t task, mr_err *err)
     const mr_wl_task *t = &s->w->tasks[task];
     mr_sim_life *l = &s->lives[task];
     mr_status status = MR_OK;
-    s->running -= l->state != MR_LIFE_QUEUED;
     l->state = MR_LIFE_OVER;
     s->tasks[task].ended = s->now;
     s->over++;
-    for (uint32_t i = 0; !status && i < t->n_children; i++) {
+    for (uint32_t i = 0; !status && !l->again && i < t->n_children; i++) {
         uint32_t child = s->w->children[t->first_child + i];
         if (--s->lives[child].parents > 0)
             continue;
@@ -234,7 +240,7 @@ static mr_status end_task(mr_sim *s, uint32_t task, mr_err *err)
             status = mr_clock_push(
                 &s->clock, (mr_moment){.at = arrival > s->now ? arrival : s->now, .kind = MR_AT_SUBMIT, .a = child});
     }
-    for (uint32_t o = t->first_object; !status && o != MR_WL_NONE; o = s->w->objects[o].next)
+    for (uint32_t o = t->first_object; !status && !l->again && o != MR_WL_NONE; o = s->w->objects[o].next)
         if (s->w->objects[o].consumers == 0)
             status = release(s, mr_sim_object_id(s, o), err);
     return status;
@@ -262,7 +268,7 @@ static mr_status finish(mr_sim *s, uint32_t task, mr_err *err)
                 e->attempt = me->attempt;
                 e->outcome = MR_OK;
                 e->flags = MR_FINISHED_RESULT;
-                e->node = me->node;
+                e->node = s->machines[me->node].number;
                 e->vflags = out->bytes ? MR_VALUE_STORED : 0;
             }
             status = mr_sim_tell(s, e, err);
@@ -274,7 +280,7 @@ static mr_status finish(mr_sim *s, uint32_t task, mr_err *err)
                 e->size = out->bytes;
                 e->attempt = me->attempt;
                 e->index = out->index;
-                e->node = me->node;
+                e->node = s->machines[me->node].number;
                 e->flags = out->bytes ? MR_VALUE_STORED : 0;
             }
             status = mr_sim_tell(s, e, err);
@@ -351,7 +357,7 @@ static mr_status cancel(mr_sim *s, const mr_moment *m, mr_err *err)
             e->attempt = s->tasks[m->a].attempt;
             e->outcome = MR_E_CANCELLED;
             e->ran = s->tasks[m->a].ran += s->now - l->since;
-            e->node = s->tasks[m->a].node;
+            e->node = s->machines[s->tasks[m->a].node].number;
         }
         return mr_sim_tell(s, e, err);
     }
@@ -364,15 +370,8 @@ static mr_status gone(mr_sim *s, const mr_moment *m, mr_err *err)
     if (!p->alive || (m->b && (p->task != m->b || s->lives[m->b - 1].gen != m->gen)))
         return MR_OK;
     p->alive = false;
-    if (p->task) {
-        mr_sim_life *l = &s->lives[p->task - 1];
-        l->gen++;
-        s->stats.deaths += m->b > 0;
-        s->stats.lost += l->state == MR_LIFE_RUNNING ? s->tasks[p->task - 1].ran + s->now - l->since : 0;
-        s->running -= l->state != MR_LIFE_QUEUED;
-        l->state = MR_LIFE_QUEUED;
-        p->task = 0;
-    }
+    if (p->task)
+        mr_sim_proc_lost(s, p, m->b > 0);
     bool died = m->kind == MR_AT_DIED;
     return tell_worker(s, died ? MR_EV_WORKER_DIED : MR_EV_WORKER_RETIRED, m->a, died ? MR_DEATH_SIGNAL : MR_DEATH_NONE,
                        err);
@@ -380,17 +379,20 @@ static mr_status gone(mr_sim *s, const mr_moment *m, mr_err *err)
 
 static mr_status arrive(mr_sim *s, uint32_t flight, mr_err *err)
 {
-    mr_sim_flight *f = &s->flights[flight];
-    mr_ev_place *e = BEGIN(mr_ev_place, MR_EV_ARRIVED, 0, 0, 0);
-    if (e) {
-        e->id = f->id;
-        e->size = f->bytes;
-        e->node = f->node;
-    }
+    mr_sim_flight *f = &s->flights[flight], was = *f;
+    f->id = 0;
     f->next_free = s->free_flight;
     s->free_flight = flight + 1;
-    s->flying--;
-    uint32_t object = s->owner[f->id] - 1, node = f->node;
+    if (was.dead)
+        return MR_OK;
+    mr_ev_place *e = BEGIN(mr_ev_place, MR_EV_ARRIVED, 0, 0, 0);
+    if (e) {
+        e->id = was.id;
+        e->size = was.bytes;
+        e->node = s->machines[was.node].number;
+    }
+    uint32_t object = s->owner[was.id] - 1, node = was.node;
+    f = &was;
     mr_status status = mr_sim_tell(s, e, err);
     if (f->disk) /* a copy elsewhere, and the one on disk is none any more */
         mr_sim_store_drop(s, object, f->from);
@@ -414,12 +416,16 @@ static mr_status happen(mr_sim *s, const mr_moment *m, mr_err *err)
     case MR_AT_FULL:
         return mr_sim_store_full(s, m->a, err);
     case MR_AT_SPILLED:
-        return mr_sim_store_spilled(s, m->a, m->b, err);
+        return mr_sim_store_spilled(s, m, err);
+    case MR_AT_NODE_DOWN:
+        return mr_sim_node_down(s, m, err);
+    case MR_AT_NODE_UP:
+        return mr_sim_node_up(s, m->a, err);
     default:
         break;
     }
     mr_sim_life *l = &s->lives[m->a];
-    bool current = l->gen == m->gen;
+    bool current = l->gen == m->gen && s->procs[l->worker].alive;
     switch (m->kind) {
     case MR_AT_START:
         return current && l->state == MR_LIFE_SENT ? start(s, m->a, err) : MR_OK;
@@ -428,11 +434,12 @@ static mr_status happen(mr_sim *s, const mr_moment *m, mr_err *err)
     case MR_AT_STOPPED:
         return current && (l->state == MR_LIFE_RUNNING || l->state == MR_LIFE_SENT) ? stop(s, m->a, err) : MR_OK;
     default: { /* MR_AT_REVOKED: taken back only if it has not started */
+        if (!s->procs[m->b].alive)
+            return MR_OK;
         bool back = current && l->state == MR_LIFE_SENT;
         if (back) {
             l->gen++;
             l->state = MR_LIFE_QUEUED;
-            s->running--;
         }
         return tell_task(s, MR_EV_REVOKED, m->a, m->b, 0, back, err);
     }
@@ -456,10 +463,16 @@ static mr_status stuck(const mr_sim *s, mr_status status, const char *what, mr_e
         shown++;
     }
     const char *why = mr_control_policy_error(s->control);
-    return mr_err_set(err, status, "the run can not go on at %.9f s: %s; %u of %u tasks are left: %s%s; policy %s%s%s",
-                      (double)s->now / 1e9, what, s->w->n_tasks - s->over, s->w->n_tasks, names,
-                      s->w->n_tasks - s->over > shown ? ", ..." : "", s->policy, why ? ", ejected: " : "",
-                      why ? why : "");
+    char down[48] = "";
+    uint32_t n_down = 0;
+    for (uint32_t i = 0; i < s->p->n_nodes; i++)
+        n_down += s->machines[i].number == MR_WL_NONE;
+    if (n_down)
+        snprintf(down, sizeof down, "; %u of %u nodes are dead", n_down, s->p->n_nodes);
+    return mr_err_set(
+        err, status, "the run can not go on at %.9f s: %s%s; %u of %u tasks are left: %s%s; policy %s%s%s",
+        (double)s->now / 1e9, what, down, s->w->n_tasks - s->over, s->w->n_tasks, names,
+        s->w->n_tasks - s->over > shown ? ", ..." : "", s->policy, why ? ", ejected: " : "", why ? why : "");
 }
 
 /* Everything that happens at s->now, then the question, until nothing more happens at this instant. */
@@ -494,8 +507,10 @@ static mr_status instant(mr_sim *s, mr_err *err)
 static mr_status begin(mr_sim *s, mr_err *err)
 {
     mr_status status = MR_OK;
-    (void)err;
     s->begun = true;
+    for (uint32_t o = 0; s->mortal && !status && o < s->w->n_objects; o++) /* they lie there, and die there */
+        if (s->w->objects[o].task == MR_WL_NONE && s->w->objects[o].consumers)
+            status = mr_sim_put_outside(s, o, err);
     for (uint32_t t = 0; s->conf.unfold && !status && t < s->w->n_tasks; t++) {
         uint32_t task = s->w->order[t];
         if (s->lives[task].parents == 0)
@@ -516,7 +531,8 @@ mr_status mr_sim_step(mr_sim *s, mr_err *err)
         next = s->w->tasks[s->w->order[s->next_arrival]].arrival;
     if (top && top->at < next)
         next = top->at;
-    s->idle = next == INT64_MAX ? s->idle + 1 : 0;
+    bool node = top && top->at == next && (top->kind == MR_AT_NODE_DOWN || top->kind == MR_AT_NODE_UP);
+    s->idle = next == INT64_MAX || node ? s->idle + 1 : 0;
     if (s->wake != MR_UNKNOWN && s->wake < next)
         next = s->wake;
     if (next == INT64_MAX)

@@ -51,13 +51,20 @@ typedef struct mr_sim_stretch {
     int64_t from, to; /* ns on its slot; what a switch costs is at its beginning */
 } mr_sim_stretch;
 
+/* A run that ended well, and whose results were lost with a node and made again by another run. */
+typedef struct mr_sim_earlier {
+    uint32_t task;
+    mr_sim_task run;
+} mr_sim_earlier;
+
 typedef struct mr_sim_stats {
     uint64_t instants, steps, transfers, moved_bytes, stops, refused;
     uint64_t work, dispatches; /* units that the policy said its answers took; tasks handed to workers */
     int64_t decided;           /* ns that went into `work` */
     uint64_t spills, spilled_bytes, store_peak; /* objects that left full stores; most bytes one store held */
-    uint64_t deaths;                            /* workers that died while they ran a task */
+    uint64_t deaths;                            /* workers that died while they ran a task, also with their node */
     int64_t lost;                               /* ns that had run of those tasks */
+    uint64_t node_deaths, remade;               /* remade: runs of tasks that had ended, for results that were lost */
     int64_t held;                               /* slot-ns */
     uint64_t memory;                            /* of control, at the end */
     bool degraded;                              /* the policy was ejected */
@@ -95,6 +102,7 @@ mr_id mr_sim_id(const mr_sim *s, uint32_t task);
 
 const mr_sim_task *mr_sim_tasks(const mr_sim *s);                   /* one per task of the workload */
 const mr_sim_stretch *mr_sim_stretches(const mr_sim *s, size_t *n); /* by end */
+const mr_sim_earlier *mr_sim_earlier_runs(const mr_sim *s, size_t *n);
 void mr_sim_stats_get(const mr_sim *s, mr_sim_stats *out);
 /* Why the policy was ejected; NULL: it was not. */
 const char *mr_sim_policy_error(const mr_sim *s);

@@ -46,10 +46,11 @@ static mr_status dispatch(mr_sim *s, const mr_action *a, uint32_t task)
     mr_sim_proc *p = proc(s, a->worker);
     if (!p)
         return MR_E_NOMEM;
-    if (!p->alive || l->state == MR_LIFE_RUNNING || l->state == MR_LIFE_OVER)
+    if (!p->alive || l->state == MR_LIFE_RUNNING || (l->state == MR_LIFE_OVER && !s->mortal))
         return MR_E_PROTOCOL;
+    if (l->state == MR_LIFE_OVER && mr_sim_remake(s, task))
+        return MR_E_NOMEM;
     mr_sim_task *t = &s->tasks[task];
-    s->running += l->state == MR_LIFE_QUEUED;
     l->state = MR_LIFE_SENT;
     l->worker = a->worker;
     l->gen++;
@@ -104,8 +105,8 @@ static mr_status carry(mr_sim *s, int64_t start, uint32_t from, uint32_t to, uin
 
 static mr_status transfer(mr_sim *s, const mr_action *a)
 {
-    if (a->id == 0 || a->id >= s->next_id || !s->owner[a->id] || a->node >= s->p->n_nodes ||
-        (uint64_t)a->value >= s->p->n_nodes)
+    uint32_t to = mr_sim_machine_of(s, a->node), from = mr_sim_machine_of(s, (uint64_t)a->value);
+    if (a->id == 0 || a->id >= s->next_id || !s->owner[a->id] || to == MR_WL_NONE || from == MR_WL_NONE)
         return MR_E_PROTOCOL;
     uint64_t bytes = s->w->objects[s->owner[a->id] - 1].bytes;
     uint32_t f = s->free_flight;
@@ -122,13 +123,12 @@ static mr_status transfer(mr_sim *s, const mr_action *a)
         }
         f = ++s->n_flights;
     }
-    uint32_t object = s->owner[a->id] - 1, from = (uint32_t)a->value;
+    uint32_t object = s->owner[a->id] - 1;
     bool disk = mr_sim_store_on_disk(s, object, from);
-    s->flights[f - 1] = (mr_sim_flight){.id = a->id, .bytes = bytes, .from = from, .node = a->node, .disk = disk};
+    s->flights[f - 1] = (mr_sim_flight){.id = a->id, .bytes = bytes, .from = from, .node = to, .disk = disk};
     int64_t end;
-    if (carry(s, disk ? mr_sim_store_disk(s, from, bytes) : s->now, from, a->node, bytes, &end))
+    if (carry(s, disk ? mr_sim_store_disk(s, from, bytes) : s->now, from, to, bytes, &end))
         return MR_E_NOMEM;
-    s->flying++;
     s->stats.transfers++;
     s->stats.moved_bytes += bytes;
     return at(s, end + s->p->latency, MR_AT_ARRIVED, f - 1, 0, 0);
@@ -137,11 +137,12 @@ static mr_status transfer(mr_sim *s, const mr_action *a)
 static mr_status spawn(mr_sim *s, const mr_action *a)
 {
     mr_sim_proc *p = proc(s, a->worker);
+    uint32_t node = mr_sim_machine_of(s, a->node);
     if (!p)
         return MR_E_NOMEM;
-    if (p->alive || a->node >= s->p->n_nodes)
+    if (p->alive || node == MR_WL_NONE)
         return MR_E_PROTOCOL;
-    *p = (mr_sim_proc){.node = a->node, .alive = true};
+    *p = (mr_sim_proc){.node = node, .alive = true};
     return at(s, s->now + s->p->spawn, MR_AT_UP, a->worker, 0, 0);
 }
 
@@ -225,10 +226,11 @@ static mr_status of_object(mr_sim *s, const mr_action *a)
 {
     if (a->id == 0 || a->id >= s->next_id || !s->owner[a->id])
         return a->kind == MR_ACT_SPILL ? MR_E_PROTOCOL : MR_OK;
-    uint32_t object = s->owner[a->id] - 1;
+    uint32_t object = s->owner[a->id] - 1, node = mr_sim_machine_of(s, a->node);
     if (a->kind == MR_ACT_SPILL)
-        return a->node < s->p->n_nodes ? mr_sim_store_spill(s, object, a->node) : MR_E_PROTOCOL;
-    mr_sim_store_drop(s, object, a->kind == MR_ACT_EVICT ? a->node : MR_WL_NONE);
+        return node != MR_WL_NONE ? mr_sim_store_spill(s, object, node) : MR_E_PROTOCOL;
+    if (a->kind == MR_ACT_FREE || node != MR_WL_NONE)
+        mr_sim_store_drop(s, object, a->kind == MR_ACT_EVICT ? node : MR_WL_NONE);
     return MR_OK;
 }
 
@@ -265,7 +267,7 @@ static mr_status act(mr_sim *s, const mr_action *a)
     case MR_ACT_SPILL:
         return of_object(s, a);
     case MR_ACT_COLLECT:
-        return mr_sim_store_collect(s, a->node);
+        return mr_sim_store_collect(s, mr_sim_machine_of(s, a->node));
     case MR_ACT_DELIVER:
         return MR_OK;
     default: /* RESTORE, RESUME: nobody here asks for what is on disk, or streams */

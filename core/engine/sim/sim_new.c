@@ -12,31 +12,6 @@ void mr_sim_conf_init(mr_sim_conf *conf)
     *conf = (mr_sim_conf){.know = MR_SIM_LEARNED, .max_hold = 1000000000, .min_slice = 1000000, .max_time = MR_UNKNOWN};
 }
 
-static mr_status add_nodes(mr_sim *s, mr_err *err)
-{
-    mr_status status = MR_OK;
-    for (uint32_t i = 0; !status && i < s->p->n_nodes; i++) {
-        const mr_platform_node *n = &s->p->nodes[i];
-        uint32_t amounts = n->n_amounts * (uint32_t)sizeof *n->amounts,
-                 labels = n->n_labels * (uint32_t)sizeof(mr_label);
-        mr_ev_node *e = BEGIN(mr_ev_node, MR_EV_NODE_ADDED, 0, amounts + labels, 0);
-        if (e) {
-            e->node = i;
-            e->n_amounts = n->n_amounts;
-            e->cls = n->cls;
-            e->speed = n->speed;
-            e->fixed = s->p->fixed;
-            memcpy(e->name, n->name, sizeof e->name);
-            e->n_labels = n->n_labels;
-            memcpy(e + 1, n->amounts, amounts);
-            if (labels)
-                memcpy((char *)(e + 1) + amounts, n->labels, labels);
-        }
-        status = mr_sim_tell(s, e, err);
-    }
-    return status;
-}
-
 static mr_status define(mr_sim *s, mr_err *err)
 {
     uint32_t n = mr_intern_count(s->w->defs);
@@ -57,37 +32,64 @@ static mr_status define(mr_sim *s, mr_err *err)
     return status;
 }
 
+/* A label that a definition asks for and the node does not have; NULL: it has all. */
+static const char *lacks_label(const char *text, const mr_define *def, const mr_platform_node *n)
+{
+    const char *terms = text + sizeof *def + def->n_needs * sizeof(mr_named) + def->n_labels * sizeof(mr_label);
+    for (uint32_t i = 0; i < def->n_terms; i++) {
+        const char *key = terms + i * sizeof(mr_term); /* the readers know MR_TERM_EXISTS only */
+        uint32_t k = 0;
+        while (k < n->n_labels && strncmp(n->labels[k].key, key, sizeof n->labels[k].key) != 0)
+            k++;
+        if (k == n->n_labels)
+            return key;
+    }
+    return NULL;
+}
+
+/* The first thing that the node has too little of, whose amount is *lack; NULL: it has enough. */
+static bool has_room(const char *text, const mr_define *def, const mr_platform_node *n, mr_named *lack, int64_t *most)
+{
+    for (uint32_t i = 0; i < def->n_needs; i++) {
+        mr_named need;
+        memcpy(&need, text + sizeof *def + i * sizeof need, sizeof need);
+        int64_t has = mr_platform_amount(n, need.name);
+        if (has >= need.amount)
+            continue;
+        *most = has > *most || !lack->amount ? has : *most;
+        *lack = need;
+        return false;
+    }
+    return true;
+}
+
 /* A request that no node can ever satisfy is refused here, before anything runs. */
 static mr_status check_fits(const mr_workload *w, const mr_platform *p, mr_err *err)
 {
-    uint32_t n_defs = mr_intern_count(w->defs);
-    char *fits = calloc(n_defs + 1, 1);
+    char *fits = calloc(mr_intern_count(w->defs) + 1, 1);
     if (!fits)
         return mr_err_set(err, MR_E_NOMEM, "out of memory");
     mr_status status = MR_OK;
     for (uint32_t t = 0; !status && t < w->n_tasks; t++) {
         uint32_t d = w->tasks[t].def;
-        const char *text = mr_intern_text(w->defs, d);
+        const char *text = mr_intern_text(w->defs, d), *label = NULL;
         mr_define def;
-        mr_named need, lack = {0};
-        if (fits[d])
-            continue;
-        memcpy(&def, text, sizeof def);
+        mr_named lack = {0};
         int64_t most = 0;
-        for (uint32_t n = 0; n < p->n_nodes && !fits[d]; n++) {
-            fits[d] = 1;
-            for (uint32_t i = 0; i < def.n_needs; i++) {
-                memcpy(&need, text + sizeof def + i * sizeof need, sizeof need);
-                int64_t has = mr_platform_amount(&p->nodes[n], need.name);
-                if (has >= need.amount)
-                    continue;
-                fits[d] = 0;
-                most = has > most || !lack.amount ? has : most;
-                lack = need;
+        memcpy(&def, text, sizeof def);
+        for (uint32_t n = 0; n < p->n_nodes && !fits[d]; n++)
+            if (has_room(text, &def, &p->nodes[n], &lack, &most)) {
+                const char *without = lacks_label(text, &def, &p->nodes[n]);
+                fits[d] = !without;
+                label = without ? without : label;
             }
-        }
         double unit = strcmp(lack.name, "memory") == 0 ? 1 : MR_RES_UNIT;
-        if (!fits[d])
+        if (!fits[d] && label)
+            status =
+                mr_err_set(err, MR_E_UNSCHEDULABLE,
+                           "%s:%d: the task \"%s\" requires \"%.31s\" and no node that is large enough has that label",
+                           w->path, w->tasks[t].line, mr_workload_name(w, t), label);
+        else if (!fits[d])
             status = mr_err_set(err, MR_E_UNSCHEDULABLE,
                                 "%s:%d: the task \"%s\" needs %g %s and no node has that much: the largest has %g",
                                 w->path, w->tasks[t].line, mr_workload_name(w, t), (double)lack.amount / unit,
@@ -154,12 +156,15 @@ mr_status mr_sim_new(mr_sim **out, const mr_workload *w, const mr_platform *p, c
     cc.know = conf->know == MR_SIM_NOTHING   ? MR_KNOW_NOTHING
               : conf->know == MR_SIM_LEARNED ? MR_KNOW_LEARNED
                                              : MR_KNOW_STATED;
-    cc.spill = true; /* asked for only where a store can be full */
+    s->mortal = mr_platform_mortal(p);
+    cc.lineage = s->mortal;
+    cc.infeasible_wait = s->mortal; /* what needs a node that is down waits for it */
+    cc.spill = true;                /* asked for only where a store can be full */
     if (allocate(s) || mr_sim_store_init(s) || mr_control_new(&cc, &s->control)) {
         status = mr_err_set(err, MR_E_NOMEM, "out of memory for %u tasks", w->n_tasks);
         goto fail;
     }
-    status = add_nodes(s, err);
+    status = mr_sim_nodes_begin(s, err);
     if (!status)
         status = define(s, err);
     if (status)
@@ -187,6 +192,9 @@ void mr_sim_free(mr_sim *s)
     free(s->lives);
     free(s->tasks);
     free(s->stretches);
+    free(s->earlier);
+    free(s->machines);
+    free(s->machine_of);
     free(s->procs);
     free(s->flights);
     free(s->record);

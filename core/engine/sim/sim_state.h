@@ -20,7 +20,9 @@ enum {
     MR_AT_CANCELLED,  /* a: task */
     MR_AT_ARRIVED,    /* a: index in mr_sim.flights */
     MR_AT_FULL,       /* a: node */
-    MR_AT_SPILLED     /* a: object, b: node */
+    MR_AT_SPILLED,    /* a: object, b: node, if that has not died since (gen) */
+    MR_AT_NODE_DOWN,  /* a: node, b: number in mr_platform.failures + 1, or 0: by chance, if gen still holds */
+    MR_AT_NODE_UP     /* a: node */
 };
 
 enum { MR_LIFE_NEW, MR_LIFE_QUEUED, MR_LIFE_SENT, MR_LIFE_RUNNING, MR_LIFE_STOPPED, MR_LIFE_OVER };
@@ -31,7 +33,13 @@ typedef struct mr_sim_life { /* what the engine alone knows of a task */
     uint32_t worker, gen, parents; /* parents that have not ended */
     uint16_t stretch;              /* of this attempt: one more after each stop */
     uint8_t state, wrong;          /* MR_LIFE_; an error was made of its results */
+    uint8_t again;                 /* it ended before, and runs once more for what was lost */
 } mr_sim_life;
+
+typedef struct mr_sim_machine { /* a node of the platform, numbered as there */
+    uint32_t number;            /* by which control knows it now, MR_WL_NONE: it is down */
+    uint32_t gen;               /* how often it died */
+} mr_sim_machine;
 
 typedef struct mr_sim_proc {
     uint32_t node, task; /* task + 1; 0: none */
@@ -43,6 +51,7 @@ typedef struct mr_sim_flight {
     uint64_t bytes;
     uint32_t from, node, next_free;
     bool disk; /* it was read from the disk of `from` */
+    bool dead; /* one of its ends died */
 } mr_sim_flight;
 
 typedef struct mr_sim_copy { /* of one object, on a node */
@@ -66,18 +75,24 @@ struct mr_sim {
     mr_actions actions;
     mr_clock clock;
     int64_t now, wake;
-    int64_t decider;                              /* when the policy's work so far is done */
-    uint64_t work;                                /* units of it that were not turned into time yet */
-    uint32_t next_arrival, over, flying, running; /* running: sent, running or stopped tasks */
-    uint32_t *funcs;                              /* by number of definition */
-    mr_id *outside;                               /* by object; 0: not put yet, or a task's */
-    uint32_t *unread;                             /* by object: readers that are not submitted yet */
-    uint32_t *owner;                              /* by id: object + 1 */
+    int64_t decider; /* when the policy's work so far is done */
+    uint64_t work;   /* units of it that were not turned into time yet */
+    uint32_t next_arrival, over;
+    uint32_t *funcs;  /* by number of definition */
+    mr_id *outside;   /* by object; 0: not put yet, or a task's */
+    uint32_t *unread; /* by object: readers that are not submitted yet */
+    uint32_t *owner;  /* by id: object + 1 */
     mr_id next_id;
     mr_sim_life *lives;
     mr_sim_task *tasks;
     mr_sim_stretch *stretches;
     size_t n_stretches, cap_stretches;
+    mr_sim_earlier *earlier; /* by the time at which the run after it was decided */
+    size_t n_earlier, cap_earlier;
+    mr_sim_machine *machines; /* by node of the platform */
+    uint32_t *machine_of;     /* by control's number */
+    uint32_t n_numbers, cap_numbers;
+    bool mortal; /* some node may die */
     mr_sim_proc *procs;
     uint32_t cap_procs;
     mr_sim_flight *flights;
@@ -99,6 +114,8 @@ struct mr_sim {
 void *mr_sim_begin(mr_sim *s, uint16_t kind, size_t body, uint32_t n_ids, uint32_t n_bytes, uint32_t from);
 #define BEGIN(type, kind, n_ids, n_bytes, from)                                                                        \
     ((type *)mr_sim_begin(s, (kind), sizeof(type), (n_ids), (n_bytes), (from)))
+/* A file from outside comes to its node.  Errors: those of mr_sim_tell. */
+mr_status mr_sim_put_outside(mr_sim *s, uint32_t object, mr_err *err) MR_CHECK_RESULT;
 /* Steps control with the record and takes up what it wants done. */
 mr_status mr_sim_tell(mr_sim *s, const void *record, mr_err *err) MR_CHECK_RESULT;
 /* Takes up everything control wants done.  Errors: NOMEM, PROTOCOL (an action that makes no sense). */
@@ -108,6 +125,17 @@ mr_status mr_sim_act(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
 mr_status mr_sim_doom(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;
 /* A stretch of `task` ends now.  Errors: NOMEM. */
 mr_status mr_sim_stretch_end(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;
+/* ---- sim_nodes.c ---- */
+/* Tells control of all nodes, and arranges their deaths.  Errors: NOMEM, and those of control. */
+mr_status mr_sim_nodes_begin(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
+mr_status mr_sim_node_down(mr_sim *s, const mr_moment *m, mr_err *err) MR_CHECK_RESULT;
+mr_status mr_sim_node_up(mr_sim *s, uint32_t machine, mr_err *err) MR_CHECK_RESULT;
+/* The node of the platform that control calls `number`; MR_WL_NONE: none, or not any more. */
+uint32_t mr_sim_machine_of(const mr_sim *s, uint64_t number);
+/* `task` is given to a worker once more, though it has ended.  Errors: NOMEM. */
+mr_status mr_sim_remake(mr_sim *s, uint32_t task) MR_CHECK_RESULT;
+/* What ran on a process goes back into the queue with its end. */
+void mr_sim_proc_lost(mr_sim *s, mr_sim_proc *p, bool died);
 /* ---- sim_gate.c ---- */
 /* The gate lets truths through, with or without an error: durations and the sizes of results. */
 bool mr_sim_knows_truth(const mr_sim *s);
@@ -121,6 +149,8 @@ mr_id mr_sim_object_id(const mr_sim *s, uint32_t object);
  * mr_sim_tell. ---- */
 mr_status mr_sim_store_init(mr_sim *s) MR_CHECK_RESULT;
 void mr_sim_store_fini(mr_sim *s);
+/* All that a node had is gone. */
+void mr_sim_store_gone(mr_sim *s, uint32_t node);
 /* A copy came to be in the memory of a node. */
 mr_status mr_sim_store_add(mr_sim *s, uint32_t object, uint32_t node) MR_CHECK_RESULT;
 /* It is gone from the node; MR_WL_NONE: from all. */
@@ -133,7 +163,7 @@ int64_t mr_sim_store_read(mr_sim *s, uint32_t task, uint32_t node);
 mr_status mr_sim_store_collect(mr_sim *s, uint32_t node) MR_CHECK_RESULT;
 mr_status mr_sim_store_spill(mr_sim *s, uint32_t object, uint32_t node) MR_CHECK_RESULT;
 mr_status mr_sim_store_full(mr_sim *s, uint32_t node, mr_err *err) MR_CHECK_RESULT;
-mr_status mr_sim_store_spilled(mr_sim *s, uint32_t object, uint32_t node, mr_err *err) MR_CHECK_RESULT;
+mr_status mr_sim_store_spilled(mr_sim *s, const mr_moment *m, mr_err *err) MR_CHECK_RESULT;
 /* The task whose first output is `id`, MR_WL_NONE: none. */
 uint32_t mr_sim_task_of(const mr_sim *s, mr_id id);
 

@@ -90,6 +90,15 @@ void mr_sim_store_drop(mr_sim *s, uint32_t object, uint32_t node)
         drop(s, object, &s->copies[object]);
 }
 
+void mr_sim_store_gone(mr_sim *s, uint32_t node)
+{
+    if (!s->stores)
+        return;
+    for (uint32_t o = 0; o < s->w->n_objects; o++)
+        mr_sim_store_drop(s, o, node);
+    s->stores[node] = (mr_sim_store){0};
+}
+
 bool mr_sim_store_on_disk(mr_sim *s, uint32_t object, uint32_t node)
 {
     const mr_sim_copy *c = s->stores ? *find(s, object, node) : NULL;
@@ -130,8 +139,11 @@ mr_status mr_sim_store_spill(mr_sim *s, uint32_t object, uint32_t node)
     s->stores[node].leaving += bytes;
     s->stats.spills++;
     s->stats.spilled_bytes += bytes;
-    return mr_clock_push(
-        &s->clock, (mr_moment){.at = mr_sim_store_disk(s, node, bytes), .kind = MR_AT_SPILLED, .a = object, .b = node});
+    return mr_clock_push(&s->clock, (mr_moment){.at = mr_sim_store_disk(s, node, bytes),
+                                                .kind = MR_AT_SPILLED,
+                                                .a = object,
+                                                .b = node,
+                                                .gen = s->machines[node].gen});
 }
 
 /* ---- moments ---- */
@@ -142,7 +154,7 @@ static mr_status tell_place(mr_sim *s, uint16_t kind, mr_id id, uint64_t size, u
     if (e) {
         e->id = id;
         e->size = size;
-        e->node = node;
+        e->node = s->machines[node].number;
     }
     return mr_sim_tell(s, e, err);
 }
@@ -151,13 +163,16 @@ mr_status mr_sim_store_full(mr_sim *s, uint32_t node, mr_err *err)
 {
     mr_sim_store *st = &s->stores[node];
     st->asked = false;
-    if (st->used - st->leaving <= s->p->nodes[node].store)
+    if (s->machines[node].number == MR_WL_NONE || st->used - st->leaving <= s->p->nodes[node].store)
         return MR_OK;
     return tell_place(s, MR_EV_STORE_FULL, 0, st->used - st->leaving - s->p->nodes[node].store, node, err);
 }
 
-mr_status mr_sim_store_spilled(mr_sim *s, uint32_t object, uint32_t node, mr_err *err)
+mr_status mr_sim_store_spilled(mr_sim *s, const mr_moment *m, mr_err *err)
 {
+    uint32_t object = m->a, node = m->b;
+    if (s->machines[node].gen != m->gen)
+        return MR_OK;
     uint64_t bytes = s->w->objects[object].bytes;
     mr_sim_copy *c = *find(s, object, node);
     s->stores[node].leaving -= bytes;

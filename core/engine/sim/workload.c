@@ -209,6 +209,8 @@ mr_status mr_workload_horizon(const mr_workload *w, const mr_platform *p, mr_err
         if (p->nodes[n].bandwidth && (double)p->nodes[n].bandwidth < rate)
             rate = (double)p->nodes[n].bandwidth;
     }
+    bool mortal = p->worker_mtbf > 0 || mr_platform_mortal(p);
+    double down = p->node_repair > 0 ? (double)p->node_repair : 0; /* MR_UNKNOWN is below 0 */
     for (uint32_t t = 0; t < w->n_tasks; t++) {
         const mr_wl_task *me = &w->tasks[t];
         double most = (double)me->duration / slowest;
@@ -216,10 +218,14 @@ mr_status mr_workload_horizon(const mr_workload *w, const mr_platform *p, mr_err
             most = (double)w->by_class[me->first_class + c] > most ? (double)w->by_class[me->first_class + c] : most;
         mr_define def;
         memcpy(&def, mr_intern_text(w->defs, me->def), sizeof def);
-        sum += (most + (double)p->spawn) * (p->worker_mtbf ? def.max_retries + 1.0 : 1);
+        sum += (most + down + (double)p->spawn) * (mortal ? def.max_retries + 1.0 : 1);
         arrival = (double)me->arrival > arrival ? (double)me->arrival : arrival;
         for (uint32_t i = 0; i < me->n_inputs; i++)
             bytes += (double)w->objects[w->inputs[me->first_input + i]].bytes;
+    }
+    for (uint32_t i = 0; i < p->n_failures; i++) {
+        int64_t last = p->failures[i].back > p->failures[i].at ? p->failures[i].back : p->failures[i].at;
+        arrival = (double)last > arrival ? (double)last : arrival;
     }
     sum += arrival + (bytes / rate + 2 * bytes / (double)p->disk) * 1e9 + (double)w->n_objects * (double)p->latency;
     if (sum < 4.6e18)
