@@ -168,6 +168,9 @@ enum { MR_POLICY_PAST = 16 };
 typedef struct mr_policy_past {
     int64_t at; /* ns */
     char name[64];
+    /* The present that it was told: tasks in all, and of them those that were ready, ran, and stood stopped. */
+    uint32_t submitted, ready, running, stopped;
+    bool restored; /* it took over what the one before had saved */
 } mr_policy_past;
 bool mr_control_policy_past(const mr_control *c, uint32_t i, mr_policy_past *out);
 /* Name of the policy, and the error it was ejected for (NULL: it was not; then `degraded` reports stay false).  After

@@ -16,6 +16,7 @@ typedef struct candidate {
     mr_sched_ops ops;
     void *self;
     mr_sched_wants wants;
+    bool restored;
 } candidate;
 
 static void ask_wants(candidate *x)
@@ -43,7 +44,7 @@ static void ask_wants(candidate *x)
 }
 
 /* What the instance at work knows goes to the candidate, if that is the same policy again. */
-static mr_status hand_over(mr_control *c, const char *name, const candidate *x, const mr_host *base, mr_err *err)
+static mr_status hand_over(mr_control *c, const char *name, candidate *x, const mr_host *base, mr_err *err)
 {
     policy *p = &c->pol;
     const void *bytes = NULL;
@@ -57,6 +58,7 @@ static mr_status hand_over(mr_control *c, const char *name, const candidate *x, 
     policy_enter(p, "restore");
     if (!status)
         status = x->ops.restore(x->self, bytes, n, err);
+    x->restored = !status;
     p->host.base = mine;
     policy_leave(p);
     return status;
@@ -123,8 +125,9 @@ mr_status mr_control_policy(mr_control *c, const char *given, const mr_sched_ops
     p->reported = 0;
     p->error[0] = 0;
     memcpy(p->name, name, sizeof name);
-    p->past[p->n_past++ % MR_POLICY_PAST] = (mr_policy_past){.at = c->now};
-    memcpy(p->past[(p->n_past - 1) % MR_POLICY_PAST].name, name, sizeof name);
+    mr_policy_past *entry = &p->past[p->n_past++ % MR_POLICY_PAST];
+    *entry = (mr_policy_past){.at = c->now, .restored = x.restored};
+    memcpy(entry->name, name, sizeof name);
     c->hold_since = MR_UNKNOWN;
     mr_policy_fifo_order(c);
     c->dirty = true;
@@ -170,27 +173,32 @@ static int by_seq(const void *a, const void *b)
 
 /* What was ready enters again; what has its seat is told as it is; what lies in a worker's ring is asked back, since
  * the order in which it went there was the old policy's. */
-static void tell_where(mr_control *c, task *t)
+static void tell_where(mr_control *c, task *t, mr_policy_past *told)
 {
     if (t->flags & T_STOPPED) {
+        told->stopped++;
         mr_policy_note(c, MR_BECAME_READY, t, MR_OK, 0);
         mr_policy_note(c, MR_STARTED, t, MR_OK, 0);
         mr_policy_note(c, MR_STOPPED, t, MR_OK, t->v.ran);
     }
     switch ((where)t->where) {
     case W_READY:
+        told->ready += !(t->flags & T_STOPPED);
         mr_ready_leave(c, t);
         mr_policy_present(c, t);
         break;
     case W_TRAVEL:
     case W_PROCESS:
+        told->ready++;
         mr_policy_note(c, MR_BECAME_READY, t, MR_OK, 0);
         break;
     case W_RUN:
+        told->running++;
         mr_policy_note(c, MR_BECAME_READY, t, MR_OK, 0);
         mr_policy_note(c, MR_STARTED, t, MR_OK, 0);
         break;
     case W_AHEAD:
+        told->ready++;
         t->flags |= T_PRESENT;
         break;
     default:
@@ -220,8 +228,10 @@ mr_status mr_policy_swapped(mr_control *c, const mr_record *r)
     qsort(v, n, sizeof(task *), by_seq);
     for (uint32_t i = 0; i < n; i++)
         mr_policy_note(c, MR_SUBMITTED, v[i], MR_OK, 0);
+    mr_policy_past *told = &p->past[(p->n_past - 1) % MR_POLICY_PAST];
+    told->submitted = n;
     for (uint32_t i = 0; i < n; i++)
-        tell_where(c, v[i]);
+        tell_where(c, v[i], told);
     free(v);
     MR_LIST_EACH(&c->aheads, l)
     {

@@ -2,6 +2,7 @@
  * found here once, and one that is absent never enters Lua. */
 #include "sched_lua.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,21 +77,49 @@ static int open_all(lua_State *L)
     return 0;
 }
 
+static bool in_word(char c)
+{
+    return c == '_' || isalnum((unsigned char)c);
+}
+
+/* Where `word` stands last in the file, as a field that is set if `set`; the last line with anything on it if nowhere,
+ * and for NULL. A table does not know where it was written, so the text is asked; comments are not told from code. */
+static int line_of(const struct source *src, const char *word, bool set)
+{
+    size_t n = word ? strlen(word) : src->size + 1;
+    int line = 1, found = 0, last = 1;
+    for (size_t i = 0; i < src->size; i++) {
+        const char *at = src->text + i, *end = src->text + src->size, *p = at + n;
+        line += *at == '\n';
+        if (!isspace((unsigned char)*at))
+            last = line;
+        if (src->size - i < n || memcmp(at, word, n) != 0 || (i && in_word(at[-1])) || (p < end && in_word(*p)))
+            continue;
+        while (p < end && isspace((unsigned char)*p))
+            p++;
+        if (!set || (p + 1 < end && p[0] == '=' && p[1] != '='))
+            found = line;
+    }
+    return found ? found : last;
+}
+
 /* Of several wrong keys the first by name is told: the order of the table is not fixed. */
 static int check_hooks(lua_State *L)
 {
-    const char *bad = NULL;
+    const char *bad = NULL, *file = mr_lua_of(L)->file;
+    const struct source *src = lua_touserdata(L, 2);
     for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
         bool known = false;
         if (lua_type(L, -2) != LUA_TSTRING)
             return luaL_error(
-                L, "the table it returns has a key that is not a name (a %s): write rank = function(t) ... end",
-                luaL_typename(L, -2));
+                L, "%s:%d: the table it returns has a key that is not a name (a %s): write rank = function(t) ... end",
+                file, line_of(src, "return", false), luaL_typename(L, -2));
         const char *name = lua_tostring(L, -2);
         for (int i = 0; i < N_HOOKS; i++)
             known = known || strcmp(name, mr_lua_hook_names[i]) == 0;
         if (known && lua_type(L, -1) != LUA_TFUNCTION)
-            return luaL_error(L, "'%s' must be a function, got a %s", name, luaL_typename(L, -1));
+            return luaL_error(L, "%s:%d: '%s' must be a function, got a %s", file, line_of(src, name, true), name,
+                              luaL_typename(L, -1));
         if (!known && (!bad || strcmp(name, bad) < 0))
             bad = name;
     }
@@ -98,11 +127,12 @@ static int check_hooks(lua_State *L)
         return 0;
     const char *near = mr_lua_nearest(bad, mr_lua_hook_names, N_HOOKS);
     if (near)
-        return luaL_error(L, "'%s' is not a hook: did you mean '%s'?", bad, near);
+        return luaL_error(L, "%s:%d: '%s' is not a hook: did you mean '%s'?", file, line_of(src, bad, true), bad, near);
     return luaL_error(L,
-                      "'%s' is not a hook; the hooks are rank place plan pick slice preempt, and the notices submitted "
-                      "ready started stopped done dropped woken, and save restore (what is yours, keep in a local)",
-                      bad);
+                      "%s:%d: '%s' is not a hook; the hooks are rank place plan pick slice preempt, and the notices "
+                      "submitted ready started stopped done dropped woken, and save restore (what is yours, keep in a "
+                      "local)",
+                      file, line_of(src, bad, true), bad);
 }
 
 static int run_file(lua_State *L)
@@ -123,11 +153,13 @@ static int run_file(lua_State *L)
     lua_call(L, 0, 1);
     if (!lua_istable(L, 1))
         return luaL_error(
-            L, "a policy file must return a table of hooks, such as return { rank = function(t) ... end }; got %s",
-            luaL_typename(L, 1));
+            L,
+            "%s:%d: a policy file must return a table of hooks, such as return { rank = function(t) ... end }; got %s",
+            s->file, line_of(src, lua_isnil(L, 1) ? NULL : "return", false), luaL_typename(L, 1));
     lua_pushcfunction(L, check_hooks);
     lua_pushvalue(L, 1);
-    lua_call(L, 1, 0);
+    lua_pushlightuserdata(L, (void *)src);
+    lua_call(L, 2, 0);
     for (int i = 0; i < N_HOOKS; i++) {
         if (lua_getfield(L, 1, mr_lua_hook_names[i]) == LUA_TFUNCTION)
             s->ref[i] = luaL_ref(L, LUA_REGISTRYINDEX);

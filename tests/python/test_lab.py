@@ -245,7 +245,7 @@ def test_what_is_wrong_with_the_input_is_said(tmp_path):
     assert caught.value.status == 2
     with pytest.raises(SimError, match="needs 64 CPU and no node has that much: the largest has 4"):
         simulate([{"id": "a", "duration_s": 1, "cpus": 64}], nodes=1, cpus=4)
-    with pytest.raises(FileNotFoundError, match="unknown policy 'nope'"):
+    with pytest.raises(FileNotFoundError, match="there is no policy 'nope'"):
         simulate([{"id": "a", "duration_s": 1}], "nope")
 
 

@@ -241,7 +241,7 @@ def test_the_environment_and_settings_of_the_grader_do_not_reach_a_run(tmp_path,
     ("[public]\na = gen:bag\n[hidden]\nb = public/x.jsonl\n", "a hidden instance is made from a seed"),
     ("[public]\na = gen:bag\n[score]\nthresholds = 1:50, 0.5:100\n", "scores must grow"),
     ("[lab]\nmetric = missed\n[public]\na = gen:bag\n", "no figure missed on a"),
-    ("[lab]\nbaseline = nobody\n[public]\na = gen:bag\n", "unknown policy 'nobody'"),
+    ("[lab]\nbaseline = nobody\n[public]\na = gen:bag\n", "there is no policy 'nobody'"),
     ("not an ini", "no section headers"),
 ])
 def test_a_lab_that_is_wrong_is_our_fault(ini, said, tmp_path):

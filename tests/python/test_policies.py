@@ -2,12 +2,15 @@
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import miniray
-from miniray import _session
+from miniray import _desk, _session
+from miniray.cli import main
 
 POLICIES = sorted(path for path in (Path(__file__).parents[2] / "config" / "policies").glob("*.lua"))
 
@@ -68,13 +71,64 @@ def test_a_bad_one_leaves_the_old_one_at_work(ray, tmp_path):
             ray.set_policy(write(tmp_path, name, text))
         assert name in str(caught.value)
         assert told()["policy"] == "good"
-    for wrong, says in [(str(tmp_path / "no.lua"), "no.lua"), ("sched-nothing", "sched-nothing"), ("/no/such.so", "such.so"), ("", "policy is a file")]:
+    for wrong, says in [(str(tmp_path / "no.lua"), "no.lua"), ("sched-nothing", "sched-nothing"), ("faire", "did you mean 'fair'.*one of ageing, "), ("/no/such.so", "such.so"), ("", "there is no policy ''")]:
         with pytest.raises(Exception, match=says):
             ray.set_policy(wrong)
     with pytest.raises(TypeError, match="int"):
         ray.set_policy(3)
     assert told()["policy"] == "good" and told()["degraded"] is None
     assert [one["policy"] for one in told("policies")] == ["sched-fifo", "good"]
+
+
+def change(policy, *options):
+    """What `miniray policy set` does and says: (exit status, its words)."""
+    result = CliRunner().invoke(main, ["policy", "set", str(policy), "--session", _desk.Source()("session")["folder"], *options])
+    return result.exit_code, result.output
+
+
+def test_from_another_terminal(ray, tmp_path, until):
+    flag, text = tmp_path / "go", "local n = 0\nreturn { rank = function(t) return t.seq end, save = function() return n end, restore = function(x) n = x end }"
+
+    @ray.remote
+    def hold(*inputs):
+        while not flag.exists():
+            time.sleep(0.005)
+
+    refs = [hold.remote() for _ in range(5)]
+    refs.append(hold.remote(refs[0]))
+    until(lambda: told()["running"] == 2, "two tasks run")
+    assert change("fair", "--json") == (0, '{"policy": "fair", "submitted": 6, "ready": 3, "running": 2, "stopped": 0, "restored": false, '
+                                           '"degraded": null, "was": "sched-fifo"}\n')
+    good = write(tmp_path, "good.lua", text)
+    code, words = change(good)
+    assert code == 0 and "good is at work in session " in words and "after fair\nit was told of 6 tasks: 1 wait for arguments, 3 are ready, 2 run" in words
+    assert "took over" not in words and "took over" in change(good)[1]
+    code, words = change(write(tmp_path, "hook.lua", "return {\n rnak = function() end }"))
+    assert code == 1 and "hook.lua:2: 'rnak' is not a hook: did you mean 'rank'" in words and "stays with good" in words
+    code, words = change(tmp_path / "none.lua")
+    assert code == 2 and "none.lua does not exist" in words
+    code, words = change(write(tmp_path, "fails.lua", "return { rank = function(t) return t.nothing end }"))
+    assert code == 1 and "fails failed at once" in words and "is FIFO" in words and "no field 'nothing'" in words
+    assert told()["policy"] == "fifo" and told()["degraded"]
+    assert change("sched-priority")[0] == 0 and told()["degraded"] is None
+    flag.touch()
+    ray.get(refs)
+    assert [one["policy"] for one in told("policies")] == ["sched-fifo", "fair", "good", "good", "fails", "sched-priority"]
+
+
+@pytest.mark.parametrize("policy, name", [("fair", "fair"), ("priority", "sched-priority"), ("sched-priority", "sched-priority")])
+def test_a_shipped_policy_by_its_name(policy, name):
+    with miniray.init(num_cpus=1, policy=policy):
+        assert told("policies")[0]["policy"] == name
+        miniray.set_policy("lifo")
+        assert told()["policy"] == "lifo"
+
+
+def test_a_policy_that_there_is_not():
+    with pytest.raises(miniray.exceptions.ConfigError, match=r"init\(policy=\): there is no policy 'faire', did you mean 'fair'"):
+        miniray.init(policy="faire")
+    with pytest.raises(ValueError, match="are two plugins"):
+        miniray.init(policy="priority", sched="sched-fifo")
 
 
 def test_only_the_driver_changes_it(ray):

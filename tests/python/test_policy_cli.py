@@ -86,6 +86,48 @@ def test_a_policy_that_fails_is_told_with_its_place(tmp_path):
     assert "ejected" in told and "estimat" in told
 
 
+@pytest.mark.parametrize("command", ["test", "check"])
+@pytest.mark.parametrize("text, says", [
+    ("return {\n  rank = = 3 }", "p.lua:2: unexpected symbol near '='"),
+    ("\n\nreturn {\n  rnak = function() end }", "p.lua:4: 'rnak' is not a hook: did you mean 'rank'?"),
+    ("local x = 1\n\n", "p.lua:1: a policy file must return a table of hooks"),
+    ("return { rank = function(t) return \xff end }", "p.lua:1: unexpected symbol near '<\\255>'"),
+])
+def test_one_that_does_not_load_is_told_once(tmp_path, command, text, says):
+    path = tmp_path / "p.lua"
+    path.write_bytes(text.encode("latin-1"))
+    result = run(command, path)
+    assert result.exit_code == 1 and len(result.output.splitlines()) == 1 and "does not load" in result.output and says in result.output
+
+
+def test_the_same_error_is_told_once(tmp_path):
+    path = tmp_path / "p.lua"
+    path.write_text("return { rank = function(t) return t.estimat end }\n")
+    for command, shown in (("test", 4), ("check", 1)):
+        result = run(command, path)
+        lines = [line for line in result.output.splitlines() if "p.lua:1: a task has no field 'estimat': did you mean 'estimate'?" in line]
+        assert result.exit_code == 1 and len(lines) == shown, result.output
+        assert all(line.endswith("more of the same") for line in lines)
+
+
+def test_what_a_policy_prints_is_shown_by_its_own_tests(tmp_path):
+    path = tmp_path / "p.lua"
+    path.write_text("--- test x\n---   task a duration=1s\n---   starts a\nreturn { rank = function(t) print('asked of', t.fn) end }\n")
+    assert "ok     x\n       it printed: asked of\ta\n" in run("test", path).output
+
+
+@pytest.mark.parametrize("name, says", [("none.lua", "none.lua does not exist"), ("folder", "folder is a folder"), ("folder.lua", "folder.lua is a folder"),
+                                        ("mine", "did you mean the file mine.lua"), ("fiar", "no policy 'fiar', did you mean 'fair'")])
+def test_a_file_that_there_is_not(tmp_path, monkeypatch, name, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.lua").mkdir()
+    (tmp_path / "mine.lua").write_text("return {}")
+    for command in ("test", "check", "repl", "bench", "set"):
+        result = run(command, name)
+        assert result.exit_code == 2 and says in result.output, result.output
+
+
 @pytest.mark.parametrize("body, broken", [
     ("rank = function(t) return t.estimat end", "no task is lost, doubled or forgotten"),
     ("pick = function(w) return w end", "no task is lost, doubled or forgotten"),

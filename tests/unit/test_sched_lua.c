@@ -74,21 +74,23 @@ static void check_text(const char *got, const struct text_case *c)
 #define BUDGET "stopped after 10000000 instructions in one call: an endless loop? (the cap is [sched.lua] budget)"
 
 static const struct text_case open_cases[] = {
-    {"", "policy p.lua: a policy file must return a table of hooks, such as return { rank = function(t) ... end }; got "
-         "nil"},
-    {"return 5", "policy p.lua: a policy file must return a table of hooks, such as return { rank = function(t) ... "
-                 "end }; got number"},
+    {"",
+     "policy p.lua:1: a policy file must return a table of hooks, such as return { rank = function(t) ... end }; got "
+     "nil"},
+    {"local x = 1\nreturn 5",
+     "policy p.lua:2: a policy file must return a table of hooks, such as return { rank = function(t) ... "
+     "end }; got number"},
     {"return {\n  rank = function(t) return t.estimate\n}",
      "policy p.lua:3: 'end' expected (to close 'function' at line 2) near '}'"},
     {"x = = 1", "policy p.lua:1: unexpected symbol near '='"},
-    {"return { rnak = function() end }", "policy p.lua: 'rnak' is not a hook: did you mean 'rank'?"},
+    {"-- rnak ==\nreturn {\n  rnak = function() end }", "policy p.lua:3: 'rnak' is not a hook: did you mean 'rank'?"},
     {"return { preemt = function() end, aaaaaaa = 1 }",
-     "policy p.lua: 'aaaaaaa' is not a hook; the hooks are rank place plan pick slice preempt, and the notices "
+     "policy p.lua:1: 'aaaaaaa' is not a hook; the hooks are rank place plan pick slice preempt, and the notices "
      "submitted "
      "ready started stopped done dropped woken, and save restore (what is yours, keep in a local)"},
-    {"return { rank = 5 }", "policy p.lua: 'rank' must be a function, got a number"},
+    {"local rank = 1\nreturn {\n  rank = 5 }", "policy p.lua:3: 'rank' must be a function, got a number"},
     {"return { function() end }",
-     "policy p.lua: the table it returns has a key that is not a name (a number): write rank = function(t) ... end"},
+     "policy p.lua:1: the table it returns has a key that is not a name (a number): write rank = function(t) ... end"},
     {"\x1bLua", "policy p.lua: attempt to load a binary chunk (mode is 't')"},
     {"while true do end", "policy p.lua:1: " BUDGET},
     {"while true do pcall(function() while true do end end) end", "policy p.lua:1: " BUDGET},

@@ -10,6 +10,7 @@ from ._actor import ActorHandle
 from ._core import ObjectRef
 from ._ids import node_hex
 from ._generator import ObjectRefGenerator
+from .exceptions import ObjectLostError
 
 _Ref = TypeVar("_Ref", bound="Union[ObjectRef[Any], ObjectRefGenerator[Any]]")
 
@@ -148,16 +149,22 @@ def _row(task: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def set_policy(policy: Union[str, "os.PathLike[str]"]) -> None:
-    """Another scheduling policy from now on, while tasks wait and run: a file ("fair.lua"), a plugin ("fifo") or a .so.
+    """Another scheduling policy from now on, while tasks wait and run: a file ("mine.lua"), a shipped one ("fair") or a plugin's .so.
 
     The new policy is told the present as one batch, and nothing is lost: the queues are not a policy's.  The same file again
     loads it anew, and what its `save()` answers is given to the `restore(saved)` of the new one.  A policy that cannot be
-    loaded raises RayError, with file and line, and the old one stays.  Driver only.
+    loaded raises RayError, with file and line, and the old one stays; FileNotFoundError: there is none of that name.  Driver only.
     """
     if not isinstance(policy, (str, os.PathLike)):
         raise TypeError(f"set_policy() takes the path of a policy or the name of a scheduler plugin, not {type(policy)}")
+    from .lab.places import policy_arguments
+
     _session.ensure()
-    _core.set_policy(os.fsencode(policy))
+    plugin, file = policy_arguments(os.fspath(policy))
+    try:
+        _core.set_policy(os.fsencode(file or plugin or ""))
+    except ObjectLostError as why:  # the core's "not found": here a plugin or a file
+        raise FileNotFoundError(str(why)) from None
 
 
 def timeline(filename: Optional[str] = None) -> Optional[List[Dict[str, Any]]]:

@@ -122,6 +122,16 @@ def _path(value: Any, what: str) -> str:
     return os.fspath(value)
 
 
+def _policy(policy: Any) -> "tuple[Optional[str], Optional[str]]":
+    """The plugin or the policy file that init(policy=) names: a file, a shipped policy, or a plugin."""
+    from .lab.places import policy_arguments
+
+    try:
+        return policy_arguments(_path(policy, "policy"))
+    except FileNotFoundError as why:
+        raise ConfigError(f"init(policy=): {why}") from None
+
+
 def _overrides(num_cpus, num_workers, num_gpus, resources, memory, object_store_memory, store, sched, policy, infeasible,
                log_to_driver, labels) -> List[tuple]:
     out = []
@@ -156,7 +166,10 @@ def _overrides(num_cpus, num_workers, num_gpus, resources, memory, object_store_
     if sched is not None:
         add("sched", "plugin", _path(sched, "sched"), "sched")
     if policy is not None:
-        add("sched", "policy", _path(policy, "policy"), "policy")
+        plugin, file = _policy(policy)
+        if plugin and sched is not None:
+            raise ValueError(f"sched={sched!r} and policy={policy!r} are two plugins: give one")
+        add("sched", *(("policy", file) if file else ("plugin", plugin)), "policy")
     if infeasible is not None:
         if infeasible not in ("error", "wait"):
             raise ValueError(f'init(infeasible=) is "error" or "wait", not {infeasible!r}')
@@ -210,7 +223,7 @@ def init(
     num_cpus: CPUs that tasks may use at a time (0 and fractions too; default: the usable cores).  num_workers: the same,
     at least 1.  num_gpus, resources ({name: amount}), labels ({key: text}): what else the node has.  object_store_memory: bytes.
     nodes: several logical nodes instead, each {num_cpus, num_gpus, memory, resources, labels, name}, with workers and a
-    store of its own (object_store_memory: of each).  config: INI file.  store, sched: name or path of a plugin.  policy: Lua file.  namespace: of actor names.
+    store of its own (object_store_memory: of each).  config: INI file.  store, sched: name or path of a plugin.  policy: Lua file, or the name of a shipped policy.  namespace: of actor names.
     infeasible: "error" (an impossible request raises at the call) or "wait".  log_to_driver: show what workers print.
     ignore_reinit_error: a second init() returns the open session.  runtime_env: of all tasks and actors that do not give
     their own: {"env_vars", "working_dir", "py_modules"}.  local_mode: everything runs in this process at the call, one after

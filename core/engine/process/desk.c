@@ -1,11 +1,12 @@
 /* desk.c: where other terminals ask: a socket in the session's folder, answered by the progress thread.
  *
  * Owns the folder (mode 0700), the lock in it that says that the session lives, the socket in it (0600) and the
- * conversations. One line is asked, what mr_state takes; its JSON is the answer, or {"error":...}; then the connection
- * ends.  Only processes of this user are listened to.  Nothing here blocks: a conversation that is slow waits for its
- * peer, and the oldest makes room for a new one.  The folder goes with the session: removed by the driver's close, else
- * by the supervisor when the driver dies, else by the next session of this user (mr_desk_sweep). Lock: none; the
- * progress thread's own.  The node list's is taken while an answer is made, not while it is sent.
+ * conversations. One line is asked, what mr_state takes, or "policy WHAT", what mr_set_policy takes; JSON is the
+ * answer, or {"error":...}; then the connection ends.  Only processes of this user are listened to.  Nothing here
+ * blocks: a conversation that is slow waits for its peer, and the oldest makes room for a new one.  The folder goes
+ * with the session: removed by the driver's close, else by the supervisor when the driver dies, else by the next
+ * session of this user (mr_desk_sweep). Lock: none; the progress thread's own.  The node list's is taken while an
+ * answer is made, not while it is sent.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -23,7 +24,7 @@
 #include "base/log.h"
 #include "engine/process/node.h"
 
-enum { TALKS = 8, BACKLOG = 64, ASK_MAX = 128 };
+enum { TALKS = 8, BACKLOG = 64, ASK_MAX = 4096 + 64 };
 #define DESK_PREFIX "miniray-session-"
 #define DESK_SOCKET "socket"
 #define DESK_LOCK "lock"
@@ -241,17 +242,48 @@ static void desk_accept(mr_nodes *n, struct mr_desk *d)
         talk_end(k);
 }
 
-static char *desk_answer(mr_nodes *n, const char *what)
+static char *desk_look(mr_nodes *n, const char *what, mr_status *status, mr_err *err)
 {
-    mr_status status = MR_E_CLOSED;
-    mr_err err = {.text = "the session is ending"};
     char *json = NULL;
     pthread_mutex_lock(&n->lock);
     if (!n->closing) {
         mr_drive_pump(n);
-        json = mr_state_json(n, what, &status, &err);
+        json = mr_state_json(n, what, status, err);
     }
     mr_drive_unlock(n);
+    return json;
+}
+
+/* What the new policy was told, and whether it lived through it. */
+static char *desk_policy(mr_nodes *n, const char *policy, mr_status *status, mr_err *err)
+{
+    mr_policy_past told = {0};
+    mr_text t = {0};
+    *status = mr_nodes_policy(n, policy, &told, err);
+    if (*status)
+        return NULL;
+    pthread_mutex_lock(&n->lock);
+    const char *error = mr_control_policy_error(n->control);
+    mr_text_put(&t, "{\"policy\":");
+    mr_text_string(&t, told.name);
+    mr_text_put(&t, ",\"submitted\":%u,\"ready\":%u,\"running\":%u,\"stopped\":%u,\"restored\":%s,\"degraded\":",
+                told.submitted, told.ready, told.running, told.stopped, told.restored ? "true" : "false");
+    if (error)
+        mr_text_string(&t, error);
+    else
+        mr_text_put(&t, "null");
+    mr_text_put(&t, "}");
+    pthread_mutex_unlock(&n->lock);
+    return t.s;
+}
+
+static char *desk_answer(mr_nodes *n, const char *what)
+{
+    static const char change[] = "policy ";
+    mr_status status = MR_E_CLOSED;
+    mr_err err = {.text = "the session is ending"};
+    bool changes = !strncmp(what, change, sizeof(change) - 1);
+    char *json = changes ? desk_policy(n, what + sizeof(change) - 1, &status, &err) : desk_look(n, what, &status, &err);
     if (!status)
         return json;
     mr_text t = {0};

@@ -362,8 +362,8 @@ int64_t mr_nodes_clock(const mr_nodes *n); /* no lock: ns since the start of the
 extern _Atomic bool mr_nodes_forked;
 
 /* swap.c */
-/* See mr_set_policy.  No lock. */
-mr_status mr_nodes_policy(mr_nodes *n, const char *policy, mr_err *err) MR_CHECK_RESULT;
+/* See mr_set_policy.  told: what the new one was told; NULL if nobody wants to know.  No lock. */
+mr_status mr_nodes_policy(mr_nodes *n, const char *policy, mr_policy_past *told, mr_err *err) MR_CHECK_RESULT;
 mr_status mr_nodes_policy_host(mr_nodes *n, const mr_plugin *plugin, mr_host_box **out) MR_CHECK_RESULT;
 /* Steps the POLICY event after mr_control_policy. */
 mr_status mr_nodes_policy_tell(mr_nodes *n, const char *name) MR_CHECK_RESULT;

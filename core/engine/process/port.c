@@ -502,7 +502,7 @@ static mr_status port_policy(mr_port *p, const char *policy, mr_err *err)
 {
     if (atomic_load_explicit(&mr_nodes_forked, memory_order_relaxed))
         return mr_err_set(err, MR_E_FORKED, "%s", mr_status_text(MR_E_FORKED));
-    return mr_nodes_policy(port_nodes(p), policy, err);
+    return mr_nodes_policy(port_nodes(p), policy, NULL, err);
 }
 
 static void port_batch(mr_port *p, bool begin)

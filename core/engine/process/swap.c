@@ -77,7 +77,7 @@ static void swap_drop(change *x)
         mr_plugin_unload(x->plugin);
 }
 
-mr_status mr_nodes_policy(mr_nodes *n, const char *policy, mr_err *err)
+mr_status mr_nodes_policy(mr_nodes *n, const char *policy, mr_policy_past *told, mr_err *err)
 {
     change x = {.plugin = NULL};
     mr_status status = swap_load(n, policy, &x, err);
@@ -104,6 +104,8 @@ mr_status mr_nodes_policy(mr_nodes *n, const char *policy, mr_err *err)
         else
             status = mr_watch_start(n, err);
         mr_drive_pump(n);
+        for (uint32_t i = 0; told && mr_control_policy_past(n->control, i, told); i++)
+            ;
     }
     mr_drive_unlock(n);
     swap_drop(&x);

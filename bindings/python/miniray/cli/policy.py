@@ -1,17 +1,19 @@
-"""`miniray policy`: write, check, test, step and time a scheduling policy in Lua."""
+"""`miniray policy`: write, check, test, step and time a scheduling policy in Lua, and put one to work while a program runs."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
-from typing import List
+from typing import List, Optional
 
 import click
 
 from .plugins import tool
 
+_PRINTED = 50  # lines of a test that are shown
 _TEMPLATES = Path(__file__).parent.parent / "templates" / "policy"
 
 
@@ -27,7 +29,7 @@ def _file(policy: str) -> str:
 
 @click.group()
 def policy() -> None:
-    """Write, check, test, step and time a scheduling policy in Lua."""
+    """Write, check, test, step and time a scheduling policy in Lua, and put one to work while a program runs."""
 
 
 @policy.command()
@@ -55,16 +57,21 @@ def check(files: "tuple[str, ...]") -> None:
     """Loads FILES and runs the conformance suite of schedulers on each: answers, budget, deaths, swaps, nothing known.
 
     Exit status: 0 all is well, 1 one does not load or fails a case, 2 there is no such file."""
-    from miniray.lab import places
+    from miniray.lab import places, policy_tests
 
     own, bad = places.plugins(), 0
-    for file in files:
-        command = [tool(), *(["--own", str(own)] if own else []), "--policy", _file(file), "sched-lua"]
+    paths = [_file(file) for file in files]
+    for file, path in zip(files, paths):
+        if why := policy_tests.load_error(path):
+            click.echo(f"{file} does not load: {why}")
+            bad = 1
+            continue
+        command = [tool(), *(["--own", str(own)] if own else []), "--policy", path, "sched-lua"]
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         lines = done.stdout.splitlines()
         failed = [line for line in lines if line.startswith("FAILED")]
         click.echo(f"{file}: {sum(line.startswith('ok ') for line in lines)} cases passed, {len(failed)} failed")
-        for line in failed or ([] if done.returncode == 0 else [done.stderr.strip() or done.stdout.strip()]):
+        for line in policy_tests.gathered(path, failed) or ([] if done.returncode == 0 else [done.stderr.strip() or done.stdout.strip()]):
             click.echo(f"  {line}")
         bad |= done.returncode != 0
     raise SystemExit(1 if bad else 0)
@@ -75,22 +82,29 @@ def check(files: "tuple[str, ...]") -> None:
 @click.option("--properties/--no-properties", default=True, show_default=True,
               help="Also the properties that every policy must keep, on six kinds of workloads.")
 def test(file: str, properties: bool) -> None:
-    """Runs the tests in the comments of FILE (blocks that begin with `--- test NAME`), in virtual time.
+    """Runs the tests in the comments of FILE (blocks that begin with `--- test NAME`), in virtual time; what FILE prints meanwhile is
+    shown.
 
-    Exit status: 0 all passed, 1 one failed, 2 a line of a test is not understood, or there is no such file."""
+    Exit status: 0 all passed, 1 one failed or FILE does not load, 2 a line of a test is not understood, or there is no such file."""
     from miniray.lab import policy_tests
 
     path = _file(file)
     try:
         tests = policy_tests.read(path)
-    except policy_tests.BadTest as error:
+    except (policy_tests.BadTest, OSError) as error:
         click.echo(f"miniray policy: {error}", err=True)
         raise SystemExit(2) from None
+    if why := policy_tests.load_error(path):
+        click.echo(f"{file} does not load: {why}")
+        raise SystemExit(1)
     failed = 0
     for one in tests:
-        failed += _tell(one.name, policy_tests.failures(path, one))
+        problems, printed = policy_tests.judge(path, one)
+        failed += _tell(one.name, problems)
+        for line in printed[-_PRINTED:]:
+            click.echo(f"       it printed: {line}")
     for name in policy_tests.PROPERTIES if properties else ():
-        failed += _tell(name, policy_tests.property_failures(path, name))
+        failed += _tell(name, policy_tests.gathered(path, policy_tests.property_failures(path, name)))
     total = len(tests) + (len(policy_tests.PROPERTIES) if properties else 0)
     click.echo(f"{total - failed} of {total} passed" + ("" if tests else f"; {file} has no `--- test` of its own"))
     raise SystemExit(1 if failed else 0)
@@ -170,6 +184,48 @@ def bench(policies: "tuple[str, ...]", queued: str, as_json: bool) -> None:
     for row in rows:
         if row.get("ejected"):
             click.echo(f"{row['policy']} was ejected with {row['queued']:,} queued, the figures are FIFO's: {row['ejected']}")
+
+
+@policy.command("set")
+@click.argument("policy")
+@click.option("--session", "--address", metavar="S", help="Which session: the first digits of its number, the pid of its driver, or "
+              "its folder; needed when several run.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def set_(policy: str, session: Optional[str], as_json: bool) -> None:
+    """Puts POLICY (a file, a shipped name, a plugin) to work in a program that runs, as miniray.set_policy() does.
+
+    The queues are not a policy's, so nothing is lost: the new one is told what waits and runs as one batch.  The same file again loads
+    it anew.
+
+    Exit status: 0 it is at work, 1 it does not load (then the old one stays) or failed at once, 2 there is no such file or session."""
+    from miniray import _desk
+    from miniray.lab import places
+
+    try:
+        plugin, file = places.policy_arguments(policy)
+        folder = _desk.choose(session)
+        what = file or plugin or ""
+        what = os.path.abspath(what) if "/" in what else what
+        before, who = _desk.ask(folder, "stats"), _desk.ask(folder, "session")
+    except (OSError, ValueError) as error:
+        click.echo(f"miniray policy: {error}", err=True)
+        raise SystemExit(2) from None
+    where = f"session {who['session']} (driver pid {who['pid']})"
+    try:
+        told = _desk.ask(folder, f"policy {what}")
+    except ValueError as error:
+        click.echo(f"miniray policy: {error}\n{where} stays with {before['policy']}", err=True)
+        raise SystemExit(1) from None
+    if as_json:
+        click.echo(json.dumps({**told, "was": before["policy"]}))
+    elif told["degraded"]:
+        click.echo(f"miniray policy: {told['policy']} failed at once, the order in {where} is FIFO: {told['degraded']}", err=True)
+    else:
+        waits = told["submitted"] - told["ready"] - told["running"] - told["stopped"]
+        click.echo(f"{told['policy']} is at work in {where}, after {before['policy']}\n"
+                   f"it was told of {told['submitted']} tasks: {waits} wait for arguments, {told['ready']} are ready, "
+                   f"{told['running']} run, {told['stopped']} are stopped" + ("\nit took over what the one before had saved" if told["restored"] else ""))
+    raise SystemExit(1 if told["degraded"] else 0)
 
 
 def _tell(name: str, problems: List[str]) -> bool:

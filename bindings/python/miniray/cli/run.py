@@ -16,8 +16,7 @@ from miniray.cli.config import read_settings
 @click.option("--config", metavar="F.ini", type=click.Path(exists=True, dir_okay=False, resolve_path=True), help="Settings.")
 @click.option("--store", metavar="NAME|F.so", help="Store plugin: where the bytes live.")
 @click.option("--sched", metavar="NAME|F.so", help="Scheduler plugin: who runs next.")
-@click.option("--policy", metavar="F.lua", type=click.Path(exists=True, dir_okay=False, resolve_path=True),
-              help="A policy in Lua.")
+@click.option("--policy", metavar="F.lua|NAME", help="A policy in Lua, or the name of a shipped one.")
 @click.option("--workers", metavar="N", type=click.IntRange(1), help="CPUs of the node.")
 @click.argument("script", type=click.Path(exists=True, dir_okay=False))
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
@@ -27,6 +26,16 @@ def run(config: Optional[str], store: Optional[str], sched: Optional[str], polic
 
     What the script itself gives to init() wins over these options, they over the environment and the INI file.
     """
+    if policy is not None:
+        from miniray.lab.places import policy_arguments
+
+        try:
+            plugin, policy = policy_arguments(policy)
+        except FileNotFoundError as error:
+            raise click.BadParameter(str(error), param_hint="--policy") from None
+        if plugin and sched:
+            raise click.BadParameter(f"{plugin} and --sched {sched} are two plugins: give one", param_hint="--policy")
+        sched = sched or plugin
     for name, value in (("MINIRAY_CONFIG", config), ("MINIRAY_STORE_PLUGIN", store), ("MINIRAY_SCHED_PLUGIN", sched),
                         ("MINIRAY_SCHED_POLICY", policy), ("MINIRAY_NODE_CPUS", workers)):
         if value is not None:

@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+from miniray._options import nearest
+
 _PACKAGE = Path(os.path.abspath(__file__)).parent.parent
 _IN_C = ("fifo", "locality", "priority")
 
@@ -76,17 +78,20 @@ def policy_arguments(policy: str) -> tuple[str | None, str | None]:
     Lua policy; anything else that begins with ``sched-`` or has a ``/`` is a plugin."""
     if policy.endswith(".lua"):
         if not os.path.isfile(policy):
-            raise FileNotFoundError(f"policy file {policy} does not exist")
+            raise FileNotFoundError(f"policy file {policy} {'is a folder' if os.path.isdir(policy) else 'does not exist'}")
         return None, os.path.abspath(policy)
     if policy in _IN_C:
         return f"sched-{policy}", None
     if policy.startswith("sched-") or "/" in policy:
         return policy, None
-    names = []
+    names = set(_IN_C)
     for folder in policies():
         candidate = folder / f"{policy}.lua"
         if candidate.is_file():
             return None, str(candidate)
-        names += [p.stem for p in folder.glob("*.lua")]
-    known = ", ".join([*_IN_C, *sorted(set(names) - set(_IN_C))])
-    raise FileNotFoundError(f"unknown policy {policy!r}: neither a file nor one of {known}")
+        names.update(p.stem for p in folder.glob("*.lua"))
+    if os.path.isdir(policy):
+        raise FileNotFoundError(f"{policy} is a folder: name the file NAME.lua in it")
+    hint = f"did you mean the file {policy}.lua? Else it is" if os.path.isfile(f"{policy}.lua") else "it is"
+    raise FileNotFoundError(f"there is no policy {policy!r}{nearest(policy, names)}: {hint} a file NAME.lua, a plugin, or one of "
+                            f"{', '.join(sorted(names))}")

@@ -168,7 +168,7 @@ def _say(test: Test, number: int, word: str, rest: List[str]) -> None:
 def read(path: str) -> List[Test]:
     """The tests in the comments of a policy file.  Raises BadTest, whose text begins with file:line."""
     tests: List[Test] = []
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8", errors="replace") as file:  # Lua text may have any bytes in it
         for number, text in enumerate(file, 1):
             words = text[3:].split() if text.startswith("---") and not text.startswith("---@") else []
             if not words:
@@ -190,14 +190,23 @@ def read(path: str) -> List[Test]:
     return tests
 
 
-def failures(path: str, test: Test) -> List[str]:
-    """Runs one test in virtual time.  One text, which begins with file:line, for each expectation that does not hold."""
+def judge(path: str, test: Test) -> "Tuple[List[str], List[str]]":
+    """Runs one test in virtual time: its failures, and what the policy printed."""
     try:
         run = run_sim.simulate(test.lines, path, settings=test.settings, check=True, **test.options)
     except run_sim.SimError as error:
-        return [f"{path}:{test.line}: {error}"]
+        return [f"{path}:{test.line}: {error}"], []
     if run.summary["degraded"]:
-        return [f"{path}:{test.line}: the policy was ejected: {run.summary['ejected']}"]
+        return [f"{path}:{test.line}: the policy was ejected: {run.summary['ejected']}"], run.printed
+    return _judge(path, test, run), run.printed
+
+
+def failures(path: str, test: Test) -> List[str]:
+    """Runs one test in virtual time.  One text, which begins with file:line, for each expectation that does not hold."""
+    return judge(path, test)[0]
+
+
+def _judge(path: str, test: Test, run: Run) -> List[str]:
     out = []
     for number, word, rest in test.expected:
         try:
@@ -299,6 +308,26 @@ def property_failures(path: str, name: str) -> List[str]:
         return PROPERTIES[name](path)
     except run_sim.SimError as error:
         return [str(error)]
+
+
+def gathered(path: str, problems: List[str]) -> List[str]:
+    """The first of those that tell of the same error in the policy file, with how many they are."""
+    first: Dict[str, Tuple[str, int]] = {}
+    for one in problems:
+        error = re.search(re.escape(os.path.basename(path)) + r":\d+: .*", one)
+        key = re.sub(r"(, in \w+)?( \(task [^()]*\))?$", "", error[0]) if error else one
+        told, count = first.get(key, (one, 0))
+        first[key] = told, count + 1
+    return [told + (f"; and {count - 1} more of the same" if count > 1 else "") for told, count in first.values()]
+
+
+def load_error(path: str) -> str:
+    """Why the policy does not load, as the loader says it; "": it does."""
+    try:
+        run_sim.simulate([{"id": "one", "duration_s": 1.0}], path)
+        return ""
+    except run_sim.SimError as error:
+        return str(error)
 
 
 def exists(path: str) -> str:

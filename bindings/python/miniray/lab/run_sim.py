@@ -43,17 +43,21 @@ class Guard:
             resource.setrlimit(what, (most, most))
 
 
-def _call(command: list[str], guard: Guard | None, folder: str) -> tuple[int, str]:
-    """Runs the program: its status and the end of what it said."""
+_PRINTED = "miniray info [sched-lua] "
+
+
+def _call(command: list[str], guard: Guard | None, folder: str) -> tuple[int, str, list[str]]:
+    """Runs the program: its status, the end of what it said, and the last lines that the policy printed."""
     with open(os.path.join(folder, "errors"), "w+b") as errors:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
                               env=guard.environment() if guard else None, preexec_fn=guard.apply if guard else None)
         errors.seek(max(0, errors.seek(0, os.SEEK_END) - 65536))
         text = errors.read().decode("utf-8", "replace").strip()
+    printed = [line[len(_PRINTED):] for line in text.splitlines() if line.startswith(_PRINTED)]
     text = text[max(0, text.rfind("miniray-sim: ")):]  # before it stands what the policy printed
     if done.returncode < 0:
-        return 3, f"miniray-sim was ended by {signal.Signals(-done.returncode).name}"
-    return done.returncode, text or f"miniray-sim ended with status {done.returncode}"
+        return 3, f"miniray-sim was ended by {signal.Signals(-done.returncode).name}", printed
+    return done.returncode, text or f"miniray-sim ended with status {done.returncode}", printed
 
 
 def simulate(
@@ -95,7 +99,7 @@ def simulate(
             command += ["--set", f"{key}={value}"]
         if check:
             command.append("--check")
-        status, text = _call(command, guard, folder)
+        status, text, printed = _call(command, guard, folder)
         if status != 0:
             raise SimError(status, text.removeprefix("miniray-sim: ").replace(path, "workload") if path.startswith(folder)
                            else text.removeprefix("miniray-sim: "))
@@ -103,4 +107,4 @@ def simulate(
             summary = json.load(file_out)
         tasks = trace.read_trace(traced)
     name = os.path.splitext(os.path.basename(policy))[0]
-    return trace.Run(policy=name, tasks=tasks, engine="sim", seed=seed, summary=summary, label=label)
+    return trace.Run(policy=name, tasks=tasks, engine="sim", seed=seed, summary=summary, label=label, printed=printed)

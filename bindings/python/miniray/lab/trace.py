@@ -36,6 +36,7 @@ class Run:
     summary: dict[str, Any] = field(default_factory=dict)
     label: str | None = None
     workload: list[dict[str, Any]] | None = None  # the lines it is a run of, where they are known
+    printed: list[str] = field(default_factory=list)  # what a policy in Lua printed: the last 64 KiB of it
 
     @property
     def name(self) -> str:
