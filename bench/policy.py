@@ -65,7 +65,8 @@ def main() -> None:
             small, large = rows[name]
             say(f"decision with {many:,} queued / with 1,000: {name}", large["decision_ns"] / small["decision_ns"], "x", f"<= {goal}")
         say(f"{many:,} tasks queued, control alone", rows["fifo"][1]["submit_ns"] * many / 1e9, "s", "<= 3")
-        say("bytes of each", rows["fifo"][1]["bytes"], "bytes", "<= 400")
+        for name in ("fifo", "lua-rank.lua", "random"):
+            say(f"bytes of each: {name}", rows[name][1]["bytes"], "bytes", "<= 400")
         ratios = []
         for _ in range(args.rounds):
             speed = {}

@@ -19,7 +19,7 @@ static size_t slot_of(const mr_table *t, uint64_t key)
 void mr_table_init(mr_table *t, size_t size)
 {
     memset(t, 0, sizeof *t);
-    t->stride = (size + 15) & ~(size_t)15;
+    t->stride = (size + 7) & ~(size_t)7;
     t->last = &nowhere;
 }
 
@@ -94,7 +94,7 @@ static mr_table_page *page_new(mr_table *t, uint64_t key)
         t->spare = p->next_spare;
         t->n_spare--;
     } else {
-        p = malloc(page_head() + MR_TABLE_PAGE * t->stride);
+        p = aligned_alloc(64, page_head() + MR_TABLE_PAGE * t->stride); /* both are multiples of 64 */
         if (!p)
             return NULL;
     }

@@ -5,8 +5,8 @@
  * test.  A page is given back when its last entry is removed (a few empty ones are kept, so that an id range at the
  * edge of a page does not thrash the allocator).
  *
- * Entries are zeroed when put, have one fixed size, are aligned to 16 bytes, and never move while they are in.
- * No lock: even mr_table_at writes (the kept page), so a table belongs to one thread or one lock.
+ * Entries are zeroed when put, have one fixed size, are aligned to 8 bytes (those of 64 bytes to that), and never move
+ * while they are in. No lock: even mr_table_at writes (the kept page), so a table belongs to one thread or one lock.
  */
 #ifndef MR_BASE_TABLE_H
 #define MR_BASE_TABLE_H

@@ -288,7 +288,6 @@ static void send_call(mr_control *c, actor *a, task *t, const proc *p)
         mr_ready_send(c, t, c->nodes[p->node]);
     t->where = W_FLIGHT;
     t->worker = t->last_worker = a->worker;
-    t->last_node = p->node;
     t->v.state = MR_RUNNING_NOW;
     t->v.started_at = c->now;
     c->n_flight++;
@@ -423,7 +422,7 @@ void mr_actor_left(mr_control *c, actor *a, mr_id call)
 {
     mr_fault f = {.status = MR_E_ACTOR_DIED, .how = MR_DEATH_EXIT, .worker = a->worker, .why = 4, .cause = a->id};
     object *o = object_at(c, call);
-    if (o && o->task == call)
+    if (o && object_task(o) == call)
         o->flags |= O_CANCEL; /* it ended the actor on purpose: not an error that somebody has to read */
     mr_actor_exit(c, a, &f, true);
 }

@@ -1,53 +1,53 @@
-/* blocks.c: tasks in the order of (rank, entry), in blocks of up to 128 keys that lie together, and a list of the
- * blocks.
+/* blocks.c: tasks in the order of (rank, entry): a tree of blocks, each of up to 128 keys that lie together.
  *
- * A search looks at the list, which stays in the cache, and at one block: a tree of the tasks themselves would miss the
- * cache, and the page tables, once for each of its twenty levels at a million tasks.  Owns the blocks, not the tasks.
+ * A search touches one block on each level, three of them at a million tasks: a tree of the tasks themselves would miss
+ * the cache, and the page tables, once for each of its twenty levels.  A key of an inner block is not above what lies
+ * below it, and above all that lies before; the first of a block stands for whatever is less.  A full block is split
+ * before it is entered, so its parent has room, and a step without memory leaves the tree whole.  Leaves are never
+ * empty, and are chained.  Owns the blocks, not the tasks.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "control/room.h"
 
-enum { KEYS = 128, FEW = KEYS / 4 };
+enum { KEYS = 128, FEW = KEYS / 4, DEEP = 8, AHEAD = 8 };
 
 typedef struct key {
     double rank;
     uint64_t entry;
-    task *t;
+    void *at; /* a task in a leaf, else a block */
 } key;
 
 typedef struct keyblock {
-    uint32_t n;
+    uint32_t from, n;             /* v[from .. from + n) */
+    uint32_t put;                 /* where the last key was put */
+    struct keyblock *prev, *next; /* of a leaf */
     key v[KEYS];
 } keyblock;
 
-static inline bool before(double rank, uint64_t entry, double rank2, uint64_t entry2)
+typedef struct step {
+    keyblock *b;
+    uint32_t i;
+} step;
+
+static inline bool before(const key *a, const key *b)
 {
-    return rank < rank2 || (rank == rank2 && entry < entry2);
+    return a->rank < b->rank || (a->rank == b->rank && a->entry < b->entry);
 }
 
-/* How many blocks begin at or before the key. */
-static uint32_t upto(const blocks *k, double rank, uint64_t entry)
+static inline key *at(const keyblock *b, uint32_t i)
 {
-    uint32_t low = 0, high = k->n;
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (before(rank, entry, k->v[k->from + mid].rank, k->v[k->from + mid].entry))
-            high = mid;
-        else
-            low = mid + 1;
-    }
-    return low;
+    return (key *)&b->v[b->from + i];
 }
 
-/* How many keys of a block come before the key. */
-static uint32_t below(const keyblock *b, double rank, uint64_t entry)
+/* How many keys of a block come before x, or (with `same`) are x. */
+static uint32_t below(const keyblock *b, const key *x, bool same)
 {
     uint32_t low = 0, high = b->n;
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
-        if (before(b->v[mid].rank, b->v[mid].entry, rank, entry))
+        if (same ? !before(x, at(b, mid)) : before(at(b, mid), x))
             low = mid + 1;
         else
             high = mid;
@@ -55,152 +55,233 @@ static uint32_t below(const keyblock *b, double rank, uint64_t entry)
     return low;
 }
 
-static void name_first(blocks *k, uint32_t i)
+static uint32_t child_of(const keyblock *b, const key *x)
 {
-    blocks_top *top = &k->v[k->from + i];
-    top->rank = top->b->v[0].rank;
-    top->entry = top->b->v[0].entry;
+    uint32_t i = below(b, x, true);
+    return i - (i > 0);
 }
 
-/* A block for place i of the list; NULL: no memory. */
-static keyblock *add_block(blocks *k, uint32_t i, uint64_t *heap)
+/* The leaf where x is, or would be. */
+static keyblock *leaf_of(const blocks *k, const key *x, step path[DEEP])
 {
-    if (k->from + k->n == k->room) {
-        uint32_t room = !k->room ? 8 : k->n > k->room / 2 ? 2 * k->room : k->room;
-        blocks_top *v = malloc(room * sizeof *v);
-        if (!v)
-            return NULL;
-        if (k->n)
-            memcpy(v, k->v + k->from, k->n * sizeof *v);
-        free(k->v);
-        *heap += (uint64_t)(room - k->room) * sizeof *v;
-        k->v = v;
-        k->from = 0;
-        k->room = room;
+    keyblock *b = k->root;
+    for (uint32_t h = k->height; h; h--) {
+        uint32_t i = child_of(b, x);
+        if (path)
+            path[h] = (step){b, i};
+        b = at(b, i)->at;
     }
-    keyblock *b = malloc(sizeof *b);
-    if (!b)
-        return NULL;
-    *heap += sizeof *b;
-    b->n = 0;
-    memmove(k->v + k->from + i + 1, k->v + k->from + i, (k->n - i) * sizeof *k->v);
-    k->v[k->from + i].b = b;
-    k->n++;
     return b;
 }
 
-static void drop_block(blocks *k, uint32_t i, uint64_t *heap)
+static keyblock *block_new(uint64_t *heap)
 {
-    free(k->v[k->from + i].b);
-    *heap -= sizeof(keyblock);
-    k->n--;
+    keyblock *b = malloc(sizeof *b);
+    if (b) {
+        *heap += sizeof *b;
+        b->from = b->n = b->put = 0;
+        b->prev = b->next = NULL;
+    }
+    return b;
+}
+
+static void block_free(keyblock *b, uint64_t *heap)
+{
+    *heap -= sizeof *b;
+    free(b);
+}
+
+/* There is room. */
+static void put(keyblock *b, uint32_t i, key x)
+{
+    if (b->from + b->n == KEYS) {
+        memmove(b->v, at(b, 0), b->n * sizeof x);
+        b->from = 0;
+    }
+    memmove(at(b, i + 1), at(b, i), (b->n - i) * sizeof x);
+    *at(b, i) = x;
+    b->n++;
+    b->put = i;
+}
+
+static void take(keyblock *b, uint32_t i)
+{
+    b->n--;
+    b->put -= b->put > i;
     if (i == 0)
-        k->from++;
+        b->from++;
     else
-        memmove(k->v + k->from + i, k->v + k->from + i + 1, (k->n - i) * sizeof *k->v);
-    if (!k->n)
-        k->from = 0;
+        memmove(at(b, i), at(b, i + 1), (b->n - i) * sizeof(key));
+}
+
+/* Child i of `b`, which is full, becomes two.  Where keys come in order, the first keeps all that came before x, so
+ * that blocks are full of those; else each gets a half. */
+static bool split(keyblock *b, uint32_t i, const key *x, bool leaf, uint64_t *heap)
+{
+    keyblock *left = at(b, i)->at, *right = block_new(heap);
+    if (!right)
+        return false;
+    uint32_t cut = below(left, x, false);
+    if (!leaf || cut != left->put + 1)
+        cut = KEYS / 2;
+    right->n = left->n - cut;
+    memcpy(right->v, at(left, cut), right->n * sizeof *x);
+    left->n = cut;
+    key first = right->n ? *at(right, 0) : *x;
+    first.at = right;
+    put(b, i + 1, first);
+    if (leaf) {
+        right->prev = left;
+        right->next = left->next;
+        left->next = right;
+        if (right->next)
+            right->next->prev = right;
+    }
+    return true;
+}
+
+static bool grow(blocks *k, uint64_t *heap)
+{
+    keyblock *b = k->root, *top;
+    if (b && b->n < KEYS)
+        return true;
+    if (k->height == DEEP - 1 || !(top = block_new(heap)))
+        return false;
+    if (b)
+        put(top, 0, (key){.rank = at(b, 0)->rank, .entry = at(b, 0)->entry, .at = b});
+    k->height += b != NULL;
+    k->first = b ? k->first : top;
+    k->root = top;
+    return true;
 }
 
 bool mr_blocks_insert(blocks *k, task *t, uint64_t *heap)
 {
-    uint32_t i = upto(k, t->v.rank, t->v.entry);
-    i -= i > 0;
-    keyblock *b = k->n ? k->v[k->from + i].b : add_block(k, 0, heap);
-    if (!b)
+    const key x = {.rank = t->v.rank, .entry = t->v.entry, .at = t};
+    if (!grow(k, heap))
         return false;
-    if (b->n == KEYS) {
-        keyblock *more = add_block(k, i + 1, heap);
-        if (!more)
-            return false;
-        more->n = KEYS / 2;
-        b->n = KEYS - KEYS / 2;
-        memcpy(more->v, b->v + b->n, more->n * sizeof *b->v);
-        name_first(k, i + 1);
-        if (!before(t->v.rank, t->v.entry, more->v[0].rank, more->v[0].entry)) {
-            b = more;
-            i++;
+    keyblock *b = k->root;
+    for (uint32_t h = k->height; h; h--) {
+        uint32_t i = child_of(b, &x);
+        const keyblock *down = at(b, i)->at;
+        if (down->n == KEYS) {
+            if (!split(b, i, &x, h == 1, heap))
+                return false;
+            i = child_of(b, &x);
         }
+        b = at(b, i)->at;
     }
-    uint32_t at = below(b, t->v.rank, t->v.entry);
-    memmove(b->v + at + 1, b->v + at, (b->n - at) * sizeof *b->v);
-    b->v[at] = (key){.rank = t->v.rank, .entry = t->v.entry, .t = t};
-    b->n++;
-    if (at == 0)
-        name_first(k, i);
+    put(b, below(b, &x, false), x);
+    k->n++;
     return true;
 }
 
-/* Block i and the one behind it become one if both are small. */
-static bool join(blocks *k, uint32_t i, uint64_t *heap)
+/* What is empty goes, up to the root; a root with one child too. */
+static void drop(blocks *k, keyblock *leaf, step path[DEEP], uint64_t *heap)
 {
-    keyblock *a = k->v[k->from + i].b, *b = k->v[k->from + i + 1].b;
-    if (a->n + b->n > KEYS / 2)
+    if (leaf->next)
+        leaf->next->prev = leaf->prev;
+    *(leaf->prev ? &leaf->prev->next : &k->first) = leaf->next;
+    block_free(leaf, heap);
+    uint32_t h = 1;
+    for (; h <= k->height; h++) {
+        take(path[h].b, path[h].i);
+        if (path[h].b->n)
+            break;
+        block_free(path[h].b, heap);
+    }
+    if (h > k->height) {
+        k->root = NULL;
+        k->height = 0;
+    }
+    while (k->height && k->root->n == 1) {
+        keyblock *top = k->root;
+        k->root = at(top, 0)->at;
+        k->height--;
+        block_free(top, heap);
+    }
+}
+
+/* The leaf takes the keys of the one behind it, which has the same parent, if both are small. */
+static bool join(blocks *k, keyblock *a, step path[DEEP], uint64_t *heap)
+{
+    keyblock *b = path[1].i + 1 < path[1].b->n ? a->next : NULL;
+    if (!b || a->n + b->n > KEYS / 2)
         return false;
-    memcpy(a->v + a->n, b->v, b->n * sizeof *b->v);
+    memmove(a->v, at(a, 0), a->n * sizeof(key));
+    memcpy(a->v + a->n, at(b, 0), b->n * sizeof(key));
+    a->from = 0;
     a->n += b->n;
-    drop_block(k, i + 1, heap);
+    path[1].i++;
+    drop(k, b, path, heap);
     return true;
 }
 
 void mr_blocks_remove(blocks *k, const task *t, uint64_t *heap)
 {
-    uint32_t i = upto(k, t->v.rank, t->v.entry) - 1;
-    keyblock *b = k->v[k->from + i].b;
-    uint32_t at = below(b, t->v.rank, t->v.entry);
-    b->n--;
-    memmove(b->v + at, b->v + at + 1, (b->n - at) * sizeof *b->v);
+    const key x = {.rank = t->v.rank, .entry = t->v.entry};
+    step path[DEEP];
+    keyblock *b = leaf_of(k, &x, path);
+    uint32_t i = below(b, &x, false);
+    MR_BUG_ON(i == b->n || at(b, i)->at != t);
+    take(b, i);
+    k->n--;
+    if (i == 0 && b->n > AHEAD) /* tasks go from the front, and the next ones are cold when there are many */
+        for (size_t line = 0; line < sizeof *t; line += 64)
+            __builtin_prefetch((const char *)at(b, AHEAD)->at + line);
     if (!b->n) {
-        drop_block(k, i, heap);
-        return;
+        drop(k, b, path, heap);
+    } else if (b->n < FEW && k->height && b->prev) { /* the first is emptied from its front: it goes when it is empty */
+        if (!join(k, b, path, heap) && path[1].i) {
+            path[1].i--;
+            join(k, b->prev, path, heap);
+        }
     }
-    if (at == 0)
-        name_first(k, i);
-    /* The first block is emptied from its front most of the time: it goes when it is empty. */
-    if (b->n < FEW && i && !join(k, i - 1, heap) && i + 1 < k->n)
-        join(k, i, heap);
 }
 
 task *mr_blocks_first(const blocks *k)
 {
-    return k->n ? k->v[k->from].b->v[0].t : NULL;
+    return k->n ? at(k->first, 0)->at : NULL;
 }
 
 task *mr_blocks_last(const blocks *k)
 {
-    const keyblock *b = k->n ? k->v[k->from + k->n - 1].b : NULL;
-    return b ? b->v[b->n - 1].t : NULL;
+    const keyblock *b = k->root;
+    for (uint32_t h = k->height; h; h--)
+        b = at(b, b->n - 1)->at;
+    return k->n ? at(b, b->n - 1)->at : NULL;
 }
 
 task *mr_blocks_after(const blocks *k, double rank, uint64_t entry)
 {
-    uint32_t i = upto(k, rank, entry);
-    if (i) {
-        const keyblock *b = k->v[k->from + i - 1].b;
-        uint32_t at = below(b, rank, entry);
-        if (at < b->n && b->v[at].entry == entry && b->v[at].rank == rank)
-            at++;
-        if (at < b->n)
-            return b->v[at].t;
-    }
-    return i < k->n ? k->v[k->from + i].b->v[0].t : NULL;
+    const key x = {.rank = rank, .entry = entry};
+    const keyblock *b = leaf_of(k, &x, NULL);
+    uint32_t i = b ? below(b, &x, true) : 0;
+    if (b && i < b->n)
+        return at(b, i)->at;
+    return b && b->next ? at(b->next, 0)->at : NULL;
 }
 
 task *mr_blocks_before(const blocks *k, double rank, uint64_t entry)
 {
-    for (uint32_t i = upto(k, rank, entry); i; i--) {
-        const keyblock *b = k->v[k->from + i - 1].b;
-        uint32_t at = below(b, rank, entry);
-        if (at)
-            return b->v[at - 1].t;
-    }
-    return NULL;
+    const key x = {.rank = rank, .entry = entry};
+    const keyblock *b = leaf_of(k, &x, NULL);
+    uint32_t i = b ? below(b, &x, false) : 0;
+    if (i)
+        return at(b, i - 1)->at;
+    return b && b->prev ? at(b->prev, b->prev->n - 1)->at : NULL;
+}
+
+static void free_below(keyblock *b, uint32_t height)
+{
+    for (uint32_t i = 0; height && i < b->n; i++)
+        free_below(at(b, i)->at, height - 1);
+    free(b);
 }
 
 void mr_blocks_fini(blocks *k)
 {
-    for (uint32_t i = 0; i < k->n; i++)
-        free(k->v[k->from + i].b);
-    free(k->v);
-    *k = (blocks){.v = NULL};
+    if (k->root)
+        free_below(k->root, k->height);
+    *k = (blocks){.n = 0};
 }

@@ -98,7 +98,7 @@ mr_status mr_task_cancel(mr_control *c, const mr_record *r)
 {
     const mr_ev_cancel *e = (const void *)r;
     object *o = object_at(c, e->id);
-    task *t = task_live(c, o && o->task ? o->task : e->id);
+    task *t = task_live(c, o && object_task(o) ? object_task(o) : e->id);
     if (!t)
         return o ? MR_OK : mr_control_refuse(c, MR_E_NOTFOUND, "cancel: no task makes %llx", (unsigned long long)e->id);
     if (t->actor && (e->flags & MR_CANCEL_FORCE))

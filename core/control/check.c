@@ -27,14 +27,14 @@ static mr_status check_task(mr_control *c, const task *t, mr_err *err)
         return MR_OK;
     for (uint32_t i = 0; i < t->n_returns; i++) {
         const object *o = object_at(c, t->v.ref + i);
-        if (o && o->task == t->v.ref && !settled(o))
+        if (o && object_task(o) == t->v.ref && !settled(o))
             pending++;
     }
     if (pending != t->unsealed)
         BROKEN("task %llx: %u results unsealed, %u counted", (ull)t->v.ref, t->unsealed, pending);
     for (uint32_t i = 0; i < t->n_deps; i++)
         waits += task_deps(t)[i].t == t;
-    if (waits != t->waiting)
+    if (t->where != W_TRAVEL && waits != t->waiting)
         BROKEN("task %llx: waits for %u arguments, %u are linked", (ull)t->v.ref, t->waiting, waits);
     if ((t->where == W_WAITING && !t->actor && !waits) || (waits && t->where != W_WAITING && t->where != W_HELD))
         BROKEN("task %llx is at %d with %u arguments unsealed", (ull)t->v.ref, t->where, waits);
@@ -387,8 +387,8 @@ static mr_status check_objects(mr_control *c, mr_err *err)
                                 n ? *n : 0);
         else if (!o->holders && settled(o) && !(o->flags & O_ACTOR))
             status = mr_err_set(err, MR_E_INVAL, "object %llx is settled, nobody holds it, and it is there", (ull)id);
-        else if (!settled(o) && !task_live(c, o->task) &&
-                 !(task_at(c, o->task) && task_at(c, o->task)->flags & T_AGAIN))
+        else if (!settled(o) && !task_live(c, object_task(o)) &&
+                 !(task_at(c, object_task(o)) && task_at(c, object_task(o))->flags & T_AGAIN))
             status = mr_err_set(err, MR_E_INVAL, "object %llx is pending and no task makes it", (ull)id);
         else if ((o->vflags & V_DISK) && (!(o->vflags & MR_VALUE_STORED) || (o->nodes & (o->nodes - 1))))
             status = mr_err_set(err, MR_E_INVAL, "object %llx is on disk and elsewhere", (ull)id);

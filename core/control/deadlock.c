@@ -32,8 +32,8 @@ static void look_object(mr_control *c, search *s, mr_id id)
     object *o = object_at(c, id);
     if (!o || settled(o))
         return;
-    if (o->task && task_live(c, o->task))
-        look_at(s, o->task);
+    if (object_task(o) && task_live(c, object_task(o)))
+        look_at(s, object_task(o));
     else
         s->lives = true;
 }

@@ -38,7 +38,7 @@ mr_id mr_deps_link(mr_control *c, task *t)
             continue;
         }
         link_dep(o, d, t);
-        task *maker = o->task ? task_at(c, o->task) : NULL;
+        task *maker = object_task(o) ? task_at(c, object_task(o)) : NULL;
         if (maker)
             maker->v.n_succs++;
     }

@@ -31,7 +31,7 @@ static void past_remove(mr_control *c, task *t)
 
 static bool stored(const object *o, const task *t)
 {
-    return o && o->task == t->v.ref && o->state == MR_OBJ_SEALED && (o->vflags & MR_VALUE_STORED);
+    return o && object_task(o) == t->v.ref && o->state == MR_OBJ_SEALED && (o->vflags & MR_VALUE_STORED);
 }
 
 static void say_why(mr_control *c, const task *t, mr_lost why)
@@ -89,7 +89,7 @@ static void drop(mr_control *c, task *t)
 /* A stored result of it is gone for good. */
 void mr_lineage_unkeep(mr_control *c, const object *o)
 {
-    task *t = o->task ? task_at(c, o->task) : NULL;
+    task *t = object_task(o) ? task_at(c, object_task(o)) : NULL;
     if (t && (t->flags & T_PAST) && !--t->kept && !(t->flags & T_AGAIN))
         drop(c, t);
 }
@@ -137,6 +137,7 @@ static void run_again(mr_control *c, task *t)
     t->v.state = MR_WAITING;
     t->where = W_WAITING;
     t->outcome = 0;
+    t->waiting = 0; /* it was `kept` */
     c->n_waiting++;
     c->retried++;
     c->n_limited += t->v.limit >= 0;
@@ -177,8 +178,8 @@ bool mr_lineage_past(mr_control *c, task *t)
 /* The task that will seal it (again); NULL: none, and why. */
 static task *maker_of(mr_control *c, const object *o, mr_lost *why)
 {
-    task *t = o->task ? task_at(c, o->task) : NULL;
-    *why = !o->task ? MR_LOST_PUT : o->why ? (mr_lost)o->why : MR_LOST_FULL;
+    task *t = object_task(o) ? task_at(c, object_task(o)) : NULL;
+    *why = !object_task(o) ? MR_LOST_PUT : o->why ? (mr_lost)o->why : MR_LOST_FULL;
     if (o->state != MR_OBJ_SEALED || !t)
         return NULL;
     if (t->flags & T_PAST) {
@@ -201,7 +202,7 @@ void mr_lineage_lose(mr_control *c, object *o, uint32_t from, uint32_t cause, tl
         o->vflags &= (uint8_t)~MR_VALUE_STORED;
         if (!o->holders)
             return; /* it is being freed */
-        mr_fault f = {.status = MR_E_LOST, .cause = o->id, .task = o->task, .why = why, .node = from + 1};
+        mr_fault f = {.status = MR_E_LOST, .cause = o->id, .task = object_task(o), .why = why, .node = from + 1};
         f.func = o->func;
         f.code = (int32_t)cause;
         mr_object_fail(c, o, &f);

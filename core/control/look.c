@@ -156,7 +156,7 @@ void mr_history_add(mr_control *c, const task *t)
     task_info(t, i);
     i->pid = p ? p->pid : 0;
     i->worker = t->last_worker;
-    i->node = t->last_node;
+    i->node = p ? p->node : 0;
     i->state = MR_OVER;
     i->ended_at = c->now;
 }

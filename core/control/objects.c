@@ -9,12 +9,12 @@
 
 #include "control/room.h"
 
-object *mr_object_new(mr_control *c, mr_id id, mr_id maker)
+object *mr_object_new(mr_control *c, mr_id id, uint32_t fn, uint32_t index)
 {
     object *o = mr_table_new(&c->objects, id);
     if (!o)
         return NULL;
-    *o = (object){.id = id, .task = maker, .state = MR_OBJ_PENDING};
+    *o = (object){.id = id, .func = fn, .index = index, .state = MR_OBJ_PENDING};
     if (id > c->max_id)
         c->max_id = id;
     return o;
@@ -24,7 +24,7 @@ object *mr_object_new(mr_control *c, mr_id id, mr_id maker)
 
 bool mr_object_on(const object *o, uint32_t n)
 {
-    if (n < 64)
+    if (n < MR_NODE_BITS)
         return o->nodes >> n & 1;
     for (uint32_t i = 0; o->x && i < o->x->n_more; i++)
         if (o->x->more[i] == n)
@@ -47,8 +47,8 @@ static void extra_free(mr_control *c, extra *x)
 
 bool mr_object_copy_add(mr_control *c, object *o, uint32_t n)
 {
-    if (n < 64) {
-        o->nodes |= UINT64_C(1) << n;
+    if (n < MR_NODE_BITS) {
+        o->nodes |= UINT32_C(1) << n;
         return true;
     }
     if (mr_object_on(o, n))
@@ -63,8 +63,8 @@ bool mr_object_copy_add(mr_control *c, object *o, uint32_t n)
 
 void mr_object_copy_del(object *o, uint32_t n)
 {
-    if (n < 64) {
-        o->nodes &= ~(UINT64_C(1) << n);
+    if (n < MR_NODE_BITS) {
+        o->nodes &= ~(UINT32_C(1) << n);
         return;
     }
     for (uint32_t i = 0; o->x && i < o->x->n_more; i++)
@@ -76,7 +76,7 @@ uint32_t mr_object_source(const mr_control *c, const object *o)
 {
     (void)c;
     if (o->nodes)
-        return (uint32_t)__builtin_ctzll(o->nodes);
+        return (uint32_t)__builtin_ctz(o->nodes);
     return o->x && o->x->n_more ? o->x->more[0] : UINT32_MAX;
 }
 
@@ -98,6 +98,11 @@ mr_status mr_object_seal(mr_control *c, object *o, const sealing *e, const mr_id
 {
     if (n_refs && !(o->x = extra_new(c, n_refs)))
         return MR_E_NOMEM;
+    if ((e->flags & MR_VALUE_STORED) && !mr_object_copy_add(c, o, e->node)) {
+        extra_free(c, o->x);
+        o->x = NULL;
+        return MR_E_NOMEM;
+    }
     if (n_refs) {
         o->x->n_refs = n_refs;
         memcpy(o->x->refs, refs, n_refs * sizeof *refs);
@@ -113,7 +118,6 @@ mr_status mr_object_seal(mr_control *c, object *o, const sealing *e, const mr_id
     o->format = e->format;
     o->vflags = (uint8_t)e->flags;
     if (e->flags & MR_VALUE_STORED) {
-        mr_object_copy_add(c, o, e->node);
         c->object_bytes += e->size;
         mr_spill_enter(c, o, e->node);
     }
@@ -243,9 +247,9 @@ void mr_object_free_now(mr_control *c, object *o)
     if (o->state == MR_OBJ_ERROR && !(o->flags & (O_READ | O_CANCEL))) {
         mr_action *x = mr_control_act(c, MR_ACT_REPORT);
         x->flags = MR_REPORT_UNHANDLED;
-        x->id = o->task ? o->task : o->id;
+        x->id = object_task(o) ? object_task(o) : o->id;
         x->id2 = o->id;
-        x->fault = (mr_fault){.status = MR_E_TASK, .func = o->func, .task = o->task};
+        x->fault = (mr_fault){.status = MR_E_TASK, .func = o->func, .task = object_task(o)};
     }
     if (o->flags & O_ACTOR)
         mr_actor_gone(c, o->id);
@@ -275,9 +279,9 @@ void mr_object_read(mr_control *c, object *o)
 {
     o->flags |= O_READ;
     object *other;
-    for (mr_id id = o->id; o->task && (other = object_at(c, ++id)) && other->task == o->task;)
+    for (mr_id id = o->id; object_task(o) && (other = object_at(c, ++id)) && object_task(other) == object_task(o);)
         other->flags |= bad(other) ? O_READ : 0;
-    for (mr_id id = o->id; o->task && (other = object_at(c, --id)) && other->task == o->task;)
+    for (mr_id id = o->id; object_task(o) && (other = object_at(c, --id)) && object_task(other) == object_task(o);)
         other->flags |= bad(other) ? O_READ : 0;
 }
 
@@ -303,7 +307,7 @@ mr_status mr_object_put(mr_control *c, const mr_record *r)
         return mr_control_refuse(c, MR_E_INVAL, "put: client %u is gone", r->from);
     if (mr_holder_room(c, r->from, 1))
         return MR_E_NOMEM;
-    object *o = mr_object_new(c, e->id, MR_NO_ID);
+    object *o = mr_object_new(c, e->id, 0, MR_NOBODYS);
     if (!o)
         return MR_E_NOMEM;
     mr_holder_add(c, r->from, o);
@@ -373,14 +377,17 @@ mr_object_info mr_control_object(const mr_control *c, mr_id id)
     const object *o = object_at((mr_control *)(uintptr_t)c, id);
     if (!o)
         return (mr_object_info){.state = MR_OBJ_NONE};
+    uint64_t nodes = o->nodes;
+    for (uint32_t i = 0; o->x && i < o->x->n_more; i++)
+        nodes |= o->x->more[i] < 64 ? UINT64_C(1) << o->x->more[i] : 0;
     return (mr_object_info){.state = (mr_object_state)o->state,
                             .size = o->size,
-                            .nodes = o->nodes,
+                            .nodes = nodes,
                             .holders = o->holders,
                             .format = o->format,
                             .flags = o->vflags & (MR_VALUE_ERROR | MR_VALUE_STORED),
                             .on_disk = o->vflags & V_DISK,
-                            .task = o->task,
+                            .task = object_task(o),
                             .func = o->func};
 }
 

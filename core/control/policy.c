@@ -121,14 +121,22 @@ const char *mr_control_policy_error(const mr_control *c)
 
 /* ------------------------------------------------------------------------------------------------------- notices -- */
 
-/* Room for what a step and its instant can still have to tell, made where failing is allowed. */
-bool mr_policy_room(mr_control *c, uint32_t n)
+/* Those of which a policy is told something get a note; `plan` and `slice` are asked by theirs. */
+static bool noted(const policy *p, uint32_t what)
+{
+    return (p->notices & what) || ((what & MR_SUBMITTED) && p->ops.plan) || ((what & MR_STARTED) && p->ops.slice);
+}
+
+enum { NOTES_FEW = 64, NOTES_MANY = 4096 };
+
+/* Room for what the next step has to tell, made where failing is allowed.  It grows with what is told at once, and not
+ * with the tasks there are. */
+bool mr_policy_room(mr_control *c)
 {
     policy *p = &c->pol;
-    size_t want = p->n_notes + 4 * mr_table_count(&c->tasks) + n;
-    if (!p->any || want <= p->room_notes)
+    if (!noted(p, ~(uint32_t)MR_WOKEN) || p->n_notes + NOTES_FEW / 4 <= p->room_notes)
         return true;
-    size_t room = want + want / 2;
+    size_t room = 2 * p->room_notes + NOTES_FEW;
     note *v = realloc(p->notes, room * sizeof *v);
     if (!v)
         return false;
@@ -138,11 +146,24 @@ bool mr_policy_room(mr_control *c, uint32_t n)
     return true;
 }
 
+/* All was told.  A great many at once are rare, and their room goes back. */
+static void forget_notes(mr_control *c)
+{
+    policy *p = &c->pol;
+    p->n_notes = 0;
+    if (p->room_notes <= NOTES_MANY)
+        return;
+    c->heap -= p->room_notes * sizeof *p->notes;
+    free(p->notes);
+    p->notes = NULL;
+    p->room_notes = 0;
+}
+
 /* Where it runs, or stood when it was stopped: id + 1; 0: nowhere. */
 static uint32_t note_slot(mr_control *c, const task *t)
 {
     if (t->flags & T_STOPPED) {
-        const node *n = c->nodes[t->last_node];
+        const node *n = c->nodes[proc_at(c, t->worker)->node];
         return t->last_slot < n->n_slots ? n->slots[t->last_slot] + 1 : 0;
     }
     return mr_ref_is_slot(t->v.on) ? (uint32_t)t->v.on : 0;
@@ -151,18 +172,18 @@ static uint32_t note_slot(mr_control *c, const task *t)
 void mr_policy_note_any(mr_control *c, uint32_t what, task *t, int outcome, int64_t ran)
 {
     policy *p = &c->pol;
-    if (!(p->notices & what) && !(what == MR_SUBMITTED && p->ops.plan) && !(what == MR_STARTED && p->ops.slice))
+    if (!noted(p, what))
         return;
     if (what == MR_STARTED && (t->flags & T_PRESENT)) { /* it waited in a worker's ring when the policy came */
         t->flags &= ~(uint32_t)T_PRESENT;
         mr_policy_note_any(c, MR_BECAME_READY, t, MR_OK, 0);
     }
-    if (p->n_notes == p->room_notes && !mr_policy_room(c, 64)) {
+    if (p->n_notes == p->room_notes && !mr_policy_room(c)) {
         fail(p, "no memory for what policy %s has to be told", p->name);
         return;
     }
     p->notes[p->n_notes++] =
-        (note){.what = (uint8_t)what, .outcome = outcome, .t = t, .slot = note_slot(c, t), .ran = ran};
+        (note){.what = (uint8_t)what, .outcome = (int16_t)outcome, .t = t, .slot = note_slot(c, t), .ran = ran};
 }
 
 static void tell(mr_control *c, const note *n)
@@ -242,7 +263,7 @@ void mr_policy_tell(mr_control *c)
             if (p->notes[i].what == MR_STARTED)
                 mr_stop_slice(c, p->notes[i].t);
         }
-    p->n_notes = 0;
+    forget_notes(c);
     for (task *t; (t = mr_tlist_pop(&c->over));)
         mr_task_gone(c, t);
     mr_policy_eject_if(c);

@@ -260,8 +260,8 @@ static void fill_edge(mr_control *c, const object *o, const task *other, mr_edge
         out->bytes = o->size;
     } else if (c->conf.know == MR_KNOW_STATED && o->size) {
         out->bytes = o->size;
-    } else if (o->task) {
-        const task *maker = task_at(c, o->task);
+    } else if (object_task(o)) {
+        const task *maker = task_at(c, object_task(o));
         out->bytes = maker && c->conf.know != MR_KNOW_NOTHING ? (uint64_t)c->funcs[maker->func - 1]->mean_bytes : 0;
     }
 }
@@ -276,7 +276,7 @@ static bool host_edge(const mr_sched_host *h, mr_ref ref, bool succ, uint32_t i,
         const object *o = i < t->n_deps ? object_at(c, t->ids[i]) : NULL;
         if (!o)
             return false;
-        fill_edge(c, o, o->task ? task_at(c, o->task) : NULL, out);
+        fill_edge(c, o, object_task(o) ? task_at(c, object_task(o)) : NULL, out);
         return true;
     }
     for (uint32_t r = 0; r < t->n_returns; r++) {

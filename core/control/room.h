@@ -58,6 +58,11 @@ static inline object *object_at(mr_control *c, mr_id id)
 {
     return mr_table_at(&c->objects, id);
 }
+/* That makes it; 0: put, item of a stream. */
+static inline mr_id object_task(const object *o)
+{
+    return o->index == MR_NOBODYS ? 0 : o->id - o->index;
+}
 static inline proc *proc_at(mr_control *c, uint32_t number)
 {
     return number ? mr_table_at(&c->procs, number) : NULL;
@@ -194,7 +199,7 @@ mr_link *mr_wait_list(mr_control *c, uint32_t client);
 
 /* ---------------------------------------------------------------------------------------------------- objects.c -- */
 
-object *mr_object_new(mr_control *c, mr_id id, mr_id task);
+object *mr_object_new(mr_control *c, mr_id id, uint32_t fn, uint32_t index);
 /* Sealed with a value (or an error value); refs are held by it.  Errors: NOMEM (nothing changed). */
 mr_status mr_object_seal(mr_control *c, object *o, const sealing *e, const mr_id *refs, uint32_t n_refs);
 /* The result of a task, inline and without references inside. */
@@ -418,7 +423,7 @@ void mr_policy_held(mr_control *c);
 void mr_policy_woken(mr_control *c);
 void mr_policy_eject_if(mr_control *c);
 void mr_policy_fini(mr_control *c);
-bool mr_policy_room(mr_control *c, uint32_t n);
+bool mr_policy_room(mr_control *c);
 void mr_policy_host_init(mr_control *c, const mr_host *base);
 void mr_policy_close(mr_control *c);
 void mr_policy_fifo_order(mr_control *c); /* ranks by entry; no places */

@@ -67,7 +67,7 @@ static const char *name_of(const mr_control *c, uint32_t number)
 static void say_object(mr_control *c, mr_id id, uint32_t others, char *out, size_t n)
 {
     const object *o = object_at(c, id);
-    const task *maker = o && o->task ? task_live(c, o->task) : NULL;
+    const task *maker = o && object_task(o) ? task_live(c, object_task(o)) : NULL;
     char more[32] = "";
     if (others)
         snprintf(more, sizeof more, " and %u more", others);

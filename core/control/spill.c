@@ -81,7 +81,7 @@ void mr_spill_forget(mr_control *c, object *o)
 
 static void leave(mr_control *c, node *n, object *o)
 {
-    uint64_t bit = n->number < 64 ? UINT64_C(1) << n->number : 0;
+    uint32_t bit = n->number < MR_NODE_BITS ? UINT32_C(1) << n->number : 0;
     bool others = (o->nodes & ~bit) || (o->x && o->x->n_more > !bit);
     mr_action *x = mr_control_act(c, others ? MR_ACT_EVICT : MR_ACT_SPILL);
     x->id = o->id;

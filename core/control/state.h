@@ -41,14 +41,9 @@ typedef struct tlist {
 } tlist;
 
 /* Keys in order: see blocks.c. */
-typedef struct blocks_top {
-    double rank; /* of the block's first key */
-    uint64_t entry;
-    struct keyblock *b;
-} blocks_top;
 typedef struct blocks {
-    blocks_top *v;
-    uint32_t from, n, room; /* v[from .. from + n) */
+    struct keyblock *root, *first; /* first: leaf; NULL while it is empty */
+    uint32_t n, height;            /* keys; 0: the root is a leaf */
 } blocks;
 
 /* Ready tasks of one shape at one place, by (rank, entry): a run that grows at its ends, blocks for what is between. */
@@ -129,14 +124,14 @@ struct task {
     mr_id *ids;    /* n_deps arguments, n_refs references, then n_deps `dep`s; one block */
     mr_id parent, actor;
     uint32_t func, shape, n_deps, n_refs;
-    uint32_t waiting;             /* arguments not sealed */
     uint32_t n_returns, unsealed; /* results */
     uint32_t owner, job, attempt;
     uint32_t worker; /* process that has the record, 0: none */
-    uint32_t last_worker, last_node;
+    uint32_t last_worker;
     union {
-        uint32_t missing; /* inputs on the way (W_TRAVEL) */
-        uint32_t kept;    /* results that lie in a store (T_PAST) */
+        uint32_t waiting; /* arguments not sealed */
+        uint32_t missing; /* W_TRAVEL: inputs on the way */
+        uint32_t kept;    /* T_PAST: results that lie in a store */
     };
     uint32_t flags;
     int16_t outcome;    /* mr_status */
@@ -176,7 +171,7 @@ typedef struct sealing {
     uint32_t node, format, flags; /* MR_VALUE_ */
 } sealing;
 
-/* What few objects have: references inside the value, copies on nodes above 63. */
+/* What few objects have: references inside the value, copies on the nodes that `nodes` has no bit for. */
 typedef struct extra {
     uint32_t n_refs, n_more, room_more, pad0;
     uint32_t *more; /* node numbers */
@@ -189,20 +184,25 @@ typedef struct waitnode {
     mr_id id; /* 0: not linked */
 } waitnode;
 
+/* 64 bytes, since there is one for each result of a queued task. */
 struct object {
-    mr_id task; /* that makes it; 0: put */
-    uint64_t size, nodes;
+    mr_id id;
+    uint64_t size;
     extra *x;
     dep *deps; /* last of a ring of dependents, or NULL */
     union {
         waitnode *waits;
         object *next_free; /* on c->freeing; nobody waits then */
     };
-    mr_id id;
+    uint32_t nodes; /* bit n: a copy is on node n */
+    uint32_t index; /* among the results of the task that makes it; MR_NOBODYS: it was put, or is an item of a stream */
+    uint32_t func;  /* number, of that task; 0 with MR_NOBODYS */
     uint32_t holders, format;
-    uint32_t func;                     /* number, of the task that makes it; 0: put, item of a stream */
     uint8_t state, vflags, flags, why; /* why: mr_lost, what keeps it from being made again */
 };
+_Static_assert(sizeof(object) == 64, "a result of a queued task has grown");
+enum { MR_NODE_BITS = 32 }; /* of object.nodes; the others are in extra.more */
+#define MR_NOBODYS UINT32_MAX
 
 /* A client's unanswered BLOCKED. */
 struct wait {
@@ -450,11 +450,11 @@ struct actor {
 /* ------------------------------------------------------------------------------------------------------- policy -- */
 
 typedef struct note {
-    uint8_t what;
-    int32_t outcome;
     task *t;
-    uint32_t slot; /* id + 1 */
     int64_t ran;
+    uint32_t slot; /* id + 1 */
+    int16_t outcome;
+    uint8_t what;
 } note;
 
 /* One answer of a policy, for the dump of one that fails. */

@@ -120,7 +120,7 @@ mr_status mr_stream_yielded(mr_control *c, const mr_record *r)
                                  (unsigned long long)e->task, e->index, (unsigned long long)e->id);
     if (!room_for_item(c, s))
         return MR_E_NOMEM;
-    object *o = mr_object_new(c, e->id, MR_NO_ID);
+    object *o = mr_object_new(c, e->id, 0, MR_NOBODYS);
     if (!o)
         return MR_E_NOMEM;
     o->holders = s->abandoned ? 0 : 1;

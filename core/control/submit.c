@@ -99,7 +99,7 @@ static void undo(mr_control *c, const mr_ev_submit *e, task *t, uint32_t n_objec
 /* The record, its arguments and its results, which the submitter holds; room for all that can follow. */
 static task *make(mr_control *c, const mr_ev_submit *e, const func *f, uint32_t n_results)
 {
-    if ((e->h.from && mr_holder_room(c, e->h.from, n_results + 1)) || (c->pol.any && !mr_policy_room(c, 8)) ||
+    if ((e->h.from && mr_holder_room(c, e->h.from, n_results + 1)) || (c->pol.any && !mr_policy_room(c)) ||
         (f->def->limit >= 0 && !mr_limit_room(c)))
         return NULL;
     task *t = mr_table_new(&c->tasks, e->id);
@@ -118,10 +118,9 @@ static task *make(mr_control *c, const mr_ev_submit *e, const func *f, uint32_t 
         memcpy(t->ids, mr_record_ids(e, sizeof *e), e->h.n_ids * sizeof(mr_id));
     }
     for (; made < n_results; made++) {
-        object *o = mr_object_new(c, e->id + made, e->id);
+        object *o = mr_object_new(c, e->id + made, e->func, made);
         if (!o)
             goto fail;
-        o->func = e->func;
         o->flags = streaming && !made ? O_STREAM : 0;
         mr_holder_add(c, e->h.from, o);
     }

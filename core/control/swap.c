@@ -216,7 +216,7 @@ mr_status mr_policy_swapped(mr_control *c, const mr_record *r)
     uint64_t at = 0, id;
     uint32_t n = 0;
     task **v = calloc(mr_table_count(&c->tasks) + 1, sizeof(task *));
-    if (!v || !mr_policy_room(c, 64)) {
+    if (!v || !mr_policy_room(c)) {
         free(v);
         mr_control_policy_fail(c, "no memory to tell it the present");
         mr_policy_eject_if(c);

@@ -66,6 +66,7 @@ void mr_task_detach(mr_control *c, task *t)
         mr_ready_leave(c, t);
         break;
     case W_TRAVEL:
+        t->waiting = 0; /* it was `missing` */
         mr_tlist_remove(&task_node(c, t)->travel, t);
         c->n_travel--;
         mr_seat_release(c, t);
@@ -140,7 +141,7 @@ static void seal_rest(mr_control *c, task *t, const mr_fault *f, mr_id cause)
 {
     for (uint32_t i = 0; t->unsealed && i < t->n_returns; i++) {
         object *o = object_at(c, t->v.ref + i);
-        if (!o || settled(o) || o->task != t->v.ref)
+        if (!o || settled(o) || object_task(o) != t->v.ref)
             continue;
         t->unsealed--;
         if (cause)
@@ -424,7 +425,7 @@ static void seal_outcome(mr_control *c, task *t, const mr_ev_finished *e, mr_sta
     }
     for (uint32_t i = 0; (t->flags & T_STREAM) && !outcome && t->unsealed; i++) {
         object *o = object_at(c, t->v.ref + i);
-        if (!o || settled(o) || o->task != t->v.ref)
+        if (!o || settled(o) || object_task(o) != t->v.ref)
             continue;
         t->unsealed--;
         (void)!mr_object_seal(c, o, &(sealing){0}, NULL, 0);

@@ -166,7 +166,6 @@ void mr_proc_run(mr_control *c, proc *p, task *t)
     count_in(c, p, t->v.kind != MR_ACTOR);
     t->worker = t->last_worker = p->number;
     p->ran = 0;
-    t->last_node = p->node;
     const slot *at = task_slot(c, t);
     t->last_slot = at && at->local <= UINT16_MAX ? (uint16_t)at->local : 0;
     t->where = W_RUN;

@@ -1,6 +1,7 @@
 /* test_blocks.c: the ready queue against a sorted array: any order of ranks, ties, walks both ways. */
 #include <check.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/rand.h"
 #include "control/room.h"
@@ -81,8 +82,80 @@ START_TEST(as_a_sorted_array_is)
         mr_queue_remove(&q, sorted[--n_sorted], &heap);
     check_all(&q);
     ck_assert_uint_eq(q.blocks.n, 0);
-    ck_assert_uint_eq(heap, q.blocks.room * sizeof(blocks_top)); /* the blocks were given back */
+    ck_assert_uint_eq(heap, 0); /* the blocks were given back */
     mr_blocks_fini(&q.blocks);
+}
+END_TEST
+
+/* So many that there are three levels: all in order after each of a few rounds of coming and going. */
+enum { MANY = 20000 };
+
+static uint32_t in_order(const blocks *b)
+{
+    uint32_t n = 0;
+    bool good = true;
+    const task *last = mr_blocks_last(b);
+    for (const task *t = mr_blocks_first(b), *next; t; t = next, n++) {
+        next = mr_blocks_after(b, t->v.rank, t->v.entry);
+        good &= next ? ranks_before(t, next) && mr_blocks_before(b, next->v.rank, next->v.entry) == t : t == last;
+    }
+    ck_assert(good);
+    return n;
+}
+
+START_TEST(many_levels)
+{
+    static task many[MANY];
+    static bool in[MANY];
+    blocks b = {.n = 0};
+    uint64_t heap = 0, entry = 0;
+    mr_rand dice;
+    mr_rand_seed(&dice, 12, (uint64_t)_i);
+    memset(in, 0, sizeof in);
+    for (int round = 0; round < 6; round++) {
+        uint32_t n = 0;
+        for (int i = 0; i < MANY; i++) {
+            bool wanted = round < 5 && mr_rand_below(&dice, 5) >= (uint64_t)round;
+            task *t = &many[i];
+            if (in[i] && !wanted)
+                mr_blocks_remove(&b, t, &heap);
+            if (!in[i] && wanted) {
+                *t = (task){.v.rank = rank_of(&dice, _i, i), .v.entry = ++entry};
+                if (!mr_blocks_insert(&b, t, &heap))
+                    ck_abort_msg("no memory");
+            }
+            n += in[i] = wanted;
+        }
+        ck_assert_uint_eq(b.n, n);
+        ck_assert_uint_eq(in_order(&b), n);
+        ck_assert(round || b.height >= 2);
+    }
+    ck_assert_uint_eq(heap, 0);
+    mr_blocks_fini(&b);
+}
+END_TEST
+
+/* A few ranks, each in order of entry, as a policy of priorities has them: what lies in the blocks is dense. */
+START_TEST(blocks_are_full)
+{
+    static task many[MANY];
+    blocks b = {.n = 0};
+    uint64_t heap = 0;
+    for (int i = 0; i < MANY; i++) {
+        many[i] = (task){.v.rank = i % 4, .v.entry = (uint64_t)i + 1};
+        if (!mr_blocks_insert(&b, &many[i], &heap))
+            ck_abort_msg("no memory");
+    }
+    ck_assert_uint_eq(in_order(&b), MANY);
+    ck_assert_uint_lt(heap / MANY, 27); /* 24 is a key */
+    int right = 0;
+    for (int i = 0; i < MANY; i++) {
+        task *first = mr_blocks_first(&b);
+        right += first == &many[i % (MANY / 4) * 4 + i / (MANY / 4)];
+        mr_blocks_remove(&b, first, &heap);
+    }
+    ck_assert_int_eq(right, MANY);
+    ck_assert_uint_eq(heap, 0);
 }
 END_TEST
 
@@ -91,6 +164,8 @@ static Suite *suite(void)
     Suite *s = suite_create("control: ready queues");
     TCase *t = tcase_create("all");
     tcase_add_loop_test(t, as_a_sorted_array_is, 0, 4);
+    tcase_add_loop_test(t, many_levels, 0, 4);
+    tcase_add_test(t, blocks_are_full);
     suite_add_tcase(s, t);
     return s;
 }

@@ -400,6 +400,47 @@ START_TEST(a_lower_rank_first_ties_by_entry)
 }
 END_TEST
 
+static double random_rank(void *self, const mr_task *t)
+{
+    (void)self;
+    return (double)(t->seq * UINT64_C(11400714819323198485) >> 11);
+}
+
+static double class_rank(void *self, const mr_task *t)
+{
+    (void)self;
+    return (double)(t->seq % 4);
+}
+
+static void silent(void *self, const mr_notice *n)
+{
+    (void)self;
+    (void)n;
+}
+
+/* Also with keys for ranks that fall between, and when all is told at once. */
+START_TEST(memory_of_a_ranked_task)
+{
+    enum { N = 100000 };
+    const mr_sched_ops kinds[] = {
+        {.open = p_open, .rank = random_rank},
+        {.open = p_open, .rank = class_rank},
+        {.open = p_open, .rank = class_rank, .notice = silent, .notices = 127},
+    };
+    const uint64_t most[] = {400, 390, 390};
+    w.unchecked = true;
+    uint32_t f = world_func(&w, "f", "CPU=2");
+    use(&kinds[_i]);
+    world_run(&w, f);
+    world_time(&w, 1);
+    uint64_t before = world_stats(&w).memory;
+    for (int i = 0; i < N; i++)
+        world_run(&w, f);
+    world_time(&w, 1);
+    ck_assert_uint_le((world_stats(&w).memory - before) / N, most[_i]);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("control: policies");
@@ -414,6 +455,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_plan_sends_the_inputs_as_they_are_sealed);
     tcase_add_test(t, a_swap_tells_the_present);
     tcase_add_test(t, a_lower_rank_first_ties_by_entry);
+    tcase_add_loop_test(t, memory_of_a_ranked_task, 0, 3);
     suite_add_tcase(s, t);
     return s;
 }

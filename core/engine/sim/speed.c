@@ -290,9 +290,9 @@ static mr_status fill(world *w, uint64_t queued, mr_speed *out)
     mr_control_stats_get(w->c, &before);
     double from = clock_ns();
     submit(w, queued + SLOTS);
-    mr_control_stats_get(w->c, &after);
     close_instant(w);
     out->submit = (clock_ns() - from) / (double)(queued + SLOTS);
+    mr_control_stats_get(w->c, &after); /* they are in their queues */
     out->bytes = (double)(after.memory - before.memory) / (double)(queued + SLOTS);
     take(w);
     close_instant(w);
