@@ -3,6 +3,7 @@ to the byte; no hand-in hangs, crashes or reads anything of the grader."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -16,11 +17,26 @@ import pytest
 from click.testing import CliRunner
 
 from miniray.cli.lab import lab as command
-from miniray.lab import grade, grade_output, labs, metrics, places, workload
+from miniray.lab import courses, data, grade, grade_output, labs, metrics, places, readers, simulate, workload
 
 ROOT = Path(__file__).resolve().parents[2]
 LABS = sorted(p.parent for p in (ROOT / "labs").glob("*/lab.ini"))
 FIRST = ROOT / "labs" / "01-shortest-first"
+
+
+def script(name: str):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def fetched(name: str) -> "list[Path]":
+    """The files of a public set; skips where no registry answers."""
+    try:
+        return data.fetch(name)
+    except data.AwayError as error:
+        pytest.skip(f"no registry answers: {error}")
 
 
 def reference(folder: Path) -> Path:
@@ -50,11 +66,16 @@ def test_a_lab_has_all_its_parts(folder):
     lab = labs.load(str(folder))
     assert json.loads((folder / "targets.json").read_text()) == grade.targets(lab), "miniray lab targets makes it anew"
     assert (reference(folder).parent / "NOTES.md").is_file()
-    spec = importlib.util.spec_from_file_location("lab_notebooks", ROOT / "scripts" / "lab_notebooks.py")
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    assert (folder / "handout.ipynb").read_text() == made.notebook((folder / "README.md").read_text()), "scripts/lab_notebooks.py makes it anew"
+    assert (folder / "handout.ipynb").read_text() == script("lab_notebooks").notebook((folder / "README.md").read_text()), "scripts/lab_notebooks.py makes it anew"
     assert folder.name in (ROOT / "labs" / "README.md").read_text()
+
+
+def reachable(spec: str) -> bool:
+    try:
+        return bool(data.fetch(spec.removeprefix("data:").split(",")[0]))
+    except data.AwayError as error:
+        print(f"not run, no registry answers: {error}")
+        return False
 
 
 @pytest.mark.parametrize("folder", LABS, ids=lambda p: p.name)
@@ -67,6 +88,8 @@ def test_the_commands_of_a_hand_out_work(folder, tmp_path):
     assert lines
     for line in lines:
         words = shlex.split(line, comments=True)
+        if any(w.startswith("data:") for w in words) and not reachable(next(w for w in words if w.startswith("data:"))):
+            continue
         assert words[0] == "miniray"
         forgiven = words[-2:] == ["||", "true"]
         if forgiven:
@@ -74,6 +97,53 @@ def test_the_commands_of_a_hand_out_work(folder, tmp_path):
         done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, timeout=300,
                               env={**os.environ, "MINIRAY_LABS": str(tmp_path)})
         assert done.returncode in ((0, 1) if forgiven else (0,)), f"{line}\n{done.stdout}{done.stderr}"
+
+
+# ---- real data ----
+
+
+@pytest.mark.parametrize("place", ["06-backfilling/public/jobs.csv", "11-job-shop/public/shops.json"])
+def test_what_is_taken_from_a_public_set_is_what_is_in_it(place):
+    name, make = script("lab_data").MADE[place]
+    assert (ROOT / "labs" / place).read_text() == make(fetched(name)[0])
+    assert "licence" in (ROOT / "labs" / place).with_name("SOURCE.md").read_text()
+
+
+def test_the_proportions_of_the_cluster_are_those_of_the_hour():
+    """Of durations and tasks per job: the share at or below each value is what the generator says, within 3%."""
+    rows = readers.alibaba(fetched("alibaba-hour")[0])[1:]
+    jobs: "dict[str, int]" = {}
+    for row in rows:
+        jobs[row["user"]] = jobs.get(row["user"], 0) + 1
+    for values, table in (([row["duration_s"] for row in rows], courses._HOUR_S), (list(jobs.values()), courses._HOUR_TASKS)):
+        for share, at in list(zip(courses._SHARES, table))[1:]:
+            below, to = (sum(v < at for v in values) / len(values), sum(v <= at for v in values) / len(values))
+            assert below - 0.03 <= share <= to + 0.03, (share, at, below, to)
+
+
+def test_a_hidden_instance_of_a_file_is_another_one_of_its_kind():
+    lab = labs.load(str(ROOT / "labs" / "06-backfilling"))
+    public = labs.instance(lab, "evalys", "batsim:public/jobs.csv")
+    a, b = (labs.instance(lab, "alike", "batsim:public/jobs.csv", seed) for seed in (1, 2))
+    assert a == labs.instance(lab, "alike", "batsim:public/jobs.csv", 1) != b and len(a) == len(b) == len(public) == 801
+    assert {t["duration_s"] for t in a[1:]} < {t["duration_s"] for t in public[1:]}
+    shop = labs.load(str(ROOT / "labs" / "11-job-shop"))
+    hidden = [labs.instance(shop, "published", "jobshop:public/shops.json", seed) for seed in range(8)]
+    assert len({len(lines) for lines in hidden}) > 1 and all(isinstance(t["duration_s"], int) for t in hidden[0][1:])
+    published = labs.instance(shop, "ft06", "jobshop:public/shops.json,name=ft06")
+    times = [(x["duration_s"], y["duration_s"]) for x, y in zip(published[1:], labs.varied(published, 3)[1:])]
+    assert all(abs(x - y) <= 0.1 * x + 0.5 for x, y in times) and any(x != y for x, y in times)
+
+
+def test_a_makespan_below_what_is_proven_is_our_fault(tmp_path):
+    lab = labs.load(str(ROOT / "labs" / "11-job-shop"))
+    with grade.Grader(lab, None) as grader:
+        one = next(i for i in grader.instances if i.name == "ft10")
+        assert one.proven == 930
+        with pytest.raises(labs.LabError, match="is below what is proven, 930"):
+            grader.run("fifo", dataclasses.replace(one, lines=labs.instance(lab, "ft06", "jobshop:public/shops.json,name=ft06")))
+    text = grade_output.as_text(grade.grade(lab, str(lab.solution)))
+    assert "above the proven bound" in text and "above the best lower bound" in text
 
 
 # ---- the same bytes ----
@@ -94,7 +164,44 @@ def test_a_grade_is_the_same_to_the_byte(tmp_path):
         assert str(tmp_path).encode() not in texts[0] and b"/tmp" not in texts[0]
 
 
+# What Gradescope's published specification of results.json (gradescope-autograders.readthedocs.io, "Autograder Specifications") allows:
+# at each level the known keys with the types and values of each.
+WHEN = {"visible", "hidden", "after_due_date", "after_published"}
+HOW = {"text", "html", "simple_format", "md", "ansi"}
+SPECIFICATION = {
+    "": {"score": float, "execution_time": float, "output": str, "output_format": HOW, "test_output_format": HOW, "test_name_format": HOW,
+         "visibility": WHEN, "stdout_visibility": WHEN, "extra_data": dict, "tests": list, "leaderboard": list},
+    "tests": {"score": float, "max_score": float, "status": {"passed", "failed"}, "name": str, "name_format": HOW, "number": str, "output": str,
+              "output_format": HOW, "tags": list, "visibility": WHEN, "extra_data": dict},
+    "leaderboard": {"name": str, "value": (float, str), "order": {"asc", "desc"}},
+}
+
+
+def against_the_specification(result: dict) -> "list[str]":
+    """What is wrong with results.json."""
+    wrong = []
+    for level, known in SPECIFICATION.items():
+        for part in [result] if not level else result.get(level, []):
+            for key, value in part.items():
+                if key not in known:
+                    wrong.append(f"{level}.{key} is unknown")
+                elif isinstance(known[key], set):
+                    wrong += [f"{level}.{key} = {value!r}"] if value not in known[key] else []
+                elif not isinstance(float(value) if isinstance(value, int) and not isinstance(value, bool) else value, known[key]):
+                    wrong.append(f"{level}.{key} is a {type(value).__name__}")
+    if "score" not in result and not all("score" in t for t in result.get("tests", [{}])):
+        wrong.append("no score")
+    return wrong + [f"{t['name']}: more than its maximum" for t in result["tests"] if t["score"] > t["max_score"]]
+
+
 def test_gradescope_and_junit_are_what_they_should_be(tmp_path):
+    broken = tmp_path / "broken.lua"
+    broken.write_text("return 5")
+    for policy in (FIRST / "starter.lua", reference(FIRST), broken, tmp_path / "none.lua"):
+        for more in ([], ["--public"]):
+            lab_grade(FIRST, policy, "--format", "gradescope", "--out", tmp_path / "r.json", *more)
+            assert against_the_specification(json.loads((tmp_path / "r.json").read_text())) == []
+    assert against_the_specification({"tests": [{"name": 1, "scor": 2, "score": 3, "max_score": 2, "visibility": "shown"}]}) != []
     out = tmp_path / "results.json"
     assert lab_grade(FIRST, FIRST / "starter.lua", "--format", "gradescope", "--out", out)[0] == 1
     result = json.loads(out.read_text())
@@ -104,20 +211,51 @@ def test_gradescope_and_junit_are_what_they_should_be(tmp_path):
     hidden = [t for t in result["tests"] if t["visibility"] == "after_published"]
     assert len(hidden) == 6 and all(t["output"] == "" for t in hidden)
     assert {t["status"] for t in result["tests"]} == {"passed", "failed"}
+    # What is shown before the grades are published is the same for two exams.
+    shown = []
+    for word in ("the first exam", "the second exam"):
+        (tmp_path / "secret").write_text(word)
+        lab_grade(FIRST, FIRST / "starter.lua", "--format", "gradescope", "--out", out, "--secret", tmp_path / "secret")
+        result = json.loads(out.read_text())
+        shown.append([result["output"], result["leaderboard"], [t for t in result["tests"] if t["visibility"] == "visible"]])
+    assert shown[0] == shown[1]
     status, text = lab_grade(FIRST, FIRST / "starter.lua", "--format", "junit")
     suite = ElementTree.fromstring(text.encode())
-    assert status == 1 and int(suite.get("tests")) == len(suite) == 10
+    assert status == 1 and int(suite.get("tests")) == len(suite.findall("testcase")) == 10
     assert int(suite.get("failures")) == len(suite.findall("*/failure")) and suite.get("errors") == "0"
 
 
 def test_another_secret_is_another_exam(tmp_path):
     texts = set()
-    for word in ("one", "two"):
+    for word in ("first exam", "second exam"):
         (tmp_path / word).write_text(word + "\n")
         status, text = lab_grade(FIRST, FIRST / "starter.lua", "--secret", tmp_path / word)
         assert status == 1
         texts.add(text)
     assert len(texts) == 2
+
+
+def test_the_secret_that_all_know_is_no_exam_and_says_so(tmp_path, monkeypatch):
+    def forms(*more: object) -> "tuple[str, str, dict]":
+        text, junit = (lab_grade(FIRST, FIRST / "starter.lua", "--format", kind, *more)[1] for kind in ("text", "junit"))
+        return text, junit, json.loads(lab_grade(FIRST, FIRST / "starter.lua", "--format", "gradescope", *more)[1])
+
+    text, junit, scope = forms()
+    assert "PRACTICE: the hidden instances follow from a secret that everybody knows" in text and 'name="practice"' in junit
+    assert scope["output"].startswith("PRACTICE") and scope["extra_data"]["practice"] is True
+    for public in (True, False):  # without hidden instances there is nothing to practise; with the teacher's secret it is an exam
+        monkeypatch.setenv("MINIRAY_LAB_SECRET", "a secret of ours")
+        text, junit, scope = forms(*(["--public"] if public else []))
+        assert "PRACTICE" not in text + junit + json.dumps(scope) and scope["extra_data"]["practice"] is False
+    (tmp_path / "file").write_text("a secret of ours\nsecond line\n")
+    monkeypatch.setenv("MINIRAY_LAB_SECRET", "another one")
+    assert forms("--secret", tmp_path / "file")[0] == text  # the file stands above the environment
+    monkeypatch.setenv("MINIRAY_LAB_SECRET", " short ")
+    status, output = lab_grade(FIRST, FIRST / "starter.lua")
+    assert status == 3 and "MINIRAY_LAB_SECRET: a secret has at least 8 characters" in output
+    (tmp_path / "file").write_text("\n")
+    status, output = lab_grade(FIRST, FIRST / "starter.lua", "--secret", tmp_path / "file")
+    assert status == 3 and "has at least 8 characters" in output and "a secret of ours" not in output
 
 
 def test_a_students_copy_grades_itself_on_the_public_instances(tmp_path, monkeypatch):
@@ -146,8 +284,6 @@ def test_a_disguise_changes_names_and_order_but_not_the_work():
 
 
 def test_a_disguised_graph_has_its_edges():
-    from miniray.lab import simulate
-
     lines = workload.generate("mapreduce", maps=8, reduces=2, nodes=2, seed=1)
     plain, masked = (simulate(x, "fifo").summary for x in (lines, labs.disguise(lines, "key")))
     assert masked["failed"] == 0 and masked["tasks"] == plain["tasks"]
@@ -179,7 +315,7 @@ def test_a_hand_in_that_fails_is_a_failed_hand_in(name, tmp_path):
     status, output = lab_grade(FIRST, policy)
     assert status == 2 and said in output and "0 of 100 points" in output
     assert max(map(len, output.splitlines())) < 400 and "\x1b" not in output
-    hidden = [line for line in output.splitlines() if " hidden " in line]
+    hidden = [line for line in output.splitlines() if " hidden " in line and " score " in line]
     assert len(hidden) == 6 and all("policy.lua" not in line and "x?" not in line for line in hidden)
 
 
@@ -238,7 +374,8 @@ def test_the_environment_and_settings_of_the_grader_do_not_reach_a_run(tmp_path,
     ("[lab]\n", "[public] names no instance"),
     ("[public]\na = gen:nothing\n", "unknown kind 'nothing'"),
     ("[public]\na = here.jsonl\n", "there is no such file"),
-    ("[public]\na = gen:bag\n[hidden]\nb = public/x.jsonl\n", "a hidden instance is made from a seed"),
+    ("[public]\na = gen:bag\n[hidden]\nb = public/x.jsonl\n", "b = public/x.jsonl: there is no such file"),
+    ("[public]\na = jobshop:lab.ini\n", "not JSON"),
     ("[public]\na = gen:bag\n[score]\nthresholds = 1:50, 0.5:100\n", "scores must grow"),
     ("[lab]\nmetric = missed\n[public]\na = gen:bag\n", "no figure missed on a"),
     ("[lab]\nbaseline = nobody\n[public]\na = gen:bag\n", "there is no policy 'nobody'"),
@@ -275,8 +412,6 @@ def test_scores():
 
 
 def test_figures_of_users_and_deadlines():
-    from miniray.lab import simulate
-
     lines = [{"id": "a", "duration_s": 2, "user": "x", "deadline_s": 1}, {"id": "b", "duration_s": 2, "user": "y", "deadline_s": 5}]
     f = metrics.figures(simulate(lines, "fifo", nodes=1, cpus=1), lines)
     assert f["missed"] == 1 and f["lateness_max_s"] == 1
@@ -307,8 +442,6 @@ def test_the_installed_labs_come_without_solutions():
 
 def test_dhalls_example(tmp_path):
     """Earliest deadline first misses one on two processors that are almost idle; least slack first misses none."""
-    from miniray.lab import simulate
-
     path = ROOT / "labs" / "13-deadlines" / "public" / "dhall.jsonl"
     slack = tmp_path / "slack.lua"
     slack.write_text("return { rank = function(t) return t.deadline - t.estimate end }\n")

@@ -18,24 +18,13 @@ def _ours(error: Exception) -> None:
     raise SystemExit(OURS)
 
 
-def _secret(path: str | None) -> str:
-    """The text that hidden instances follow from.  The default is in this file: good for trying a lab out, not for grading."""
-    if path is None:
-        return "miniray"
-    with open(path, encoding="utf-8") as file:
-        text = file.readline().strip()
-    if not text:
-        raise ValueError(f"{path}: its first line, the secret, is empty")
-    return text
-
-
 @click.command()
 @click.argument("lab")
 @click.argument("policy", type=click.Path())
 @click.option("--format", "format_", type=click.Choice(["text", "junit", "gradescope"]), default="text", show_default=True)
 @click.option("--out", type=click.Path(dir_okay=False), help="Writes the result there; without it, to the output.")
 @click.option("--secret", type=click.Path(exists=True, dir_okay=False),
-              help="File whose first line the hidden instances follow from; the teacher's. Without it they are the same for all.")
+              help="File whose first line the hidden instances follow from; the teacher's. Else MINIRAY_LAB_SECRET; else a known one, for practice.")
 @click.option("--solutions", type=click.Path(exists=True, file_okay=False), help="Folder of the reference solutions.")
 @click.option("--public", is_flag=True, help="The public instances alone.")
 def grade(lab: str, policy: str, format_: str, out: str | None, secret: str | None, solutions: str | None, public: bool) -> None:
@@ -51,7 +40,7 @@ def grade(lab: str, policy: str, format_: str, out: str | None, secret: str | No
 
     try:
         asked = labs.load(lab, solutions)
-        hidden = None if public or asked.solution is None else _secret(secret)
+        hidden = None if public or asked.solution is None else grading.read_secret(secret)
         with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
             bar = progress.add_task("runs", total=None)
             result = grading.grade(asked, policy, hidden, each=lambda: progress.advance(bar))

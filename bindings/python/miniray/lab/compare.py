@@ -14,7 +14,7 @@ from . import metrics, places, sources, stats, trace as traces, workload as work
 from .run_sim import SimError, simulate
 
 METRICS = ("makespan_s", "flow_mean_s", "flow_p50_s", "flow_p99_s", "slowdown_mean", "bounded_slowdown_mean", "utilisation", "jain",
-           "bytes_moved", "held_slot_s", "missed", "instructions")
+           "user_slowdown_mean", "bytes_moved", "held_slot_s", "missed", "instructions")
 
 
 class Comparison(list[traces.Run]):

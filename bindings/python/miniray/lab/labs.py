@@ -25,10 +25,12 @@
     [conditions]                    # optional: at most so many times the reference's figure, or the instance scores 0
     wait_max_s = 1.5
 
-    [public]                        # the instances that students have: a file beside lab.ini, or gen:KIND,KEY=VALUE,seed=N
+    [public]                        # the instances that students have: gen:KIND,KEY=VALUE,seed=N, or a file beside lab.ini
     small = public/small.jsonl
-    [hidden]                        # gen: only; the seeds come from the teacher's secret
+    other = swf:public/jobs.swf     # in any form of miniray.lab.sources
+    [hidden]                        # the seeds come from the teacher's secret; a file is varied by them (see `varied`)
     large = gen:poisson,tasks=500
+    alike = swf:public/jobs.swf
     count = 3                       # instances of each
 
     [settings]                      # optional: more of the simulator, like sim.dispatch_us = 20
@@ -48,7 +50,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import places, workload as workloads
+from . import places, readers, sources, stats, workload as workloads
 from .metrics import METRICS
 
 _KEYS: dict[str, tuple[str, ...] | None] = {
@@ -74,6 +76,7 @@ class Instance:
     lines: list[workloads.Line]
     hidden: bool
     seed: int
+    proven: float | None = None  # no schedule ends before: what the instance's own source says
 
 
 @dataclass
@@ -201,9 +204,6 @@ def load(name: str, solutions: str | None = None) -> Lab:
     count = hidden.pop("count", "1")
     if not count.isdigit() or not 1 <= int(count) <= 1000:
         raise LabError(f"{path}: [hidden] count = {count}: not a number from 1 to 1000")
-    for key, spec in hidden.items():
-        if not spec.startswith("gen:"):
-            raise LabError(f"{path}: [hidden] {key} = {spec}: a hidden instance is made from a seed: gen:KIND,KEY=VALUE")
     if not ini["public"]:
         raise LabError(f"{path}: [public] names no instance")
     home = Path(solutions) if solutions else folder.resolve().parent / "solutions"
@@ -262,24 +262,64 @@ def disguise(lines: list[workloads.Line], secret: str, keep: tuple[str, ...] = (
     return out + tasks
 
 
+def _file(lab: Lab, spec: str) -> tuple[str, Path, dict[str, Any]]:
+    """``FORMAT:FILE,KEY=VALUE`` or ``FILE,KEY=VALUE``: the format ("" for JSONL), the file beside lab.ini, the options."""
+    form, colon, rest = spec.partition(":")
+    if not colon or form not in readers.READERS:
+        form, rest = "", spec
+    name, *pairs = rest.split(",")
+    return form, lab.folder / name, sources.options_of(spec, pairs)
+
+
+def varied(lines: list[workloads.Line], seed: int) -> list[workloads.Line]:
+    """Another instance of the same kind: of tasks that arrive over time blocks are drawn again (`stats.resample`), of any other
+    each duration that is a number changes by up to a tenth; whole numbers stay whole."""
+    if stats.is_stream(lines):
+        return stats.resample(lines, seed)
+    rng = random.Random(f"varied/{seed}")
+
+    def other(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return value
+        new = value * rng.uniform(0.9, 1.1)
+        return max(1, round(new)) if isinstance(value, int) else round(new, 9)
+
+    return [{**line, "duration_s": other(line["duration_s"])} if "id" in line and "duration_s" in line else line for line in lines]
+
+
 def instance(lab: Lab, name: str, spec: str, seed: int | None = None) -> list[workloads.Line]:
-    """The lines of one instance: a file beside lab.ini, or made; ``seed`` stands above the one in the spec."""
-    if not spec.startswith("gen:"):
-        path = lab.folder / spec
+    """The lines of one instance; ``seed`` stands above the one in the spec, and varies what is read from a file.  Of a file of several
+    job shops, and without a name, the seed chooses."""
+    try:
+        if spec.startswith("gen:"):
+            kind, options = workloads.parse(spec) or ("", {})
+            own = int(options.pop("seed", 0))
+            return workloads.generate(kind, seed=own if seed is None else seed, **options)
+        form, path, options = _file(lab, spec)
         if not path.is_file():
             raise LabError(f"{lab.folder / 'lab.ini'}: {name} = {spec}: there is no such file")
-        return workloads.read(path)
-    try:
-        kind, options = workloads.parse(spec) or ("", {})
-        own = int(options.pop("seed", 0))
-        return workloads.generate(kind, seed=own if seed is None else seed, **options)
-    except (ValueError, TypeError) as error:
+        if form == "jobshop" and seed is not None and "name" not in options:
+            options["name"] = random.Random(f"shop/{seed}").choice(sorted(readers.jobshop_instances(path)))
+        lines = readers.READERS[form](path, **options) if form else workloads.read(path)
+        return lines if seed is None else varied(lines, seed)
+    except (ValueError, TypeError, OSError) as error:
+        if isinstance(error, LabError):
+            raise
         raise LabError(f"{lab.folder / 'lab.ini'}: {name} = {spec}: {error}") from None
+
+
+def _proven(lab: Lab, spec: str) -> float | None:
+    """The lower bound that a published job shop comes with."""
+    if not spec.startswith("jobshop:"):
+        return None
+    _, path, options = _file(lab, spec)
+    found = readers.jobshop_instances(path)
+    return found[options.get("name") or next(iter(found))].get("metadata", {}).get("lower_bound")
 
 
 def instances(lab: Lab, secret: str | None) -> list[Instance]:
     """The public instances, then, if there is a secret, the hidden ones that follow from it."""
-    out = [Instance(name, instance(lab, name, spec), False, i) for i, (name, spec) in enumerate(lab.public.items())]
+    out = [Instance(name, instance(lab, name, spec), False, i, _proven(lab, spec)) for i, (name, spec) in enumerate(lab.public.items())]
     for name, spec in lab.hidden.items() if secret is not None else ():
         for i in range(lab.hidden_count):
             key = _key(secret, lab.name, name, i)

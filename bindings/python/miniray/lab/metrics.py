@@ -75,7 +75,8 @@ def figures(run: traces.Run, lines: Iterable[workloads.Line] = (), warmup: float
     out["slowdown_p99"] = traces.quantile(slow, 0.99)
     out["bounded_slowdown_mean"] = sum(bounded) / len(bounded)
     each = [took / ran if ran > 0 else 1.0 for took, ran in users.values()]
-    out["user_slowdown_mean"] = sum(each) / len(each)
+    if len(each) > 1:
+        out["user_slowdown_mean"] = sum(each) / len(each)
     out["unfairness"] = 1 - jain(each)
     out["jain"] = 1 - out["unfairness"]
     if late:

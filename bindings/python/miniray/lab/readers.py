@@ -245,7 +245,7 @@ def jobshop_instances(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def jobshop(path: str | os.PathLike[str], name: str = "") -> list[Line]:
     """A job-shop instance: each job is a chain, each operation needs its machine, of which there is one.  ``name``: which of a
-    file with several.  Times count as seconds."""
+    file with several.  Times count as seconds; a task's function is its machine, its user the job."""
     found = jobshop_instances(path)
     if not name and len(found) > 1:
         raise ReadError(f"{path}: holds {len(found)} instances: choose one by name, as in FILE#{next(iter(found))}")
@@ -261,7 +261,8 @@ def jobshop(path: str | os.PathLike[str], name: str = "") -> list[Line]:
     lines: list[Line] = [{"platform": {"nodes": [{"name": "shop", "cpus": len(numbers), "resources": {f"m{m}": 1 for m in numbers}}]}}]
     for i, row in enumerate(times):
         for j, time in enumerate(row):
-            task: Line = {"id": f"j{i}_{j}", "fn": f"j{i}", "duration_s": time, "resources": {f"m{int(machines[i][j])}": 1}}
+            machine = f"m{int(machines[i][j])}"
+            task: Line = {"id": f"j{i}_{j}", "fn": machine, "user": f"job{i}", "duration_s": time, "resources": {machine: 1}}
             if j:
                 task["deps"] = [f"j{i}_{j - 1}"]
             lines.append(task)
