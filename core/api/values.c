@@ -195,11 +195,12 @@ static void take_values(mr_session *s, const mr_id *ids, size_t n, bool held, mr
     if (first)
         p->ops->values(p, ids, n, out);
     for (size_t i = 0; i < n; i++) {
-        if (!first && !out[i].data)
-            p->ops->values(p, &ids[i], 1, &out[i]);
-        if (out[i].status || out[i].looked || out[i].len <= p->inline_max)
+        if (!first && out[i].data)
             continue;
-        out[i].looked = mr_refs_pin(s->refs, ids[i], held);
+        if (!first)
+            p->ops->values(p, &ids[i], 1, &out[i]);
+        if (out[i].looked)
+            out[i].looked = mr_refs_pin(s->refs, ids[i], held);
     }
 }
 
@@ -221,11 +222,16 @@ static mr_status get(mr_session *s, const mr_id *ids, size_t n, int64_t timeout,
         if (filled)
             take_values(s, ids, n, held, out);
     } while (!st && wait_again(out, n));
+    bool again = held && (st == MR_E_TIMEOUT || st == MR_E_INTERRUPTED);
     for (size_t i = 0; i < n; i++) {
+        if (again && out[i].looked)
+            continue;
         if ((!filled || out[i].status) && out[i].looked)
             mr_refs_unlook(s->refs, ids[i]);
         else if ((!filled || out[i].status) && !held)
             mr_refs_sub(s->refs, ids[i]);
+        if (!filled)
+            out[i] = (mr_value){.id = ids[i], .status = MR_E_TIMEOUT};
         if (out[i].status == MR_E_BUSY && !(flags & GET_LOOKS))
             out[i].status = MR_E_TIMEOUT;
     }
@@ -239,7 +245,8 @@ mr_status mr_get(mr_session *s, const mr_id *ids, size_t n, int64_t timeout, uin
     mr_status st = mr_session_enter(s, err);
     if (st)
         return st;
-    memset(out, 0, n * sizeof(*out));
+    if (!(flags & MR_GET_MORE))
+        memset(out, 0, n * sizeof(*out));
     st = get(s, ids, n, timeout, flags, out, err);
     mr_session_leave(s);
     return st;

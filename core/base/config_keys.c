@@ -61,7 +61,7 @@ const mr_key mr_config_keys[] = {
     {"store",   "plugin",        MR_CONF_TEXT,     MR_KEY_PLAIN,   "store-shm",     NULL,  NULL,    ANY,
         "where the bytes live: a store plugin's name, or the path of its .so"},
     {"store",   "capacity",      MR_CONF_BYTES,    MR_KEY_PLAIN,   NULL, "30% of memory",  NULL,    0, VAST,
-        "bytes of objects that a node's store may hold"},
+        "bytes of objects that a node's store may hold, those of small values that travel inline included"},
     {"store",   "spill",         MR_CONF_BOOL,     MR_KEY_PLAIN,   "true",          NULL,  NULL,    ANY,
         "what a full store has no room for goes to the disk and comes back when it is wanted"},
     {"store",   "spill_dir",     MR_CONF_PATH,     MR_KEY_PLAIN,   NULL, "TMPDIR, else /var/tmp", NULL, ANY,

@@ -99,6 +99,7 @@ mr_status mr_held_value(mr_ring_port *p, mr_id id, mr_value *out)
         mr_table_del(&p->held, id);
     } else if (e) {
         *out = (mr_value){.id = id, .error = e->error, .format = e->format, .data = e->data, .len = e->len};
+        out->looked = e->lent_at != MR_NOWHERE;
         if (e->taken && !e->pins && e->lent_at != MR_NOWHERE)
             p->idle_bytes -= e->len;
         e->pins++;

@@ -34,8 +34,8 @@ typedef struct mr_port_ops {
     mr_status (*wait)(mr_port *p, const mr_id *ids, size_t n, size_t need, uint32_t flags, int64_t deadline,
                       bool values, bool *settled, mr_err *err);
     /* The values of settled objects that this process holds; bytes stay until `unview` (large ones), or while they are
-     * held.  out[i].status: OK; TIMEOUT: not settled yet (or not fetched); BUSY: there, but not in memory: wait again;
-     * LOST, FREED, SESSION. */
+     * held; `looked` says which they are.  out[i].status: OK; TIMEOUT: not settled yet (or not fetched); BUSY: there,
+     * but not in memory: wait again; LOST, FREED, SESSION. */
     void (*values)(mr_port *p, const mr_id *ids, size_t n, mr_value *out);
     /* Writable memory for the value of object `id` (made by `ids`; sealed by a PUT, SEALED or FINISHED record with
      * MR_VALUE_STORED); `node` is where.  May wait for room.  Errors: FULL, TOOBIG, NOMEM, CLOSED. */

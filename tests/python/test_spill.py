@@ -70,6 +70,78 @@ def is_array(v, i, size=4 * MB):
     return v.nbytes == size and not v.flags.writeable and (v == i % 251).all()
 
 
+@pytest.mark.parametrize("store", ["store-shm", "store-mem"])
+def test_small_values_count_in_the_capacity_and_leave_too(store, spill_dir, until):
+    """A small value travels inline and counts all the same; of many, those that came last go to the store and its disk."""
+    miniray.init(num_workers=2, store=store, object_store_memory=8 * MB)
+    try:
+        @miniray.remote
+        def small(i):
+            return bytes([i % 251]) * 3000
+
+        @miniray.remote
+        def at(box, i):
+            return bytes(miniray.get(box[0]))[:1], i
+
+        first = miniray.put(0)
+        miniray.get([small.remote(0), at.remote([first], first)])  # from here on the code of both is a value
+        del first
+        until(lambda: stats()["store_used"] == 0, "an empty store")
+        before = stats()["inline_bytes"]
+        refs = [miniray.put(bytes([i % 251]) * 3000) for i in range(500)]
+        assert stats()["inline_bytes"] - before >= 500 * 3000
+        assert _session.state("nodes")[0]["used"] - before >= 500 * 3000
+        refs += [miniray.put(bytes([i % 251]) * 3000) for i in range(500, 3000)]
+        now = stats()
+        assert now["inline_bytes"] <= 2 * MB and now["spilled"] > 0
+        assert now["store_used"] + now["inline_bytes"] <= 8 * MB
+        refs += [small.remote(i) for i in range(3000, 4000)]
+        miniray.wait(refs, num_returns=len(refs))
+        assert stats()["inline_bytes"] <= 2.5 * MB  # results are not refused, but wait for what is being written
+        big = miniray.put(array(3, 5 * MB))
+        for at_once in range(0, 4000, 500):
+            for i, v in enumerate(miniray.get(refs[at_once:at_once + 500]), at_once):
+                assert v == bytes([i % 251]) * 3000
+        for i in range(0, 4000, 400):
+            assert miniray.get(at.remote([refs[i]], refs[i])) == (bytes([i % 251]), bytes([i % 251]) * 3000)
+        assert is_array(miniray.get(big), 3, 5 * MB)
+        del big, refs
+        gc.collect()
+        until(nothing_stored, "an empty store")
+        until(lambda: stats()["inline_bytes"] < before + 4096, "no small values")
+    finally:
+        miniray.shutdown()
+
+
+def test_a_list_that_does_not_fit_in_memory_is_refused_and_loses_nothing(small):
+    refs = [miniray.put(array(i)) for i in range(12)]
+    with pytest.raises(miniray.exceptions.ObjectStoreFullError, match="get them in parts"):
+        miniray.get(refs)
+    with pytest.raises(miniray.exceptions.ObjectStoreFullError, match="get them in parts"):
+        miniray.get(refs + refs, timeout=5)
+    assert len(miniray.get([refs[0]] * 40)) == 40
+    for i in range(0, 12, 4):
+        assert all(is_array(v, i + k) for k, v in enumerate(miniray.get(refs[i:i + 4])))
+
+
+def test_small_values_that_do_not_fit_are_refused(spill_dir, monkeypatch):
+    monkeypatch.setenv("MINIRAY_STORE_SPILL", "false")
+    miniray.init(num_workers=1, object_store_memory=4 * MB)
+    try:
+        keep = []
+        with pytest.raises(miniray.exceptions.ObjectStoreFullError, match="are small and outside the store"):
+            for _ in range(2000):
+                keep.append(miniray.put(b"x" * 4000))
+        assert 4 * MB // 5000 < len(keep) <= 4 * MB // 4000
+        del keep[:100]
+        gc.collect()
+        for _ in range(90):
+            keep.append(miniray.put(b"y" * 4000))
+        assert all(miniray.get(r)[:1] in (b"x", b"y") for r in keep)
+    finally:
+        miniray.shutdown()
+
+
 @miniray.remote
 def make(i, size=4 * MB):
     return array(i, size)

@@ -23,7 +23,7 @@ static int getting_init(getting *g, PyObject *refs, bool list)
         g->n = (size_t)PyTuple_GET_SIZE(g->keep);
     if (g->n > 1) {
         g->ids = PyMem_Malloc(g->n * sizeof(*g->ids));
-        g->values = PyMem_Malloc(g->n * sizeof(*g->values));
+        g->values = PyMem_Calloc(g->n, sizeof(*g->values));
         if (!g->ids || !g->values) {
             PyMem_Free(g->ids);
             PyMem_Free(g->values);
@@ -65,35 +65,35 @@ static void getting_fini(getting *g)
     Py_DECREF(g->keep);
 }
 
-/* OK (the values hold references), TIMEOUT (they were given back), or another status; -1000: a Python exception. */
+/* OK, TIMEOUT or another status; -1000: a Python exception.  Values that it filled in are the caller's to drop. */
 static int fetch(mr_session *s, getting *g, int64_t left, mr_err *err)
 {
     int64_t since = mrpy_now();
     int64_t slice = 0, nap = MRPY_NAP; /* first only look */
+    uint32_t more = 0;
     for (;;) {
         mr_status status;
         if (slice == 0) {
             /* Where a wait follows, it tells of an early error too. */
             uint32_t flags = left ? g->flags & ~(uint32_t)MR_GET_EARLY : g->flags;
-            status = mr_get(s, g->ids, g->n, 0, flags, g->values, err);
+            status = mr_get(s, g->ids, g->n, 0, flags | more, g->values, err);
         } else {
             Py_BEGIN_ALLOW_THREADS;
-            status = mr_get(s, g->ids, g->n, slice, g->flags, g->values, err);
+            status = mr_get(s, g->ids, g->n, slice, g->flags | more, g->values, err);
             Py_END_ALLOW_THREADS;
         }
-        if (status == MR_E_TIMEOUT) {
-            drop_values(s, g);
-            if (left == 0)
-                return status;
-        } else if (status != MR_E_INTERRUPTED) {
+        bool timeout = status == MR_E_TIMEOUT;
+        if (!timeout && status != MR_E_INTERRUPTED)
             return status;
-        }
-        if (slice != 0 || status == MR_E_INTERRUPTED) {
-            if (mrpy_interrupted(&left, &since))
-                return -1000;
-            if (left == 0 && status == MR_E_TIMEOUT)
-                return status;
-        }
+        more = g->flags & MR_GET_HELD ? MR_GET_MORE : 0;
+        if (timeout && left == 0)
+            return status;
+        if ((slice != 0 || !timeout) && mrpy_interrupted(&left, &since))
+            return -1000;
+        if (timeout && left == 0)
+            return status;
+        if (!more)
+            drop_values(s, g);
         slice = mrpy_nap(s, left, &nap);
     }
 }
@@ -151,9 +151,9 @@ static PyObject *get_all(mrpy_state *st, PyObject *refs, PyObject *timeout, bool
         raise_timeout(st, n, timeout);
     else if (status != MR_OK && status != -1000)
         mrpy_raise(st, (mr_status)status, &err);
-    if (status != MR_OK)
-        goto done;
-    if (!list) {
+    if (status != MR_OK) {
+        /* what it has seen until now */
+    } else if (!list) {
         result = value_of(st, &g.values[0]);
     } else if (!raise_early(st, &g)) {
         result = PyList_New((Py_ssize_t)n);

@@ -40,6 +40,34 @@ static bool event_value(const mr_record *r, carried *out)
     return true;
 }
 
+mr_status mr_event_place(mr_nodes *n, mr_record *r, uint32_t node)
+{
+    carried v;
+    mr_region to;
+    if (!r->n_bytes || !event_value(r, &v) || (v.flags & MR_VALUE_STORED) || mr_room_inline(n, r->n_bytes))
+        return MR_OK;
+    if (!n->node[node].alive)
+        return MR_OK;
+    mr_status status = mr_room_create(n, &n->node[node].store, v.id, r->n_bytes, &to);
+    if (status)
+        return status == MR_E_FULL ? status : MR_OK; /* EXISTS: of an earlier attempt */
+    memcpy(to.data, mr_record_bytes(r, v.body), r->n_bytes);
+    if (r->kind == MR_EV_PUT) {
+        mr_ev_put *e = (mr_ev_put *)(void *)r;
+        e->flags |= MR_VALUE_STORED;
+        e->node = node;
+    } else if (r->kind == MR_EV_FINISHED) {
+        mr_ev_finished *e = (mr_ev_finished *)(void *)r;
+        e->vflags |= MR_VALUE_STORED;
+        e->node = node;
+    } else {
+        mr_ev_sealed *e = (mr_ev_sealed *)(void *)r;
+        e->flags |= MR_VALUE_STORED;
+        e->node = node;
+    }
+    return MR_OK;
+}
+
 /* Stored bytes become immutable before control hears of them.  Errors: NOTFOUND, INVAL: they were never created. */
 static mr_status event_seal(mr_nodes *n, const carried *v)
 {
@@ -359,6 +387,13 @@ bool mr_event_take(mr_nodes *n, mr_peer *p, mr_record *r)
     if (r->kind == MR_EV_BLOCKED)
         event_wait(n, p, r);
     uint32_t kind = r->kind, token = r->token;
+    if (mr_event_place(n, r, p->node) == MR_E_FULL) {
+        /* What a worker has made is never refused, but it may wait for what is on its way to the disk. */
+        mr_spill_ask(n, p->node, p->worker, r->n_bytes);
+        p->waits_room = n->spill.writing && !p->died;
+        if (p->waits_room)
+            return false;
+    }
     status = mr_drive_apply(n, r);
     if (kind == MR_EV_UNBLOCKED)
         mr_peer_delivered(n, p, token, MR_E_TIMEOUT);

@@ -124,10 +124,11 @@ typedef struct mr_peer {
     uint32_t worker, link, node, lang;
     int32_t pid;
     mr_peer_state state;
-    bool dropped; /* wrote nonsense: its ring is not read again */
-    bool stalled; /* its next record waits for a copy */
-    bool retired; /* it said that it leaves: its end is no death */
-    bool died;    /* reaped; buried when its ring is empty and no copy is on its way */
+    bool dropped;    /* wrote nonsense: its ring is not read again */
+    bool stalled;    /* its next record waits for a copy */
+    bool waits_room; /* its next record waits until something was written to the disk */
+    bool retired;    /* it said that it leaves: its end is no death */
+    bool died;       /* reaped; buried when its ring is empty and no copy is on its way */
     uint32_t how;
     int32_t code;
     mr_link *block;
@@ -313,6 +314,8 @@ struct mr_nodes {
         int64_t left;                      /* at that look */
         bool short_of;                     /* it said no */
         int64_t idle_ns, used_at, trim_at; /* engine time; trim_at -1: no timer */
+        uint64_t inlined;                  /* bytes of values outside stores; they count in the first node's capacity */
+        int64_t slack;                     /* at least this is left of that; -1: not known */
     } room;
 
     /* supervisor */
@@ -479,6 +482,9 @@ void mr_ask_take(mr_nodes *n, mr_peer *p, const mr_record *r);
 void mr_ask_retry(mr_nodes *n); /* room may have come back */
 /* A record of a peer, private and of checked size: an event or a request.  True: go on with the next. */
 bool mr_event_take(mr_nodes *n, mr_peer *p, mr_record *r);
+/* Moves the bytes of a small value out of its record into the store of `node`, where too many are outside stores.
+ * FULL: there is no room now, and the value can stay where it is. */
+mr_status mr_event_place(mr_nodes *n, mr_record *r, uint32_t node);
 
 /* mover.c */
 mr_status mr_job_add(mr_nodes *n, mr_job *take_job);
@@ -498,6 +504,8 @@ void mr_spill_want(mr_nodes *n, mr_id id, mr_val *v);
 void mr_spill_drop(mr_nodes *n, mr_id id); /* its bytes on disk, if any */
 bool mr_spill_has(mr_nodes *n, mr_id id);
 void mr_spill_retry(mr_nodes *n); /* room may have come back */
+/* What is looked at together lies in memory together: TOOBIG if these values never can. */
+mr_status mr_spill_fits(mr_nodes *n, const mr_id *ids, size_t count, mr_err *err);
 /* Prints what fills the store of `node`, and who keeps it there. */
 size_t mr_spill_who(mr_nodes *n, uint32_t node, char *text, size_t size);
 
@@ -505,6 +513,11 @@ size_t mr_spill_who(mr_nodes *n, uint32_t node, char *text, size_t size);
 /* `create` of a store, after a look whether the machine has the bytes.  Errors: those of create; FULL also when it has
  * not. */
 mr_status mr_room_create(mr_nodes *n, mr_place *s, mr_id id, uint64_t len, mr_region *out);
+/* May a value of `len` bytes stay outside the stores?  They hold a quarter of a capacity at most. */
+bool mr_room_inline(const mr_nodes *n, uint64_t len);
+void mr_room_inlined(mr_nodes *n, uint64_t len, bool add); /* it does; or it is gone */
+/* Capacity and use of a node's store, with the values outside it that count there. */
+void mr_room_stats(mr_nodes *n, uint32_t node, mr_store_stats *out);
 void mr_room_used(mr_nodes *n); /* something was taken or given back: idle memory is returned a while after the last */
 void mr_room_trim(mr_nodes *n); /* by the timer, at room.trim_at */
 

@@ -70,6 +70,8 @@ static bool port_burst(mr_nodes *n, const mr_record *r)
     return before && now - before < LOOK_EVERY * BURST_GAP_NS && !n->leader;
 }
 
+static mr_status port_place(mr_nodes *n, mr_record *r, mr_err *err);
+
 static mr_status port_send(mr_port *p, mr_record *r, mr_err *err)
 {
     mr_nodes *n = port_nodes(p);
@@ -77,6 +79,10 @@ static mr_status port_send(mr_port *p, mr_record *r, mr_err *err)
     if (status)
         return mr_err_set(err, status, "%s", mr_status_text(status));
     r->from = 0;
+    if (r->kind == MR_EV_PUT && (status = port_place(n, r, err))) {
+        mr_drive_unlock(n);
+        return status;
+    }
     status = mr_drive_step(n, r);
     if (status)
         port_why(n, status, err);
@@ -191,11 +197,9 @@ static mr_status wait_blocked(mr_nodes *n, mr_record *record, bool lazy, int64_t
 
 static mr_status port_full(mr_nodes *n, mr_status status, uint32_t node, uint64_t len, mr_err *err)
 {
-    const mr_place *s = &n->node[node].store;
-    mr_store_stats stats = {.capacity = n->capacity};
+    mr_store_stats stats;
     char who[600];
-    if (s->self && s->ops->stats)
-        s->ops->stats(s->self, &stats);
+    mr_room_stats(n, node, &stats);
     if (status == MR_E_TOOBIG)
         return mr_err_set(err, status, "an object of %llu bytes can never fit: [store] capacity is %llu",
                           (unsigned long long)len, (unsigned long long)stats.capacity);
@@ -222,6 +226,8 @@ static mr_status wait_disk(mr_nodes *n, const mr_id *ids, size_t count, int64_t 
         mr_spill_want(n, ids[i], v);
         asked[n_asked++] = ids[i];
     }
+    if (n_asked && (status = mr_spill_fits(n, ids, count, err)))
+        return status;
     if (n_asked && deadline == 0) {
         mr_drive_pump(n);
         return MR_E_TIMEOUT;
@@ -301,6 +307,7 @@ static void value_one(mr_nodes *n, mr_id id, mr_value *out)
     v->views += v->kind == MR_VAL_STORED;
     v->used = true;
     *out = (mr_value){.id = id, .error = v->flags & MR_VALUE_ERROR, .format = v->format, .len = v->len};
+    out->looked = v->kind == MR_VAL_STORED;
     out->data = mr_value_bytes(v);
     if (out->error)
         mr_control_seen(n->control, id);
@@ -322,8 +329,9 @@ static void port_values(mr_port *p, const mr_id *ids, size_t count, mr_value *ou
     }
 }
 
-/* Room may come: processes are asked to give back what they no longer use, and tasks end. */
-static mr_status create_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_region *region)
+/* Room may come: processes are asked to give back what they no longer use, and tasks end.  `small`: it is for the bytes
+ * of that record. */
+static mr_status create_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_record *small, mr_region *region)
 {
     int64_t until = mr_drive_monotonic() + PORT_FULL_WAIT_NS, again = 0;
     mr_place *s = &n->node[home].store;
@@ -341,9 +349,19 @@ static mr_status create_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len,
             return waited;
         if (!n->node[home].alive)
             return MR_E_NODE_DIED; /* its store may be closed */
-        status = mr_room_create(n, s, id, len, region);
+        status = small ? mr_event_place(n, small, home) : mr_room_create(n, s, id, len, region);
     }
     return status;
+}
+
+/* A small value counts in `capacity` too. */
+static mr_status port_place(mr_nodes *n, mr_record *r, mr_err *err)
+{
+    uint32_t home = mr_nodes_first(n);
+    mr_status status = mr_event_place(n, r, home);
+    if (status == MR_E_FULL)
+        status = create_wait(n, home, MR_NO_ID, r->n_bytes, r, NULL);
+    return status ? port_full(n, status, home, r->n_bytes, err) : MR_OK;
 }
 
 static mr_status port_create(mr_port *p, mr_id id, uint64_t len, void **data, uint32_t *node, mr_err *err)
@@ -357,7 +375,7 @@ static mr_status port_create(mr_port *p, mr_id id, uint64_t len, void **data, ui
     mr_region region;
     status = mr_room_create(n, s, id, len, &region);
     if (status == MR_E_FULL)
-        status = create_wait(n, home, id, len, &region);
+        status = create_wait(n, home, id, len, NULL, &region);
     if (status)
         port_full(n, status, home, len, err);
     mr_drive_unlock(n);

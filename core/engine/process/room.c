@@ -40,11 +40,57 @@ static bool claim(mr_nodes *n, mr_place *s, uint64_t len)
     return true;
 }
 
+/* ------------------------------------------------------------------------------------------- outside the stores -- */
+
+void mr_room_stats(mr_nodes *n, uint32_t node, mr_store_stats *out)
+{
+    const mr_place *s = &n->node[node].store;
+    *out = (mr_store_stats){.capacity = n->capacity};
+    if (s->self && s->ops->stats)
+        s->ops->stats(s->self, out);
+    if (node == mr_nodes_first(n))
+        out->used += n->room.inlined;
+}
+
+/* After a creation: does all that counts in the first node's capacity fit?  Looking may be slow, so what is left is
+ * counted down and looked at again when that has come to an end. */
+static bool fits(mr_nodes *n, const mr_place *s, uint64_t len)
+{
+    uint32_t first = mr_nodes_first(n);
+    mr_store_stats stats;
+    if (s != &n->node[first].store || !s->ops->stats)
+        return true;
+    if (!n->room.inlined) {
+        n->room.slack = -1;
+        return true;
+    }
+    n->room.slack -= (int64_t)len;
+    if (n->room.slack >= 0)
+        return true;
+    mr_room_stats(n, first, &stats);
+    n->room.slack = (int64_t)stats.capacity - (int64_t)stats.used;
+    return n->room.slack >= 0;
+}
+
+bool mr_room_inline(const mr_nodes *n, uint64_t len)
+{
+    return n->room.inlined + len <= n->capacity / 4;
+}
+
+void mr_room_inlined(mr_nodes *n, uint64_t len, bool add)
+{
+    n->room.inlined += add ? len : -len;
+    if (add)
+        n->room.slack -= (int64_t)len;
+}
+
+/* ----------------------------------------------------------------------------------------------------- creating -- */
+
 mr_status mr_room_create(mr_nodes *n, mr_place *s, mr_id id, uint64_t len, mr_region *out)
 {
     mr_status status = s->ops->create(s->self, id, len, out);
     mr_room_used(n);
-    if (status || claim(n, s, len))
+    if (status || (fits(n, s, len) && claim(n, s, len)))
         return status;
     status = s->ops->abort(s->self, id);
     return status ? status : MR_E_FULL;

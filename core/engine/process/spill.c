@@ -51,6 +51,13 @@ static void wake(mr_nodes *n)
         if (w->room)
             mr_drive_wake(n, w, MR_OK);
     }
+    for (uint32_t l = 0; l < n->n_links; l++) {
+        mr_peer *p = n->peer[l];
+        if (!p || !p->waits_room)
+            continue;
+        p->waits_room = false;
+        atomic_fetch_or(&n->links->page.dirty[l / 64], UINT64_C(1) << (l % 64));
+    }
 }
 
 /* ------------------------------------------------------------------------------------------------------ extents -- */
@@ -333,6 +340,33 @@ void mr_spill_retry(mr_nodes *n)
 
 /* ------------------------------------------------------------------------------------------- what is in the way -- */
 
+static int by_id(const void *a, const void *b)
+{
+    mr_id x = *(const mr_id *)a, y = *(const mr_id *)b;
+    return x < y ? -1 : x > y;
+}
+
+mr_status mr_spill_fits(mr_nodes *n, const mr_id *ids, size_t count, mr_err *err)
+{
+    uint64_t bytes = 0;
+    mr_id *sorted = n->n_nodes == 1 && count > 1 ? malloc(count * sizeof(*ids)) : NULL;
+    if (!sorted)
+        return MR_OK; /* then it is found out by waiting */
+    memcpy(sorted, ids, count * sizeof(*ids));
+    qsort(sorted, count, sizeof(*sorted), by_id);
+    for (size_t i = 0; i < count; i++) {
+        const mr_val *v = i && sorted[i] == sorted[i - 1] ? NULL : mr_value_find(n, sorted[i]);
+        bytes += v && v->kind == MR_VAL_STORED ? v->len : 0;
+    }
+    free(sorted);
+    if (bytes <= n->capacity)
+        return MR_OK;
+    return mr_err_set(err, MR_E_TOOBIG,
+                      "%zu objects of %llu bytes can not be looked at together: [store] capacity is %llu; get them in "
+                      "parts",
+                      count, (unsigned long long)bytes, (unsigned long long)n->capacity);
+}
+
 size_t mr_spill_who(mr_nodes *n, uint32_t node, char *text, size_t size)
 {
     uint64_t cursor = 0, id, looked = 0, moved = 0, all = 0;
@@ -346,6 +380,9 @@ size_t mr_spill_who(mr_nodes *n, uint32_t node, char *text, size_t size)
     }
     size_t used = (size_t)snprintf(text, size, "%llu bytes of objects, of which %llu are looked at or are arguments",
                                    (unsigned long long)all, (unsigned long long)looked);
+    if (n->room.inlined && used < size)
+        used += (size_t)snprintf(text + used, size - used, "; %llu are small and outside the store",
+                                 (unsigned long long)n->room.inlined);
     for (uint32_t l = 0; l < n->n_links && used < size; l++) {
         const mr_peer *p = n->peer[l];
         uint64_t lent = 0;

@@ -36,9 +36,10 @@ static void state_nodes(mr_nodes *n, mr_text *t)
         mr_store_stats st = {0};
         if (!mr_control_node(n->control, i, &info))
             continue;
-        mr_place *s = i < n->n_nodes ? &n->node[i].store : NULL;
-        if (s && s->self && s->ops->stats)
-            s->ops->stats(s->self, &st);
+        const mr_place *s = i < n->n_nodes ? &n->node[i].store : NULL;
+        uint64_t outside = i == mr_nodes_first(n) ? n->room.inlined : 0;
+        if (s)
+            mr_room_stats(n, i, &st);
         mr_text_put(t, "%s{\"node\":%u,\"name\":", i ? "," : "", i);
         mr_text_string(t, info.name);
         mr_text_put(t, ",\"alive\":%s,\"slots\":%u,\"total\":", info.alive ? "true" : "false", info.slots);
@@ -54,9 +55,9 @@ static void state_nodes(mr_nodes *n, mr_text *t)
         }
         mr_text_put(t, "},\"store\":");
         mr_text_string(t, s && s->plugin ? s->plugin->plugin->name : "");
-        mr_text_put(t, ",\"capacity\":%llu,\"used\":%llu,\"objects\":%llu,\"resident\":%llu}",
-                    (unsigned long long)st.capacity, (unsigned long long)st.used, (unsigned long long)st.n_objects,
-                    (unsigned long long)st.resident);
+        mr_text_put(t, ",\"capacity\":%llu,\"used\":%llu,\"inline\":%llu,\"objects\":%llu,\"resident\":%llu}",
+                    (unsigned long long)st.capacity, (unsigned long long)st.used, (unsigned long long)outside,
+                    (unsigned long long)st.n_objects, (unsigned long long)st.resident);
     }
     mr_text_put(t, "]");
 }
@@ -121,12 +122,13 @@ static void state_stats(mr_nodes *n, mr_text *t)
     const mr_place *first = &n->node[mr_nodes_first(n)].store;
     if (first->self && first->ops->stats)
         first->ops->stats(first->self, &store);
-    mr_text_put(t,
-                "\"store_capacity\":%llu,\"store_used\":%llu,\"disk_bytes\":%llu,\"spilled\":%llu,"
-                "\"restored\":%llu,\"kept\":%llu,\"kept_bytes\":%llu,",
-                (unsigned long long)store.capacity, (unsigned long long)store.used, (unsigned long long)n->spill.bytes,
-                (unsigned long long)s.spilled, (unsigned long long)s.restored, (unsigned long long)s.kept,
-                (unsigned long long)s.kept_bytes);
+    mr_text_put(
+        t,
+        "\"store_capacity\":%llu,\"store_used\":%llu,\"inline_bytes\":%llu,\"disk_bytes\":%llu,\"spilled\":%llu,"
+        "\"restored\":%llu,\"kept\":%llu,\"kept_bytes\":%llu,",
+        (unsigned long long)store.capacity, (unsigned long long)store.used, (unsigned long long)n->room.inlined,
+        (unsigned long long)n->spill.bytes, (unsigned long long)s.spilled, (unsigned long long)s.restored,
+        (unsigned long long)s.kept, (unsigned long long)s.kept_bytes);
     mr_text_put(t, "\"object_bytes\":%llu,\"moved_bytes\":%llu,\"held\":%lld,\"memory\":%llu,\"now\":%lld,\"policy\":",
                 (unsigned long long)s.object_bytes, (unsigned long long)s.moved_bytes, (long long)s.held,
                 (unsigned long long)s.memory, (long long)mr_nodes_clock(n));

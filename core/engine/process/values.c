@@ -48,6 +48,8 @@ static void val_drop(mr_nodes *n, mr_id id, mr_val *v)
 {
     if (v->kind == MR_VAL_HEAP)
         free(v->u.heap);
+    if (v->kind != MR_VAL_STORED)
+        mr_room_inlined(n, v->len, false);
     if (v->kind == MR_VAL_STORED) {
         for (uint64_t left = v->u.stored.nodes; left; left &= left - 1)
             val_unpin(n, id, (uint32_t)__builtin_ctzll(left));
@@ -96,6 +98,7 @@ mr_status mr_value_inline(mr_nodes *n, mr_id id, uint32_t format, uint32_t flags
         v->u.heap = heap;
     if (len)
         memcpy(heap ? heap : v->u.small, data, len);
+    mr_room_inlined(n, len, true);
     val_blame(n, id, v);
     return MR_OK;
 }

@@ -207,7 +207,7 @@ typedef struct mr_value {
     mr_id id;
     mr_status status; /* OK; PENDING is MR_E_TIMEOUT; LOST, FREED, ... */
     bool error;       /* an error value: get should raise it */
-    bool looked;      /* large: mr_release ends the look, with MR_GET_HELD too */
+    bool looked;      /* in a store: mr_release ends the look, with MR_GET_HELD too */
     uint32_t format;
     const void *data; /* at least 8-aligned, 64-aligned in a store; never NULL when status is OK */
     uint64_t len;
@@ -228,9 +228,11 @@ MR_API void mr_copy(void *to, const void *from, uint64_t len);
 
 enum {
     MR_GET_EARLY = 1, /* return as soon as one of them is an error, though others are pending */
-    /* The process holds a reference to each and keeps it for as long as it looks at the values: none is added.  After
-     * TIMEOUT no value is filled in.  Only a large value (`looked`) still has one, with its look. */
-    MR_GET_HELD = 2
+    /* The process holds a reference to each and keeps it for as long as it looks at the values: none is added but with
+     * a value in a store (`looked`), for its look.  After TIMEOUT and INTERRUPTED only those are filled in. */
+    MR_GET_HELD = 2,
+    /* `out` is what such a call with HELD left, and is gone on with: what was looked at stays where it is. */
+    MR_GET_MORE = 4
 };
 /* Waits until all n objects are sealed (or one is an error, with EARLY) and fills n values, each with a reference for
  * those whose status is OK.  Returns OK, TIMEOUT, INTERRUPTED, CLOSED, DEADLOCK, SESSION; values are filled on OK and

@@ -252,7 +252,8 @@ def memory(session: Optional[str], by: str, limit: int, as_json: bool) -> None:
     _print_table(["object", "size", "state", "where", "made by", "held by"], rows)
     total = sum(o["size"] for o in objects)
     click.echo(f"{len(objects)} objects, {_bytes(total)}; in stores "
-               + ", ".join(f"{_bytes(n['used'])} of {_bytes(n['capacity'])} ({n['name']})" for n in nodes if n["alive"])
+               + ", ".join(f"{_bytes(n['used'])} of {_bytes(n['capacity'])} ({n['name']}"
+                           + (f", {_bytes(n['inline'])} of it inline)" if n["inline"] else ")") for n in nodes if n["alive"])
                + ("" if len(objects) <= limit else f"; {len(objects) - limit} are not shown (--limit)"))
     click.echo(f"{_bytes(stats['disk_bytes'])} on the disk; {stats['kept']} ended tasks ({_bytes(stats['kept_bytes'])}) are kept to make lost results again")
 
