@@ -326,6 +326,7 @@ static void take_back(mr_control *c, task *t)
             mr_policy_note(c, MR_DROPPED, t, MR_OK, 0);
         mr_task_detach(c, t);
         mr_ready_enter(c, t, true);
+        mr_stop_enter(c, t);
     }
 }
 

@@ -454,8 +454,6 @@ mr_status mr_node_removed(mr_control *c, const mr_record *r)
     for (uint32_t i = 0; i < n->n_slots; i++) { /* no slot of it is idle any more */
         slot *s = c->slots[n->slots[i]];
         mr_ready_replace(c, s->v.ref);
-        if (s->heir)
-            mr_stop_void(c, s);
         mr_bits_clear(&c->idle, s->v.id);
         mr_bits_clear(&n->idle, s->local);
     }

@@ -75,7 +75,7 @@ void mr_policy_fifo_order(mr_control *c)
         }
         if (t->where != W_READY || t->v.rank == (double)t->v.entry)
             continue;
-        mr_ready_leave(c, t);
+        mr_ready_take(c, t);
         t->v.rank = (double)t->v.entry;
         mr_ready_enter(c, t, true);
     }
@@ -124,7 +124,8 @@ const char *mr_control_policy_error(const mr_control *c)
 /* Those of which a policy is told something get a note; `plan` and `slice` are asked by theirs. */
 static bool noted(const policy *p, uint32_t what)
 {
-    return (p->notices & what) || ((what & MR_SUBMITTED) && p->ops.plan) || ((what & MR_STARTED) && p->ops.slice);
+    return (p->notices & what) || ((what & MR_SUBMITTED) && p->ops.plan) ||
+           ((what & (MR_STARTED | MR_NOTE_SLICE)) && p->ops.slice);
 }
 
 enum { NOTES_FEW = 64, NOTES_MANY = 4096 };
@@ -260,7 +261,7 @@ void mr_policy_tell(mr_control *c)
     for (size_t i = 0; i < n && p->open; i++)
         if (p->notes[i].what != MR_SUBMITTED) {
             tell(c, &p->notes[i]);
-            if (p->notes[i].what == MR_STARTED)
+            if (p->notes[i].what & (MR_STARTED | MR_NOTE_SLICE))
                 mr_stop_slice(c, p->notes[i].t);
         }
     forget_notes(c);
@@ -340,7 +341,7 @@ placed:
 static void rank_again(mr_control *c, task *t)
 {
     mr_ref at = t->v.on;
-    mr_ready_leave(c, t);
+    mr_ready_take(c, t);
     t->v.on = at;
     mr_policy_rank(c, t);
     mr_ready_enter(c, t, true);
@@ -368,7 +369,7 @@ bool mr_policy_reranks(mr_control *c)
         for (task *t; (t = mr_table_next(&c->tasks, &at, &id));)
             if (t->where == W_READY) {
                 mr_ref on = t->v.on;
-                mr_ready_leave(c, t);
+                mr_ready_take(c, t);
                 t->v.on = on;
                 mr_tlist_push(&todo, t);
             }

@@ -63,7 +63,7 @@ static void insert(mr_control *c, task *t)
     c->pol.walk.last = MR_NONE;
 }
 
-void mr_ready_leave(mr_control *c, task *t)
+void mr_ready_take(mr_control *c, task *t)
 {
     shape *s = c->shapes[t->shape];
     queue *q = t->q;
@@ -82,8 +82,14 @@ void mr_ready_leave(mr_control *c, task *t)
     }
     if (!(t->flags & T_STOPPED))
         t->v.on = MR_NONE;
-    t->flags &= ~(uint32_t)T_HEIR;
     c->pol.walk.last = MR_NONE;
+}
+
+void mr_ready_leave(mr_control *c, task *t)
+{
+    mr_ready_take(c, t);
+    if (t->flags & T_HEIR)
+        mr_stop_void_of(c, t);
 }
 
 void mr_ready_enter(mr_control *c, task *t, bool again)
@@ -97,7 +103,7 @@ void mr_ready_enter(mr_control *c, task *t, bool again)
 
 void mr_ready_place(mr_control *c, task *t, mr_ref at)
 {
-    mr_ready_leave(c, t);
+    mr_ready_take(c, t);
     t->v.on = at;
     insert(c, t);
 }

@@ -48,6 +48,7 @@ void mr_stop_enter(mr_control *c, const task *t);                /* it became re
 void mr_stop_ask(mr_control *c);                                 /* after the sweep */
 void mr_stop_heirs(mr_control *c);                               /* before the sweep */
 void mr_stop_void(mr_control *c, slot *s);                       /* nobody waits for it any more */
+void mr_stop_void_of(mr_control *c, const task *t);              /* t waits for no slot any more */
 void mr_stop_fini(mr_control *c);
 
 static inline task *task_at(mr_control *c, mr_id id)
@@ -371,6 +372,7 @@ void mr_seats_give_up(mr_control *c); /* as if none had rested */
 
 void mr_ready_enter(mr_control *c, task *t, bool again); /* again: keeps rank, entry and place */
 void mr_ready_leave(mr_control *c, task *t);
+void mr_ready_take(mr_control *c, task *t); /* to be put back: it stays an heir */
 void mr_ready_place(mr_control *c, task *t, mr_ref at);
 void mr_ready_close(mr_control *c);                              /* the instant is closed: rank, place, sweep */
 bool mr_ready_start(mr_control *c, task *t, slot *s);            /* false: it could not (memory, a lost argument) */
@@ -408,6 +410,7 @@ mr_status mr_eject_refuses(mr_control *c, const char *name); /* a submission, af
 
 /* ----------------------------------------------------------------------------------------------------- policy.c -- */
 
+enum { MR_NOTE_SLICE = 128 }; /* a task that blocked before it was given a slice runs again: told to nobody */
 void mr_policy_note_any(mr_control *c, uint32_t what, task *t, int outcome, int64_t ran);
 static inline void mr_policy_note(mr_control *c, uint32_t what, task *t, int outcome, int64_t ran)
 {

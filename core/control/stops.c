@@ -18,6 +18,9 @@
 /* FRONT: how many of those that wait, the first by rank, are asked for again when what runs has changed. */
 enum { FRONT = 64 };
 
+/* slice_left of one that blocked before it was given a slice. */
+enum { NOT_ASKED = -2 };
+
 static const shape *own_shape(const mr_control *c, const task *t)
 {
     const shape *s = c->shapes[t->shape];
@@ -36,12 +39,19 @@ static void signal_task(mr_control *c, const task *t, uint32_t what)
 
 /* -------------------------------------------------------------------------------------------------- what it ran -- */
 
+/* What runs has changed: who waits is asked for again, and the close that does it is due. */
+static void ask_again(mr_control *c)
+{
+    c->ask_front = true;
+    c->hungry |= c->pol.ops.preempt != NULL;
+}
+
 void mr_stop_begin(mr_control *c, const task *t)
 {
     proc *p = proc_at(c, t->worker);
     p->idle_ns = 0;
     p->blocked_at = p->slice_at = p->slice_left = MR_UNKNOWN;
-    c->ask_front = true;
+    ask_again(c);
 }
 
 int64_t mr_stop_ran(mr_control *c, const task *t)
@@ -65,8 +75,10 @@ void mr_stop_pause(mr_control *c, proc *p, bool blocked)
     p->blocked_at = MR_UNKNOWN;
     if (p->slice_left >= 0)
         mr_limit_slice(c, p->task, c->now + p->slice_left);
+    else if (p->slice_left == NOT_ASKED)
+        mr_policy_note(c, MR_NOTE_SLICE, p->task, MR_OK, 0);
     p->slice_left = MR_UNKNOWN;
-    c->ask_front = true;
+    ask_again(c);
 }
 
 /* -------------------------------------------------------------------------------------------------------- stops -- */
@@ -96,7 +108,11 @@ void mr_stop_slice(mr_control *c, task *t)
 {
     policy *p = &c->pol;
     const slot *s = task_slot(c, t);
-    if (!p->ops.slice || p->failed || !s || !may_stop(c, t))
+    if (!p->ops.slice || p->failed)
+        return;
+    if (t->where == W_RUN && t->flags & T_BLOCKED)
+        proc_at(c, t->worker)->slice_left = NOT_ASKED;
+    if (!s || !may_stop(c, t))
         return;
     proc_at(c, t->worker)->slice_at = MR_UNKNOWN;
     policy_enter(p, "slice");
@@ -112,7 +128,7 @@ void mr_stop_slice(mr_control *c, task *t)
 /* Nothing else could start: it would be stopped to go on in the same instant, so it is only told so. */
 static bool alone(const mr_control *c)
 {
-    return !c->n_ready && !c->fresh.head && mr_list_empty(&c->pending) && !c->pol.ops.pick && !c->n_heirs;
+    return !c->n_ready && !c->fresh.head && mr_list_empty(&c->pending) && !c->pol.ops.pick;
 }
 
 static void pass_over(mr_control *c, task *t)
@@ -284,6 +300,15 @@ void mr_stop_void(mr_control *c, slot *s)
         }
 }
 
+void mr_stop_void_of(mr_control *c, const task *t)
+{
+    for (uint32_t i = 0; i < c->n_heirs; i++)
+        if (c->slots[c->heirs[i]]->heir == t->v.ref) {
+            mr_stop_void(c, c->slots[c->heirs[i]]);
+            return;
+        }
+}
+
 void mr_stop_heirs(mr_control *c)
 {
     for (uint32_t i = 0; i < c->n_heirs;) {
@@ -293,7 +318,7 @@ void mr_stop_heirs(mr_control *c)
             i++;
             continue;
         }
-        bool wants = t && t->flags & T_HEIR && t->where == W_READY && !s->t;
+        bool wants = t && !s->t;
         mr_stop_void(c, s);
         if (wants && mr_ready_can(c, t, s))
             mr_ready_start(c, t, s);
@@ -427,15 +452,11 @@ static int64_t next_old(mr_control *c)
 {
     int64_t at = MR_UNKNOWN;
     for (uint32_t i = 0; i < c->n_nodes && c->conf.min_slice > 0; i++) {
-        const mr_link *list = &c->nodes[i]->running;
-        for (const mr_link *l = list->prev; l != list; l = l->prev) {
-            const task *r = (const task *)(const void *)((const char *)l - offsetof(task, run));
+        MR_LIST_EACH(&c->nodes[i]->running, l) /* in the order of their seats; some waited for a process then */
+        {
+            const task *r = MR_LIST_ENTRY(l, task, run);
             int64_t then = r->v.started_at + c->conf.min_slice;
-            if (r->where != W_RUN)
-                continue;
-            if (then <= c->now)
-                break;
-            if (at < 0 || then < at)
+            if (r->where == W_RUN && then > c->now && (at < 0 || then < at))
                 at = then;
         }
     }

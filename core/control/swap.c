@@ -40,7 +40,7 @@ static void ask_wants(candidate *x)
         o->slice = NULL;
     if (!(w->ops & MR_OP_PREEMPT))
         o->preempt = NULL;
-    w->notices = o->notice ? w->notices : 0;
+    w->notices &= o->notice ? MR_NOTE_SLICE - 1 : 0;
 }
 
 /* What the instance at work knows goes to the candidate, if that is the same policy again. */

@@ -302,6 +302,7 @@ void mr_task_lost(mr_control *c, task *t, const mr_fault *f, bool blame)
     else if (!blame) {
         mr_task_detach(c, t);
         mr_ready_enter(c, t, true);
+        mr_stop_enter(c, t);
         return;
     } else if (tries < 0 || t->attempt < (uint32_t)tries) {
         int64_t ran = t->where == W_RUN ? mr_stop_ran(c, t) : 0;

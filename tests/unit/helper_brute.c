@@ -4,6 +4,9 @@
 #include <check.h>
 #include <string.h>
 
+#include "helper_brute_ends.h"
+#include "helper_brute_stops.h"
+
 /* -------------------------------------------------------------------------------------------------------- looks -- */
 
 bool b_there(brute *b, mr_id id)
@@ -29,10 +32,10 @@ bool b_ordered(brute *b, mr_id actor)
     return brute_task(b, actor)->f->concurrency <= 1;
 }
 
-/* What it takes from its node: an actor that lives only keeps `living`. */
+/* What it takes from its node: an actor that lives only keeps `living`, a stopped task all but its CPU. */
 static int64_t cpu_of(const b_task *t)
 {
-    return t->state == B_LIVING ? 0 : t->f->cpu;
+    return t->state == B_LIVING || t->stopped ? 0 : t->f->cpu;
 }
 
 static int64_t memory_of(const b_task *t)
@@ -106,10 +109,16 @@ int b_idle_slot(brute *b, int node)
     return (int)b->n_slots++;
 }
 
+static void sit_on(brute *b, b_task *t, int slot)
+{
+    t->slot = slot;
+    b->slots[slot] = t->id;
+    b_void_heir(b, slot);
+}
+
 void b_sit(brute *b, b_task *t)
 {
-    t->slot = b_idle_slot(b, t->node);
-    b->slots[t->slot] = t->id;
+    sit_on(b, t, b_idle_slot(b, t->node));
 }
 
 void b_leave_slot(brute *b, b_task *t)
@@ -134,6 +143,8 @@ static void run(brute *b, uint32_t worker, b_task *t)
     b->procs[worker].state = MR_PROC_BUSY;
     t->state = B_RUN;
     t->worker = worker;
+    t->ran = 0;
+    b_begin_run(b, t);
     b_dispatch(b, t);
 }
 
@@ -225,7 +236,7 @@ void b_leave_seat(brute *b, b_task *t)
     t->node = -1;
 }
 
-static bool has_lender_above(brute *b, const b_task *t)
+bool b_has_lender_above(brute *b, const b_task *t)
 {
     for (mr_id up = t->parent; up && brute_alive(brute_task(b, up)); up = brute_task(b, up)->parent)
         if (brute_task(b, up)->lent)
@@ -236,25 +247,36 @@ static bool has_lender_above(brute *b, const b_task *t)
 /* May it use what blocked tasks lent, or is there enough without? */
 static bool lent_allows(brute *b, const b_task *t, int node, int64_t cpu, int64_t lent)
 {
-    return !lent || !t->f->cpu || cpu - lent >= t->f->cpu || b->nodes[node].open || has_lender_above(b, t);
+    return !lent || !t->f->cpu || cpu - lent >= t->f->cpu || b->nodes[node].open || b_has_lender_above(b, t);
 }
 
 bool b_fits(brute *b, const b_task *t, int node)
 {
     int64_t memory, lent, cpu = brute_free_cpu(b, node, &memory, &lent);
+    if (b->nodes[node].gone)
+        return false;
+    if (t->stopped)
+        return node == t->node && t->f->cpu <= cpu && lent_allows(b, t, node, cpu, lent);
     return t->f->cpu <= b->nodes[node].cpu && t->f->memory <= b->nodes[node].memory &&
            (!t->f->cpu || t->f->cpu <= cpu) && (!t->f->memory || t->f->memory <= memory) &&
            lent_allows(b, t, node, cpu, lent);
 }
 
-void b_start(brute *b, b_task *t, int node)
+void b_start(brute *b, b_task *t, int slot)
 {
+    int node = b->slot_node[slot];
+    if (b_fail_by_lost(b, t))
+        return;
     int64_t memory, lent, cpu = brute_free_cpu(b, node, &memory, &lent);
-    if (b->nodes[node].open && cpu - lent < t->f->cpu && !has_lender_above(b, t))
+    if (b->nodes[node].open && cpu - lent < t->f->cpu && !b_has_lender_above(b, t))
         b->nodes[node].open = false; /* one at a time */
     t->node = node;
-    b_sit(b, t);
-    give(b, t);
+    b_void_heir_of(b, t->id);
+    sit_on(b, t, slot);
+    if (t->stopped)
+        b_go_on(b, t, true);
+    else
+        give(b, t);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- new -- */

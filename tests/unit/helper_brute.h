@@ -2,9 +2,10 @@
  * everything.  It has no queue, no index, no count that is kept: who holds an object, how much of a node is free and
  * which call comes next are worked out anew each time.  Slow, and short enough to be read.
  *
- * Covers tasks, their arguments and references, actors and their calls, pools, processes, lent CPUs, cancels, retries
- * and deaths, in the order of FIFO, with values inside the records.  Leaves out: policies, prefetch, transfers,
- * streams, GPUs, limits, deadlocks.
+ * Covers tasks, their arguments and references, actors and their calls, pools, processes, lent CPUs, cancels, retries,
+ * deaths and a node that leaves, in the order of FIFO, with values inside the records; and stops: slices, and tasks
+ * that take the slot of another.  Leaves out: prefetch, transfers, streams, GPUs, limits, deadlocks, policies that
+ * rank, place or pick.
  */
 #ifndef HELPER_BRUTE_H
 #define HELPER_BRUTE_H
@@ -19,7 +20,8 @@ enum {
     B_SLOTS = 128,
     B_ARGS = 4,
     B_WAITS = 128,
-    B_TOLD = 256
+    B_TOLD = 256,
+    B_ASKED = 1024
 };
 
 typedef struct b_func {
@@ -57,6 +59,9 @@ typedef struct b_task {
     uint32_t blocks;                               /* its open waits */
     bool lent, cancel, orphan, revoking, released; /* released: its arguments */
     mr_id cause;                                   /* FAILING: repeats this error; 0: its actor died */
+    /* A stopped one is FRESH or READY, with its process and its node. */
+    bool stopping, stopped, started;                                             /* started: nobody was told yet */
+    int64_t started_at, idle, blocked_at, slice_at, slice_left, ran, stopped_at; /* ns; -1: none */
 } b_task;
 
 typedef struct b_object {
@@ -83,7 +88,7 @@ typedef struct b_wait {
 
 typedef struct b_node {
     int64_t cpu, memory;
-    bool open;
+    bool open, gone;
     int64_t lend_at, lend_delay;
 } b_node;
 
@@ -96,6 +101,13 @@ typedef struct b_told {
     int64_t value;
     int status;
 } b_told;
+
+/* A question to the policy, or what it was told of a stop: 's'lice, 'p'reempt, 'x' stopped. */
+typedef struct b_asked {
+    char what;
+    mr_id id, list; /* list: a digest of those whose stop alone would let it in */
+    int64_t answer; /* of x: what it ran */
+} b_asked;
 
 typedef struct brute {
     int64_t now;
@@ -119,6 +131,17 @@ typedef struct brute {
     uint64_t entry;
     uint64_t finished, failed, cancelled, retried;
     b_told told[B_TOLD];
+    bool slices, preempts; /* what the policy has */
+    uint64_t seed;         /* of its answers */
+    int64_t min_slice, ask_at;
+    bool ask_front;
+    uint32_t n_asks, n_heirs, n_asked;
+    mr_id asks[B_MOST];
+    struct {
+        int slot;
+        mr_id task;
+    } heirs[B_SLOTS]; /* in the order in which they were let in */
+    b_asked asked[B_ASKED];
 } brute;
 
 #define B_EACH_TASK(b, t) for (b_task *t = (b)->tasks; t < (b)->tasks + (b)->n_ids; t++)
@@ -156,7 +179,8 @@ void b_leave_seat(brute *b, b_task *t);
 uint32_t b_lenders(brute *b, int node);
 void b_stop_lending(brute *b, b_task *t);
 bool b_fits(brute *b, const b_task *t, int node);
-void b_start(brute *b, b_task *t, int node);
+void b_start(brute *b, b_task *t, int slot);
+bool b_has_lender_above(brute *b, const b_task *t);
 void b_births(brute *b, int node, uint32_t env);
 void b_idle(brute *b, uint32_t worker);
 void b_kill_proc(brute *b, uint32_t worker);

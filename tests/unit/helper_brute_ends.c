@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "helper_brute_stops.h"
+
 /* -------------------------------------------------------------------------------------------------- ends, calls -- */
 
 void b_over(brute *b, b_task *t, mr_status outcome)
@@ -92,9 +94,14 @@ void b_release_calls(brute *b, mr_id actor, uint32_t caller)
 void b_detach(brute *b, b_task *t)
 {
     b_state was = t->state;
+    b_void_heir_of(b, t->id);
     b_leave_seat(b, t);
     if (was == B_RUN && b->procs[t->worker].task == t->id)
         b->procs[t->worker].task = 0;
+    if (t->stopping && !b->procs[t->worker].killing)
+        b_signal(b, t, MR_ACT_CONTINUE); /* its process must not stand still */
+    t->stopping = t->started = false;
+    t->slice_at = t->slice_left = -1;
     t->state = B_FAILING; /* nowhere, for the moment */
     t->worker = 0;
     t->blocks = 0;
@@ -112,6 +119,16 @@ void b_fail_later(brute *b, b_task *t, mr_id cause)
     b_detach(b, t);
     t->cause = cause;
     b->failing[b->n_failing++] = t->id;
+}
+
+bool b_fail_by_lost(brute *b, b_task *t)
+{
+    for (uint32_t i = 0; t && i < t->n_deps && !t->stopped; i++)
+        if (b_bad(b, t->ids[i])) {
+            b_fail_later(b, t, t->ids[i]);
+            return true;
+        }
+    return false;
 }
 
 void b_fail_now(brute *b, b_task *t, mr_status status)
@@ -152,6 +169,7 @@ void b_unblock(brute *b, b_wait *w)
         b_stop_lending(b, t);
         b_sit(b, t);
     }
+    b_pause(b, t, false);
     if (t->state == B_RUN && b->procs[t->worker].state == MR_PROC_BLOCKED)
         b->procs[t->worker].state = MR_PROC_BUSY;
 }
@@ -290,13 +308,15 @@ void b_actor_lost(brute *b, mr_id id)
 
 /* ------------------------------------------------------------------------------------------ begin, end of a step -- */
 
-static void drain(brute *b)
+bool b_drain(brute *b)
 {
+    bool any = b->n_failing > 0;
     for (uint32_t i = 0; i < b->n_failing; i++) {
         b_task *t = brute_task(b, b->failing[i]);
         b_end(b, t, MR_E_ACTOR_DIED, t->cause);
     }
     b->n_failing = 0;
+    return any;
 }
 
 /* Nobody holds it: a value goes, an actor that has nothing to do leaves. */
@@ -333,7 +353,7 @@ void b_begin(brute *b)
 
 void b_done(brute *b)
 {
-    drain(b);
+    b_drain(b);
     let_go(b);
 }
 

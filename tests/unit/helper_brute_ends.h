@@ -11,6 +11,8 @@ void b_pump(brute *b, mr_id actor);
 void b_release_calls(brute *b, mr_id actor, uint32_t caller);
 void b_detach(brute *b, b_task *t);
 void b_fail_later(brute *b, b_task *t, mr_id cause);
+/* Of an argument that is gone since it was ready; a stopped task has them all.  t may be NULL. */
+bool b_fail_by_lost(brute *b, b_task *t);
 void b_fail_now(brute *b, b_task *t, mr_status status);
 void b_again(brute *b, b_task *t);
 bool b_may_try_again(const b_task *t);
@@ -20,6 +22,7 @@ void b_settle(brute *b, mr_id id, mr_object_state state);
 void b_actor_die(brute *b, mr_id id, mr_status status);
 void b_actor_exit(brute *b, mr_id id, mr_status status);
 void b_actor_lost(brute *b, mr_id id);
+bool b_drain(brute *b); /* ends those that fail later; true: there were any */
 void b_begin(brute *b);
 void b_done(brute *b);
 /* Is it not the oldest that was sent to its actor? */

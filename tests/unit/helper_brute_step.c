@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "helper_brute_ends.h"
+#include "helper_brute_stops.h"
 
 /* -------------------------------------------------------------------------------------------------------- events -- */
 
@@ -66,7 +67,7 @@ static b_task *startable(brute *b, const b_task *like, int *node)
     B_EACH_TASK(b, t)
     {
         if (t->state != B_READY || t->f->shape != like->f->shape || !t->parent != !like->parent ||
-            (best && best->entry < t->entry))
+            t->stopped != like->stopped || (t->stopped && t->node != like->node) || (best && best->entry < t->entry))
             continue;
         for (uint32_t n = 0; n < b->n_nodes; n++)
             if (b_fits(b, t, (int)n)) {
@@ -93,13 +94,7 @@ static bool start_one(brute *b)
         b_task *t = startable(b, head, &node);
         if (!t)
             continue;
-        for (uint32_t i = 0; i < t->n_deps; i++)
-            if (b_bad(b, t->ids[i])) {
-                b_idle_slot(b, node); /* it had one already */
-                b_fail_later(b, t, t->ids[i]);
-                return true;
-            }
-        b_start(b, t, node);
+        b_start(b, t, b_idle_slot(b, node));
         return true;
     }
     return false;
@@ -109,6 +104,7 @@ void brute_time(brute *b, int64_t later)
 {
     b_begin(b);
     b->now += later;
+    b_expire(b);
     bool ready = false;
     B_EACH_TASK(b, t)
     ready |= t->state == B_READY;
@@ -120,13 +116,21 @@ void brute_time(brute *b, int64_t later)
         n->lend_delay = n->lend_delay * 2 > 128000000 ? 128000000 : n->lend_delay * 2;
         n->lend_at = b->now + n->lend_delay;
     }
+    b_tell_started(b);
     B_EACH_TASK(b, t)
     if (t->state == B_FRESH) {
         t->state = B_READY;
         t->entry = ++b->entry;
+        if (!t->stopped)
+            b->asks[b->n_asks++] = t->id;
     }
-    while (start_one(b))
-        ;
+    do {
+        b_heirs(b);
+        while (start_one(b))
+            ;
+    } while (b_drain(b));
+    b_tell_started(b);
+    b_ask_preempt(b);
     b_done(b);
 }
 
@@ -193,6 +197,8 @@ void brute_finished(brute *b, mr_id task, mr_status outcome, bool retriable)
     b_task *t = brute_task(b, task);
     uint32_t worker = t->worker;
     b_begin(b);
+    if (t->stopped) /* it was through before it stood still */
+        b_unstop(b, t, true);
     if (outcome == MR_E_TASK && retriable && t->f->kind != MR_FUNC_ACTOR && b_may_try_again(t)) {
         b_detach(b, t);
         if (!t->actor)
@@ -217,6 +223,8 @@ static void cancel_one(brute *b, b_task *t, uint32_t flags)
 {
     if (t->state == B_LIVING || t->state == B_FAILING || t->state == B_OVER)
         return;
+    if (t->stopped) /* it has to run to hear of it */
+        b_unstop(b, t, !(flags & MR_CANCEL_FORCE));
     if (t->state != B_RUN && t->state != B_FLIGHT) {
         b_fail_now(b, t, MR_E_CANCELLED);
         return;
@@ -239,10 +247,11 @@ static void cancel_children(brute *b, const b_task *t, uint32_t flags)
 }
 
 /* Its waits, its task, its actor, what it owned, what it held. */
-void brute_died(brute *b, uint32_t worker, mr_status how)
+static void lose(brute *b, uint32_t worker, mr_status how)
 {
     b_proc *p = &b->procs[worker];
-    b_begin(b);
+    if (p->task && brute_task(b, p->task)->stopped)
+        b_unstop(b, brute_task(b, p->task), false);
     for (uint32_t i = 0; i < b->n_waits; i++)
         if (b->waits[i].open && b->waits[i].client == worker)
             b_unblock(b, &b->waits[i]);
@@ -262,6 +271,8 @@ void brute_died(brute *b, uint32_t worker, mr_status how)
         if (!brute_alive(u) || u->owner != worker)
             continue;
         u->owner = 0;
+        if (u->stopped)
+            b_unstop(b, u, false);
         if (u->f->kind == MR_FUNC_ACTOR) {
             b_actor_exit(b, u->id, MR_E_OWNER_DIED);
         } else if (u->state == B_RUN) {
@@ -276,7 +287,40 @@ void brute_died(brute *b, uint32_t worker, mr_status how)
     }
     p->state = MR_PROC_GONE;
     memset(p->holds, 0, sizeof p->holds);
-    b_births(b, p->node, p->env);
+    if (!b->nodes[p->node].gone)
+        b_births(b, p->node, p->env);
+}
+
+void brute_died(brute *b, uint32_t worker, mr_status how)
+{
+    b_begin(b);
+    lose(b, worker, how);
+    b_done(b);
+}
+
+/* Its processes are lost; who only waited for one is as ready as it was. */
+void brute_remove_node(brute *b, int node)
+{
+    b_begin(b);
+    b->nodes[node].gone = true;
+    for (uint32_t i = 1; i <= b->n_procs; i++)
+        if (b->procs[i].state != MR_PROC_GONE && b->procs[i].node == node)
+            lose(b, i, MR_E_NODE_DIED);
+    B_EACH_TASK(b, t)
+    if (t->state == B_PROCESS && t->node == node) {
+        b_detach(b, t);
+        t->state = B_READY;
+        b->asks[b->n_asks++] = t->id;
+    }
+    for (uint32_t i = 0; i < b->n_slots; i++)
+        if (b->slot_node[i] == node)
+            b_void_heir(b, (int)i);
+    B_EACH_TASK(b, t) /* all that wait are looked at: what they need may be gone */
+    {
+        bool waits = !t->stopped && (t->state == B_WAITING || t->state == B_FRESH || t->state == B_READY ||
+                                     t->state == B_PROCESS || t->state == B_HELD || t->state == B_CALL);
+        b_fail_by_lost(b, waits ? t : NULL);
+    }
     b_done(b);
 }
 
@@ -333,6 +377,7 @@ static void block(brute *b, b_task *t, uint32_t flags)
     if (t->blocks++ || t->state != B_RUN)
         return;
     b->procs[t->worker].state = MR_PROC_BLOCKED;
+    b_pause(b, t, true);
     if (!(flags & MR_WAIT_LEND) || t->f->kind == MR_FUNC_ACTOR)
         return;
     if (!b_lenders(b, t->node)) {
@@ -360,6 +405,8 @@ void brute_blocked(brute *b, uint32_t client, uint32_t token, mr_id task, uint32
         return;
     }
     b_task *t = task ? brute_task(b, task) : NULL;
+    if (t && t->stopped) /* it did so before it stood still */
+        b_unstop(b, t, true);
     if (t && t->worker == client && (t->state == B_RUN || t->state == B_FLIGHT)) {
         w.task = task;
         block(b, t, flags);

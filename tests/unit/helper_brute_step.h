@@ -14,6 +14,7 @@ void brute_up(brute *b, uint32_t worker);
 void brute_sealed(brute *b, mr_id task, uint32_t index, const mr_id in[2]);
 void brute_finished(brute *b, mr_id task, mr_status outcome, bool retriable);
 void brute_died(brute *b, uint32_t worker, mr_status how);
+void brute_remove_node(brute *b, int node);
 void brute_retired(brute *b, uint32_t worker);
 void brute_cancel(brute *b, mr_id task, uint32_t flags);
 void brute_kill(brute *b, mr_id actor, bool no_restart);

@@ -14,8 +14,11 @@
 #include "base/rand.h"
 #include "helper_brute.h"
 #include "helper_brute_ends.h"
+#include "helper_brute_policy.h"
 #include "helper_brute_step.h"
+#include "helper_brute_stops.h"
 #include "helper_control.h"
+#include "helper_stops.h"
 #include "run_suite.h"
 
 enum { SHARE = 100, STEPS = 150, FUNCS = 10, METHOD = FUNCS };
@@ -87,9 +90,11 @@ static void say(const char *fmt, ...)
 
 typedef unsigned long long ull;
 
-static int seen_as(b_state s)
+static int seen_as(const b_task *t)
 {
-    switch (s) {
+    if (t->stopped)
+        return MR_STOPPED_NOW;
+    switch (t->state) {
     case B_READY:
     case B_CALL:
         return MR_READY_NOW;
@@ -117,10 +122,10 @@ static void compare_tasks(void)
         if (!brute_alive(t))
             WRONG("task %llu should be over, is %d", (ull)i.task, i.state);
         n--;
-        if (i.state != seen_as(t->state) || i.attempt != t->attempt || i.worker != t->worker || i.owner != t->owner ||
+        if (i.state != seen_as(t) || i.attempt != t->attempt || i.worker != t->worker || i.owner != t->owner ||
             i.blocked != (t->blocks > 0) || (t->node >= 0 && i.node != (uint32_t)t->node))
             WRONG("task %llu: state %d attempt %u worker %u owner %u node %u blocked %d, should be %d %u %u %u %d %d",
-                  (ull)i.task, i.state, i.attempt, i.worker, i.owner, i.node, i.blocked, seen_as(t->state), t->attempt,
+                  (ull)i.task, i.state, i.attempt, i.worker, i.owner, i.node, i.blocked, seen_as(t), t->attempt,
                   t->worker, t->owner, t->node, t->blocks > 0);
     }
     if (n)
@@ -177,6 +182,8 @@ static bool told(const mr_action *a, const b_told *x)
         return false;
     if (a->kind == MR_ACT_DISPATCH)
         return a->worker == x->worker && a->attempt == x->attempt && a->value == x->value;
+    if (a->kind == MR_ACT_STOP || a->kind == MR_ACT_CONTINUE)
+        return a->worker == x->worker && a->attempt == x->attempt;
     if (a->kind == MR_ACT_DELIVER)
         return a->client == x->client && a->token == x->token && a->status == MR_OK;
     return a->kind == MR_ACT_ALIAS || a->fault.status == x->status;
@@ -189,8 +196,10 @@ static void compare_told(void)
     int64_t before = -1;
     for (size_t i = 0; i < w.n_seen; i++) {
         const mr_action *a = &w.seen[i];
-        if (a->kind != MR_ACT_DISPATCH && a->kind != MR_ACT_DELIVER && a->kind != MR_ACT_FAIL &&
-            a->kind != MR_ACT_ALIAS)
+        static const uint64_t kinds = UINT64_C(1) << MR_ACT_DISPATCH | UINT64_C(1) << MR_ACT_DELIVER |
+                                      UINT64_C(1) << MR_ACT_FAIL | UINT64_C(1) << MR_ACT_ALIAS |
+                                      UINT64_C(1) << MR_ACT_STOP | UINT64_C(1) << MR_ACT_CONTINUE;
+        if (!(kinds >> a->kind & 1))
             continue;
         uint32_t k = 0;
         while (k < b.n_told && !told(a, &b.told[k]))
@@ -217,6 +226,9 @@ static void compare_told(void)
 static void compare(void)
 {
     compare_told();
+    const char *asked = brute_policy_compare(&b);
+    if (asked)
+        WRONG("%s", asked);
     compare_tasks();
     compare_objects();
     compare_rest();
@@ -235,7 +247,7 @@ static bool may_finish(uint32_t i)
 {
     const b_task *t = &b.tasks[i];
     bool sent = t->state == B_FLIGHT && (!b_ordered(&b, t->actor) || !brute_before_in_flight(&b, t));
-    return (t->state == B_RUN || sent) && !t->blocks && !t->revoking;
+    return (t->state == B_RUN || t->stopped || sent) && !t->blocks && !t->revoking;
 }
 
 static void submit(void)
@@ -320,7 +332,13 @@ static void answer(void)
     CHOOSE(p, 1, b.n_procs + 1,
            b.procs[i].killing || b.procs[i].state == MR_PROC_STARTING || b.procs[i].state == MR_PROC_RETIRING);
     CHOOSE(t, 0, b.n_ids, b.tasks[i].revoking);
-    if (t != UINT32_MAX) {
+    CHOOSE(s, 0, b.n_ids, b.tasks[i].stopping);
+    if (s != UINT32_MAX && !one_in(3)) {
+        int64_t ran = one_in(2) ? MR_UNKNOWN : (int64_t)below(1000);
+        say("stopped %u, ran %lld", B_BASE + s, (long long)ran);
+        brute_stopped(&b, B_BASE + s, ran);
+        world_stopped(&w, B_BASE + s, ran);
+    } else if (t != UINT32_MAX) {
         bool ok = !one_in(3);
         say("revoked %llu: %d", (ull)b.tasks[t].id, ok);
         brute_revoked(&b, b.tasks[t].id, ok);
@@ -379,7 +397,8 @@ static void block(void)
     uint32_t n = 1 + (uint32_t)below(2), client = 0;
     if (!b.n_ids)
         return;
-    CHOOSE(t, 0, b.n_ids, (b.tasks[i].state == B_RUN || b.tasks[i].state == B_FLIGHT) && !b.tasks[i].revoking);
+    CHOOSE(t, 0, b.n_ids,
+           (b.tasks[i].state == B_RUN || b.tasks[i].stopped || b.tasks[i].state == B_FLIGHT) && !b.tasks[i].revoking);
     if (t != UINT32_MAX && !one_in(4)) {
         task = b.tasks[t].id;
         client = b.tasks[t].worker;
@@ -461,6 +480,15 @@ static void pass(int64_t later)
     world_time(&w, later);
 }
 
+static void remove_node(void)
+{
+    if (b.n_nodes < 2 || b.nodes[1].gone)
+        return;
+    say("node 1 leaves");
+    brute_remove_node(&b, 1);
+    world_remove_node(&w, 1);
+}
+
 static void act(void)
 {
     uint64_t d = below(100);
@@ -486,8 +514,10 @@ static void act(void)
         put();
     else if (d < 84)
         give_up();
+    else if (d == 84 && one_in(3))
+        remove_node();
     else
-        pass((int64_t)below(12) * 500000);
+        pass((int64_t)below(b.preempts ? 6 : 12) * 500000);
 }
 
 /* ----------------------------------------------------------------------------------------------------- histories -- */
@@ -501,10 +531,19 @@ static void history(uint64_t seed)
     w.conf.prefetch = 0;
     w.conf.idle_worker = MR_UNKNOWN;
     w.conf.actor_window = 1 + (uint32_t)below(4);
+    w.conf.min_slice = one_in(2) ? 0 : 1000000;
     w.hold_births = true;
     brute_new(&b, w.conf.actor_window);
-    world_new(&w, "CPU=2 memory=100");
-    brute_node(&b, 2, 100);
+    b.min_slice = w.conf.min_slice;
+    b.seed = seed;
+    b.ask_at = -1;
+    if (!one_in(3)) {
+        b.slices = !one_in(3);
+        b.preempts = !b.slices || one_in(2);
+    }
+    bool wide = one_in(2);
+    world_new(&w, wide ? "CPU=4 memory=100" : "CPU=2 memory=100");
+    brute_node(&b, wide ? 4 : 2, 100);
     if (one_in(2)) {
         world_node(&w, "CPU=1 memory=60");
         brute_node(&b, 1, 60);
@@ -521,6 +560,7 @@ static void history(uint64_t seed)
                                             .concurrency = (int32_t)f->concurrency,
                                             .max_calls = (int32_t)f->max_calls});
     }
+    brute_policy_install(&w, &b);
     world_forget(&w);
     for (int i = 0; i < STEPS; i++) {
         act();

@@ -102,6 +102,21 @@ START_TEST(the_heir_starts_and_the_other_goes_on)
 }
 END_TEST
 
+START_TEST(ranked_anew_it_is_still_the_heir)
+{
+    mr_id a, b;
+    uint32_t f = world_func(&w, "f", NULL);
+    both(f, &a, &b);
+    mr_id first = world_call(&w, (call){.func = f, .n_returns = 1, .priority = 9});
+    host->rerank(host, MR_NONE);
+    world_time(&w, 0);
+    world_stopped(&w, a, MR_UNKNOWN);
+    world_time(&w, 0);
+    ck_assert_uint_ne(world_worker(&w, b), 0);
+    ck_assert_uint_eq(world_worker(&w, first), 0);
+}
+END_TEST
+
 START_TEST(an_end_comes_before_the_stop)
 {
     mr_id a, b;
@@ -211,6 +226,7 @@ int main(void)
     TCase *t = tcase_create("all");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, the_heir_starts_and_the_other_goes_on);
+    tcase_add_test(t, ranked_anew_it_is_still_the_heir);
     tcase_add_test(t, an_end_comes_before_the_stop);
     tcase_add_test(t, who_blocks_first_is_not_stopped);
     tcase_add_test(t, memory_is_kept);
