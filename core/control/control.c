@@ -261,8 +261,10 @@ mr_status mr_control_new(const mr_control_conf *conf, mr_control **out)
         MR_UNKNOWN;
     c->pol.wake_at = MR_UNKNOWN;
     c->pol.c = c;
+    c->pol.now = &c->pol.own_now;
     mr_rand_seed(&c->pol.rand, conf->seed, 0x706f6c);
     snprintf(c->pol.name, sizeof c->pol.name, "fifo");
+    snprintf(c->pol.now->policy, sizeof c->pol.now->policy, "fifo");
     uint32_t n;
     mr_named *quotas = malloc((conf->n_quotas + 1) * sizeof *quotas);
     if (!(c->conf.quotas = quotas))

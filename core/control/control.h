@@ -181,8 +181,20 @@ const char *mr_control_policy_error(const mr_control *c);
 /* What an ejected policy answered last and how it left the queues: lines of text, good until the next change of policy.
  * NULL: none was ejected, or there was no memory for it. */
 const char *mr_control_policy_dump(const mr_control *c);
+/* Closes the policy's instance, as free does, for an engine that wants to know that it comes to an end: FIFO from here
+ * on. */
+void mr_control_policy_end(mr_control *c);
 /* The op that runs now (NULL: none) and how many were called so far.  Any thread; for a watchdog. */
 const char *mr_control_policy_op(const mr_control *c, uint64_t *calls);
+/* The same as it is kept: in `kept` from now on, which may be memory that other processes see and outlives control (or
+ * NULL: in control's own).  Written by the thread that steps, word by word. */
+typedef struct mr_policy_now {
+    uint64_t calls;
+    uint32_t op;     /* 0: none; see mr_control_op_text */
+    char policy[64]; /* whose op it is */
+} mr_policy_now;
+void mr_control_policy_now(mr_control *c, mr_policy_now *kept);
+const char *mr_control_op_text(uint32_t op); /* NULL: none */
 /* The engine learned of a failure (host->fail) outside a question: eject at the next TIME. */
 void mr_control_policy_fail(mr_control *c, const char *why);
 

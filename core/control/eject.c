@@ -124,8 +124,26 @@ const char *mr_control_policy_dump(const mr_control *c)
 
 const char *mr_control_policy_op(const mr_control *c, uint64_t *calls)
 {
-    *calls = __atomic_load_n(&c->pol.calls, __ATOMIC_RELAXED);
-    return __atomic_load_n(&c->pol.op, __ATOMIC_RELAXED);
+    const mr_policy_now *now = c->pol.now;
+    *calls = __atomic_load_n(&now->calls, __ATOMIC_RELAXED);
+    return mr_control_op_text(__atomic_load_n(&now->op, __ATOMIC_RELAXED));
+}
+
+const char *mr_control_op_text(uint32_t op)
+{
+    static const char *const names[] = {NULL,    "open",    "wants",  "rank", "place",   "plan",  "pick",
+                                        "slice", "preempt", "notice", "save", "restore", "close", "ask"};
+    return op < sizeof names / sizeof names[0] ? names[op] : NULL;
+}
+
+void mr_control_policy_now(mr_control *c, mr_policy_now *kept)
+{
+    policy *p = &c->pol;
+    mr_policy_now *to = kept ? kept : &p->own_now;
+    if (to == p->now)
+        return;
+    *to = *p->now;
+    p->now = to;
 }
 
 /* ----------------------------------------------------------------------------------------------- on_error = stop -- */

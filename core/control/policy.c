@@ -37,8 +37,10 @@ void mr_control_policy_fail(mr_control *c, const char *why)
 void mr_policy_close(mr_control *c)
 {
     policy *p = &c->pol;
+    policy_enter(p, IN_CLOSE);
     if (p->open && p->ops.close)
         p->ops.close(p->self);
+    policy_leave(p);
     p->open = p->any = false;
     p->self = NULL;
     memset(&p->ops, 0, sizeof p->ops);
@@ -197,7 +199,7 @@ static void tell(mr_control *c, const note *n)
         told.worker = p->host.worker(&p->host, MR_REF_SLOT | n->slot);
     if (n->slot && !told.worker && (n->what & (MR_STARTED | MR_STOPPED | MR_DONE))) /* its node has left since */
         told.worker = &c->slots[n->slot - 1]->v;
-    policy_enter(p, "notice");
+    policy_enter(p, IN_NOTICE);
     p->ops.notice(p->self, &told);
     policy_leave(p);
 }
@@ -229,7 +231,7 @@ static void ask_plan(mr_control *c, task *t)
     policy *p = &c->pol;
     if (t->where != W_WAITING && t->where != W_FRESH)
         return;
-    policy_enter(p, "plan");
+    policy_enter(p, IN_PLAN);
     mr_ref at = p->ops.plan(p->self, &t->v);
     policy_leave(p);
     policy_said(c, MR_OP_PLAN, t->v.ref, at, 0);
@@ -297,7 +299,7 @@ void mr_policy_rank(mr_control *c, task *t)
     policy *p = &c->pol;
     if (!p->ops.rank || p->failed)
         return;
-    policy_enter(p, "rank");
+    policy_enter(p, IN_RANK);
     double rank = p->ops.rank(p->self, &t->v);
     policy_leave(p);
     policy_said(c, MR_OP_RANK, t->v.ref, MR_NONE, rank);
@@ -322,7 +324,7 @@ void mr_policy_place(mr_control *c, task *t)
     t->v.on = MR_NONE;
     if (!p->ops.place || p->failed)
         return;
-    policy_enter(p, "place");
+    policy_enter(p, IN_PLACE);
     at = p->ops.place(p->self, &t->v);
     policy_leave(p);
     policy_said(c, MR_OP_PLACE, t->v.ref, at, 0);
@@ -392,7 +394,7 @@ bool mr_policy_reranks(mr_control *c)
 static mr_ref ask_pick(mr_control *c, slot *s)
 {
     policy *p = &c->pol;
-    policy_enter(p, "pick");
+    policy_enter(p, IN_PICK);
     mr_ref ref = p->ops.pick(p->self, p->host.worker(&p->host, s->v.ref));
     policy_leave(p);
     policy_said(c, MR_OP_PICK, s->v.ref, ref, 0);
@@ -444,7 +446,8 @@ mr_status mr_control_ask(mr_control *c, uint32_t op, mr_ref of, double *number, 
     *line = 0;
     if (o->line)
         (void)o->line(p->self); /* from here on it keeps the line */
-    p->op = "ask";
+    policy_enter(p, IN_ASK);
+    bool asked = true;
     if (op == MR_OP_RANK && o->rank && t)
         *number = o->rank(p->self, t);
     else if (op == MR_OP_PICK && o->pick && w)
@@ -452,9 +455,8 @@ mr_status mr_control_ask(mr_control *c, uint32_t op, mr_ref of, double *number, 
     else if (seek && t)
         *answer = seek(p->self, t);
     else
-        p->op = NULL;
-    bool asked = p->op != NULL;
-    p->op = NULL;
+        asked = false;
+    policy_leave(p);
     if (asked && o->line)
         *line = o->line(p->self);
     return !asked ? MR_E_NOTFOUND : p->failed ? MR_E_POLICY : MR_OK;

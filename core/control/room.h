@@ -389,15 +389,32 @@ void mr_ready_replace(mr_control *c, mr_ref of);
 
 /* ------------------------------------------------------------------------------------------------------ eject.c -- */
 
-/* Around each op: a watchdog on another thread looks at both words. */
-static inline void policy_enter(policy *p, const char *op)
+/* What a policy may be in, in the order of mr_control_op_text. */
+typedef enum policy_op {
+    IN_NONE,
+    IN_OPEN,
+    IN_WANTS,
+    IN_RANK,
+    IN_PLACE,
+    IN_PLAN,
+    IN_PICK,
+    IN_SLICE,
+    IN_PREEMPT,
+    IN_NOTICE,
+    IN_SAVE,
+    IN_RESTORE,
+    IN_CLOSE,
+    IN_ASK
+} policy_op;
+/* Around each op: a watchdog on another thread, or in another process, looks at both words. */
+static inline void policy_enter(policy *p, policy_op op)
 {
-    __atomic_store_n(&p->calls, p->calls + 1, __ATOMIC_RELAXED);
-    __atomic_store_n(&p->op, op, __ATOMIC_RELAXED);
+    __atomic_store_n(&p->now->calls, p->now->calls + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&p->now->op, (uint32_t)op, __ATOMIC_RELAXED);
 }
 static inline void policy_leave(policy *p)
 {
-    __atomic_store_n(&p->op, (const char *)NULL, __ATOMIC_RELAXED);
+    __atomic_store_n(&p->now->op, (uint32_t)IN_NONE, __ATOMIC_RELAXED);
 }
 static inline void policy_said(mr_control *c, uint32_t op, mr_ref of, mr_ref answer, double number)
 {

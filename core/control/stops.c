@@ -115,7 +115,7 @@ void mr_stop_slice(mr_control *c, task *t)
     if (!s || !may_stop(c, t))
         return;
     proc_at(c, t->worker)->slice_at = MR_UNKNOWN;
-    policy_enter(p, "slice");
+    policy_enter(p, IN_SLICE);
     int64_t ns = p->ops.slice(p->self, &t->v, p->host.worker(&p->host, s->v.ref));
     policy_leave(p);
     policy_said(c, MR_OP_SLICE, t->v.ref, MR_NONE, (double)ns);
@@ -434,7 +434,7 @@ static int by_rank(const void *a, const void *b)
 static task *ask(mr_control *c, task *t)
 {
     policy *p = &c->pol;
-    policy_enter(p, "preempt");
+    policy_enter(p, IN_PREEMPT);
     mr_ref ref = p->ops.preempt(p->self, &t->v);
     policy_leave(p);
     policy_said(c, MR_OP_PREEMPT, t->v.ref, ref, 0);

@@ -52,10 +52,10 @@ static mr_status hand_over(mr_control *c, const char *name, candidate *x, const 
     if (!p->open || p->failed || !p->ops.save || !x->ops.restore || strcmp(name, p->name) != 0)
         return MR_OK;
     const mr_host *mine = p->host.base;
-    policy_enter(p, "save");
+    policy_enter(p, IN_SAVE);
     mr_status status = p->ops.save(p->self, &bytes, &n, err);
     p->host.base = base;
-    policy_enter(p, "restore");
+    policy_enter(p, IN_RESTORE);
     if (!status)
         status = x->ops.restore(x->self, bytes, n, err);
     x->restored = !status;
@@ -73,13 +73,16 @@ static mr_status try_open(mr_control *c, const char *name, candidate *x, const m
     const mr_host *mine = p->host.base;
     p->host.base = base;
     p->opening = failure;
-    policy_enter(p, "open");
+    memcpy(p->now->policy, name, sizeof p->now->policy);
+    policy_enter(p, IN_OPEN);
     if (x->ops.open)
         status = x->ops.open(&x->self, &p->host, err);
     policy_leave(p);
     bool opened = !status;
+    policy_enter(p, IN_WANTS);
     if (opened)
         ask_wants(x);
+    policy_leave(p);
     p->host.base = mine;
     if (!status)
         status = hand_over(c, name, x, base, err);
@@ -90,6 +93,7 @@ static mr_status try_open(mr_control *c, const char *name, candidate *x, const m
         x->ops.close(x->self);
     p->host.base = mine;
     p->opening = NULL;
+    memcpy(p->now->policy, p->name, sizeof p->now->policy);
     return status;
 }
 
@@ -125,6 +129,7 @@ mr_status mr_control_policy(mr_control *c, const char *given, const mr_sched_ops
     p->reported = 0;
     p->error[0] = 0;
     memcpy(p->name, name, sizeof name);
+    memcpy(p->now->policy, name, sizeof name);
     mr_policy_past *entry = &p->past[p->n_past++ % MR_POLICY_PAST];
     *entry = (mr_policy_past){.at = c->now, .restored = x.restored};
     memcpy(entry->name, name, sizeof name);
@@ -143,6 +148,12 @@ mr_status mr_control_policy(mr_control *c, const char *given, const mr_sched_ops
     if (c->explain)
         mr_explain_wrap(c);
     return MR_OK;
+}
+
+void mr_control_policy_end(mr_control *c)
+{
+    mr_policy_close(c);
+    mr_policy_fifo_order(c);
 }
 
 bool mr_control_policy_past(const mr_control *c, uint32_t i, mr_policy_past *out)

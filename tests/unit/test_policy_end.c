@@ -171,14 +171,20 @@ END_TEST
 
 static char plugin[2200];
 
-static const char *loop_plugin(void)
+static const char *bad_plugin(const char *name)
 {
     const char *folder = getenv("MRTEST_BADPLUGINS");
-    snprintf(plugin, sizeof plugin, "%s/sched-loop.so", folder ? folder : ".");
+    snprintf(plugin, sizeof plugin, "%s/%s.so", folder ? folder : ".", name);
     return plugin;
 }
 
-/* Runs `child` with its errors in a pipe; gives its exit status and what it said. */
+static const char *loop_plugin(void)
+{
+    return bad_plugin("sched-loop");
+}
+
+/* Runs `child` with its errors in a pipe; gives its exit status (-1: a signal's) and what it, and what it left behind,
+ * said. */
 static int said_by(void (*child)(int), int arg, char *text, size_t size)
 {
     int ends[2], status = -1;
@@ -199,8 +205,7 @@ static int said_by(void (*child)(int), int arg, char *text, size_t size)
     text[n] = 0;
     close(ends[0]);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    ck_assert_msg(WIFEXITED(status), "status %x: %s", status, text);
-    return WEXITSTATUS(status);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 static void drive_into_the_loop(int block)
@@ -222,13 +227,18 @@ START_TEST(a_session_ends_that_can_not_go_on)
 }
 END_TEST
 
-static void simulate_the_loop(int arg)
+static void simulate(const char *path)
 {
     char sim[2200], workload[2200];
-    (void)arg;
     snprintf(sim, sizeof sim, "%s/miniray-sim", getenv("MRTEST_BIN_DIR"));
     snprintf(workload, sizeof workload, "%s/tests/sim/graham.jsonl", getenv("MRTEST_SOURCE_DIR"));
-    execl(sim, sim, "--workload", workload, "--sched", loop_plugin(), "--set", "sched.max_op=400ms", (char *)NULL);
+    execl(sim, sim, "--workload", workload, "--sched", path, "--set", "sched.max_op=400ms", (char *)NULL);
+}
+
+static void simulate_the_loop(int arg)
+{
+    (void)arg;
+    simulate(loop_plugin());
 }
 
 START_TEST(a_simulation_ends_that_can_not_go_on)
@@ -237,6 +247,64 @@ START_TEST(a_simulation_ends_that_can_not_go_on)
     int code = said_by(simulate_the_loop, 0, text, sizeof text);
     ck_assert_msg(code == 4, "%d: %s", code, text);
     ck_assert_msg(strstr(text, "miniray-sim: plugin sched-loop does not answer `place`"), "%s", text);
+}
+END_TEST
+
+/* ---- one that ends the program: it is named by who outlives it */
+
+static const char *const ends[] = {"open segv",   "open loop",   "rank segv",  "rank exit",  "place abort", "plan deep",
+                                   "slice abort", "notice segv", "close segv", "close loop", "notice loop"};
+enum { ENDS = sizeof ends / sizeof ends[0] };
+
+/* What has to be said: of a loop by the program itself. */
+static void names_plugin_and_op(const char *wish, const char *text, const char *loops, const char *dies)
+{
+    char op[16], want[80];
+    snprintf(op, sizeof op, "%.*s", (int)strcspn(wish, " "), wish);
+    bool loop = strstr(wish, "loop") != NULL;
+    snprintf(want, sizeof want, loop ? loops : dies, op);
+    const char *at = strstr(text, want);
+    ck_assert_msg(at && !strstr(at + 1, want) && !!strstr(text, "died while") == (!loop && dies[0] == 'p'), "%s: %s",
+                  wish, text);
+}
+
+static void drive_into_the_end(int i)
+{
+    setenv("SCHED_CRASH", ends[i], 1);
+    mr_override more[] = {{"sched", "plugin", bad_plugin("sched-crash"), "test"},
+                          {"sched", "max_op", "400ms", "test"},
+                          {NULL, NULL, NULL, NULL}};
+    mr_session *s = process_open("store-mem", more);
+    uint32_t square = process_func(s, "square");
+    process_number(s, process_submit(s, square, 3, 0));
+    process_number(s, process_submit(s, square, 3, 0));
+    mr_close(s);
+}
+
+START_TEST(a_policy_that_ends_the_program_is_named)
+{
+    char text[16000];
+    ck_assert_int_ne(said_by(drive_into_the_end, _i, text, sizeof text), 77);
+    names_plugin_and_op(ends[_i], text, "plugin sched-crash has been in `%s` for 0.4 s",
+                        "policy sched-crash was in `%s`");
+    ck_assert_int_eq(process_children(getpid()), 0);
+}
+END_TEST
+
+static void simulate_the_end(int i)
+{
+    setenv("SCHED_CRASH", ends[i], 1);
+    simulate(bad_plugin("sched-crash"));
+}
+
+START_TEST(a_policy_that_ends_a_simulation_is_named)
+{
+    char text[16000];
+    if (strstr(ends[_i], "exit")) /* by its own wish, with its own status */
+        return;
+    ck_assert_int_ne(said_by(simulate_the_end, _i, text, sizeof text), 77);
+    names_plugin_and_op(ends[_i], text, "sim: plugin sched-crash does not answer `%s`",
+                        "sim: plugin sched-crash crashed in `%s`: ");
 }
 END_TEST
 
@@ -251,6 +319,8 @@ int main(void)
     tcase_add_test(t, stop_ends_all_work);
     tcase_add_loop_test(t, a_session_ends_that_can_not_go_on, 0, 2);
     tcase_add_test(t, a_simulation_ends_that_can_not_go_on);
+    tcase_add_loop_test(t, a_policy_that_ends_the_program_is_named, 0, ENDS);
+    tcase_add_loop_test(t, a_policy_that_ends_a_simulation_is_named, 0, ENDS);
     suite_add_tcase(s, t);
     return run_suite(s);
 }

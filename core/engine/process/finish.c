@@ -42,6 +42,7 @@ void mr_engine_finish(mr_port *port)
     pthread_mutex_lock(&n->lock);
     finish_wake_all(n);
     mr_drive_unlock(n);
+    mr_nodes_policy_end(n);
     mr_spawn_end(n);
     finish_wait_for_last_words(n);
     pthread_mutex_lock(&n->lock);

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "control/control.h"
 #include "engine/process/supervisor.h"
 #include "engine/process/zygote.h"
 
@@ -46,8 +47,10 @@ typedef struct mr_sup {
     bool wants_out, ending;
     int64_t end_at;
     uint64_t oom_kills;
-    char exe[4096];      /* this executable: a C worker is the same one */
-    struct rlimit files; /* as it was: for the children */
+    char exe[4096];           /* this executable: a C worker is the same one */
+    struct rlimit files;      /* as it was: for the children */
+    const mr_policy_now *now; /* what the driver's policy does */
+    bool late;                /* the driver was dead already */
 } mr_sup;
 
 void mr_sup_report(mr_sup *s, const mr_sup_msg *m, const char *bytes);

@@ -237,6 +237,20 @@ out:
 
 /* ------------------------------------------------------------------------------------------------------- control -- */
 
+/* The page in which control keeps what the policy does. */
+static mr_status nodes_now(mr_nodes *n, mr_err *err)
+{
+    n->now_fd = memfd_create("miniray-policy", MFD_CLOEXEC);
+    if (n->now_fd < 0 || ftruncate(n->now_fd, sizeof(*n->policy_now)))
+        return mr_err_set(err, MR_E_IO, "no memory to share with the supervisor: %s", strerror(errno));
+    void *at = mmap(NULL, sizeof(*n->policy_now), PROT_READ | PROT_WRITE, MAP_SHARED, n->now_fd, 0);
+    if (at == MAP_FAILED)
+        return mr_err_set(err, MR_E_NOMEM, "no memory to share with the supervisor: %s", strerror(errno));
+    n->policy_now = at;
+    mr_control_policy_now(n->control, n->policy_now);
+    return MR_OK;
+}
+
 static mr_status nodes_control(mr_nodes *n, mr_err *err)
 {
     const mr_config *c = n->config;
@@ -273,10 +287,16 @@ static mr_status nodes_control(mr_nodes *n, mr_err *err)
         const char *section = mr_config_node(c, i);
         status = nodes_add(n, i, section ? section : "node", err);
     }
-    if (!status)
-        status = mr_nodes_policy_host(n, n->sched_plugin->plugin, &n->sched_host);
+    return status ? status : nodes_now(n, err);
+}
+
+/* The last of all: what watches a policy, also while it is opened, is there by then.  Lock: the node list's. */
+static mr_status nodes_policy(mr_nodes *n, mr_err *err)
+{
+    const mr_plugin *plugin = n->sched_plugin->plugin;
     char name[64];
-    mr_policy_name(n->sched_plugin->plugin, mr_config_text(c, "sched", "policy"), name, sizeof(name));
+    mr_policy_name(plugin, mr_config_text(n->config, "sched", "policy"), name, sizeof(name));
+    mr_status status = mr_nodes_policy_host(n, plugin, &n->sched_host);
     if (!status)
         status = mr_control_policy(n->control, name, &n->sched_plugin->ops.sched, mr_host_table(n->sched_host), err);
     return status ? status : mr_nodes_policy_tell(n, name);
@@ -337,7 +357,7 @@ static void nodes_init(mr_nodes *n)
     pthread_cond_init(&n->line_cond, &monotonic);
     pthread_condattr_destroy(&monotonic);
     n->links_fd = n->event_fd = n->epoll_fd = n->timer_fd = n->sup_fd = n->sup_pidfd = n->log_fd = n->save_fd = -1;
-    n->share.fd_rw = n->share.fd_ro = -1;
+    n->share.fd_rw = n->share.fd_ro = n->now_fd = -1;
     n->wake_at = n->timer_at = n->poll_at = n->room.trim_at = -1;
     n->waiters.next = n->waiters.prev = &n->waiters;
     n->inner_end = &n->inner;
@@ -401,6 +421,8 @@ mr_status mr_engine_open(mr_config *config, const mr_open_args *args, mr_port **
         goto fail;
     pthread_mutex_lock(&n->lock);
     status = mr_spawn_supervisor(n, err);
+    if (!status)
+        status = nodes_policy(n, err);
     if (!status)
         mr_drive_pump(n);
     mr_drive_unlock(n);
@@ -476,7 +498,9 @@ void mr_nodes_free(mr_nodes *n)
     mr_notes_fini(n);
     if (n->links)
         munmap(n->links, sizeof(mr_links));
-    int fds[] = {n->links_fd, n->event_fd, n->epoll_fd, n->timer_fd, n->sup_fd, n->sup_pidfd};
+    if (n->policy_now)
+        munmap(n->policy_now, sizeof(*n->policy_now));
+    int fds[] = {n->links_fd, n->event_fd, n->epoll_fd, n->timer_fd, n->sup_fd, n->sup_pidfd, n->now_fd};
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
         nodes_close_fd(fds[i]);
     if (n->log_fd >= 0) {

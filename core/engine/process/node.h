@@ -297,7 +297,9 @@ struct mr_nodes {
 
     mr_mover mover[MR_MOVERS];
     pthread_t progress;
-    struct mr_watch *watch; /* NULL: the policy is never asked */
+    struct mr_watch *watch;    /* NULL: the policy is never asked */
+    mr_policy_now *policy_now; /* what the policy does: a page that the supervisor sees, should we die of it */
+    int now_fd;
     bool has_progress, progress_end;
 
     struct {              /* spill.c */
@@ -368,6 +370,8 @@ extern _Atomic bool mr_nodes_forked;
 /* See mr_set_policy.  told: what the new one was told; NULL if nobody wants to know.  No lock. */
 mr_status mr_nodes_policy(mr_nodes *n, const char *policy, mr_policy_past *told, mr_err *err) MR_CHECK_RESULT;
 mr_status mr_nodes_policy_host(mr_nodes *n, const mr_plugin *plugin, mr_host_box **out) MR_CHECK_RESULT;
+/* At the end of the session, while somebody still watches the policy.  No lock. */
+void mr_nodes_policy_end(mr_nodes *n);
 /* Steps the POLICY event after mr_control_policy. */
 mr_status mr_nodes_policy_tell(mr_nodes *n, const char *name) MR_CHECK_RESULT;
 

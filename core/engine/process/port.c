@@ -559,6 +559,7 @@ static void port_close(mr_port *p)
     if (atomic_load_explicit(&mr_nodes_forked, memory_order_relaxed))
         return; /* a forked child owns nothing of it: no thread, no process, and its memory goes with it */
     port_stop(p);
+    mr_nodes_policy_end(n);
     mr_spawn_end(n);
     mr_movers_stop(n);
     mr_progress_stop(n);

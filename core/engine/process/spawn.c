@@ -118,6 +118,8 @@ static int spawn_run(mr_nodes *n, const char *exe, int sock, pid_t *pid)
     for (int i = 0; i < 3; i++)
         argv[argc++] = number[i];
     argv[argc++] = keep;
+    snprintf(number[3], sizeof(number[3]), "%d", n->now_fd);
+    argv[argc++] = number[3];
     if (n->zygote) {
         argv[argc++] = "--";
         for (int i = 0; n->zygote[i] && argc < 62; i++)
@@ -136,6 +138,7 @@ static int spawn_run(mr_nodes *n, const char *exe, int sock, pid_t *pid)
     posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
     /* Onto itself: that clears close-on-exec in the child alone. */
     posix_spawn_file_actions_adddup2(&files, sock, sock);
+    posix_spawn_file_actions_adddup2(&files, n->now_fd, n->now_fd);
     for (int i = 0; i < n_fds; i++)
         posix_spawn_file_actions_adddup2(&files, fds[i], fds[i]);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);

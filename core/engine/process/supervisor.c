@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -147,21 +148,26 @@ static void sup_close_others(mr_sup *s, const char *keep)
 
 static bool sup_setup(mr_sup *s, int argc, char **argv)
 {
-    if (argc < 6)
+    if (argc < 7)
         return false;
     s->sock = atoi(argv[2]);
     pid_t driver = (pid_t)atoi(argv[3]);
     s->flags = (uint32_t)atoi(argv[4]);
+    void *now = mmap(NULL, sizeof(*s->now), PROT_READ, MAP_SHARED, atoi(argv[6]), 0);
+    if (now == MAP_FAILED)
+        return false;
+    s->now = now;
     sup_close_others(s, argv[5]);
     fcntl(s->sock, F_SETFD, FD_CLOEXEC);
-    if (argc > 7 && strcmp(argv[6], "--") == 0)
-        s->zygote_argv = argv + 7;
+    if (argc > 8 && strcmp(argv[7], "--") == 0)
+        s->zygote_argv = argv + 8;
     s->kept_end = &s->kept;
     s->zygote = s->zygote_sock = -1;
 
     /* The pid is checked after the descriptor is held: a driver that died before is not our parent any more. */
     s->driver = (int)syscall(SYS_pidfd_open, driver, 0);
-    if (s->driver < 0 || getppid() != driver)
+    s->late = getppid() != driver;
+    if (s->driver < 0 || s->late)
         return false;
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     prctl(PR_SET_NAME, "miniray-super");
@@ -216,11 +222,32 @@ static bool sup_event(mr_sup *s, const struct epoll_event *e)
     }
 }
 
+/* A driver that died of its policy can not say so itself. */
+static void sup_blame(const mr_sup *s, pid_t driver)
+{
+    struct pollfd died = {.fd = s->driver, .events = POLLIN};
+    const char *op = mr_control_op_text(__atomic_load_n(&s->now->op, __ATOMIC_RELAXED));
+    if (s->ending || !op)
+        return;
+    if (!s->late && poll(&died, 1, 1000) != 1) /* its socket closes a moment before it is dead */
+        return;
+    fprintf(stderr,
+            "miniray error [sched] the program (pid %d) died while policy %.63s was in `%s`. A plugin in C runs inside "
+            "the program: if it crashes or exits, so does the session (`miniray plugins check` tries one in a process "
+            "of its own)\n",
+            (int)driver, s->now->policy, op);
+}
+
 int mr_supervisor_main(int argc, char **argv)
 {
     static mr_sup sup;
     mr_sup *s = &sup;
-    if (!sup_setup(s, argc, argv)) {
+    bool ready = sup_setup(s, argc, argv);
+    if (s->late) { /* the driver ended before we began */
+        sup_blame(s, (pid_t)atoi(argv[3]));
+        return 1;
+    }
+    if (!ready) {
         fprintf(stderr, "miniray: the supervisor could not start: %s\n", strerror(errno));
         mr_kid_kill_all();
         return 1;
@@ -243,6 +270,7 @@ int mr_supervisor_main(int argc, char **argv)
             go_on = sup_event(s, &events[i]);
     }
     mr_kid_kill_all();
+    sup_blame(s, (pid_t)atoi(argv[3]));
     mr_sup_flush(s);
     /* A driver that lives removes its folder itself, or needs it still. */
     const char *folder = getenv("MINIRAY_FOLDER");

@@ -1,11 +1,11 @@
 /* supervisor.h: what the driver and its supervisor say to each other.
  *
- * The supervisor is `miniray-worker --supervise SOCKET DRIVER FLAGS KEEP [-- ZYGOTE COMMAND...]`, the only child of the
- * driver: SOCKET is the number of an inherited SOCK_SEQPACKET descriptor, DRIVER the pid it serves, FLAGS a number
- * (MR_SUP_FLAG_), KEEP the inherited descriptors that workers need too ("5,6,7,8"; "-" for none), and the rest the
- * command of the zygote.  Every other descriptor it inherits is closed.  Its environment is that of the workers
- * (MINIRAY_ATTACH is in it).  It is the subreaper of the session, holds a pidfd of the driver, and starts, signals and
- * reaps all workers; so a pid is never reused between a decision and its signal.
+ * The supervisor is `miniray-worker --supervise SOCKET DRIVER FLAGS KEEP NOW [-- ZYGOTE COMMAND...]`, the only child of
+ * the driver: SOCKET is the number of an inherited SOCK_SEQPACKET descriptor, DRIVER the pid it serves, FLAGS a number
+ * (MR_SUP_FLAG_), KEEP the inherited descriptors that workers need too ("5,6,7,8"; "-" for none), NOW one of an
+ * mr_policy_now, and the rest the command of the zygote.  Every other descriptor it inherits is closed.  Its
+ * environment is that of the workers (MINIRAY_ATTACH is in it).  It is the subreaper of the session, holds a pidfd of
+ * the driver, and starts, signals and reaps all workers; so a pid is never reused between a decision and its signal.
  *
  * One message is one packet: an mr_sup_msg, then n_bytes bytes.  Fields that a kind does not name are 0.
  * The supervisor ends, and everything below it with it, when the driver dies, on END, or when the driver closes its

@@ -70,6 +70,14 @@ mr_status mr_nodes_policy_tell(mr_nodes *n, const char *name)
     return mr_drive_step(n, &r.ev.h);
 }
 
+void mr_nodes_policy_end(mr_nodes *n)
+{
+    pthread_mutex_lock(&n->lock);
+    mr_drive_tick(n);
+    mr_control_policy_end(n->control);
+    mr_drive_unlock(n);
+}
+
 static void swap_drop(change *x)
 {
     mr_host_free(x->host);

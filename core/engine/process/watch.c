@@ -36,7 +36,8 @@ static void watch_stuck(const mr_watch *w, const char *op)
         MR_LOG_ERROR, "sched",
         "plugin %s has been in `%s` for %.3g s and holds everything up: it loops or blocks. A plugin in C can not be "
         "interrupted, so the session ends here (the time is [sched] max_op)",
-        w->n->sched_plugin->plugin->name, op, (double)w->period * LOOKS / 1e9);
+        w->n->policy_now->policy, op, (double)w->period * LOOKS / 1e9);
+    w->n->policy_now->op = 0; /* or the supervisor says it again */
     _exit(EXIT_STUCK);
 }
 
@@ -105,7 +106,7 @@ static bool watch_wanted(const mr_nodes *n, int64_t max_op)
 {
     const mr_sched_ops *o = &n->sched_plugin->ops.sched;
     return !n->watch && max_op > 0 &&
-           (o->rank || o->place || o->plan || o->pick || o->slice || o->preempt || o->notice);
+           (o->open || o->rank || o->place || o->plan || o->pick || o->slice || o->preempt || o->notice);
 }
 
 mr_status mr_watch_start(mr_nodes *n, mr_err *err)

@@ -345,10 +345,51 @@ static mr_status load_policy(mr_config *c, const options *o, mr_loaded **out, mr
     return status;
 }
 
-/* A plugin in C that loops can not be interrupted: the run ends with a line that names it.  Lua has its budget. */
+/* A plugin in C that loops can not be interrupted, nor one that crashes caught: the run ends with a line that names it.
+ * Lua has its budget. */
 enum { LOOKS = 4 };
 static const mr_sim *watched;
 static const char *watched_plugin;
+
+static void say(const char *const *texts, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (write(STDERR_FILENO, texts[i], strlen(texts[i])) < 0)
+            break;
+}
+
+static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+enum { CRASHES = sizeof crashes / sizeof crashes[0] };
+static struct sigaction before_us[CRASHES];
+
+static void fall(int signal)
+{
+    uint64_t calls;
+    const char *op = watched ? mr_sim_policy_op(watched, &calls) : NULL;
+    const char *const texts[] = {"miniray-sim: plugin ",
+                                 watched_plugin,
+                                 op ? " crashed in `" : " crashed",
+                                 op ? op : "",
+                                 op ? "`: " : ": ",
+                                 strsignal(signal),
+                                 "\n"};
+    for (int i = 0; i < CRASHES; i++)
+        if (crashes[i] == signal)
+            sigaction(signal, &before_us[i], NULL);
+    if (op || (watched_plugin && !watched)) /* else the crash is ours */
+        say(texts, sizeof texts / sizeof texts[0]);
+    raise(signal);
+}
+
+/* On a stack of its own: a plugin may have used up the other one. */
+static void catch_crashes(void)
+{
+    static char room[64 * 1024];
+    struct sigaction by = {.sa_handler = fall, .sa_flags = SA_ONSTACK};
+    sigaltstack(&(stack_t){.ss_sp = room, .ss_size = sizeof room}, NULL);
+    for (int i = 0; i < CRASHES; i++)
+        sigaction(crashes[i], &by, &before_us[i]);
+}
 
 static void look(int signal)
 {
@@ -363,9 +404,7 @@ static void look(int signal)
         return;
     const char *const texts[] = {"miniray-sim: plugin ", watched_plugin, " does not answer `", op,
                                  "`: it loops or blocks (the time is [sched] max_op)\n"};
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        if (write(STDERR_FILENO, texts[i], strlen(texts[i])) < 0)
-            break;
+    say(texts, sizeof texts / sizeof texts[0]);
     _exit(EXIT_STUCK);
 }
 
@@ -409,6 +448,8 @@ static int bench(mr_config *c, const options *o, mr_err *err)
     if (load_policy(c, o, &plugin, err))
         return EXIT_GIVEN;
     mr_policy_name(plugin->plugin, mr_config_text(c, "sched", "policy"), name, sizeof name);
+    catch_crashes();
+    watched_plugin = plugin->plugin->name;
     cJSON *rows = cJSON_CreateArray();
     for (const char *at = o->bench; *at;) {
         char *end;
@@ -475,15 +516,15 @@ static int run(mr_config *c, const options *o, mr_err *err)
     }
     mr_host_on_fail(host, host_failed, s);
     mr_host_on_work(host, host_worked, s);
+    catch_crashes();
+    watch(c, plugin->plugin->name, s);
     if (mr_sim_policy(s, name, &plugin->ops.sched, mr_host_table(host), err))
         goto end; /* the plugin's, or its policy file's, own refusal */
     if (o->repl) {
         code = mr_repl(s, c, plugin, stdin, stdout) ? EXIT_STUCK : EXIT_DONE;
         goto end;
     }
-    watch(c, plugin->plugin->name, s);
     mr_status status = mr_sim_run(s, err);
-    watch(c, NULL, NULL);
     if (status) {
         code = status == MR_E_DEADLOCK || status == MR_E_TIMEOUT ? EXIT_STUCK
                : status == MR_E_POLICY                           ? EXIT_GIVEN
@@ -492,6 +533,9 @@ static int run(mr_config *c, const options *o, mr_err *err)
     }
     code = write_results(o, w, s, &conf, mr_config_text(c, "sched", "know"), err);
 end:
+    if (s)
+        mr_control_policy_end(mr_sim_control(s));
+    watch(c, NULL, NULL);
     mr_sim_free(s);
     mr_host_free(host);
     mr_plugin_unload(plugin);

@@ -167,7 +167,8 @@ def bench(policies: "tuple[str, ...]", queued: str, as_json: bool) -> None:
         done = subprocess.run([*_simulator("fifo" if extra else one), *extra, "--bench", queued], capture_output=True, text=True,
                               stdin=subprocess.DEVNULL)
         if done.returncode:
-            click.echo(done.stderr.strip().replace("miniray-sim", "miniray policy"), err=True)
+            said = done.stderr.strip() or f"miniray-sim ended with {done.returncode}"
+            click.echo(said.replace("miniray-sim", "miniray policy"), err=True)
             raise SystemExit(2)
         rows += json.loads(done.stdout)
     if as_json:

@@ -338,5 +338,5 @@ def exists(path: str) -> str:
     if plugin and os.path.isfile(os.path.join(str(places.policies()[0]), f"{path}.lua")):
         return os.path.join(str(places.policies()[0]), f"{path}.lua")  # fifo, locality: in C by name, in Lua too
     if not file:
-        raise ValueError(f"{path} is not a policy in Lua")
+        raise ValueError(f"{path} is not a policy in Lua; a plugin is looked at by `miniray plugins check {path}`")
     return file

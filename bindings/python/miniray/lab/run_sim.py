@@ -56,7 +56,8 @@ def _call(command: list[str], guard: Guard | None, folder: str) -> tuple[int, st
     printed = [line[len(_PRINTED):] for line in text.splitlines() if line.startswith(_PRINTED)]
     text = text[max(0, text.rfind("miniray-sim: ")):]  # before it stands what the policy printed
     if done.returncode < 0:
-        return 3, f"miniray-sim was ended by {signal.Signals(-done.returncode).name}", printed
+        said = text if text.startswith("miniray-sim: ") else f"miniray-sim was ended by {signal.Signals(-done.returncode).name}"
+        return 3, said, printed
     return done.returncode, text or f"miniray-sim ended with status {done.returncode}", printed
 
 
