@@ -60,6 +60,11 @@ mr_status mr_call_start(mr_call *call, bool main_thread)
     return mr_calls_start(call, main_thread);
 }
 
+bool mr_call_cancelled(const mr_call *call)
+{
+    return mr_calls_cancelled(call);
+}
+
 mr_status mr_call_stop(mr_call *call)
 {
     return mr_calls_stop(call);

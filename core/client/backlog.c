@@ -119,11 +119,11 @@ mr_status mr_backlog_put(mr_ring_port *p, const mr_record *r, mr_blob *whole)
     return MR_OK;
 }
 
-/* Threads of an actor can not be struck by a signal: their waits say it. */
+/* Threads and event loops of an actor can not be struck by a signal: their waits say it. */
 static void cancel_thread(mr_ring_port *p, mr_id task)
 {
     for (mr_call *c = p->open; c; c = c->next)
-        if (c->task == task && c->order && !(c->func->def->flags & MR_FUNC_ASYNC))
+        if (c->task == task && c->order)
             c->cancelled = true;
     mr_waiters_stir(p);
 }

@@ -113,7 +113,17 @@ const mr_id *mr_calls_kept_refs(const mr_call *c, uint32_t *n)
 
 bool mr_calls_cancelled(const mr_call *c)
 {
-    return c->order && c->main && atomic_load(&c->port->link->slot) == (c->order->seq << 2 | MR_SLOT_CANCEL);
+    mr_ring_port *p = c->port;
+    if (!c->order || c->main)
+        return c->order && atomic_load(&p->link->slot) == (c->order->seq << 2 | MR_SLOT_CANCEL);
+    if (!(c->func->def->flags & MR_FUNC_ASYNC)) /* another thread reads what comes */
+        return atomic_load_explicit(&c->cancelled, memory_order_relaxed);
+    pthread_mutex_lock(&p->in_lock);
+    if (!p->leader)
+        mr_inbox_look(p);
+    bool cancelled = c->cancelled;
+    mr_outbox_unlock(p);
+    return cancelled;
 }
 
 uint32_t mr_calls_missing(const mr_call *c)

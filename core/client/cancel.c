@@ -84,12 +84,12 @@ mr_status mr_cancel_of_thread(const mr_ring_port *p)
 {
     mr_id task = mr_thread_self()->task;
     mr_call *c = task ? p->open : NULL;
-    while (c && (c->task != task || !c->cancelled))
+    while (c && (c->task != task || !c->cancelled || c->told || c->main))
         c = c->next;
     if (!c)
         return MR_OK;
     if (atomic_load(&hook_now))
-        c->cancelled = false; /* told once, like the signal: what cleans up may wait */
+        c->told = true; /* once, like the signal: what cleans up may wait */
     return MR_E_CANCELLED;
 }
 

@@ -290,7 +290,7 @@ mr_status mr_inbox_wait(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool in
             st = MR_E_CLOSED;
             break;
         }
-        if (interruptible && (st = heed ? mr_cancel_struck(p) : mr_cancel_of_thread(p)))
+        if (interruptible && ((heed && (st = mr_cancel_struck(p))) || (st = mr_cancel_of_thread(p))))
             break;
         if (interruptible && why == EINTR) {
             st = MR_E_INTERRUPTED;

@@ -94,7 +94,9 @@ struct mr_call {
     mr_dep *deps; /* in the blob */
     mr_known_func *func;
     mr_id task; /* also of CANCEL */
-    bool waited, main, started, stopped, cancelled, retriable;
+    bool waited, main, started, stopped, retriable;
+    _Atomic bool cancelled; /* of one that no signal strikes: a cancel came */
+    bool told;              /* a wait of it has said so (in_lock) */
     int64_t began;
     uint32_t left;               /* results not yet sealed */
     uint64_t *sealed;            /* bit per result */

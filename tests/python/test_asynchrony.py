@@ -32,8 +32,8 @@ def test_wait_in_a_coroutine(ray, tmp_path):
     a, b = (gate.options(num_cpus=0).remote(str(tmp_path / name), name) for name in "ab")
 
     async def main():
-        assert await ray.wait_async([a, b], timeout=0) == ([], [a, b])
-        assert await ray.wait_async([a, b], timeout=0.05) == ([], [a, b])
+        assert await ray.wait([a, b], timeout=0) == ([], [a, b])
+        assert await ray.wait([a, b], timeout=0.05) == ([], [a, b])
         turns = 0
 
         async def others():
@@ -44,14 +44,60 @@ def test_wait_in_a_coroutine(ray, tmp_path):
             (tmp_path / "b").touch()
 
         other = asyncio.ensure_future(others())
-        assert await ray.wait_async([a, b], timeout=30) == ([b], [a]) and turns == 20
+        assert await ray.wait([a, b], timeout=30) == ([b], [a]) and turns == 20
         await other
         (tmp_path / "a").touch()
-        assert await ray.wait_async([b, a], num_returns=2) == ([b, a], [])
-        assert await ray.wait_async([a, b]) == ([a], [b])
-        assert await ray.wait_async([]) == ([], [])
+        assert await ray.wait([b, a], num_returns=2) == ([b, a], [])
+        assert await ray.wait([a, b]) == ([a], [b])
+        assert await ray.wait([]) == ([], [])
 
     asyncio.run(main())
+
+
+def test_wait_without_await_blocks_as_it_does_in_ray(ray, tmp_path):
+    """A pair that is unpacked, a pair that is kept and looked at, and a call as a statement."""
+    def refs(name):
+        return [gate.options(num_cpus=0).remote(str(tmp_path / name), i) for i in range(2)]
+
+    async def main(first, second, third):
+        asyncio.get_running_loop().run_in_executor(None, lambda: (time.sleep(0.05), [(tmp_path / name).touch() for name in "abc"]))
+        ready, rest = ray.wait(first, num_returns=2)
+        assert (ready, rest) == (first, [])
+        pair = ray.wait(second, num_returns=2)
+        assert len(pair) == 2 and pair[0] == second and pair == (second, []) and repr(pair) == repr((second, []))
+        ray.wait(third, num_returns=2)
+        assert ray.wait(third, num_returns=2, timeout=0) == (third, [])
+        assert ray.get(ray.put(pair)) == (second, [])
+        with pytest.warns(RuntimeWarning, match="neither awaited nor looked at"):
+            unused = ray.wait(refs("never"))
+            del unused
+        (tmp_path / "never").touch()
+
+    asyncio.run(main(refs("a"), refs("b"), refs("c")))
+    assert type(ray.wait([ray.put(1)])) is tuple
+
+
+def test_an_async_actor_waits(ray, tmp_path):
+    @ray.remote
+    class Waits:
+        async def block(self, refs):
+            ready, rest = miniray.wait(refs, timeout=30)
+            return len(ready), len(rest)
+
+        async def yields(self, refs):
+            ready, rest = await miniray.wait(refs, timeout=30)
+            return len(ready), len(rest)
+
+        async def open(self, path):
+            open(path, "w").close()
+
+    actor = Waits.remote()
+    waits = actor.yields.remote([gate.options(num_cpus=0).remote(str(tmp_path / "a"))])
+    ray.get(actor.open.remote(str(tmp_path / "a")))
+    assert ray.get(waits) == (1, 0)
+    blocks = actor.block.remote([gate.options(num_cpus=0).remote(str(tmp_path / "b")), ray.put(1)])
+    assert ray.get(blocks) == (1, 1)
+    (tmp_path / "b").touch()
 
 
 def test_wait_over_streams_in_a_coroutine(ray, tmp_path):
@@ -59,25 +105,28 @@ def test_wait_over_streams_in_a_coroutine(ray, tmp_path):
     slow = gate.options(num_cpus=0).remote(str(tmp_path / "never"))
 
     async def main():
-        assert await ray.wait_async([slow, stream], timeout=30) == ([stream], [slow])
+        assert await ray.wait([slow, stream], timeout=30) == ([stream], [slow])
         assert await next(stream) == 0
-        assert await ray.wait_async([slow, stream], timeout=0.05) == ([], [slow, stream])
+        assert await ray.wait([slow, stream], timeout=0.05) == ([], [slow, stream])
         (tmp_path / "end").touch()
-        assert await ray.wait_async([slow, stream], timeout=30) == ([stream], [slow])
+        assert await ray.wait([slow, stream], timeout=30) == ([stream], [slow])
 
     asyncio.run(main())
     (tmp_path / "never").touch()
 
 
 @pytest.mark.parametrize("call, kind, message", [
-    (lambda ref: miniray.wait_async([ref, ref]), ValueError, "unique"), (lambda ref: miniray.wait_async(ref), TypeError, "single"),
-    (lambda ref: miniray.wait_async([ref], num_returns=0), ValueError, "Invalid number"),
-    (lambda ref: miniray.wait_async([ref], num_returns=2), ValueError, "greater than"), (lambda ref: miniray.wait_async([5]), TypeError, "int"),
-    (lambda ref: miniray.wait_async([ref], timeout=-1), ValueError, "nonnegative"),
+    (lambda ref: miniray.wait([ref, ref]), ValueError, "unique"), (lambda ref: miniray.wait(ref), TypeError, "single"),
+    (lambda ref: miniray.wait([ref], num_returns=0), ValueError, "Invalid number"),
+    (lambda ref: miniray.wait([ref], num_returns=2), ValueError, "greater than"), (lambda ref: miniray.wait([5]), TypeError, "int"),
+    (lambda ref: miniray.wait([ref], timeout=-1), ValueError, "nonnegative"),
 ])
-def test_wait_async_refuses_what_wait_refuses(ray, call, kind, message):
+def test_wait_in_a_coroutine_refuses_what_wait_refuses(ray, call, kind, message):
+    async def main():
+        await call(ray.put(1))
+
     with pytest.raises(kind, match=message):
-        asyncio.run(call(ray.put(1)))
+        asyncio.run(main())
 
 
 def test_many_waits_leave_nothing(ray, tmp_path):
@@ -87,16 +136,16 @@ def test_many_waits_leave_nothing(ray, tmp_path):
 
     async def main():
         for _ in range(50):
-            assert (await ray.wait_async(slow, timeout=0.0001))[0] == []
+            assert (await ray.wait(slow, timeout=0.0001))[0] == []
         assert not _async._pending
-        task = asyncio.ensure_future(ray.wait_async(slow))
+        task = asyncio.ensure_future(ray.wait(slow))
         await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert not _async._pending
         (tmp_path / "go").touch()
-        assert (await ray.wait_async(slow, num_returns=3))[1] == []
+        assert (await ray.wait(slow, num_returns=3))[1] == []
 
     asyncio.run(main())
 
@@ -106,7 +155,7 @@ def test_a_session_that_ends_ends_the_wait(tmp_path):
     slow = gate.remote(str(tmp_path / "never"))
 
     async def main():
-        wait = asyncio.ensure_future(miniray.wait_async([slow]))
+        wait = asyncio.ensure_future(miniray.wait([slow]))
         await asyncio.sleep(0.01)
         await asyncio.to_thread(miniray.shutdown)
         with pytest.raises(RaySystemError, match="shut down"):

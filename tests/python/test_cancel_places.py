@@ -57,13 +57,30 @@ def items(value, n):
     yield from range(n)
 
 
+def block(how, refs, path):
+    open(path, "w").close()
+    if how == "get":
+        miniray.get(refs)
+    else:
+        miniray.wait(refs)
+
+
 @miniray.remote
 class Actor:
     def take(self, *values):
         return len(values)
 
-    async def wait(self):
-        pass
+    async def mark(self, path, value):
+        open(path, "w").close()
+
+    async def mark_later(self, path, value):
+        import asyncio
+
+        await asyncio.sleep(0)
+        open(path, "w").close()
+
+    async def block(self, how, refs, path):
+        block(how, refs, path)
 
 
 @miniray.remote
@@ -73,6 +90,12 @@ class Plain:
 
     def items(self, value, n):
         yield from range(n)
+
+    def mark(self, path, value):
+        open(path, "w").close()
+
+    def block(self, how, refs, path):
+        block(how, refs, path)
 
     def pid(self):
         return os.getpid()
@@ -178,17 +201,39 @@ def test_decoding_arguments_that_get(ray, tmp_path, until):
 
 @pytest.mark.parametrize("kind", ["async", "threaded"])
 def test_decoding_arguments_beside_others(ray, tmp_path, until, kind):
-    """No signal can be sent to what shares its thread or its process: it is struck when it has its arguments."""
+    """No signal can be sent to what shares its thread or its process: it is struck when it has its arguments, and the method
+    does not begin.  The waits of its arguments are."""
     actor = Actor.remote() if kind == "async" else Plain.options(max_concurrency=2).remote()
-    path = tmp_path / "up"
-    ref = actor.take.remote(Slow(str(path), 0.3))
-    until(path.exists)
+    ran = tmp_path / "ran"
+    for method in [actor.mark, actor.mark_later] if kind == "async" else [actor.mark]:
+        path = tmp_path / f"up-{method._name}"
+        ref = method.remote(str(ran), Slow(str(path), 0.3))
+        until(path.exists)
+        ray.cancel(ref)
+        cancelled(ref)
+    never = hold.options(num_cpus=0).remote(str(tmp_path / "never"))
+    ref = actor.take.remote(Getting(str(tmp_path / "gets"), never))
+    until((tmp_path / "gets").exists)
     ray.cancel(ref)
-    try:
-        assert ray.get(ref, timeout=20) == 1
-    except CANCELLED:
-        pass
+    cancelled(ref)
+    assert ray.get(actor.take.remote(1, 2), timeout=20) == 2 and not ran.exists()
+    ray.cancel(never)
+    cancelled(never)
+
+
+@pytest.mark.parametrize("kind", ["async", "lane", "threaded"])
+def test_blocked_beside_others(ray, tmp_path, until, kind):
+    cls = {"async": Actor, "lane": Actor.options(concurrency_groups={"io": 2}), "threaded": Plain.options(max_concurrency=2)}[kind]
+    actor = cls.remote()
+    never = hold.options(num_cpus=0).remote(str(tmp_path / "never"))
+    for how in ("get", "wait"):
+        ref = actor.block.remote(how, [never], str(tmp_path / how))
+        until((tmp_path / how).exists)
+        ray.cancel(ref)
+        cancelled(ref)
     assert ray.get(actor.take.remote(1, 2), timeout=20) == 2
+    ray.cancel(never)
+    cancelled(never)
 
 
 def test_in_python_code(ray, tmp_path, until):

@@ -10,7 +10,7 @@ import time
 import pytest
 
 import miniray
-from miniray.exceptions import (ActorDiedError, ActorUnavailableError, PendingCallsLimitExceeded, RayActorError)
+from miniray.exceptions import (ActorDiedError, ActorUnavailableError, PendingCallsLimitExceeded, TaskCancelledError, RayActorError)
 
 
 def grouped(is_async):
@@ -173,13 +173,51 @@ def test_threads_that_are_cancelled_are_told(ray, tmp_path, until):
             open(path, "w").close()
             while not miniray.get_runtime_context().is_canceled():
                 time.sleep(0.002)
-            return "saw it"
+            open(path + ".seen", "w").close()
+
+        def items(self, path):
+            yield 1
+            self.f(path)
 
     actor = ray.remote(max_concurrency=2)(A).remote()
     ref = actor.f.remote(str(tmp_path / "began"))
     until((tmp_path / "began").exists)
     ray.cancel(ref)
-    assert ray.get(ref, timeout=60) == "saw it"
+    with pytest.raises(TaskCancelledError):
+        ray.get(ref, timeout=60)
+    assert (tmp_path / "began.seen").exists()
+    stream = actor.items.remote(str(tmp_path / "items"))
+    until((tmp_path / "items").exists)
+    ray.cancel(stream)
+    with pytest.raises(TaskCancelledError):
+        ray.get(stream.completed(), timeout=60)
+    until((tmp_path / "items.seen").exists)
+
+
+def test_who_may_ask_whether_it_was_cancelled(ray, tmp_path, until):
+    @ray.remote
+    def caught(path):
+        context = miniray.get_runtime_context()
+        assert not context.is_canceled()
+        open(path, "w").close()
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            return context.is_canceled(), context.is_cancelled()
+
+    ref = caught.remote(str(tmp_path / "began"))
+    until((tmp_path / "began").exists)
+    ray.cancel(ref)
+    assert ray.get(ref, timeout=60) == (True, True)
+
+    class A:
+        async def f(self):
+            return miniray.get_runtime_context().is_canceled()
+
+    with pytest.raises(RuntimeError, match="not supported in an async actor"):
+        ray.get(ray.remote(A).remote().f.remote())
+    with pytest.raises(RuntimeError, match="only available when the process is a worker"):
+        ray.get_runtime_context().is_canceled()
 
 
 def test_pending_calls_are_limited_everywhere(ray, tmp_path):

@@ -23,8 +23,8 @@ from . import _session
 from ._function import RemoteFunction, remote
 from ._generator import DynamicObjectRefGenerator, ObjectRefGenerator
 from ._actor import ActorClass, ActorHandle, ActorMethod, exit_actor, get_actor, method
-from ._api import (available_resources, cancel, cluster_resources, free, get_gpu_ids, kill, nodes, set_policy, timeline, wait,
-                   wait_async)
+from ._api import (available_resources, cancel, cluster_resources, free, get_gpu_ids, kill, nodes, set_policy, timeline)
+from ._wait import wait
 from .runtime_context import RuntimeContext, get_runtime_context
 from ._ids import (ActorID, ClusterID, FunctionID, JobID, NodeID, PlacementGroupID, TaskID, UniqueID, WorkerID)
 from . import actor, runtime_env
@@ -38,7 +38,7 @@ __all__ = [
     "ActorClass", "ActorHandle", "ActorMethod", "Context", "Executor", "ObjectRef", "ObjectRefGenerator", "RemoteFunction",
     "RuntimeContext", "available_resources", "cancel", "cluster_resources", "contains", "exceptions", "exit_actor", "free",
     "get", "get_actor", "get_gpu_ids", "get_runtime_context", "init", "is_initialized", "kill", "method", "nodes", "put",
-    "remote", "set_policy", "shutdown", "timeline", "wait", "wait_async", "batch", "DynamicObjectRefGenerator", "ActorID", "ClusterID", "FunctionID", "JobID",
+    "remote", "set_policy", "shutdown", "timeline", "wait", "batch", "DynamicObjectRefGenerator", "ActorID", "ClusterID", "FunctionID", "JobID",
     "NodeID", "ObjectID", "PlacementGroupID", "TaskID", "UniqueID", "WorkerID", "actor", "runtime_env",
 ]
 

@@ -1,9 +1,9 @@
-"""The functions of the package that are not classes: wait, kill, cancel, and looking around."""
+"""The functions of the package that are not classes: kill, cancel, and looking around."""
 
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Optional, Tuple, TypeVar, Union
+from typing import Any, Dict, List, Optional, Union
 
 from . import _core, _session
 from ._actor import ActorHandle
@@ -11,73 +11,6 @@ from ._core import ObjectRef
 from ._ids import node_hex
 from ._generator import ObjectRefGenerator
 from .exceptions import ObjectLostError
-
-_Ref = TypeVar("_Ref", bound="Union[ObjectRef[Any], ObjectRefGenerator[Any]]")
-
-
-def wait(refs: List[_Ref], *, num_returns: int = 1, timeout: Optional[float] = None,
-         fetch_local: bool = True) -> Tuple[List[_Ref], List[_Ref]]:
-    """Waits until `num_returns` of the references are ready (a value or an error).
-
-    timeout: seconds; None waits for ever, 0 only looks.  Returns (ready, not ready), both in the order given; at most
-    `num_returns` are in the first.  ValueError for duplicates and for a num_returns that is not in 1..len(refs).
-    """
-    _check_wait(refs, num_returns, timeout)
-    return _look(refs, num_returns, timeout) if refs else ([], [])
-
-
-async def wait_async(refs: List[_Ref], *, num_returns: int = 1, timeout: Optional[float] = None,
-                     fetch_local: bool = True) -> Tuple[List[_Ref], List[_Ref]]:
-    """wait() for coroutines: ``ready, rest = await miniray.wait_async(refs)``.  The event loop runs on meanwhile.
-
-    timeout: seconds.  Arguments and result are those of wait(), and so is what it raises; RaySystemError if the session ends
-    meanwhile.
-    """
-    _check_wait(refs, num_returns, timeout)
-    if not refs:
-        return [], []
-    ready, rest = _look(refs, num_returns, 0)
-    if len(ready) < num_returns and timeout != 0:
-        from ._async import some_ready
-
-        await some_ready([_waited(ref) for ref in rest], num_returns - len(ready), timeout)
-        ready, rest = _look(refs, num_returns, 0)
-    return ready, rest
-
-
-def _waited(ref: Any) -> ObjectRef:
-    return ref._task if isinstance(ref, ObjectRefGenerator) else ref
-
-
-def _look(refs: List[Any], num_returns: int, timeout: Optional[float]) -> Tuple[List[Any], List[Any]]:
-    flags = _core.wait([_waited(ref) for ref in refs], num_returns, timeout)
-    ready: List[Any] = []
-    rest: List[Any] = []
-    for ref, is_ready in zip(refs, flags):
-        (ready if is_ready and len(ready) < num_returns else rest).append(ref)
-    return ready, rest
-
-
-def _check_wait(refs: Any, num_returns: Any, timeout: Any) -> None:
-    if isinstance(refs, (ObjectRef, ObjectRefGenerator)):
-        raise TypeError("wait() expected a list of ray.ObjectRef or ray.ObjectRefGenerator, got a single ray.ObjectRef")
-    if not isinstance(refs, list):
-        raise TypeError(f"wait() expected a list of ray.ObjectRef, got {type(refs)}")
-    for ref in refs:
-        if not isinstance(ref, (ObjectRef, ObjectRefGenerator)):
-            raise TypeError(f"wait() expected a list of ray.ObjectRef, got list containing {type(ref)}")
-    if timeout is not None and timeout < 0:
-        raise ValueError(f"The 'timeout' argument must be nonnegative. Received {timeout}")
-    if not isinstance(num_returns, int) or isinstance(num_returns, bool):
-        raise TypeError(f"num_returns is an int, not {type(num_returns)}")
-    if not refs:
-        return
-    if len(set(refs)) != len(refs):
-        raise ValueError("Wait requires a list of unique object refs.")
-    if num_returns <= 0:
-        raise ValueError(f"Invalid number of objects to return {num_returns}.")
-    if num_returns > len(refs):
-        raise ValueError("num_returns cannot be greater than the number of objects provided to ray.wait.")
 
 
 def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:

@@ -395,6 +395,13 @@ class LocalContext(RuntimeContext):
         out = super().get()
         return out if frame is None else {**out, "task_id": self.task_id, "actor_id": self.actor_id}
 
+    def is_canceled(self) -> bool:
+        if _frame.get() is None:
+            raise RuntimeError("This method is only available in a task or an actor.")
+        return False  # nobody can: who called it waits for it
+
+    is_cancelled = is_canceled
+
     def get_task_id(self) -> Optional[str]:
         frame = _frame.get()
         return TaskID.of(frame.task).hex() if frame is not None else None

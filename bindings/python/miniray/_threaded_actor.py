@@ -38,6 +38,9 @@ def run(call: "_core.Call", instance: Any) -> None:
             items = _worker.Items(call)
             for item in made:
                 items.take(item)
+            if call.cancelled:
+                call.finish(_core.E_CANCELLED)
+                return
             items.end()
         else:
             call.give_all(made)
@@ -47,7 +50,6 @@ def run(call: "_core.Call", instance: Any) -> None:
             return
     finally:
         _worker._running.pop(number, None)
-        _worker.cancelled.discard(number)
     call.finish(_core.OK)
 
 
@@ -173,8 +175,6 @@ class _Pool:
 
     def told(self, call: "_core.Call") -> bool:
         kind = call.kind
-        if kind == _core.CALL_CANCEL and call.task in _worker._running:
-            _worker.cancelled.add(call.task)
         if kind == _core.CALL_LEAVE:
             with self.lock:  # running calls are finished first
                 self.leaving = True

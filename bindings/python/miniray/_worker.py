@@ -26,7 +26,6 @@ _running: "Dict[int, _core.Call]" = {}  # by task: those beside it, in threads a
 
 
 _sets_threads = False  # does this process say how many threads numeric libraries may have?
-cancelled: "set[int]" = set()  # running calls of a threaded actor that were cancelled: is_canceled() tells them
 
 
 def current_call() -> "Optional[_core.Call]":

@@ -67,10 +67,14 @@ class RuntimeContext:
         return call.attempt if call is not None else 0
 
     def is_canceled(self) -> bool:
-        """Was the call that this thread runs cancelled?  For threaded actors, whose threads cannot be interrupted."""
+        """Was the task or call that this thread runs cancelled?  For threaded actors, whose threads cannot be interrupted, and for
+        what catches the KeyboardInterrupt.  RuntimeError in the driver and in async actors, whose calls get a CancelledError."""
+        if not _core.is_worker():
+            raise RuntimeError("This method is only available when the process is a worker: nobody cancels the driver.")
         call = _call()
-        worker = sys.modules.get(f"{__package__}._worker")
-        return call is not None and worker is not None and call.task in worker.cancelled
+        if call is not None and call.flags & _core.DEF_ASYNC:
+            raise RuntimeError("This method is not supported in an async actor: its calls get an asyncio.CancelledError.")
+        return call is not None and call.cancelled
 
     is_cancelled = is_canceled
 

@@ -265,6 +265,7 @@ static PyObject *unpickle(mrpy_state *st, const char *p, uint64_t len, mr_id id,
             PyList_SET_ITEM(buffers, i, part);
         }
         PyObject *args[] = {bytes, buffers};
+        st->n_unpickled++;
         result = PyObject_Vectorcall(st->loads, args, 2, NULL);
     }
 done:

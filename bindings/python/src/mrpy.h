@@ -42,6 +42,7 @@ typedef struct mrpy_state {
     MRPY_HOOK_MAP(MRPY_HOOK_FIELD)
 #undef MRPY_HOOK_FIELD
     struct mrpy_call *running; /* of work(), while it runs; borrowed */
+    uint64_t n_unpickled;      /* values that were decoded by `loads`: whose code may take long */
     PyObject *ndarray, *dtype; /* numpy's, once the program has imported numpy; else NULL */
     PyObject *dtypes;          /* dict: dtype text -> dtype */
     PyObject *dtype_texts;     /* dict: dtype -> text, only those that are plain */

@@ -254,8 +254,13 @@ static PyObject *call_begin(PyObject *o, PyObject *const *args, Py_ssize_t n)
     }
     if (mr_call_start(self->call, false) == MR_E_CANCELLED)
         return finish(self, MR_E_CANCELLED, false) ? NULL : Py_NewRef(Py_None);
+    uint64_t unpickled = self->st->n_unpickled;
     if (mrpy_decode_args(self->st, self->call, &self->info, few, &v, &n_pos, &names))
         return NULL;
+    if (self->st->n_unpickled != unpickled && mr_call_cancelled(self->call)) { /* while their code ran */
+        mrpy_free_args(few, v, n_pos, names);
+        return finish(self, MR_E_CANCELLED, false) ? NULL : Py_NewRef(Py_None);
+    }
     v[0] = args[1];
     made = PyObject_Vectorcall(args[0], v, (size_t)n_pos + 1, names);
     mrpy_free_args(few, v, n_pos, names);
@@ -268,6 +273,10 @@ static PyObject *call_begin(PyObject *o, PyObject *const *args, Py_ssize_t n)
     } else if (PyAsyncGen_CheckExact(made) || (self->info.flags & (MR_DEF_STREAMING | MR_DEF_BINDING)) ||
                (self->info.n_returns > 1 && PyGen_CheckExact(made))) {
         return made;
+    }
+    if (made && !(self->info.flags & MR_DEF_ASYNC) && mr_call_cancelled(self->call)) { /* a thread that was told so */
+        Py_DECREF(made);
+        return finish(self, MR_E_CANCELLED, false) ? NULL : Py_NewRef(Py_None);
     }
     bool bad = !made || send_results(self, made);
     Py_XDECREF(made);
@@ -387,6 +396,11 @@ static PyObject *call_code(PyObject *o, void *Py_UNUSED(unused))
 {
     return mrpy_ref_again(((mrpy_call *)o)->st, mrpy_session_no, ((mrpy_call *)o)->info.code);
 }
+static PyObject *call_cancelled(PyObject *o, void *Py_UNUSED(unused))
+{
+    mrpy_call *self = (mrpy_call *)o;
+    return PyBool_FromLong(self->call && mr_call_cancelled(self->call));
+}
 static PyObject *call_done(PyObject *o, void *Py_UNUSED(unused))
 {
     return PyBool_FromLong(!((mrpy_call *)o)->call);
@@ -449,7 +463,7 @@ static PyMemberDef call_members[] = {
 static PyGetSetDef call_getset[] = {
     {"name", call_name, NULL, NULL, NULL}, {"entry", call_entry, NULL, NULL, NULL},
     {"code", call_code, NULL, NULL, NULL}, {"done", call_done, NULL, NULL, NULL},
-    {NULL, NULL, NULL, NULL, NULL},
+    {"cancelled", call_cancelled, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL},
 };
 static PyType_Slot call_slots[] = {
     {Py_tp_dealloc, call_dealloc},

@@ -414,6 +414,9 @@ MR_API mr_status mr_call_dep(mr_call *call, uint32_t i, mr_value *out) MR_CHECK_
 /* Tells that user code begins.  E_CANCELLED: it was taken back or cancelled; finish it and go on. Cancelable by signal
  * only if `main_thread`. */
 MR_API mr_status mr_call_start(mr_call *call, bool main_thread) MR_CHECK_RESULT;
+/* Between start and finish: has a cancel come for it?  Of calls that no signal strikes this is all that tells, beside waits
+ * that end with E_CANCELLED, once. */
+MR_API bool mr_call_cancelled(const mr_call *call);
 /* After user code has ended (main_thread calls): E_CANCELLED if a cancel struck; no signal comes after it returns. */
 MR_API mr_status mr_call_stop(mr_call *call) MR_CHECK_RESULT;
 /* Seals result i. */

@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import Future
 from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Optional
 
-from .. import _api, _async, _core
+from .. import _async, _core, _wait
 from .._actor import ActorHandle
 from ..exceptions import ActorDiedError, RaySystemError
 
@@ -91,7 +91,7 @@ class ActorPool:
         ref = self._refs.get(self._next_return)
         if ref is None:
             raise ValueError("It is not allowed to call get_next() after get_next_unordered().")
-        late = timeout is not None and not _api.wait([ref], timeout=timeout)[0]
+        late = timeout is not None and not _wait.look([ref], 1, timeout)[0]
         if late and not ignore_if_timedout:
             raise TimeoutError("Timed out waiting for result")
         return self._take(ref, late)
@@ -105,7 +105,7 @@ class ActorPool:
         self._expect(timeout)
         with self._lock:
             refs = list(self._busy)
-        ready, _ = _api.wait(refs, num_returns=1, timeout=timeout)
+        ready, _ = _wait.look(refs, 1, timeout)
         if not ready and not ignore_if_timedout:
             raise TimeoutError("Timed out waiting for result")
         return self._take(ready[0] if ready else refs[0], not ready)

@@ -6,7 +6,7 @@ import copyreg
 import time
 from typing import Any, Callable, Hashable, Iterable, Iterator, List, Optional, Set
 
-from .. import _api, _core
+from .. import _core, _wait
 
 __all__ = ["as_completed", "deregister_serializer", "disable_log_once_globally", "enable_periodic_logging", "log_once",
            "map_unordered", "register_serializer"]
@@ -22,9 +22,9 @@ def as_completed(refs: Iterable[Any], *, chunk_size: int = 10, yield_obj_refs: b
         raise ValueError("`chunk_size` must be >= 1")
     rest = list(refs)
     while rest:
-        ready, rest = _api.wait(rest, num_returns=1)
+        ready, rest = _wait.look(rest, 1, None)
         if rest and chunk_size > 1:  # what is there besides
-            more, rest = _api.wait(rest, num_returns=min(chunk_size - 1, len(rest)), timeout=0)
+            more, rest = _wait.look(rest, min(chunk_size - 1, len(rest)), 0)
             ready += more
         yield from ready if yield_obj_refs else map(_core.get, ready)
 
@@ -41,7 +41,7 @@ def map_unordered(fn: Any, items: Iterable[Any], *, backpressure_size: Optional[
     flying: List[Any] = []
     for item in items:
         if backpressure_size is not None and len(flying) >= backpressure_size:
-            ready, flying = _api.wait(flying, num_returns=min(chunk_size, len(flying)))
+            ready, flying = _wait.look(flying, min(chunk_size, len(flying)), None)
             yield from ready if yield_obj_refs else map(_core.get, ready)
         flying.append(fn.remote(item))
     yield from as_completed(flying, chunk_size=chunk_size, yield_obj_refs=yield_obj_refs)

@@ -7,7 +7,7 @@ import asyncio
 import queue
 from typing import Any, Dict, Iterable, List, Optional
 
-from .. import _api, _core, _function
+from .. import _api, _core, _function, _wait
 from .._actor import ActorHandle
 
 __all__ = ["Empty", "Full", "Queue"]
@@ -165,7 +165,7 @@ class Queue:
     def shutdown(self, force: bool = False, grace_period_s: int = 5) -> None:
         """Ends the actor: who waits, and who comes later, gets an ActorDiedError.  force: without letting calls end."""
         if not force:
-            _api.wait([self.actor.__ray_terminate__.remote()], timeout=grace_period_s)
+            _wait.look([self.actor.__ray_terminate__.remote()], 1, grace_period_s)
         _api.kill(self.actor, no_restart=True)
 
 
