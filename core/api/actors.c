@@ -122,6 +122,15 @@ void mr_on_full(mr_session *s, void (*ask)(void))
     mr_session_leave(s);
 }
 
+void mr_on_error(mr_session *s, mr_error_reader read)
+{
+    if (mr_session_enter(s, NULL))
+        return;
+    if (!s->worker)
+        mr_engine_on_error(s->port, read);
+    mr_session_leave(s);
+}
+
 void mr_keep_views(mr_session *s)
 {
     if (mr_session_enter(s, NULL))

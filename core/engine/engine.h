@@ -22,6 +22,8 @@ void mr_engine_finish(mr_port *p);
 void mr_engine_keep_views(mr_port *p);
 /* See mr_on_full. */
 void mr_engine_on_full(mr_port *p, void (*ask)(void));
+/* See mr_on_error. */
+void mr_engine_on_error(mr_port *p, mr_error_reader read);
 
 /* Is this a forked child of a driver?  Then its session is dead: every op of its port returns FORKED. */
 bool mr_engine_forked(void);

@@ -297,7 +297,8 @@ def test_errors_that_were_read_are_not_reported(tmp_path):
 
 
 @pytest.mark.parametrize("code, what", [
-    ("unread(fails.remote)", ["task fails ("]),
+    ("unread(fails.remote)", ["task fails (", "a get: ValueError: bad (File ", ", in fails)"]),
+    ("fails.remote()", ["task fails (", "a get: ValueError: bad (File ", ", in fails)"]),
     ("unread(lambda: fails.remote('crash'))", ["task fails (", "7"]),
     ("unread(lambda: two.remote()[0])", ["task two ("]),
     ("miniray.get(miniray.remote(in_a_worker).remote('wait'))", ["task fails ("]),

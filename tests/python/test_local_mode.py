@@ -252,6 +252,34 @@ def test_what_is_built_on_it(local):
     assert add.remote(1).future().result(timeout=20) == 2
 
 
+def test_an_async_actor_that_leaves(local):
+    class A:
+        async def leave(self):
+            raise SystemExit(3)
+
+        async def fail(self):
+            raise ValueError("x")
+
+    actor = miniray.remote(A).remote()
+    with pytest.raises(ValueError) as caught:
+        miniray.get(actor.fail.remote())
+    assert "concurrent" not in str(caught.value) and "miniray" not in str(caught.value)
+    with pytest.raises(ActorDiedError, match=r"A.leave called sys.exit\(3\)"):
+        miniray.get(actor.leave.remote())
+    with pytest.raises(ActorDiedError):
+        miniray.get(actor.fail.remote())
+
+    class B:
+        def __init__(self):
+            raise SystemExit(3)
+
+        def f(self):
+            return 1
+
+    with pytest.raises(ActorDiedError, match=r"(?s)B.__init__\(\).*SystemExit: 3"):
+        miniray.get(miniray.remote(B).remote().f.remote())
+
+
 def test_the_next_session_has_workers():
     miniray.init(local_mode=True)
     with pytest.raises(RuntimeError, match="init twice"):

@@ -203,8 +203,14 @@ def test_affinity_and_spread(cluster):
     assert sorted(miniray.get(meeting.who.remote())) == [node_id(i) for i in range(3)]
     miniray.get(meeting.come.remote("done"))
     cluster.remove_node(nodes[0])
-    with pytest.raises(exceptions.TaskUnschedulableError, match="node 1, which is not there"):
+    with pytest.raises(exceptions.TaskUnschedulableError, match=f"node {node_id(1)}, which is not there"):
         where.options(scheduling_strategy=on(nodes[0])).remote()
+    strange = "ab" * 28
+    with pytest.raises(exceptions.TaskUnschedulableError, match=f"{strange}.*no node of this session"):
+        where.options(scheduling_strategy=on(strange)).remote()
+    with pytest.raises(exceptions.ActorUnschedulableError, match=strange):
+        Meeting.options(scheduling_strategy=on(strange)).remote()
+    assert len(miniray.get(where.options(scheduling_strategy=on(strange, soft=True)).remote())) == 56
     assert miniray.get(where.options(scheduling_strategy=on(nodes[0], soft=True)).remote()) in (node_id(0), node_id(2))
     with pytest.raises(ValueError, match="NodeID"):
         NodeAffinitySchedulingStrategy("not hex", soft=False)

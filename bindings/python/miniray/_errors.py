@@ -45,10 +45,10 @@ def encode(exc: BaseException, function_name: str, actor: Optional[str], constru
     from .exceptions import RayTaskError
 
     pid = os.getpid()
-    if constructs and isinstance(exc, ActorExit):
-        exc = SystemExit("the constructor called exit_actor()").with_traceback(exc.__traceback__)
-    elif constructs:
-        pass
+    if constructs:
+        function_name += ".__init__"
+        if isinstance(exc, ActorExit):
+            exc = SystemExit("the constructor called exit_actor()").with_traceback(exc.__traceback__)
     elif isinstance(exc, ActorExit):
         return ("exit", function_name, "SystemExit", "The actor is dead because its method called exit_actor().", "", pid,
                 None, actor or "")

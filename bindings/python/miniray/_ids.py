@@ -145,11 +145,13 @@ def worker_hex(number: int, session: Optional[int] = None) -> str:
     return WorkerID.of(number, session).hex()
 
 
+NO_NODE = 2**32 - 1
+
+
 def node_number(text: str) -> int:
-    """The core's number of a node, from its hex id.  ValueError if that is none; a number of no node if it is another
-    session's."""
+    """The core's number of a node, from its hex id.  ValueError if that is none; NO_NODE if it is not of this session."""
     made = NodeID.from_hex(text)
-    return made.number if made == NodeID.of(made.number) else 2**32 - 1
+    return made.number if made == NodeID.of(made.number) else NO_NODE
 
 
 def job_hex() -> str:

@@ -193,14 +193,20 @@ class _Actor:
             raise DeadlockError(f"{frame.name}: in local mode, an async actor that calls itself would wait for itself")
 
         async def run() -> Any:
+            """(what it gave, what it raised): a SystemExit would end the loop, and a future adds frames of its own."""
             token = _frame.set(frame)
             try:
                 made = step()
-                return await made if inspect.isawaitable(made) else made
+                return await made if inspect.isawaitable(made) else made, None
+            except BaseException as why:
+                return None, why
             finally:
                 _frame.reset(token)
 
-        return asyncio.run_coroutine_threadsafe(run(), loop).result()
+        value, why = asyncio.run_coroutine_threadsafe(run(), loop).result()
+        if why is not None:
+            raise why
+        return value
 
 
 class Local:
@@ -339,7 +345,7 @@ class Local:
         except KeyboardInterrupt:
             raise
         except BaseException as why:
-            broken = _from_error(_errors.encode(why.__cause__ or why if isinstance(why, _Failed) else why, actor.info.name, actor.hex))
+            broken = _from_error(_errors.encode(why.__cause__ or why if isinstance(why, _Failed) else why, actor.info.name, actor.hex, True))
             self._gone(actor, f"The actor died because of an error raised in its creation task, {broken}", broken)
         return actor.ref
 

@@ -6,11 +6,12 @@ A task that raised gives a :class:`RayTaskError` that is also an instance of the
 
 from __future__ import annotations
 
+import re
 import types
 from typing import Any, Optional, Type
 
 from . import _chain, _core
-from ._ids import actor_hex, task_hex
+from ._ids import actor_hex, node_hex, task_hex
 
 __all__ = [
     "RayError", "RayTaskError", "UserCodeException", "TaskCancelledError", "GetTimeoutError", "RayActorError",
@@ -354,6 +355,8 @@ def _from_status(status: int, text: str, fault: Optional[tuple]) -> BaseExceptio
     if status == _core.E_CLOSED:
         return RaySystemError(f"the miniray session was shut down ({text})")
     kind = _FAULTS.get(status, RaySystemError)
+    if kind is TaskUnschedulableError:
+        text = re.sub(r"must run on node (\d+),", lambda found: f"must run on node {node_hex(int(found.group(1)))},", text)
     if kind is GetTimeoutError and fault is not None:  # what a task ended with, not a wait
         return TaskTimeoutError(text)
     if issubclass(kind, RayActorError):

@@ -140,3 +140,45 @@ int64_t mrpy_nap(mr_session *s, int64_t left, int64_t *nap)
         *nap = 4 * now;
     return now;
 }
+
+/* The next item, a text; false: it is another. */
+static bool next_text(const char **at, const char *end, const char **text, uint32_t *len)
+{
+    if (end - *at < 5 || **at != MRPY_TAG_STR)
+        return false;
+    memcpy(len, *at + 1, 4);
+    *text = *at + 5;
+    if (*len > (size_t)(end - *text))
+        return false;
+    *at = *text + *len;
+    return true;
+}
+
+/* The last line of a traceback that says where: File "x.py", line 3, in f. */
+static int last_place(const char *trace, uint32_t len, const char **place)
+{
+    static const char mark[] = "\n  File \"";
+    *place = NULL;
+    for (const char *p = trace, *end = trace + len; (p = memmem(p, (size_t)(end - p), mark, sizeof(mark) - 1)); p++)
+        *place = p + 3;
+    const char *line = *place ? memchr(*place, '\n', (size_t)(trace + len - *place)) : NULL;
+    return line ? (int)(line - *place) : 0;
+}
+
+/* Of the tuple that _errors.py makes: (kind, function, class, text, traceback, ...). */
+uint64_t mrpy_read_error(uint32_t format, const void *data, uint64_t len, char *out, uint64_t cap)
+{
+    const char *at = data, *end = at + len, *v[5], *place;
+    uint32_t n[5];
+    if ((format & 0xff) != MRPY_FORMAT_ERROR || len < 5 || *at != MRPY_TAG_TUPLE)
+        return 0;
+    at += 5;
+    for (int i = 0; i < 5; i++)
+        if (!next_text(&at, end, &v[i], &n[i]))
+            return 0;
+    const char *line = memchr(v[3], '\n', n[3]);
+    int text = (int)(line ? line - v[3] : n[3]), where = last_place(v[4], n[4], &place);
+    int wrote = snprintf(out, cap, "%.*s%s%.*s%s%.*s%s", (int)n[2], v[2], text ? ": " : "", text, v[3],
+                         where ? " (" : "", where, where ? place : "", where ? ")" : "");
+    return wrote < 0 ? 0 : (uint64_t)wrote < cap ? (uint64_t)wrote : cap - 1;
+}

@@ -130,6 +130,7 @@ static PyObject *core_open(PyObject *module, PyObject *a)
     mrpy_session = s;
     mrpy_session_no = mr_session_id(s);
     mr_on_full(s, mrpy_on_full);
+    mr_on_error(s, mrpy_read_error);
     mrpy_lines_start(module, s);
     return PyLong_FromUnsignedLongLong(mrpy_session_no);
 }

@@ -62,6 +62,8 @@ mr_session *mrpy_need(mrpy_state *st);
 /* ---- errors.c ---- */
 /* Raises the exception for a failed call; err may be NULL.  Returns NULL. */
 PyObject *mrpy_raise(mrpy_state *st, mr_status status, const mr_err *err);
+/* See mr_on_error.  Without the GIL. */
+uint64_t mrpy_read_error(uint32_t format, const void *data, uint64_t len, char *out, uint64_t cap);
 /* Raises what an error value (MR_FORMAT_FAULT, TEXT_ERROR, MRPY_FORMAT_ERROR) says.  Returns NULL. */
 PyObject *mrpy_raise_value(mrpy_state *st, const mr_value *v);
 /* Nanoseconds of a timeout object: None is -1.  -2 with an exception. */

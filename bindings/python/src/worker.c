@@ -461,8 +461,8 @@ static PyMemberDef call_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 static PyGetSetDef call_getset[] = {
-    {"name", call_name, NULL, NULL, NULL}, {"entry", call_entry, NULL, NULL, NULL},
-    {"code", call_code, NULL, NULL, NULL}, {"done", call_done, NULL, NULL, NULL},
+    {"name", call_name, NULL, NULL, NULL},           {"entry", call_entry, NULL, NULL, NULL},
+    {"code", call_code, NULL, NULL, NULL},           {"done", call_done, NULL, NULL, NULL},
     {"cancelled", call_cancelled, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL},
 };
 static PyType_Slot call_slots[] = {

@@ -270,23 +270,34 @@ static void act_wake(mr_nodes *n, const mr_action *a)
     mr_progress_timer(n);
 }
 
-/* The value is still there: it is freed after this.  What a binding made is the binding's to read. */
+/* What error value `format`, `bytes` says, in `told` or itself; its length, 0: nothing that can be read. */
+static uint64_t read_error(mr_nodes *n, uint32_t format, const void *bytes, uint64_t len, char told[300],
+                           const char **text)
+{
+    uint64_t wrote = n->on_error ? n->on_error(format, bytes, len, told, 300) : 0;
+    *text = told;
+    if (wrote)
+        return wrote;
+    if (format != MR_FORMAT_TEXT_ERROR && (format != MR_FORMAT_FAULT || len <= sizeof(mr_fault_value)))
+        return 0;
+    uint64_t head = format == MR_FORMAT_FAULT ? sizeof(mr_fault_value) : 0;
+    *text = (const char *)bytes + head;
+    return strnlen(*text, len - head);
+}
+
+/* The value is still there, and is freed after this; or nobody kept it, and what is left is its copy for the tables. */
 static void report_unhandled(mr_nodes *n, const mr_action *a)
 {
     const mr_define *def = mr_control_func(n->control, a->fault.func);
     const mr_val *v = mr_value_find(n, a->id2);
-    const char *text = NULL;
-    uint64_t len = 0;
-    if (v && v->format == MR_FORMAT_TEXT_ERROR) {
-        text = mr_value_bytes(v);
-        len = v->len;
-    } else if (v && v->format == MR_FORMAT_FAULT && v->len > sizeof(mr_fault_value)) {
-        text = (const char *)mr_value_bytes(v) + sizeof(mr_fault_value);
-        len = v->len - sizeof(mr_fault_value);
-    }
+    const mr_blame *b = v ? NULL : mr_blame_find(n, a->id);
+    char told[300];
+    const char *text = "";
+    uint64_t len = v   ? read_error(n, v->format, mr_value_bytes(v), v->len, told, &text)
+                   : b ? read_error(n, b->format, b->bytes, b->len, told, &text)
+                       : 0;
     mr_log(MR_LOG_WARN, "engine", "unhandled error of task %s (%llx): its references were dropped before a get%s%.*s",
-           def ? def->name : "?", (unsigned long long)a->id, text ? ": " : "", (int)strnlen(text ? text : "", len),
-           text ? text : "");
+           def ? def->name : "?", (unsigned long long)a->id, len ? ": " : "", (int)len, text);
 }
 
 /* One loud line, then what the policy did last and the queues that it left, line by line. */

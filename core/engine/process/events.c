@@ -107,11 +107,23 @@ static bool event_has_value(const mr_nodes *n, mr_id id)
     return state == MR_OBJ_SEALED || state == MR_OBJ_ERROR;
 }
 
+/* An error that nobody keeps, and that a report of this step is about: the report and the tables will tell it. */
+static void event_blame(mr_nodes *n, const mr_record *r, const carried *v)
+{
+    for (size_t i = 0; i < n->actions.n; i++) {
+        const mr_action *a = &n->actions.v[i];
+        if (a->kind == MR_ACT_REPORT && a->flags == MR_REPORT_UNHANDLED && a->id2 == v->id)
+            mr_blame_keep(n, a->id, v->format, mr_record_bytes(r, v->body), r->n_bytes);
+    }
+}
+
 /* After an accepted event: control says whether the object now has this value, or others that repeat it do. */
 static void event_keep(mr_nodes *n, const mr_record *r, const carried *v)
 {
     bool wanted = (event_has_value(n, v->id) || event_repeated(n, v->id)) && !mr_table_at(&n->values, v->id);
     mr_status status = MR_OK;
+    if (!wanted && v->flags == MR_VALUE_ERROR)
+        event_blame(n, r, v);
     if (!wanted)
         event_unseal(n, v);
     else if (v->flags & MR_VALUE_STORED)

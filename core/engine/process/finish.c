@@ -68,3 +68,13 @@ void mr_engine_on_full(mr_port *port, void (*ask)(void))
     n->on_full = ask;
     pthread_mutex_unlock(&n->lock);
 }
+
+void mr_engine_on_error(mr_port *port, mr_error_reader read)
+{
+    mr_nodes *n = (mr_nodes *)(void *)port;
+    if (atomic_load_explicit(&mr_nodes_forked, memory_order_relaxed))
+        return;
+    pthread_mutex_lock(&n->lock);
+    n->on_error = read;
+    pthread_mutex_unlock(&n->lock);
+}

@@ -289,6 +289,7 @@ struct mr_nodes {
     mr_waiter *called; /* callbacks due; run after unlocking */
     uint32_t next_token;
     uint32_t spin_ns, spin_fails, spin_skip;
+    mr_error_reader on_error; /* reads errors of a binding's own; NULL: nobody does */
     void (*on_full)(void); /* asks the driver to collect garbage; NULL: nobody is asked */
     int64_t full_at;       /* when it was last asked */
     uint32_t fulls;        /* how often */

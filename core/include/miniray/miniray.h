@@ -263,6 +263,11 @@ MR_API void mr_flush(mr_session *s);
  * the core held: it must only set a flag, and must not call miniray.  mr_get, mr_wait and mr_create that wait then
  * return INTERRUPTED, so that a driver of one thread learns of it; at most twenty times a second.  NULL: nobody. */
 MR_API void mr_on_full(mr_session *s, void (*ask)(void));
+/* Driver: `read` writes what an error value of a binding's own format says, for the log: at most `cap` bytes, and
+ * returns how many; 0: it does not know the format.  It runs on any thread with a lock of the core held: it must not
+ * wait, nor call miniray or an interpreter.  NULL: nobody. */
+typedef uint64_t (*mr_error_reader)(uint32_t format, const void *data, uint64_t len, char *out, uint64_t cap);
+MR_API void mr_on_error(mr_session *s, mr_error_reader read);
 /* Is the object sealed and its bytes to be had?  (Not: will it ever be.) */
 MR_API bool mr_contains(mr_session *s, mr_id id);
 /* Gives objects up now, whoever holds them; later gets raise FREED.  Bytes that some process was shown stay where they
@@ -414,8 +419,8 @@ MR_API mr_status mr_call_dep(mr_call *call, uint32_t i, mr_value *out) MR_CHECK_
 /* Tells that user code begins.  E_CANCELLED: it was taken back or cancelled; finish it and go on. Cancelable by signal
  * only if `main_thread`. */
 MR_API mr_status mr_call_start(mr_call *call, bool main_thread) MR_CHECK_RESULT;
-/* Between start and finish: has a cancel come for it?  Of calls that no signal strikes this is all that tells, beside waits
- * that end with E_CANCELLED, once. */
+/* Between start and finish: has a cancel come for it?  Of calls that no signal strikes this is all that tells, beside
+ * waits that end with E_CANCELLED, once. */
 MR_API bool mr_call_cancelled(const mr_call *call);
 /* After user code has ended (main_thread calls): E_CANCELLED if a cancel struck; no signal comes after it returns. */
 MR_API mr_status mr_call_stop(mr_call *call) MR_CHECK_RESULT;

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Union
 
-from .. import _core
-from .._ids import NodeID, node_number
+from .. import _core, exceptions
+from .._ids import NO_NODE, NodeID, node_number
 
 if TYPE_CHECKING:
     from .placement_group import PlacementGroup
@@ -35,6 +35,8 @@ class NodeAffinitySchedulingStrategy:
     def _define(self, made: Dict[str, Any]) -> None:
         made["schedule"] = _core.SCHEDULE_NODE
         made["node"] = node_number(self.node_id)
+        if made["node"] == NO_NODE and not self.soft:
+            raise exceptions.TaskUnschedulableError(f"{self!r}: no node of this session has that id; see miniray.nodes()")
         made["flags"] |= _core.DEF_SOFT_NODE if self.soft else 0
 
 
