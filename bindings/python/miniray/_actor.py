@@ -286,13 +286,14 @@ class ActorClass:
         space, if_exists = options.get("namespace") or _session.namespace(), bool(options.get("get_if_exists", False))
         if _session.local is not None:
             return ActorHandle(self._info, _session.local.create(self, args, kwargs, name, space, if_exists))
+        tell = options.get("lifetime") == "detached" and _first_detached()
         try:
             if self._session != _core.session_number():
                 self._prepare()
             ref = _core.create_actor(self._number, args, kwargs, name, space, if_exists)
         except TaskUnschedulableError as why:
             raise ActorUnschedulableError(str(why)) from None
-        if options.get("lifetime") == "detached" and _first_detached():
+        if tell:
             warnings.warn("a detached actor lives until the node ends: here that is when the driver's session ends", RuntimeWarning,
                           stacklevel=2)
         return ActorHandle(self._info, ref)

@@ -290,9 +290,9 @@ struct mr_nodes {
     uint32_t next_token;
     uint32_t spin_ns, spin_fails, spin_skip;
     mr_error_reader on_error; /* reads errors of a binding's own; NULL: nobody does */
-    void (*on_full)(void); /* asks the driver to collect garbage; NULL: nobody is asked */
-    int64_t full_at;       /* when it was last asked */
-    uint32_t fulls;        /* how often */
+    void (*on_full)(void);    /* asks the driver to collect garbage; NULL: nobody is asked */
+    int64_t full_at;          /* when it was last asked */
+    uint32_t fulls;           /* how often */
     mr_inner *inner, **inner_end;
     mr_hungry *hungry;
 
