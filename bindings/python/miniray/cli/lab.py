@@ -170,7 +170,7 @@ def _tell(runs: Any, workload: str, engine: str, seeds: int, warmup: float, part
     pairs = differences(runs)
     if json_ != "-":
         _console().print(table(runs))
-        if seeds > 1 and pairs:
+        if any(not r.summary.get("degraded") for r in runs):
             _console().print(difference_table(runs))
         if seeds == 1 and engine == "sim":
             for one in runs:
@@ -185,9 +185,8 @@ def _tell(runs: Any, workload: str, engine: str, seeds: int, warmup: float, part
     shown = [r for r in runs if not r.seed]
     try:
         if html != "":
-            notes = f"{workload} on the {engine} engine" + "".join(f"; {line}" for line in said)
-            extra = _difference_html(pairs, runs[0].policy) if seeds > 1 else ""
-            click.echo(f"report: {write_report(html or 'miniray-compare.html', shown, subtitle=notes, extra=extra)}", err=json_ == "-")
+            path = write_report(html or "miniray-compare.html", shown, subtitle=f"{workload} on the {engine} engine", notes=said, every=runs)
+            click.echo(f"report: {path}", err=json_ == "-")
         if figure:
             from miniray.lab.figure import write_figure
 
@@ -197,24 +196,6 @@ def _tell(runs: Any, workload: str, engine: str, seeds: int, warmup: float, part
                 json.dump({"traceEvents": chrome(shown), "displayTimeUnit": "ms"}, file)
     except (ValueError, OSError) as error:
         _fail(error)
-
-
-def _difference_html(pairs: list[dict[str, Any]], first: str) -> str:
-    from html import escape
-
-    from miniray.lab.grade_output import show
-
-    if not pairs:
-        return ""
-    body = []
-    for row in pairs:
-        colour = {True: "best", False: "bad"}.get(row["better"], "")
-        sign = "+" if row["mean"] > 0 else "-" if row["mean"] < 0 else ""
-        half = f" ± {show(row['metric'], row['half'])}" if row["half"] is not None else " (all equal)"
-        body.append(f'<tr><td class="t">{escape(row["policy"])}</td><td class="t">{row["metric"]}</td><td class="{colour}">'
-                    f'{sign}{show(row["metric"], abs(row["mean"]))}{half}</td><td>{row["n"]}</td></tr>')
-    return (f'<section class="card"><h3>Difference to {escape(first)}: mean of pairs and 95% interval over replications</h3><div class="scroll"><table><thead><tr>'
-            f'<th class="t">policy</th><th class="t">metric</th><th>difference</th><th>pairs</th></tr></thead><tbody>{"".join(body)}</tbody></table></div></section>')
 
 
 for _command in (*_LABS, *_SEARCH):

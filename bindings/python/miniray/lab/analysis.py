@@ -6,7 +6,7 @@ Works on traces (`miniray.lab.trace`) alone; with the workload's lines edges are
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Any, Iterable, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
 from .trace import Run, pieces
 
@@ -49,10 +49,10 @@ def _means(steps: Sequence[tuple[int, int]], end: int, bins: int) -> Points:
     return out
 
 
-def running(run: Run, end: int, bins: int = 240) -> Points:
-    """How many tasks run, over time."""
-    done = [(since, to) for t in run.tasks for since, to, _ in pieces(t) if since <= to]
-    return _means(_steps([(since, 1) for since, _ in done] + [(to, -1) for _, to in done]), end, bins)
+def running(run: Run, end: int, bins: int = 240, widths: Mapping[str, int] = {}) -> Points:
+    """How many tasks run, over time; with ``widths`` each counts so often."""
+    done = [(since, to, widths.get(t["task"], 1)) for t in run.tasks for since, to, _ in pieces(t) if since <= to]
+    return _means(_steps([(since, n) for since, _, n in done] + [(to, -n) for _, to, n in done]), end, bins)
 
 
 def waiting(run: Run, end: int, bins: int = 240) -> Points:

@@ -47,7 +47,9 @@ def chart(curves: Sequence[tuple[str, Sequence[tuple[float, float]]]], label: st
                      f'<text x="{LEFT - 6}" y="{py(y) + 4:.1f}" text-anchor="end">{html.escape(y_text(y))}</text>')
     if log_x:
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        ticks = [v for d in decades for v in ((10.0**d,) if high / low > 30 else (10.0**d, 2 * 10.0**d, 5 * 10.0**d)) if low <= v <= high * 1.0001]
+        apart = max(1, math.ceil(math.log10(high / low) / 6))
+        ticks = [v for d in decades for v in ((10.0**d,) if high / low > 30 else (10.0**d, 2 * 10.0**d, 5 * 10.0**d))
+                 if d % apart == 0 and low <= v <= high * 1.0001]
     else:
         ticks = marks(low, high, 5)
     for x in ticks:

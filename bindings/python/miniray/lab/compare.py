@@ -26,7 +26,7 @@ class Comparison(list[traces.Run]):
     def _repr_html_(self) -> str:
         from .report import framed
 
-        return framed([run for run in self if not run.seed], self.title)
+        return framed([run for run in self if not run.seed], self.title, every=self)
 
 
 def _lines(workload: str, seed: int, seeds: int) -> tuple[Any, list[dict[str, Any]] | None]:
@@ -169,15 +169,21 @@ def summarise(runs: Sequence[traces.Run]) -> list[dict[str, Any]]:
     return rows
 
 
+def _by_name(runs: Sequence[traces.Run]) -> dict[str, dict[int, traces.Run]]:
+    """Policy (and store) -> seed -> the run, without those that were degraded."""
+    groups: dict[str, dict[int, traces.Run]] = {}
+    for run in runs:
+        if not run.summary.get("degraded"):
+            groups.setdefault(" · ".join(filter(None, (run.policy, run.store))), {})[run.seed or 0] = run
+    return groups
+
+
 def differences(runs: Sequence[traces.Run]) -> list[dict[str, Any]]:
     """What each policy changes against the first one, over the seeds that both have: one row per policy and metric,
     ``{"policy", "metric", "mean", "half", "n", "better"}``.  The seeds share their random numbers, so differences are paired.
     ``half`` is half the 95% interval, None where there is none: one seed, or all differences equal.  ``better``: True or
     False if the interval leaves out 0, else None.  Runs that were degraded, and the pairs they belong to, are left out."""
-    groups: dict[str, dict[int, traces.Run]] = {}
-    for run in runs:
-        if not run.summary.get("degraded"):
-            groups.setdefault(" · ".join(filter(None, (run.policy, run.store))), {})[run.seed or 0] = run
+    groups = _by_name(runs)
     if len(groups) < 2:
         return []
     (_, base), *others = groups.items()
@@ -219,36 +225,52 @@ def _after(tasks: list[dict[str, Any]], warmup: float) -> list[dict[str, Any]]:
     return sorted(tasks, key=lambda t: t["submitted"])[int(warmup * len(tasks)):]
 
 
+def short(metric: str, value: float) -> str:
+    """A figure with its unit, to three digits."""
+    from .grade_output import show
+
+    if metric.endswith("_s") and metric != "held_slot_s" or metric == "bytes_moved":
+        return show(metric, value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def figure_rows(runs: Sequence[traces.Run]) -> tuple[list[str], list[tuple[str, list[tuple[str, bool | None]]]]]:
+    """What tables show of all metrics: the policies, and for each metric that any of them has a cell per policy: its mean for the
+    first, and for each other the difference to the first, with whether that is better (True, False; None: it may be chance)."""
+    groups = _by_name(runs)
+    found = {(r["policy"], r["metric"]): r for r in differences(runs)}
+    names, rows = list(groups), []
+    for metric in METRICS:
+        values = [run.summary[metric] for run in groups[names[0]].values() if metric in run.summary] if names else []
+        if not values or not any(values) and not any((n, metric) in found for n in names):
+            continue
+        cells: list[tuple[str, bool | None]] = [(short(metric, sum(values) / len(values)), None)]
+        for name in names[1:]:
+            row = found.get((name, metric))
+            if row is None or not row["mean"] and not row["half"]:
+                cells.append(("=" if row else "–", None))
+                continue
+            sign = "+" if row["mean"] > 0 else "-" if row["mean"] < 0 else ""
+            half = f" ± {short(metric, row['half'])}" if row["half"] is not None else " (all equal)" if row["n"] > 1 else ""
+            cells.append((sign + short(metric, abs(row["mean"])) + half, row["better"]))
+        rows.append((metric, cells))
+    return names, rows
+
+
 def difference_table(runs: Sequence[traces.Run]) -> Any:
-    """A rich.table.Table of `differences`: a row per metric, a column per policy; green is better, red worse, beyond chance."""
+    """A rich.table.Table of `figure_rows`; green is better, red worse, beyond chance."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from .grade_output import show
-
-    rows = differences(runs)
-    names = list(dict.fromkeys(r["policy"] for r in rows))
-    first = runs[0].policy
-    out = Table(title=f"differences to {first} (pairs, 95%)", title_justify="left", box=SIMPLE_HEAD)
+    names, rows = figure_rows(runs)
+    out = Table(box=SIMPLE_HEAD, title_justify="left",
+                title=f"all figures of {names[0]}" + ("" if len(names) < 2 else ", and differences to it" + (" (pairs, 95%)" if any(r.seed for r in runs) else "")))
     out.add_column("", style="bold", no_wrap=True)
     for name in names:
         out.add_column(name, justify="right", no_wrap=True)
-    for metric in METRICS:
-        cells = []
-        for name in names:
-            row = next((r for r in rows if r["policy"] == name and r["metric"] == metric and (r["mean"] or r["half"])), None)
-            if row is None:
-                cells.append("–")
-                continue
-            text = ("+" if row["mean"] > 0 else "") + (show(metric, row["mean"]) if row["mean"] >= 0 else "-" + show(metric, -row["mean"]))
-            if row["half"] is not None:
-                text += f" ± {show(metric, row['half'])}"
-            elif row["n"] > 1:
-                text += " (all equal)"
-            colour = {True: "green", False: "red"}.get(row["better"])
-            cells.append(f"[{colour}]{text}[/{colour}]" if colour else text)
-        if any(c != "–" for c in cells) or metric == "makespan_s":
-            out.add_row(metric, *cells)
+    for metric, cells in rows:
+        colours = [{True: "green", False: "red"}.get(better) if better is not None else None for _, better in cells]
+        out.add_row(metric, *(f"[{c}]{text}[/{c}]" if c else text for (text, _), c in zip(cells, colours)))
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import Any, Sequence
 
@@ -19,7 +20,7 @@ def figure(runs: Sequence[traces.Run], width: float = 7.0) -> Any:
     if not runs:
         raise ValueError("a figure needs at least one run")
     fns, _, _ = _names(runs)
-    rows = [_rows(traces.normalise(r.tasks)) for r in runs]
+    rows = [_rows(dataclasses.replace(r, tasks=traces.normalise(r.tasks))) for r in runs]
     heights = [max(1, len(r)) for r in rows]
     out = Figure(figsize=(width, sum(0.16 * h + 0.5 for h in heights) + 0.5), layout="constrained")
     axes = out.subplots(len(runs), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]

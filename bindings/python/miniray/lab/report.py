@@ -32,6 +32,12 @@ def seconds(value: float) -> str:
     return f"{value * 1e9:.0f} ns"
 
 
+def _tick(value: float) -> str:
+    """A round duration, beside an axis."""
+    number, _, unit = seconds(value).partition(" ")
+    return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {unit}"
+
+
 def amount(value: float) -> str:
     """A number of bytes."""
     for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -58,10 +64,35 @@ def _names(runs: Sequence[traces.Run]) -> tuple[list[str], list[str], dict[str, 
     return sorted(busy, key=lambda f: (-busy[f], f)), sorted(users, key=lambda u: (-users[u], u)), whose
 
 
-def _rows(tasks: Sequence[dict[str, Any]]) -> list[tuple[str, int, list[list[dict[str, Any]]]]]:
-    """(node, slot, lanes): more than one lane only where tasks of one slot overlap, as calls of an actor may."""
+def _widths(run: traces.Run) -> dict[str, int]:
+    """How many CPUs each task holds, if all hold whole ones and some more than one: then rows are CPUs, not slots."""
+    found = {str(line["id"]): line.get("cpus", 1) for line in run.workload or () if "id" in line}
+    whole = all(w == int(w) and w >= 1 for w in found.values()) and all(t["task"] in found for t in run.tasks)
+    return {t: int(w) for t, w in found.items()} if whole and any(w > 1 for w in found.values()) else {}
+
+
+def _cpus(tasks: Sequence[dict[str, Any]], widths: dict[str, int]) -> list[dict[str, Any]]:
+    """A task of n CPUs as n, one for each CPU; which ones is made up here (the lowest that are free, side by side if there is such a place)."""
+    out: list[dict[str, Any]] = []
+    held: dict[str, list[int]] = {}  # node -> until when each of its CPUs is taken
+    parts = [(since, to, t) for t in tasks for since, to, _ in traces.pieces(t) if to >= since]
+    for i, (since, to, task) in enumerate(sorted(parts, key=lambda p: (p[0], p[1], p[2]["task"]))):
+        until, n = held.setdefault(task["node"], []), widths[task["task"]]
+        free = [k for k, t in enumerate(until) if t <= since]
+        free += range(len(until), len(until) + n - len(free))
+        until += [0] * (max(free) + 1 - len(until))
+        at = next((k for k in range(len(free) - n + 1) if free[k + n - 1] - free[k] == n - 1), 0)
+        for cpu in free[at:at + n]:
+            until[cpu] = to
+            out.append({**{k: v for k, v in task.items() if k != "stretches"}, "started": since, "ended": to, "slot": cpu})
+    return out
+
+
+def _rows(run: traces.Run) -> list[tuple[str, int, list[list[dict[str, Any]]]]]:
+    """(node, slot or CPU, lanes): more than one lane only where tasks of one slot overlap, as calls of an actor may."""
+    widths = _widths(run)
     slots: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for task in tasks:
+    for task in _cpus(run.tasks, widths) if widths else run.tasks:
         stretches = traces.pieces(task)
         for i, (since, to, slot) in enumerate(stretches, 1):
             if to >= since:
@@ -112,7 +143,7 @@ def _picture(run: traces.Run, span: float, fns: dict[str, int], users: dict[str,
     """What the script draws: rows, and blocks of (row, lane, start, end, -, function, user, flags, name, ready, bytes[, many])."""
     chain = set(analysis.critical(run))
     rows, blocks, outcomes = [], [], {}
-    for number, (node, slot, lanes) in enumerate(_rows(run.tasks)):
+    for number, (node, slot, lanes) in enumerate(_rows(run)):
         rows.append([node, slot, len(lanes)])
         for k, lane in enumerate(lanes):
             for start, end, task, many in _blocks(lane, span / FINEST):
@@ -121,7 +152,8 @@ def _picture(run: traces.Run, span: float, fns: dict[str, int], users: dict[str,
                 if flags & 1:
                     outcomes[task["task"]] = task["outcome"]
                 blocks.append(block + ([task["task"], task["ready"], task["bytes"]] if many == 1 else ["", -1, 0, many]))
-    return {"engine": run.engine, "rows": rows, "blocks": blocks, "outcomes": outcomes,
+    seat = "CPU" if _widths(run) else {"process": "worker"}.get(run.engine, "slot")
+    return {"seat": seat, "rows": rows, "blocks": blocks, "outcomes": outcomes,
             "end": max((t["ended"] for t in run.tasks), default=0)}
 
 
@@ -131,9 +163,9 @@ COLUMNS = (
     ("flow_mean_s", "mean flow", seconds, True),
     ("flow_p99_s", "p99 flow", seconds, True),
     ("wait_mean_s", "mean wait", seconds, True),
-    ("utilisation", "utilisation", lambda v: f"{v * 100:.1f}%", False),
+    ("utilisation", "utilisation", lambda v: f"{v * 100:.1f}%", None),
     ("bytes_moved", "moved", amount, True),
-    ("held_slot_s", "held", lambda v: f"{v:.3g} slot·s", None),
+    ("held_slot_s", "held", lambda v: f"{v:,.0f} slot·s" if v >= 100 else f"{v:.3g} slot·s", None),
     ("tasks", "tasks", lambda v: f"{v:,.0f}", None),
     ("failed", "failed", lambda v: f"{v:,.0f}", None),
 )
@@ -141,10 +173,7 @@ COLUMNS = (
 
 def _table(runs: Sequence[traces.Run], summaries: Sequence[dict[str, Any]]) -> str:
     columns = [c for c in COLUMNS if any(c[0] in s for s in summaries)]
-    if all(not s.get("failed") for s in summaries):
-        columns = [c for c in columns if c[0] != "failed"]
-    if all(not s.get("held_slot_s") for s in summaries):
-        columns = [c for c in columns if c[0] != "held_slot_s"]
+    columns = [c for c in columns if c[0] not in ("failed", "held_slot_s", "bytes_moved") or any(s.get(c[0]) for s in summaries)]
     extra = [key for key in dict.fromkeys(k for run in runs for k in (run.summary.get("columns") or {}))]
     bounds = any(s.get("bounds") for s in summaries)
     head = '<th class="t">run</th><th class="t">engine</th>' + "".join(f"<th>{c[1]}</th>" for c in columns)
@@ -194,9 +223,10 @@ def _curves(runs: Sequence[traces.Run], span: int) -> str:
     """Curves of up to eight runs over each other."""
     shown = runs[:MAX_COLOURS]
     cards: list[tuple[str, Any, Any, Any, dict[str, Any]]] = [
-        ("tasks that run", [(r.name, analysis.running(r, span)) for r in shown], seconds, lambda v: f"{v:g}", {"steps": True}),
-        ("tasks that are ready and wait", [(r.name, analysis.waiting(r, span)) for r in shown], seconds, lambda v: f"{v:g}", {"steps": True}),
-        ("flow time: share of tasks at or below", [(r.name, analysis.distribution(analysis.flows(r))) for r in shown], seconds,
+        ("utilisation: " + ("CPUs in use" if any(map(_widths, shown)) else "tasks that run"),
+         [(r.name, analysis.running(r, span, widths=_widths(r))) for r in shown], _tick, lambda v: f"{v:g}", {"steps": True}),
+        ("queue: tasks that are ready and wait", [(r.name, analysis.waiting(r, span)) for r in shown], _tick, lambda v: f"{v:g}", {"steps": True}),
+        ("flow time: share of tasks at or below", [(r.name, analysis.distribution(analysis.flows(r))) for r in shown], _tick,
          lambda v: f"{v * 100:.0f}%", {"log_x": True, "top": 1.0}),
     ]
     drawn = []
@@ -207,17 +237,21 @@ def _curves(runs: Sequence[traces.Run], span: int) -> str:
     return f'<div class="charts">{"".join(drawn)}</div>{charts.keys([r.name for r in shown]) if len(shown) > 1 else ""}' if drawn else ""
 
 
-def _starts(tasks: Sequence[dict[str, Any]]) -> str:
+def _starts(tasks: Sequence[dict[str, Any]], nodes: int, wide: bool) -> str:
     if not tasks:
         return "nothing"
-    said = [f"{html.escape(t['task'])} on {html.escape(t['node'] or 'the node')}, slot {t['slot']}" for t in tasks[:4]]
-    return "; ".join(said) + (f" and {len(tasks) - 4} more" if len(tasks) > 4 else "")
+    said = []
+    for task in tasks[:4]:
+        where = [*([task["node"]] if nodes > 1 else []), *([] if wide else [f"slot {task['slot']}"])]
+        said.append(html.escape(task["task"] + (f" ({', '.join(where)})" if where else "")))
+    return ", ".join(said) + (f" and {len(tasks) - 4} more" if len(tasks) > 4 else "")
 
 
 def _partings(runs: Sequence[traces.Run], pictures: Sequence[dict[str, Any]]) -> str:
     """Where each run leaves the way of the first one, and what that cost."""
     first, said = runs[0], []
-    for run, picture in zip(runs[1:], pictures[1:]):
+    wide, nodes = bool(_widths(first)), len({t["node"] for run in runs for t in run.tasks})
+    for number, (run, picture) in enumerate(zip(runs[1:], pictures[1:]), 1):
         found = analysis.first_difference(first, run)
         if found is None:
             if {t["task"] for t in run.tasks} == {t["task"] for t in first.tasks}:
@@ -231,14 +265,37 @@ def _partings(runs: Sequence[traces.Run], pictures: Sequence[dict[str, Any]]) ->
 
         worst = f", {html.escape(name)} ends {seconds(loss)} later" if loss > 5e-10 else ""
         said.append(f'<li><b>{html.escape(run.name)}</b> parts from {html.escape(first.name)} at '
-                    f'<button data-goto="{found["at"]}">{seconds(found["at"] / 1e9)}</button>: it starts {_starts(found["b"])}, '
-                    f'{html.escape(first.name)} starts {_starts(found["a"])}. In the end the makespan is {more(found["makespan"], "")}, '
+                    f'<button data-goto="{found["at"]}" data-run="{number}" title="show it">{seconds(found["at"] / 1e9)}</button>: it starts {_starts(found["b"], nodes, wide)}; '
+                    f'{html.escape(first.name)} starts {_starts(found["a"], nodes, wide)}. In the end the makespan is {more(found["makespan"], "")}, '
                     f'the mean flow time {more(found["flow"], "")}{worst}.</li>')
     return f'<section class="card"><h3>Where they part</h3><ul class="part">{"".join(said)}</ul></section>' if said else ""
 
 
-def page(runs: Sequence[traces.Run], title: str = "miniray: runs compared", subtitle: str = "", extra: str = "") -> str:
-    """The report as text.  ``extra``: HTML that comes below the table.  A ValueError if there is no run."""
+def _all_figures(every: Sequence[traces.Run]) -> str:
+    """All metrics of the first policy, and the differences to it, over the seeds that were run."""
+    from .compare import figure_rows
+
+    names, rows = figure_rows(every)
+    if not rows:
+        return ""
+    seeds = len({run.seed for run in every})
+    said = f"All figures of {names[0]}" + ("" if len(names) < 2 else ", and differences to it")
+    said += f": means over {seeds} seeds; mean of pairs and 95% interval" if seeds > 1 else ""
+    body = []
+    for metric, cells in rows:
+        what = metrics.METRICS.get(metric, ("Jain's index of the slowdowns of users: 1 if all are slowed down alike", False))[0]
+        body.append(f'<tr><td class="t" title="{html.escape(what)}">{metric}</td>'
+                    + "".join(f"<td{ {True: ' class=best', False: ' class=bad'}.get(better, '') if better is not None else ''}>{html.escape(text)}</td>"
+                              for text, better in cells) + "</tr>")
+    head = "".join(f"<th>{html.escape(n)}</th>" for n in names)
+    return (f'<details class="card"{" open" if seeds > 1 else ""}><summary>{html.escape(said)}</summary><div class="scroll"><table><thead><tr><th class="t"></th>{head}</tr></thead>'
+            f'<tbody>{"".join(body)}</tbody></table></div></details>')
+
+
+def page(runs: Sequence[traces.Run], title: str = "miniray: runs compared", subtitle: str = "", notes: Sequence[str] = (),
+         every: Sequence[traces.Run] = ()) -> str:
+    """The report as text.  ``notes``: what a reader should know before they believe the figures; ``every``: the runs of all seeds, of
+    which ``runs`` are drawn.  A ValueError if there is no run."""
     if not runs:
         raise ValueError("a report needs at least one run")
     shown = [traces.Run(policy=r.policy, tasks=traces.normalise(r.tasks), engine=r.engine, store=r.store, seed=r.seed,
@@ -249,21 +306,25 @@ def page(runs: Sequence[traces.Run], title: str = "miniray: runs compared", subt
     numbers = {f: i for i, f in enumerate(fns)}, {u: i for i, u in enumerate(users)}
     pictures = [_picture(r, span, *numbers, whose) for r in shown]
     partings = _partings(shown, pictures)
-    data = json.dumps({"span": span, "fns": fns, "users": users, "seat": {"sim": "slot", "process": "worker"}, "runs": pictures},
+    data = json.dumps({"span": span, "fns": fns, "users": users, "runs": pictures},
                       separators=(",", ":")).replace("</", "<\\/")
     cards = []
     for run, summary in zip(shown, summaries):
         ejected = f'<p class="bad">{html.escape(str(summary["ejected"]))}</p>' if summary.get("ejected") else ""
         cards.append(f'<section class="card"><div class="head"><h2>{html.escape(run.name)}</h2><span class="facts">{html.escape(_facts(summary))}</span>'
                      f'</div>{ejected}<canvas class="gantt" role="img" aria-label="{html.escape(run.name)}"></canvas></section>')
+    warned = f'<ul class="card notes">{"".join(f"<li>{html.escape(note)}</li>" for note in notes)}</ul>' if notes else ""
+    several = len({run.seed for run in every}) > 1
     by_user = '<option value="user">user</option>' if len(users) > 1 else ""
-    tools = (f'<div class="bar-tools"><label>colour by <select id="by"><option value="fn">function</option>{by_user}'
+    tools = (f'<div class="bar-tools"><label>colour by <select id="by"><option value="fn">function</option>{by_user}<option value="task">task, so that neighbours differ</option>'
              f'<option value="critical">what the end waited for</option></select></label><span><button id="in">zoom in</button> '
              f'<button id="out">zoom out</button> <button id="whole">whole run</button></span><span>wheel: zoom, drag: move, click a colour: show it alone</span>'
              f'<div class="legend" id="legend" style="margin:0"></div></div>')
     return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{html.escape(title)}</title><style>{(_PARTS / 'style.css').read_text(encoding='utf-8')}</style></head><body><h1>{html.escape(title)}</h1>"
-            f'<p class="sub">{html.escape(subtitle)}</p><section class="card">{_table(shown, summaries)}</section>{extra}'
+            f'<p class="sub">{html.escape(subtitle)}</p>{warned}{_all_figures(every) if several else ""}'
+            f'<section class="card">{"<h3>The runs of seed 0, drawn below</h3>" if several else ""}{_table(shown, summaries)}</section>'
+            f'{"" if several else _all_figures(every)}'
             f'{_curves(shown, span)}{partings}{tools}{"".join(cards)}'
             f'<footer>One row is one slot of a node, or one worker process; all pictures share one time axis; the dashed line is the end of a run, '
             f'the red one where it parts from the first. Best values are green.</footer>'
@@ -271,15 +332,15 @@ def page(runs: Sequence[traces.Run], title: str = "miniray: runs compared", subt
             f"<script>{(_PARTS / 'script.js').read_text(encoding='utf-8')}</script></body></html>\n")
 
 
-def framed(runs: Sequence[traces.Run], title: str = "miniray: runs compared") -> str:
+def framed(runs: Sequence[traces.Run], title: str = "miniray: runs compared", every: Sequence[traces.Run] = ()) -> str:
     """The report inside a frame, for notebooks: its styles and script touch nothing outside."""
-    return f'<iframe srcdoc="{html.escape(page(runs, title))}" style="width:100%;height:640px;border:0"></iframe>'
+    return f'<iframe srcdoc="{html.escape(page(runs, title, every=every))}" style="width:100%;height:640px;border:0"></iframe>'
 
 
 def write_report(path: str | os.PathLike[str], runs: Sequence[traces.Run], title: str = "miniray: runs compared",
-                 subtitle: str = "", extra: str = "") -> str:
-    """Writes the report of these runs and gives its absolute path.  A ValueError if there is no run."""
-    text = page(runs, title, subtitle, extra)
+                 subtitle: str = "", notes: Sequence[str] = (), every: Sequence[traces.Run] = ()) -> str:
+    """Writes the report of these runs (see `page`) and gives its absolute path.  A ValueError if there is no run."""
+    text = page(runs, title, subtitle, notes, every)
     path = os.path.abspath(os.fspath(path))
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
