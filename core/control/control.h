@@ -382,8 +382,8 @@ typedef enum mr_decided {
     MR_DECIDED_SLICE,   /* rank: ns; slot, line */
     MR_DECIDED_START, /* slot, bound, candidates: who was left; why, res, had, wanted: of the first, if it stands before
                        */
-    MR_DECIDED_STOP,  /* slot */
-    MR_DECIDED_END,   /* slot */
+    MR_DECIDED_STOP,  /* slot; had: ns that it ran this time */
+    MR_DECIDED_END,   /* the same */
     MR_DECIDED_DROP
 } mr_decided;
 typedef enum mr_passed {

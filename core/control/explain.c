@@ -163,6 +163,7 @@ static void explain_notice(void *self, const mr_notice *n)
                                       : MR_DECIDED_DROP,
                 n->task);
         d->slot = n->worker ? n->worker->id + 1 : 0;
+        d->had = n->ran;
         break;
     case MR_SUBMITTED:
     case MR_WOKEN:

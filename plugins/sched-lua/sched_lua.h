@@ -107,7 +107,7 @@ int mr_lua_call(mr_lua *s, int n, int results);
 void mr_lua_take_error(mr_lua *s, char *buf, size_t size);
 const char *mr_lua_kill_text(const mr_lua *s, char *buf, size_t size);
 
-uint32_t mr_lua_line(void *self); /* op: the line that ran last in the policy file; kept since the first call */
+uint32_t mr_lua_line(void *self); /* op: the line of the hook that ran last; kept since the first call */
 
 /* ---- load.c */
 mr_status mr_lua_load(mr_lua *s, const char *path, mr_err *err);

@@ -20,9 +20,12 @@ static void count_hook(lua_State *L, lua_Debug *ar)
 {
     mr_lua *s = mr_lua_of(L);
     if (ar->event == LUA_HOOKLINE) {
-        lua_getinfo(L, "S", ar);
-        if (strcmp(ar->short_src, s->file) == 0)
-            s->line = ar->currentline;
+        lua_Debug at; /* of the hook itself, whatever it called last */
+        for (int level = 0; lua_getstack(L, level, &at); level++) {
+            lua_getinfo(L, "Sl", &at);
+            if (strcmp(at.short_src, s->file) == 0)
+                s->line = at.currentline;
+        }
         return;
     }
     s->left -= LUA_STEP;

@@ -319,6 +319,46 @@ def test_why_a_wide_task_waited_and_who_picked(explained, tmp_path):
     assert "finished" in why("two")
 
 
+def test_why_a_task_was_stopped(explained, tmp_path, until):
+    from miniray.util.state import why
+
+    ray = explained(policy=str(write(tmp_path, "urgent.lua", """local function key(t) return -t.priority end
+return {
+  rank = key,
+  slice = function(t) if t.priority == 0 then return 20*ms end end,
+  preempt = function(t)
+    local r, k = most(running(t), key)
+    if r and k > key(t) then return r end
+  end }""")))
+    gate = tmp_path / "gate"
+
+    @ray.remote
+    def hold():
+        while not gate.exists():
+            time.sleep(0.002)
+
+    @ray.remote(name="urgent", priority=5)
+    def urgent():
+        return 1
+
+    refs = [hold.options(name=name).remote() for name in ("one", "two")]
+    until(lambda: told()["stops"] >= 4, "each has used up its slice")
+    first = urgent.remote()
+    assert ray.get(first) == 1
+    waiting = why(next(t["name"] for t in told("tasks") if t["phase"] == "stopped"))
+    assert "stopped" in waiting.splitlines()[0] and " so far (" in _line(waiting, "waited")[0]
+    gate.touch()
+    assert ray.get(refs) == [None, None]
+    took, = _line(why(first), "why")
+    assert took.startswith("there  it took the slot of ") and took.endswith(": the answer of urgent.lua:7")
+    texts = [why(ref) for ref in refs]
+    slices = [line for text in texts for line in _line(text, "stopped") if "its slice of 20 ms was used up: the answer of urgent.lua:4" in line]
+    takes = [line for text in texts for line in _line(text, "stopped") if " took its slot, rank -5 against 0: the answer of urgent.lua:7" in line]
+    assert len(slices) == 2 and any("times, the last time at" in line for line in slices), texts
+    assert len(takes) == 1 and ": urgent (" in takes[0], texts
+    assert all("before it went on (" in _line(text, "waited")[0] for text in texts)
+
+
 def test_why_without_a_record(ray):
     from miniray.util.state import why
 

@@ -271,6 +271,7 @@ static void names_plugin_and_op(const char *wish, const char *text, const char *
 static void drive_into_the_end(int i)
 {
     setenv("SCHED_CRASH", ends[i], 1);
+    setenv("SCHED_CRASH_PLAIN", "1", 1);
     mr_override more[] = {{"sched", "plugin", bad_plugin("sched-crash"), "test"},
                           {"sched", "max_op", "400ms", "test"},
                           {NULL, NULL, NULL, NULL}};

@@ -48,14 +48,34 @@ class _Story:
     def __init__(self, told: Dict[str, Any]):
         self.told, self.task = told, told["task"]
         self.policy: str = told["policy"]
-        decisions = told["decisions"]
+        decisions = [d for d in told["decisions"] if d["of"]["task"] == self.task["task"]]
         ready = next((i for i in range(len(decisions) - 1, -1, -1) if decisions[i]["what"] == "ready"), None)
         self.ready = None if ready is None else decisions[ready]
         self.of_attempt = decisions[ready or 0:]
         self.plan = _last(decisions, "plan")
         self.start = _last(self.of_attempt, "start")
         self.rank = _last(self.of_attempt, "rank")
+        self.since = self.ready["at"] if self.ready else self.task["ready_at"]  # of this wait
+        self.stops = self.find_stops(told["decisions"])
+        self.waits = [d["at"] - before["at"] for before, d in zip(
+            [d for d in decisions if d["what"] == "ready"], [d for d in decisions if d["what"] == "start"])]
         self.lines: List[str] = []
+
+    def find_stops(self, decisions: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+        """Each stop of this task, with whose wish it was (`by`), or the slice that was over."""
+        out: List[Dict[str, Any]] = []
+        by = slice_ = None
+        for d in decisions:
+            own = d["of"]["task"] == self.task["task"]
+            if d["what"] == "preempt" and not own:
+                by = d
+            elif d["what"] == "slice":
+                slice_ = d if d["rank"] is not None and d["rank"] >= 0 else None
+            elif d["what"] == "stop":
+                out.append({**d, "by": by, "slice": slice_})
+            if d["what"] in ("start", "stop") and own:
+                by = slice_ = None
+        return out
 
     def say(self, head: str, text: str) -> None:
         self.lines.append(f"  {head:<10} {text}")
@@ -93,11 +113,12 @@ class _Story:
         task, told = self.task, self.told
         if task["ready_at"] < 0:
             return
-        started = task["started_at"] if task["started_at"] >= task["ready_at"] else None
+        started = task["started_at"] if task["started_at"] >= self.since else None
         until = started if started is not None else told["now"] if task["phase"] != "over" else task["ended_at"]
-        waited = until - task["ready_at"]
-        what = "before it started" if started is not None else "so far"
-        text = f"{_time(waited)} {what}"
+        what = "so far" if started is None else "before it went on" if self.stops else "before it started"
+        text = f"{_time(until - self.since)} {what}"
+        if len(self.waits) > 1:
+            text += f" ({_time(sum(self.waits) + (until - self.since if started is None else 0))} in all)"
         if self.ready and told["before"]:
             text += f"; {told['before']} that were ready before it started meanwhile"
         self.say("waited", text)
@@ -137,9 +158,24 @@ class _Story:
         if told["overtook"] > _SHOWN:
             self.say("", f"and by {told['overtook'] - _SHOWN} more")
 
+    def stopped(self) -> None:
+        """Whose slot it had to give up, and how often its own time was over."""
+        slices = [stop for stop in self.stops if not stop["by"]]
+        for stop in [stop for stop in self.stops if stop["by"]][-_SHOWN:]:
+            by, rank = stop["by"], ""
+            if by["rank"] is not None and self.rank and self.rank["rank"] is not None:
+                rank = f", rank {by['rank']:.10g} against {self.rank['rank']:.10g}"
+            self.say("stopped", f"at {_at(stop['at'])} after {_time(stop['ran'])}: {_task(by['of'])} took its slot{rank}: the answer of {_line(self.policy, by)}")
+        if slices:
+            last = slices[-1]
+            slice_ = last["slice"]
+            why = f"its slice of {_time(slice_['rank'])} was used up: the answer of {_line(self.policy, slice_)}" if slice_ else "why is forgotten"
+            when = "" if len(slices) == 1 else f"{len(slices)} times, the last time "
+            self.say("stopped", f"{when}at {_at(last['at'])} after {_time(last['ran'])}: {why}")
+
     def where(self) -> None:
         task, start = self.task, self.start
-        if task["started_at"] < 0 or task["started_at"] < task["ready_at"]:
+        if task["started_at"] < 0 or task["started_at"] < self.since:
             return
         pid = f", pid {task['pid']}" if task["pid"] else ""
         where = _place(start["slot"]) if start and "slot" in start else f"node {task['node']}, slot {task['slot']}"
@@ -148,8 +184,10 @@ class _Story:
             return
         picked = _last(self.of_attempt, "pick", before=start["at"])
         placed = _last(self.of_attempt, "place") or self.plan
-        freed = self.told.get("freed")
-        if picked and picked.get("slot") == start.get("slot"):
+        freed, taken = self.told.get("freed"), _last(self.of_attempt, "preempt", before=start["at"])
+        if taken and taken["answer"] and freed and freed["of"]["task"] == taken["answer"]["task"]:
+            why = f"it took the slot of {_task(taken['answer'])}: the answer of {_line(self.policy, taken)}"
+        elif picked and picked.get("slot") == start.get("slot"):
             first = picked["candidates"]
             count = f" among {picked['ready']} that were ready" if picked["ready"] > 1 else ""
             order = "" if not first or first[0]["of"]["task"] == task["task"] else f"; first in order was {_task(first[0]['of'])}"
@@ -160,8 +198,10 @@ class _Story:
             why = "its affinity, labels or placement group say so"
         elif start.get("bound") == "spread":
             why = "SPREAD: the next node in turn"
-        elif freed and task["started_at"] - freed["at"] < 1_000_000:
-            why = f"this slot was the first to be free: {_task(freed['of'])} had ended there"
+        elif freed and self.ready and freed["at"] >= self.ready["at"]:
+            own = freed["of"]["task"] == task["task"]
+            why = "nobody stood before it when it was stopped, so it went on" if own else \
+                f"this slot was the first to be free: {_task(freed['of'])} had {'ended' if freed['what'] == 'end' else 'been stopped'} there"
         else:
             why = "the first slot that was idle"
         self.say("why there", why)
@@ -171,6 +211,7 @@ class _Story:
         self.became_ready()
         self.order()
         self.queue()
+        self.stopped()
         self.overtaken()
         self.where()
         if self.task["ended_at"] >= 0:

@@ -48,6 +48,17 @@ static void why_rank(mr_text *t, double rank)
     mr_text_put(t, rank > -1e300 && rank < 1e300 ? "%.17g" : "null", rank);
 }
 
+/* The function of a task that decisions tell of; 0: none does. */
+static uint32_t why_func(mr_nodes *n, mr_id task)
+{
+    const mr_decision *d;
+    uint64_t at = 0;
+    while ((d = mr_control_decision_next(n->control, &at)))
+        if (d->task == task)
+            return d->func;
+    return 0;
+}
+
 static void why_answer(mr_nodes *n, mr_text *t, const mr_decision *d)
 {
     mr_node_info info;
@@ -59,9 +70,8 @@ static void why_answer(mr_nodes *n, mr_text *t, const mr_decision *d)
         mr_text_string(t, info.name);
         mr_text_put(t, "}");
     } else if (mr_ref_is_task(d->answer)) {
-        mr_text_put(t, ",\"answer\":{");
-        mr_text_id(t, "task", d->answer);
-        mr_text_put(t, "}");
+        mr_text_put(t, ",");
+        why_name(n, t, "answer", d->answer, why_func(n, d->answer));
     } else {
         mr_text_put(t, ",\"answer\":%s", d->answer == MR_STOP ? "false" : "null");
     }
@@ -75,6 +85,8 @@ static void why_decision(mr_nodes *n, mr_text *t, const mr_decision *d)
     mr_text_put(t, "{\"at\":%lld,\"what\":\"%s\",\"line\":%u,\"ready\":%u,\"entry\":%llu,\"rank\":", (long long)d->at,
                 names[d->what], d->line, d->n_ready, (unsigned long long)d->entry);
     why_rank(t, d->rank);
+    if (d->what == MR_DECIDED_STOP || d->what == MR_DECIDED_END)
+        mr_text_put(t, ",\"ran\":%lld", (long long)d->had);
     mr_text_put(t, ",");
     why_name(n, t, "of", d->task, d->func);
     if (d->slot)
@@ -123,8 +135,8 @@ static void why_ends(mr_nodes *n, mr_id task, const mr_decision **ready, const m
     }
 }
 
-/* All about the task; how many started while it waited; those of them that became ready after it; what ended on its
- * slot just before; the last time that the policy chose nobody while it waited. */
+/* All about the task, and whose slot it should give up; how many started while it waited; those of them that became
+ * ready after it; what ended on its slot just before; the last time that the policy chose nobody while it waited. */
 static void why_decisions(mr_nodes *n, mr_text *t, mr_id task)
 {
     const mr_decision *d, *ready, *start, *freed = NULL, *nobody = NULL;
@@ -134,14 +146,14 @@ static void why_decisions(mr_nodes *n, mr_text *t, mr_id task)
     why_ends(n, task, &ready, &start);
     mr_text_put(t, ",\"decisions\":[");
     while ((d = mr_control_decision_next(n->control, &at)))
-        if (d->task == task) {
+        if (d->task == task || (d->what == MR_DECIDED_PREEMPT && d->answer == task)) {
             mr_text_put(t, "%s", first ? "" : ",");
             first = false;
             why_decision(n, t, d);
         }
     mr_text_put(t, "],\"overtakers\":[");
     for (at = 0; ready && (d = mr_control_decision_next(n->control, &at)) && d != start;) {
-        if (d->what == MR_DECIDED_END && start && d->slot == start->slot)
+        if ((d->what == MR_DECIDED_END || d->what == MR_DECIDED_STOP) && start && d->slot == start->slot)
             freed = d;
         if (d->at < ready->at)
             continue;

@@ -374,8 +374,7 @@ static void fall(int signal)
                                  strsignal(signal),
                                  "\n"};
     for (int i = 0; i < CRASHES; i++)
-        if (crashes[i] == signal)
-            sigaction(signal, &before_us[i], NULL);
+        sigaction(crashes[i], &before_us[i], NULL);
     if (op || (watched_plugin && !watched)) /* else the crash is ours */
         say(texts, sizeof texts / sizeof texts[0]);
     raise(signal);
