@@ -156,7 +156,7 @@ def ray_like(ray, workers: int, array_mb: int) -> dict[str, float]:
     out["put and get, 10,000 references"] = fastest(lambda: ray.get(ray.put(many)))
     out["wait, 10,000 objects"] = fastest(lambda: ray.wait(many, num_returns=len(many)))
     middle = ray.put(numpy.ones(25 << 17))
-    out["get, array of 25 MB"] = fastest(lambda: ray.get(middle), 20)
+    out["get, array of 25 MB"] = 1 / rate(1, lambda: ray.get(middle))
     del many, middle
     array = numpy.ones(array_mb << 17)  # doubles
     gigabytes, puts, gets = array.nbytes / 1e9, [], []

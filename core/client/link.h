@@ -39,7 +39,8 @@ enum {
     MR_RING_BYTES = 65536,             /* each way */
     MR_RECORD_MAX = MR_RING_BYTES / 4, /* larger records travel through the carrier (BIG) */
     MR_CLAIMS = 512, /* dispatches in a worker's ring at a time: a sleep and a wake-up are shared by that many */
-    MR_CARRIER_NODE = 0xFFFE /* node bits of ids that only carry */
+    MR_CARRIER_NODE = 0xFFFE, /* node bits of ids that only carry */
+    MR_NAMED_NODE = 0xFFFD    /* and of saved values: MR_ID_LASTS */
 };
 #define MR_LINK_MAGIC UINT64_C(0x6d696e6972617931)
 

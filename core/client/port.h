@@ -57,6 +57,10 @@ typedef struct mr_port_ops {
     mr_status (*node_add)(mr_port *p, const mr_node_def *def, uint32_t *out, mr_err *err);
     mr_status (*node_remove)(mr_port *p, uint32_t node, mr_err *err);
     mr_status (*policy)(mr_port *p, const char *policy, mr_err *err); /* see mr_set_policy.  NULL in a worker. */
+    /* See mr_save, mr_load, mr_unsave.  named_look: bytes until named_end without `remove`.  NULL in a worker. */
+    mr_status (*named_save)(mr_port *p, const char *name, const mr_value *v, mr_err *err);
+    mr_status (*named_look)(mr_port *p, const char *name, mr_value *out, mr_err *err);
+    mr_status (*named_end)(mr_port *p, const char *name, bool remove, mr_err *err);
     /* From now on every op returns CLOSED, threads blocked in one too.  Frees nothing; may be called again. */
     void (*stop)(mr_port *p);
     /* Ends it; frees p.  Other threads must be out (they are woken with CLOSED; the port waits for them). */

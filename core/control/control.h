@@ -228,6 +228,7 @@ typedef struct mr_object_info {
     uint32_t format, flags; /* MR_VALUE_ */
     mr_id task;             /* that makes it; 0: put */
     uint32_t func;          /* of that task; 0: put, item of a stream */
+    uint32_t n_refs;        /* inside */
     bool on_disk;           /* and in no store */
 } mr_object_info;
 /* NONE for an id never seen or gone. */

@@ -388,7 +388,8 @@ mr_object_info mr_control_object(const mr_control *c, mr_id id)
                             .flags = o->vflags & (MR_VALUE_ERROR | MR_VALUE_STORED),
                             .on_disk = o->vflags & V_DISK,
                             .task = object_task(o),
-                            .func = o->func};
+                            .func = o->func,
+                            .n_refs = o->x ? o->x->n_refs : 0};
 }
 
 bool mr_control_settled(const mr_control *c, mr_id id)

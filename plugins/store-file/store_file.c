@@ -2,7 +2,7 @@
  *
  * Owns the mapped file, the list of its objects by address and an index (uthash).  The file has no name, so nothing is
  * ever left, unless `persist` is set: then it stays with a log of what was sealed and removed, and the next instance
- * with the same dir and node finds the objects again by their ids.  Blocks are taken from the disk before they are
+ * with the same dir and node finds again those that last (MR_ID_LASTS).  Blocks are taken from the disk before they are
  * written: a full disk is FULL and never a SIGBUS.  It does not share memory, so the engine copies to other processes.
  * No lock: every op runs under the node's.
  */
@@ -128,7 +128,17 @@ static void file_close(void *self)
     s->host->free(s->host, s);
 }
 
-/* False: no memory.  Whatever the log says, two objects never share a place. */
+static mr_status note(store *s, const object *o, bool sealed)
+{
+    const entry x = {o->id, o->off, o->bytes, sealed};
+    if (s->log >= 0 && pwrite(s->log, &x, sizeof(x), (off_t)s->logged) != sizeof(x))
+        return MR_E_IO; /* half an entry is written over by the next */
+    s->logged += sizeof(x);
+    return MR_OK;
+}
+
+/* False: no memory, or no disk.  Whatever the log says, two objects never share a place.  What a session that was
+ * killed had not saved goes. */
 static bool replay(store *s)
 {
     entry x;
@@ -147,6 +157,14 @@ static bool replay(store *s)
         if (!(o = add(s, o, x.off, x.id, x.bytes)))
             return false;
         o->sealed = true;
+    }
+    for (object *o = s->first.after, *after; o; o = after) {
+        after = o->after;
+        if (MR_ID_LASTS(o->id))
+            continue;
+        if (note(s, o, false))
+            return false;
+        drop(s, o);
     }
     return true;
 }
@@ -213,15 +231,6 @@ static mr_status file_create(void *self, mr_id id, uint64_t len, mr_region *out)
     return MR_OK;
 }
 
-static mr_status note(store *s, const object *o, bool sealed)
-{
-    const entry x = {o->id, o->off, o->bytes, sealed};
-    if (s->log >= 0 && pwrite(s->log, &x, sizeof(x), (off_t)s->logged) != sizeof(x))
-        return MR_E_IO; /* half an entry is written over by the next */
-    s->logged += sizeof(x);
-    return MR_OK;
-}
-
 static mr_status file_seal(void *self, mr_id id)
 {
     object *o = find(self, id);
@@ -279,7 +288,7 @@ static void file_stats(void *self, mr_store_stats *out)
 
 static const mr_conf_key keys[] = {
     {"dir", MR_CONF_TEXT, NULL, "the folder of its file; default: TMPDIR, else /var/tmp"},
-    {"persist", MR_CONF_BOOL, "false", "objects stay when the session ends; the next one finds them by their ids"},
+    {"persist", MR_CONF_BOOL, "false", "values that were saved stay when the session ends"},
 };
 static const mr_store_ops ops = {.open = file_open,
                                  .close = file_close,

@@ -19,6 +19,8 @@
 
 enum { MB = 1 << 20 };
 
+#define KEPT(id) (UINT64_C(0xFFFD) << 48 | (id))
+
 static char dir[] = "/tmp/miniray-test-store-XXXXXX";
 static char log_path[64], bytes_path[64];
 static mr_config *config;
@@ -76,22 +78,22 @@ static void *opened(void)
 static void put(void *self, mr_id id, uint64_t len)
 {
     mr_region r;
-    ck_assert_int_eq(ops->create(self, id, len, &r), MR_OK);
+    ck_assert_int_eq(ops->create(self, KEPT(id), len, &r), MR_OK);
     memset(r.data, (int)(id % 251), len);
-    ck_assert_int_eq(ops->seal(self, id), MR_OK);
+    ck_assert_int_eq(ops->seal(self, KEPT(id)), MR_OK);
 }
 
 static bool has(void *self, mr_id id, uint64_t len)
 {
     mr_region r;
-    if (ops->get(self, id, &r))
+    if (ops->get(self, KEPT(id), &r))
         return false;
     ck_assert_uint_eq(r.len, len);
     bool same = true;
     for (uint64_t i = 0; i < len; i++)
         same &= ((const unsigned char *)r.data)[i] == id % 251;
     ck_assert(same);
-    ck_assert_int_eq(ops->release(self, id), MR_OK);
+    ck_assert_int_eq(ops->release(self, KEPT(id)), MR_OK);
     return true;
 }
 
@@ -103,9 +105,11 @@ START_TEST(sealed_objects_are_found_again)
     for (mr_id id = 1; id <= 20; id++)
         put(self, id, id * 10007);
     for (mr_id id = 3; id <= 20; id += 3)
-        ck_assert_int_eq(ops->remove(self, id), MR_OK);
+        ck_assert_int_eq(ops->remove(self, KEPT(id)), MR_OK);
     put(self, 30, 0);
-    ck_assert_int_eq(ops->create(self, 31, 1000, &r), MR_OK); /* not sealed */
+    ck_assert_int_eq(ops->create(self, 32, 1000, &r), MR_OK); /* of the session alone */
+    ck_assert_int_eq(ops->seal(self, 32), MR_OK);
+    ck_assert_int_eq(ops->create(self, KEPT(31), 1000, &r), MR_OK); /* not sealed */
     ck_assert_int_eq(try_open(&other, &err), MR_E_IO);
     ck_assert_msg(strstr(err.text, "another session"), "%s", err.text);
     for (int turn = 0; turn < 3; turn++) {
@@ -114,10 +118,11 @@ START_TEST(sealed_objects_are_found_again)
         for (mr_id id = 1; id <= 20; id++)
             ck_assert_int_eq(has(self, id, id * 10007), id % 3 != 0);
         ck_assert(has(self, 30, 0) && !has(self, 31, 1000));
+        ck_assert_int_eq(ops->get(self, 32, &r), MR_E_NOTFOUND);
         put(self, 40 + (mr_id)turn, 300000); /* beside the others */
     }
     for (mr_id id = 1; id <= 50; id++) {
-        mr_status status = ops->remove(self, id);
+        mr_status status = ops->remove(self, KEPT(id));
         ck_assert(status == MR_OK || status == MR_E_NOTFOUND);
     }
     mr_store_stats stats;
@@ -155,7 +160,7 @@ START_TEST(a_damaged_log)
     for (mr_id id = 1; id <= 30; id++)
         put(self, id, 500 * id);
     for (mr_id id = 1; id <= 30; id += 4)
-        ck_assert_int_eq(ops->remove(self, id), MR_OK);
+        ck_assert_int_eq(ops->remove(self, KEPT(id)), MR_OK);
     ops->close(self);
     int fd = open(log_path, O_RDWR);
     struct stat st;

@@ -190,6 +190,9 @@ extern PyMethodDef mrpy_object_methods[], mrpy_task_methods[], mrpy_actor_method
 PyObject *mrpy_define(PyObject *module, PyObject *dict);
 PyObject *mrpy_node_add(PyObject *module, PyObject *a);
 PyObject *mrpy_set_policy(PyObject *module, PyObject *a);
+PyObject *mrpy_save(PyObject *module, PyObject *a);
+PyObject *mrpy_load(PyObject *module, PyObject *a);
+PyObject *mrpy_unsave(PyObject *module, PyObject *a);
 PyObject *mrpy_node_remove(PyObject *module, PyObject *a);
 PyObject *mrpy_group_make(PyObject *module, PyObject *a);
 PyObject *mrpy_group_remove(PyObject *module, PyObject *a);

@@ -1,5 +1,5 @@
-/* nodes.c: node_add, node_remove and set_policy for Python; miniray.h does the work.  Holds the GIL except in the
- * calls. */
+/* nodes.c: node_add, node_remove, set_policy and named values for Python; miniray.h does the work.  Holds the GIL
+ * except in the calls. */
 #include "mrpy.h"
 
 /* [(name, amount in 1/10000 or bytes), ...] -> needs; texts stay owned by the list. */
@@ -97,5 +97,76 @@ PyObject *mrpy_set_policy(PyObject *module, PyObject *a)
     Py_END_ALLOW_THREADS;
     if (status)
         return mrpy_raise(st, status, &err);
+    Py_RETURN_NONE;
+}
+
+static PyObject *named_error(mrpy_state *st, mr_status status, const mr_err *err)
+{
+    if (status != MR_E_NOTFOUND && status != MR_E_EXISTS)
+        return mrpy_raise(st, status, err);
+    PyErr_SetString(status == MR_E_NOTFOUND ? PyExc_KeyError : PyExc_ValueError, err->text);
+    return NULL;
+}
+
+/* save(bytes, ref) */
+PyObject *mrpy_save(PyObject *module, PyObject *a)
+{
+    mrpy_state *st = mrpy_state_of(module);
+    const char *name;
+    PyObject *ref;
+    mr_err err = {.status = MR_OK};
+    mr_status status;
+    if (!PyArg_ParseTuple(a, "yO", &name, &ref))
+        return NULL;
+    mr_session *s = mrpy_need(st);
+    mr_id id = s ? mrpy_ref_id(st, ref, "save()'s argument") : 0;
+    if (!id)
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS;
+    while ((status = mr_save(s, name, id, &err)) == MR_E_INTERRUPTED) {
+        Py_BLOCK_THREADS;
+        if (PyErr_CheckSignals())
+            return NULL;
+        Py_UNBLOCK_THREADS;
+    }
+    Py_END_ALLOW_THREADS;
+    if (status)
+        return named_error(st, status, &err);
+    Py_RETURN_NONE;
+}
+
+/* load(bytes) -> ObjectRef */
+PyObject *mrpy_load(PyObject *module, PyObject *a)
+{
+    mrpy_state *st = mrpy_state_of(module);
+    const char *name;
+    mr_id id = 0;
+    mr_err err = {.status = MR_OK};
+    mr_status status;
+    if (!PyArg_ParseTuple(a, "y", &name))
+        return NULL;
+    mr_session *s = mrpy_need(st);
+    if (!s)
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS;
+    status = mr_load(s, name, &id, &err);
+    Py_END_ALLOW_THREADS;
+    return status ? named_error(st, status, &err) : mrpy_ref_new(st, id);
+}
+
+/* unsave(bytes) */
+PyObject *mrpy_unsave(PyObject *module, PyObject *a)
+{
+    mrpy_state *st = mrpy_state_of(module);
+    const char *name;
+    mr_err err = {.status = MR_OK};
+    if (!PyArg_ParseTuple(a, "y", &name))
+        return NULL;
+    mr_session *s = mrpy_need(st);
+    if (!s)
+        return NULL;
+    mr_status status = mr_unsave(s, name, &err);
+    if (status)
+        return named_error(st, status, &err);
     Py_RETURN_NONE;
 }

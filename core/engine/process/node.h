@@ -557,7 +557,6 @@ void mr_desk_close(mr_nodes *n);
 const char *mr_desk_folder(const mr_nodes *n); /* "" if there is none */
 void mr_desk_sweep(const mr_nodes *n); /* folders of sessions that were killed with all that could have removed them */
 
-/* blame.c: the last errors */
 /* notes.c */
 typedef struct mr_noted {
     uint32_t line; /* of notes.lines; 0: not known */

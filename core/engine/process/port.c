@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "engine/engine.h"
+#include "engine/process/named.h"
 #include "engine/process/node.h"
 
 enum {
@@ -582,6 +583,9 @@ const mr_port_ops mr_node_port = {
     .note = port_note,
     .func = port_func,
     .batch = port_batch,
+    .named_save = mr_named_save,
+    .named_look = mr_named_look,
+    .named_end = mr_named_end,
     .node_add = port_node_add,
     .node_remove = port_node_remove,
     .policy = port_policy,

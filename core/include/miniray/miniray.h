@@ -274,6 +274,16 @@ MR_API bool mr_contains(mr_session *s, mr_id id);
  * are until the last reference goes. */
 MR_API mr_status mr_free(mr_session *s, const mr_id *ids, size_t n);
 
+/* Driver, with a store that keeps its objects when the session ends ([store.store-file] persist = true): a copy of a
+ * value under a name of 1 to 255 bytes.  A later session with the same store, dir and capacity loads it as an object of
+ * its own (a copy again); mr_unsave deletes it.  It counts as used in the store, and is no object of the session.
+ * Errors: EXISTS (the name is taken), NOTFOUND, INVAL (an error value; references inside; a bad name), LOST (damaged),
+ * FULL, TOOBIG, UNSUPPORTED (another store, or a worker). */
+enum { MR_SAVED_NAME_MAX = 255 };
+MR_API mr_status mr_save(mr_session *s, const char *name, mr_id id, mr_err *err) MR_CHECK_RESULT;
+MR_API mr_status mr_load(mr_session *s, const char *name, mr_id *out, mr_err *err) MR_CHECK_RESULT;
+MR_API mr_status mr_unsave(mr_session *s, const char *name, mr_err *err) MR_CHECK_RESULT;
+
 /* --------------------------------------------------------------------------------------------- cancel and actors -- */
 
 enum { MR_FORCE = 1, MR_RECURSIVE = 2, MR_NO_RESTART = 4 };

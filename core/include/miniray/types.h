@@ -10,6 +10,9 @@
  * result i has id + i.  0 is no object.  Ids are dense: clients draw them from blocks that the node grants. */
 typedef uint64_t mr_id;
 #define MR_NO_ID ((mr_id)0)
+/* Bytes that were saved to outlive their session (mr_save): a store that persists keeps these, and forgets all others
+ * when it is opened again. */
+#define MR_ID_LASTS(id) ((id) >> 48 == 0xFFFD)
 
 /* A task, slot ("worker") or node as a policy sees it; never reused within a run; 0 is none. */
 typedef uint64_t mr_ref;
