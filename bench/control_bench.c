@@ -21,13 +21,17 @@ static double clock_ns(void)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-static void step(void *record)
+static void failed(mr_status status)
+{
+    fprintf(stderr, "control_bench: step failed: %d %s\n", status, mr_control_why(c));
+    exit(1);
+}
+
+static inline void step(void *record)
 {
     mr_status status = mr_control_step(c, record, now, &out);
-    if (status) {
-        fprintf(stderr, "control_bench: step failed: %d %s\n", status, mr_control_why(c));
-        exit(1);
-    }
+    if (status)
+        failed(status);
 }
 
 /* A client builds its records in place; here each is built once and told again with another id. */

@@ -88,11 +88,10 @@ static bool soon_done(const mr_control *c, const proc *p)
 
 /* Head `t` of a queue could start beside one that runs, but all that is ready is not worth waking a process for: one
  * that is at work soon has time for it.  What is held ahead is looked at again (LOOK_EVERY), so nothing waits long. */
-bool mr_ahead_rather(mr_control *c, const shape *s, const task *t)
+bool mr_ahead_rather_so(mr_control *c, const shape *s, const task *t)
 {
     const func *f = c->funcs[t->func - 1];
-    if (mr_list_empty(&c->roomy) || c->pol.any || c->n_blocked || s->strategy || !f->runs ||
-        f->mean * s->ready > worth_waking(c) || !on(c))
+    if (c->pol.any || c->n_blocked || s->strategy || !f->runs || f->mean * s->ready > worth_waking(c) || !on(c))
         return false;
     MR_LIST_EACH(&c->roomy, l)
     {
@@ -213,4 +212,47 @@ void mr_ahead_balance(mr_control *c)
         if (mr_node_can(c, c->nodes[p->node], c->shapes[t->shape], t))
             revoke(c, t);
     }
+}
+
+/* A record comes back from a worker's ring, or the worker was faster. */
+mr_status mr_task_revoked(mr_control *c, const mr_record *r)
+{
+    const mr_ev_task *e = (const void *)r;
+    task *t = task_live(c, e->task);
+    if (!t || t->attempt != e->attempt || !(t->flags & T_REVOKING) || (r->from && r->from != t->worker))
+        return MR_OK; /* it was over before the answer came */
+    t->flags &= ~(uint32_t)T_REVOKING;
+    proc *p = proc_at(c, t->worker);
+    if (!e->ok) {
+        if ((t->flags & T_CANCEL) && (t->where == W_RUN || t->where == W_FLIGHT))
+            mr_task_cancel_one(c, t, 0);
+        if ((t->flags & T_CANCEL) && t->where == W_AHEAD) {
+            /* It runs already: the end of the one before it is still on its way here. */
+            mr_action *x = mr_control_act(c, MR_ACT_INTERRUPT);
+            x->id = t->v.ref;
+            x->attempt = t->attempt;
+            x->worker = t->worker;
+        }
+        return MR_OK;
+    }
+    bool ran = t->where == W_RUN;
+    if (t->where == W_FLIGHT || (t->flags & T_CANCEL)) {
+        mr_fault f = mr_task_fault(c, t, MR_E_CANCELLED);
+        actor *a = t->actor ? actor_at(c, t->actor) : NULL;
+        f.may_have_run = 0;
+        mr_task_fail(c, t, &f);
+        if (a)
+            mr_actor_pump(c, a);
+    } else {
+        if (ran)
+            mr_policy_note(c, MR_DROPPED, t, MR_OK, 0);
+        mr_task_detach(c, t);
+        if (t->flags & T_PRESENT)
+            mr_policy_present(c, t);
+        else
+            mr_ready_enter(c, t, true);
+    }
+    if (ran && p)
+        mr_proc_next(c, p);
+    return MR_OK;
 }

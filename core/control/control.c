@@ -143,7 +143,7 @@ static mr_status on_time(mr_control *c, const mr_record *r)
     H(UNSENT, mr_lineage_unsent)
 static const struct handler {
     mr_status (*take)(mr_control *c, const mr_record *r);
-    size_t size;
+    uint32_t size;
     bool bulk; /* comes in bulk, and never looks at who is idle: seats may stay at rest over it (seats.c) */
 } handlers[MR_EV_COUNT] = {
 #define MR_EVENT_SIZE(name, type) [MR_EV_##name].size = sizeof(type),
@@ -152,8 +152,9 @@ static const struct handler {
 #define TAKES(name, function) [MR_EV_##name].take = function,
         HANDLERS(TAKES)
 #undef TAKES
-            [MR_EV_SUBMIT]
-                .bulk = true,
+            [MR_EV_NONE]
+                .size = UINT32_MAX, /* so large is no record */
+    [MR_EV_SUBMIT].bulk = true,
     [MR_EV_FINISHED].bulk = true,
     [MR_EV_SEALED].bulk = true,
     [MR_EV_REFS].bulk = true,
@@ -181,13 +182,26 @@ void mr_control_drain(mr_control *c)
     }
 }
 
+static mr_status unknown(mr_control *c, const mr_record *event)
+{
+    return mr_control_refuse(c, MR_E_INVAL, "event of unknown kind %u or short size %u", event->kind, event->size);
+}
+
+/* What a handler left to be settled, and the answer to one that failed. */
+static mr_status settle(mr_control *c, const mr_record *event, mr_status status)
+{
+    mr_control_drain(c);
+    if (status && event->token && wants_reply(event->kind))
+        mr_control_reply(c, event, status, 0);
+    c->out = NULL;
+    return status;
+}
+
 mr_status mr_control_step(mr_control *c, const mr_record *event, int64_t now, mr_actions *out)
 {
-    const struct handler *h = &handlers[event->kind < MR_EV_COUNT ? event->kind : MR_EV_NONE];
-    if (!h->take || event->size < h->size) {
-        snprintf(c->why, sizeof c->why, "event of unknown kind %u or short size %u", event->kind, event->size);
-        return MR_E_INVAL;
-    }
+    const struct handler h = handlers[event->kind < MR_EV_COUNT ? event->kind : MR_EV_NONE];
+    if (event->size < h.size)
+        return unknown(c, event);
     c->out = out;
     c->steps++;
     if (now > c->now)
@@ -195,15 +209,13 @@ mr_status mr_control_step(mr_control *c, const mr_record *event, int64_t now, mr
     c->why[0] = 0;
     c->fault.status = 0;
     c->cause_slot = 0;
-    if (c->n_rest && !h->bulk)
+    if (!h.bulk && c->n_rest)
         mr_seats_give_up(c);
-    mr_status status = h->take(c, event);
-    if (c->failing.head || c->freeing)
-        mr_control_drain(c);
-    if (status && event->token && wants_reply(event->kind))
-        mr_control_reply(c, event, status, 0);
+    mr_status status = h.take(c, event);
+    if (status || c->failing.head || c->freeing)
+        return settle(c, event, status);
     c->out = NULL;
-    return status;
+    return MR_OK;
 }
 
 const char *mr_control_why(const mr_control *c)

@@ -108,6 +108,7 @@ static shape *shape_intern(mr_control *c, shape *want)
     for (uint32_t i = 0; i < s->n_needs; i++)
         if (s->needs[i].res == MR_RES_CPU)
             s->cpu = s->needs[i].amount;
+    s->plain = !s->gpu && !s->group && !s->capped && !s->actor;
     c->shapes[c->n_shapes++] = s;
     c->small |= s->cpu < MR_RES_UNIT;
     c->heap += sizeof *s + (s->n_needs + 1) * sizeof *s->needs;
@@ -232,9 +233,13 @@ fail:
     return status;
 }
 
-static void make_like(func *f)
+static void make_like(const mr_control *c, func *f)
 {
     const mr_define *d = f->def;
+    const shape *s = f->shape[0];
+    bool stated = c->conf.know != MR_KNOW_NOTHING && d->estimate >= 0;
+    f->learns = c->conf.know == MR_KNOW_LEARNED && d->estimate < 0;
+    f->plain = d->kind == MR_FUNC_TASK && d->limit < 0 && d->deadline < 0 && !(d->flags & MR_FUNC_STREAMING);
     f->like = (task){.v = {.fn = f->name,
                            .user = f->user,
                            .priority = d->priority,
@@ -243,9 +248,13 @@ static void make_like(func *f)
                            .ready_at = MR_UNKNOWN,
                            .started_at = MR_UNKNOWN,
                            .deadline = MR_UNKNOWN,
-                           .limit = d->limit},
+                           .limit = d->limit,
+                           .estimate = stated ? d->estimate : MR_UNKNOWN,
+                           .needs = s->needs,
+                           .n_needs = s->n_needs},
                      .attempt = 1,
                      .func = f->number,
+                     .shape = s->number,
                      .flags = d->flags & MR_FUNC_STREAMING ? T_STREAM : 0};
 }
 
@@ -287,7 +296,7 @@ mr_status mr_func_define(mr_control *c, const mr_record *r)
     if (status)
         return status;
     f->number = c->n_funcs + 1;
-    make_like(f);
+    make_like(c, f);
     c->funcs[c->n_funcs++] = f;
     c->heap += sizeof *f + d->h.size + MR_RES_MAX * sizeof(mr_amount);
     /* The code outlives every reference that a client has to it: a function is never undefined. */
@@ -335,34 +344,4 @@ mr_status mr_control_class_cost(mr_control *c, uint32_t number, uint32_t cls, in
     }
     f->by_class[cls] = ns;
     return MR_OK;
-}
-
-/* ------------------------------------------------------------------------------------------------------ learning -- */
-
-static double learn(double mean, uint64_t n, double x)
-{
-    /* Exact at first, then the last few dozen count. */
-    return n < 32 ? mean + (x - mean) / (double)n : mean + (x - mean) * (1.0 / 32);
-}
-
-void mr_func_learn(mr_control *c, func *f, int64_t ran)
-{
-    double x = ran > 0 ? (double)ran : 0;
-    f->mean = learn(f->mean, ++f->runs, x);
-    c->mean = learn(c->mean, ++c->runs, x);
-}
-
-void mr_func_sealed(func *f, uint64_t size)
-{
-    f->mean_bytes = learn(f->mean_bytes, ++f->sealed, (double)size);
-}
-
-int64_t mr_func_estimate(const mr_control *c, const func *f, int64_t stated)
-{
-    if (c->conf.know == MR_KNOW_NOTHING)
-        return MR_UNKNOWN;
-    int64_t own = stated >= 0 ? stated : f->def->estimate;
-    if (own >= 0)
-        return own;
-    return c->conf.know == MR_KNOW_LEARNED && f->runs ? (int64_t)f->mean : MR_UNKNOWN;
 }

@@ -11,15 +11,8 @@ mr_status mr_holder_room(mr_control *c, uint32_t client, uint32_t n)
     return p ? mr_idset_room(&p->holds, n) : MR_OK;
 }
 
-void mr_holder_add(mr_control *c, uint32_t client, object *o)
+void mr_holder_add_worker(mr_control *c, uint32_t client, object *o)
 {
-    if (client == 0) {
-        if (o->flags & O_DRIVER)
-            return;
-        o->flags |= O_DRIVER;
-        o->holders++;
-        return;
-    }
     proc *p = proc_at(c, client);
     if (p && mr_idset_add(&p->holds, o->id))
         o->holders++;
@@ -58,12 +51,10 @@ mr_status mr_holder_refs(mr_control *c, const mr_record *r)
 {
     const mr_ev_refs *e = (const void *)r;
     const mr_id *ids = mr_record_ids(r, sizeof *e);
-    if (e->n_add > r->n_ids)
-        return mr_control_refuse(c, MR_E_INVAL, "references of client %u: %u to add, %u ids", r->from, e->n_add,
-                                 r->n_ids);
-    if (r->from && !proc_at(c, r->from))
-        return mr_control_refuse(c, MR_E_INVAL, "references of client %u, which is gone", r->from);
-    if (mr_holder_room(c, r->from, e->n_add))
+    if (e->n_add > r->n_ids || (r->from && !proc_at(c, r->from)))
+        return mr_control_refuse(c, MR_E_INVAL, "references of client %u, which may be gone: %u to add, %u ids",
+                                 r->from, e->n_add, r->n_ids);
+    if (e->n_add && mr_holder_room(c, r->from, e->n_add))
         return MR_E_NOMEM;
     for (uint32_t i = 0; i < e->n_add; i++) {
         object *o = object_at(c, ids[i]);

@@ -208,17 +208,15 @@ bool mr_node_can(mr_control *c, node *n, const shape *s, const task *t)
 
 bool mr_node_feasible(mr_control *c, shape *s)
 {
-    if (s->gen == c->node_gen + 1)
-        return s->feasible;
     if (s->group)
         return mr_group_feasible(s);
-    s->feasible = false;
-    s->gen = c->node_gen + 1;
-    if (!mr_caps_ever(s))
+    bool feasible = false;
+    for (uint32_t i = 0; i < c->n_nodes && !feasible; i++)
+        feasible = mr_node_allows(c, c->nodes[i], s);
+    if (!feasible || !mr_caps_ever(s))
         return false;
-    for (uint32_t i = 0; i < c->n_nodes && !s->feasible; i++)
-        s->feasible = mr_node_allows(c, c->nodes[i], s);
-    return s->feasible;
+    s->feasible_gen = c->node_gen + 1;
+    return true;
 }
 
 static const node *richest(const mr_control *c, uint32_t res)

@@ -9,17 +9,6 @@
 
 #include "control/room.h"
 
-object *mr_object_new(mr_control *c, mr_id id, uint32_t fn, uint32_t index)
-{
-    object *o = mr_table_new(&c->objects, id);
-    if (!o)
-        return NULL;
-    *o = (object){.id = id, .func = fn, .index = index, .state = MR_OBJ_PENDING};
-    if (id > c->max_id)
-        c->max_id = id;
-    return o;
-}
-
 /* ------------------------------------------------------------------------------------------------------- copies -- */
 
 bool mr_object_on(const object *o, uint32_t n)
@@ -127,11 +116,12 @@ mr_status mr_object_seal(mr_control *c, object *o, const sealing *e, const mr_id
 
 void mr_object_seal_small(mr_control *c, object *o, uint64_t size, uint32_t format)
 {
-    mr_func_sealed(c->funcs[o->func - 1], size);
     o->size = size;
     o->format = format;
     o->vflags = 0;
-    settle(c, o, MR_OBJ_SEALED);
+    o->state = MR_OBJ_SEALED;
+    if (o->deps || o->waits || !o->holders || (o->flags & (O_ACTOR | O_FREEING)))
+        settle(c, o, MR_OBJ_SEALED);
 }
 
 void mr_object_fail(mr_control *c, object *o, const mr_fault *f)

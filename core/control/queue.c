@@ -100,26 +100,6 @@ void mr_queue_push(queue *q, task *t, uint64_t *heap)
     }
 }
 
-void mr_queue_remove(queue *q, task *t, uint64_t *heap)
-{
-    t->q = NULL;
-    q->n--;
-    if (t->flags & T_BLOCK) {
-        mr_blocks_remove(&q->blocks, t, heap);
-        t->flags &= ~(uint32_t)T_BLOCK;
-        return;
-    }
-    if (t->qa)
-        t->qa->qb = t->qb;
-    else
-        q->head = t->qb;
-    if (t->qb)
-        t->qb->qa = t->qa;
-    else
-        q->tail = t->qa;
-    t->qa = t->qb = NULL;
-}
-
 static task *less_of(task *a, task *b)
 {
     return !a ? b : !b ? a : ranks_before(a, b) ? a : b;

@@ -397,119 +397,88 @@ static void sweep(mr_control *c)
 
 /* --------------------------------------------------------------------------------------------------- the instant -- */
 
-static void enter_fresh(mr_control *c)
+static void enter_one(mr_control *c, task *t)
 {
-    if (c->fresh_unsorted)
-        mr_tlist_sort(&c->fresh);
-    c->fresh_unsorted = false;
+    bool stopped = t->flags & T_STOPPED; /* still in the same attempt */
+    t->v.state = stopped ? MR_STOPPED_NOW : MR_READY_NOW;
+    if (!(t->flags & T_PRESENT)) {
+        t->v.entry = ++c->entry;
+        t->v.ready_at = stopped ? t->v.ready_at : c->now;
+    }
+    t->flags &= ~(uint32_t)(T_QUIET | T_PRESENT);
+    t->v.rank = (double)t->v.entry;
+}
+
+/* Those from `t` on that no policy ranks, and that go to the end of one shared queue, linked as they are.  The first
+ * that does not; NULL: they all did. */
+static task *enter_run(mr_control *c, task *t)
+{
+    shape *s = c->shapes[t->shape];
+    queue *q = &s->shared;
+    task *first = t, *last = NULL;
+    uint32_t n = 0;
+    for (; t && t->shape == first->shape && !t->v.on && !(t->flags & (T_STOPPED | T_PRESENT)); t = t->qb, n++) {
+        enter_one(c, t);
+        t->flags &= ~(uint32_t)T_BLOCK;
+        t->where = W_READY;
+        t->q = q;
+        last = t;
+    }
+    if (!n)
+        return first;
+    if (!q->n)
+        mr_list_push_back(&c->active, &s->active);
+    first->qa = q->tail;
+    *(q->tail ? &q->tail->qb : &q->head) = first;
+    last->qb = NULL;
+    q->tail = last;
+    q->n += n;
+    s->ready += n;
+    c->n_ready += n;
+    return t;
+}
+
+static void enter_plain(mr_control *c)
+{
+    task *t = c->fresh.head;
+    c->fresh = (tlist){.n = 0};
+    c->dirty = true;
+    c->pol.walk.last = MR_NONE;
+    for (task *next; t; t = next) {
+        next = enter_run(c, t);
+        if (next != t)
+            continue;
+        next = t->qb;
+        enter_one(c, t);
+        insert(c, t);
+    }
+}
+
+static void enter_ranked(mr_control *c)
+{
     for (task *t = c->fresh.head; t; t = t->qb) {
-        bool stopped = t->flags & T_STOPPED; /* still in the same attempt */
-        t->v.state = stopped ? MR_STOPPED_NOW : MR_READY_NOW;
-        t->flags &= ~(uint32_t)T_QUIET;
-        if (t->flags & T_PRESENT) {
-            t->flags &= ~(uint32_t)T_PRESENT;
-        } else {
-            t->v.entry = ++c->entry;
-            t->v.ready_at = stopped ? t->v.ready_at : c->now;
-        }
-        t->v.rank = (double)t->v.entry;
+        enter_one(c, t);
         mr_policy_note(c, MR_BECAME_READY, t, MR_OK, 0);
     }
-    if (c->pol.any)
-        mr_policy_tell(c);
+    mr_policy_tell(c);
     for (task *t; (t = mr_tlist_pop(&c->fresh));) {
-        if (c->pol.any) {
-            if (!(t->flags & T_STOPPED))
-                mr_policy_place(c, t);
-            mr_policy_rank(c, t);
-        }
+        if (!(t->flags & T_STOPPED))
+            mr_policy_place(c, t);
+        mr_policy_rank(c, t);
         insert(c, t);
         mr_stop_enter(c, t);
     }
 }
 
-static void earliest(int64_t *at, int64_t then)
+static void enter_fresh(mr_control *c)
 {
-    if ((uint64_t)then < (uint64_t)*at) /* MR_UNKNOWN is the latest */
-        *at = then;
-}
-
-static bool due(const mr_control *c, int64_t at)
-{
-    return (uint64_t)at <= (uint64_t)c->now;
-}
-
-/* What found no memory: seats, processes, inputs that travel. */
-static void start_again(mr_control *c)
-{
-    c->dirty = true;
-    mr_proc_births(c);
-    for (uint32_t i = 0; i < c->n_nodes; i++)
-        for (const task *t = c->nodes[i]->travel.head; t; t = t->qb)
-            mr_ready_send(c, t, c->nodes[i]);
-}
-
-static void fire(mr_control *c)
-{
-    if (c->n_timers)
-        mr_limit_fire(c);
-    if (due(c, c->idle_at))
-        mr_proc_reap(c);
-    if (due(c, c->kill_at))
-        mr_cancel_look(c);
-    if (due(c, c->ahead_at))
-        mr_ahead_look(c);
-    if (due(c, c->stuck_at))
-        mr_deadlock_look(c);
-    if (due(c, c->again_at)) {
-        c->again_at = MR_UNKNOWN;
-        start_again(c);
-    }
-    if (due(c, c->ask_at)) {
-        c->ask_front = true;
-        c->ask_at = MR_UNKNOWN;
-    }
-    MR_LIST_EACH(&c->lenders, l)
-    {
-        pool *p = MR_LIST_ENTRY(l, pool, lends);
-        if (!c->n_ready || p->lend_at > c->now)
-            continue;
-        p->open = 1;
-        p->lend_delay = p->lend_delay * 2 > LEND_MOST ? LEND_MOST : p->lend_delay * 2;
-        p->lend_at = c->now + p->lend_delay;
-        c->dirty = true;
-    }
-    mr_policy_woken(c);
-}
-
-static void tell_wake(mr_control *c)
-{
-    int64_t at = MR_UNKNOWN;
-    earliest(&at, c->idle_at);
-    earliest(&at, c->kill_at);
-    earliest(&at, mr_limit_next(c));
-    earliest(&at, c->ahead_at);
-    earliest(&at, c->stuck_at);
-    earliest(&at, c->ask_at);
-    earliest(&at, c->again_at);
-    if (mr_table_count(&c->tasks) > c->past.n) /* a timer keeps no run alive */
-        earliest(&at, c->pol.wake_at);
-    if (c->hold_since >= 0)
-        earliest(&at, c->hold_since + c->conf.max_hold);
-    if (c->n_ready)
-        MR_LIST_EACH(&c->lenders, l)
-        {
-            earliest(&at, MR_LIST_ENTRY(l, pool, lends)->lend_at);
-        }
-    /* A wish that is early only costs a look; telling each change would cost the engine a timer each. */
-    if (at == c->told_wake || (at >= 0 && c->told_wake > c->now && c->told_wake <= at))
-        return;
-    if (at < 0 && c->told_wake <= c->now) {
-        c->told_wake = MR_UNKNOWN;
-        return;
-    }
-    c->told_wake = at;
-    mr_control_act(c, MR_ACT_WAKE)->value = at;
+    if (c->fresh_unsorted)
+        mr_tlist_sort(&c->fresh);
+    c->fresh_unsorted = false;
+    if (c->pol.any)
+        enter_ranked(c);
+    else
+        enter_plain(c);
 }
 
 bool mr_control_eager(const mr_control *c)
@@ -525,7 +494,7 @@ void mr_ready_close(mr_control *c)
     if (c->n_rest && c->pol.any)
         mr_seats_give_up(c);
     c->pol.n_reranks = 0;
-    fire(c);
+    mr_clock_fire(c);
     mr_policy_eject_if(c);
     if (c->pol.any)
         mr_policy_tell(c);
@@ -542,7 +511,8 @@ void mr_ready_close(mr_control *c)
         mr_policy_tell(c);
     if (c->pol.ops.preempt && (c->n_asks || (c->ask_front && c->n_ready)))
         mr_stop_ask(c);
-    mr_policy_held(c);
+    if (c->pol.open || c->held_now)
+        mr_policy_held(c);
     if (c->stopped)
         mr_eject_stop(c);
     if (c->n_ready && !mr_list_empty(&c->roomy))
@@ -552,5 +522,5 @@ void mr_ready_close(mr_control *c)
     c->hungry = false;
     if (c->n_blocked && c->n_ready)
         mr_deadlock_capped(c);
-    tell_wake(c);
+    mr_clock_tell(c);
 }

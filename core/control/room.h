@@ -33,7 +33,7 @@ void mr_limit_fire(mr_control *c);
 
 /* ----------------------------------------------------------------------------------------------------- stops.c -- */
 
-void mr_stop_begin(mr_control *c, const task *t);         /* it was started: nothing is known of this start */
+void mr_stop_begin(mr_control *c, proc *p);               /* its task was started: nothing is known of this start */
 int64_t mr_stop_ran(mr_control *c, const task *t);        /* ns of this start, without those it was blocked */
 void mr_stop_slice(mr_control *c, task *t);               /* asks the policy how long it may run */
 void mr_stop_expired(mr_control *c, task *t);             /* and that is over */
@@ -63,6 +63,17 @@ static inline object *object_at(mr_control *c, mr_id id)
 static inline mr_id object_task(const object *o)
 {
     return o->index == MR_NOBODYS ? 0 : o->id - o->index;
+}
+/* An id that is not in.  NULL: no memory. */
+static inline object *mr_object_new(mr_control *c, mr_id id, uint32_t fn, uint32_t index)
+{
+    object *o = mr_table_new(&c->objects, id);
+    if (!o)
+        return NULL;
+    *o = (object){.id = id, .func = fn, .index = index, .state = MR_OBJ_PENDING};
+    if (id > c->max_id)
+        c->max_id = id;
+    return o;
 }
 static inline proc *proc_at(mr_control *c, uint32_t number)
 {
@@ -106,10 +117,22 @@ static inline slot *task_slot(mr_control *c, const task *t)
 void mr_tlist_push_front(tlist *l, task *t);
 void mr_tlist_sort(tlist *l);                          /* by seq */
 void mr_queue_push(queue *q, task *t, uint64_t *heap); /* heap: bytes, counted */
-void mr_queue_remove(queue *q, task *t, uint64_t *heap);
 /* blocks.c: false: no memory.  Rank and entry of a task in it stay as they are. */
 bool mr_blocks_insert(blocks *k, task *t, uint64_t *heap);
 void mr_blocks_remove(blocks *k, const task *t, uint64_t *heap);
+static inline void mr_queue_remove(queue *q, task *t, uint64_t *heap)
+{
+    t->q = NULL;
+    q->n--;
+    if (t->flags & T_BLOCK) {
+        mr_blocks_remove(&q->blocks, t, heap);
+        t->flags &= ~(uint32_t)T_BLOCK;
+        return;
+    }
+    *(t->qa ? &t->qa->qb : &q->head) = t->qb;
+    *(t->qb ? &t->qb->qa : &q->tail) = t->qa;
+    t->qa = t->qb = NULL;
+}
 task *mr_blocks_first(const blocks *k);
 task *mr_blocks_last(const blocks *k);
 task *mr_blocks_after(const blocks *k, double rank, uint64_t entry);
@@ -129,8 +152,25 @@ mr_status mr_bits_room(mr_control *c, bits *b, uint32_t n);
 /* ------------------------------------------------------------------------------------------------------ funcs.c -- */
 
 mr_status mr_func_define(mr_control *c, const mr_record *r);
-void mr_func_learn(mr_control *c, func *f, int64_t ran);
-void mr_func_sealed(func *f, uint64_t size);
+/* A mean with x, its nth: exact at first, then the last few dozen count. */
+static inline double mr_func_mean(double mean, uint64_t n, double x)
+{
+    return n < 32 ? mean + (x - mean) / (double)n : mean + (x - mean) * (1.0 / 32);
+}
+static inline void mr_func_learn(mr_control *c, func *f, int64_t ran)
+{
+    double x = ran > 0 ? (double)ran : 0;
+    f->mean = mr_func_mean(f->mean, ++f->runs, x);
+    c->mean = mr_func_mean(c->mean, ++c->runs, x);
+    if (f->learns) {
+        f->like.v.estimate = (int64_t)f->mean;
+        f->like.v.n_learned = (uint32_t)f->runs;
+    }
+}
+static inline void mr_func_sealed(func *f, uint64_t size)
+{
+    f->mean_bytes = mr_func_mean(f->mean_bytes, ++f->sealed, (double)size);
+}
 void mr_funcs_free(mr_control *c);
 mr_status mr_res_number(mr_control *c, const char *name, uint32_t *out);
 const char *mr_res_name(const mr_control *c, uint32_t res);
@@ -138,7 +178,6 @@ const char *mr_res_name(const mr_control *c, uint32_t res);
 shape *mr_shape_captured(mr_control *c, const shape *base, group *g);
 /* What a stopped task of shape `base` in pool `p` needs to go on; NULL: no memory. */
 shape *mr_shape_stopped(mr_control *c, const shape *base, const pool *p);
-int64_t mr_func_estimate(const mr_control *c, const func *f, int64_t stated);
 /* Prints "GPU 2" or "memory 8.0 GiB". */
 void mr_amount_text(const mr_control *c, uint32_t res, int64_t amount, char *text, size_t n);
 
@@ -200,7 +239,6 @@ mr_link *mr_wait_list(mr_control *c, uint32_t client);
 
 /* ---------------------------------------------------------------------------------------------------- objects.c -- */
 
-object *mr_object_new(mr_control *c, mr_id id, uint32_t fn, uint32_t index);
 /* Sealed with a value (or an error value); refs are held by it.  Errors: NOMEM (nothing changed). */
 mr_status mr_object_seal(mr_control *c, object *o, const sealing *e, const mr_id *refs, uint32_t n_refs);
 /* The result of a task, inline and without references inside. */
@@ -252,7 +290,16 @@ mr_status mr_lineage_unsent(mr_control *c, const mr_record *r);
 
 /* Client holds; add may fail for memory unless room was made. */
 mr_status mr_holder_room(mr_control *c, uint32_t client, uint32_t n);
-void mr_holder_add(mr_control *c, uint32_t client, object *o);
+void mr_holder_add_worker(mr_control *c, uint32_t client, object *o);
+static inline void mr_holder_add(mr_control *c, uint32_t client, object *o)
+{
+    if (client) {
+        mr_holder_add_worker(c, client, o);
+    } else if (!(o->flags & O_DRIVER)) {
+        o->flags |= O_DRIVER;
+        o->holders++;
+    }
+}
 bool mr_holder_drop(mr_control *c, uint32_t client, object *o);
 void mr_holder_gone(mr_control *c, proc *p);
 mr_status mr_holder_refs(mr_control *c, const mr_record *r);
@@ -352,7 +399,11 @@ void mr_proc_kill(mr_control *c, proc *p);
 void mr_proc_retire(mr_control *c, proc *p);
 void mr_proc_births(mr_control *c);
 void mr_proc_reap(mr_control *c);
-bool mr_ahead_rather(mr_control *c, const shape *s, const task *t);
+bool mr_ahead_rather_so(mr_control *c, const shape *s, const task *t);
+static inline bool mr_ahead_rather(mr_control *c, const shape *s, const task *t)
+{
+    return !mr_list_empty(&c->roomy) && mr_ahead_rather_so(c, s, t);
+}
 bool mr_ahead_plenty(const mr_control *c, const shape *s, const task *t);
 void mr_ahead_fill(mr_control *c);
 void mr_ahead_look(mr_control *c);
@@ -386,6 +437,11 @@ uint32_t mr_ready_send(mr_control *c, const task *t, node *n);          /* how m
 void mr_ready_send_one(mr_control *c, const object *o, node *n);
 task *mr_ready_next(mr_control *c, mr_ref of, task *after);
 void mr_ready_replace(mr_control *c, mr_ref of);
+
+/* ------------------------------------------------------------------------------------------------------ clock.c -- */
+
+void mr_clock_fire(mr_control *c); /* what is due */
+void mr_clock_tell(mr_control *c); /* asks for the next TIME */
 
 /* ------------------------------------------------------------------------------------------------------ eject.c -- */
 

@@ -59,9 +59,8 @@ void mr_seats_give_up(mr_control *c)
 static bool ordinary(const mr_control *c, const proc *p, const task *t)
 {
     const shape *s = c->shapes[t->shape];
-    return t->where == W_RUN && p->task == t && p->state == MR_PROC_BUSY && !p->killing && t->v.kind == MR_TASK &&
-           !(t->flags & (T_LENT | T_BLOCKED | T_STOPPING)) && t->v.n_needs == s->n_needs && mr_ref_is_slot(t->v.on) &&
-           !s->gpu && !s->group && !s->capped && !t->in->blocked;
+    return s->plain && p->task == t && p->state == MR_PROC_BUSY && !p->killing &&
+           !(t->flags & (T_LENT | T_BLOCKED | T_STOPPING)) && mr_ref_is_slot(t->v.on) && !t->in->blocked;
 }
 
 static void leave(mr_control *c, proc *p, task *t)

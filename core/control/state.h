@@ -70,11 +70,10 @@ typedef enum where {
     W_PROCESS, /* has slot and resources, no process yet: kind->waiting */
     W_AHEAD,   /* record in a busy worker's ring, holds nothing: proc->ahead */
     W_RUN,     /* proc->task */
-    W_HELD,   /* call behind an earlier one of its caller: caller->held; or whose arguments are not sealed: actor->loose
-               */
-    W_CALL,   /* call that may be sent: actor->ready */
-    W_FLIGHT, /* call sent to the actor: actor->flight */
-    W_LIVING, /* creation of a living actor: keeps `living` */
+    W_HELD,    /* call behind an earlier one of its caller: caller->held; waits for arguments: actor->loose */
+    W_CALL,    /* call that may be sent: actor->ready */
+    W_FLIGHT,  /* call sent to the actor: actor->flight */
+    W_LIVING,  /* creation of a living actor: keeps `living` */
     W_FAILING, /* its results are about to be sealed with an error: c->failing */
     W_PAST,    /* ended well, kept to make its results again: c->past */
     W_OVER     /* told to the policy at the close of the instant, then gone: c->over */
@@ -171,7 +170,7 @@ typedef struct sealing {
     uint32_t node, format, flags; /* MR_VALUE_ */
 } sealing;
 
-/* What few objects have: references inside the value, copies on the nodes that `nodes` has no bit for. */
+/* What few objects have: references inside the value, copies on nodes without a bit in `nodes`. */
 typedef struct extra {
     uint32_t n_refs, n_more, room_more, pad0;
     uint32_t *more; /* node numbers */
@@ -243,16 +242,16 @@ struct shape {
     mr_term *terms; /* conditions on the labels of the node */
     bool prefers;   /* there are soft ones */
     bool capped;
+    bool plain;       /* no GPU, group, limit, actor: the seat of one of its tasks is as good for the next */
     ceiling *caps[2]; /* limits that it counts for; NULL: none */
     group *group;     /* NULL: none */
     int64_t cpu;
     uint32_t ready; /* tasks in its queues, all places */
     queue shared;
-    mr_link active;   /* c->active while shared.n > 0 */
-    uint64_t gen;     /* of c->node_gen + 1, when `feasible` was found */
-    uint64_t allowed; /* bit n: node n may have it, of the first 64; not for groups; found at `allowed_gen` */
+    mr_link active;        /* c->active while shared.n > 0 */
+    uint64_t feasible_gen; /* some node may have it: c->node_gen + 1 when this was found; not for groups */
+    uint64_t allowed;      /* bit n: node n may have it, of the first 64; not for groups; found at `allowed_gen` */
     uint64_t allowed_gen;
-    bool feasible;
     uint64_t skip; /* sweep in which it did not fit any more */
     /* What a stopped task of shape `of` needs to go on: its CPU, in the pool that it is in.  NULL: of a task that does
      * not run yet. */
@@ -271,7 +270,8 @@ struct func {
     uint32_t n_classes;
     double mean, mean_bytes;
     uint64_t runs, sealed;
-    bool code_held;
+    bool code_held, learns; /* learns: its tasks show its mean */
+    bool plain;             /* of tasks that have no limit and no deadline, and give no stream */
 };
 
 /* -------------------------------------------------------------------------------------------- nodes and workers -- */

@@ -46,9 +46,8 @@ static void ask_again(mr_control *c)
     c->hungry |= c->pol.ops.preempt != NULL;
 }
 
-void mr_stop_begin(mr_control *c, const task *t)
+void mr_stop_begin(mr_control *c, proc *p)
 {
-    proc *p = proc_at(c, t->worker);
     p->idle_ns = 0;
     p->blocked_at = p->slice_at = p->slice_left = MR_UNKNOWN;
     ask_again(c);
@@ -147,7 +146,7 @@ static void pass_over(mr_control *c, task *t)
     mr_policy_rank(c, t);
     t->v.state = MR_RUNNING_NOW;
     t->v.started_at = c->now;
-    mr_stop_begin(c, t);
+    mr_stop_begin(c, p);
     if (t->v.limit >= 0)
         mr_limit_start(c, t);
     mr_policy_note(c, MR_STARTED, t, MR_OK, 0);
@@ -248,7 +247,7 @@ static void sit(mr_control *c, task *t, slot *on)
     t->v.state = MR_RUNNING_NOW;
     t->v.started_at = c->now;
     p->state = MR_PROC_BUSY;
-    mr_stop_begin(c, t);
+    mr_stop_begin(c, p);
     mr_proc_room(c, p);
     if (t->v.limit >= 0)
         mr_limit_start(c, t);

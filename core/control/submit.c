@@ -9,7 +9,7 @@
 
 static uint32_t results_of(const mr_ev_submit *e, const func *f)
 {
-    if (e->n_returns)
+    if (e->n_returns || f->plain)
         return e->n_returns;
     return f->def->kind == MR_FUNC_ACTOR || (f->def->flags & MR_FUNC_STREAMING) ? 1 : 0;
 }
@@ -27,7 +27,7 @@ static mr_status check_ids(mr_control *c, const mr_ev_submit *e, const func *f, 
         if (object_at(c, e->id + i))
             return mr_control_refuse(c, MR_E_INVAL, "%s: object %llx exists", f->def->name,
                                      (unsigned long long)e->id + i);
-    for (uint32_t i = 0; i < e->n_deps + e->n_refs; i++) {
+    for (uint32_t i = 0; i < e->h.n_ids; i++) {
         if (object_at(c, ids[i]))
             continue;
         c->fault.cause = ids[i];
@@ -37,6 +37,21 @@ static mr_status check_ids(mr_control *c, const mr_ev_submit *e, const func *f, 
                                                      : "was never made in this session");
     }
     return MR_OK;
+}
+
+static mr_status check_kind(mr_control *c, const mr_ev_submit *e, const func *f, mr_id *existing)
+{
+    if (!!e->actor != (f->def->kind == MR_FUNC_METHOD))
+        return mr_control_refuse(c, MR_E_INVAL, "%s: %s", f->def->name,
+                                 e->actor ? "is not a method of an actor" : "is a method: an actor is needed");
+    return e->actor || f->def->kind == MR_FUNC_ACTOR ? mr_actor_check(c, e, f, existing) : MR_OK;
+}
+
+static mr_status check_shape(mr_control *c, const func *f, shape *s)
+{
+    if (s->group && s->group->state == MR_GROUP_REMOVED)
+        return mr_control_refuse(c, MR_E_GROUP_REMOVED, "%s: its placement group was removed", f->def->name);
+    return (c->conf.infeasible_wait && !s->group) || mr_node_feasible(c, s) ? MR_OK : mr_node_unschedulable(c, f, s);
 }
 
 static mr_status check(mr_control *c, const mr_ev_submit *e, func **out, shape **as, uint32_t *n_results,
@@ -52,25 +67,18 @@ static mr_status check(mr_control *c, const mr_ev_submit *e, func **out, shape *
         return mr_eject_refuses(c, f->def->name);
     if (e->h.from && !proc_at(c, e->h.from))
         return mr_control_refuse(c, MR_E_INVAL, "%s: client %u is gone", f->def->name, e->h.from);
-    if (!!e->actor != (f->def->kind == MR_FUNC_METHOD))
-        return mr_control_refuse(c, MR_E_INVAL, "%s: %s", f->def->name,
-                                 e->actor ? "is not a method of an actor" : "is a method: an actor is needed");
-    if (e->actor || f->def->kind == MR_FUNC_ACTOR) {
-        mr_status status = mr_actor_check(c, e, f, existing);
-        if (status || *existing)
-            return status;
-    }
+    mr_status status = e->actor || !f->plain ? check_kind(c, e, f, existing) : MR_OK;
+    if (status || *existing)
+        return status;
     *n_results = results_of(e, f);
-    mr_status status = check_ids(c, e, f, *n_results);
+    status = check_ids(c, e, f, *n_results);
     if (status)
         return status;
     shape *s = mr_table_count(&c->groups) ? mr_group_shape(c, e, f) : f->shape[e->parent != 0];
     if (!s)
         return mr_control_refuse(c, MR_E_NOMEM, "%s: no memory for the task", f->def->name);
-    if (s->group && s->group->state == MR_GROUP_REMOVED && !e->actor)
-        return mr_control_refuse(c, MR_E_GROUP_REMOVED, "%s: its placement group was removed", f->def->name);
-    if (!e->actor && (!c->conf.infeasible_wait || s->group) && !mr_node_feasible(c, s))
-        return mr_node_unschedulable(c, f, s);
+    if (s->feasible_gen != c->node_gen + 1 && !e->actor && (status = check_shape(c, f, s)))
+        return status;
     *as = s;
     *out = f;
     return MR_OK;
@@ -100,7 +108,7 @@ static void undo(mr_control *c, const mr_ev_submit *e, task *t, uint32_t n_objec
 static task *make(mr_control *c, const mr_ev_submit *e, const func *f, uint32_t n_results)
 {
     if ((e->h.from && mr_holder_room(c, e->h.from, n_results + 1)) || (c->pol.any && !mr_policy_room(c)) ||
-        (f->def->limit >= 0 && !mr_limit_room(c)))
+        (!f->plain && f->def->limit >= 0 && !mr_limit_room(c)))
         return NULL;
     task *t = mr_table_new(&c->tasks, e->id);
     if (!t)
@@ -109,7 +117,7 @@ static task *make(mr_control *c, const mr_ev_submit *e, const func *f, uint32_t 
     if (e->id > c->max_id)
         c->max_id = e->id;
     uint32_t made = 0;
-    bool streaming = f->def->flags & MR_FUNC_STREAMING;
+    bool streaming = !f->plain && (f->def->flags & MR_FUNC_STREAMING);
     if (e->h.n_ids) {
         t->ids = calloc(1, ids_size(e));
         if (!t->ids)
@@ -121,7 +129,8 @@ static task *make(mr_control *c, const mr_ev_submit *e, const func *f, uint32_t 
         object *o = mr_object_new(c, e->id + made, e->func, made);
         if (!o)
             goto fail;
-        o->flags = streaming && !made ? O_STREAM : 0;
+        if (streaming && !made)
+            o->flags = O_STREAM;
         mr_holder_add(c, e->h.from, o);
     }
     if (!streaming || !mr_stream_new(c, e->id))
@@ -133,21 +142,24 @@ fail:
 
 static void fill(mr_control *c, task *t, const mr_ev_submit *e, const func *f, const shape *s, uint32_t n_results)
 {
-    const mr_define *d = f->def;
     mr_task *v = &t->v;
     v->ref = e->id;
     v->seq = ++c->seq;
     v->priority += e->priority;
     v->submitted_at = c->now;
-    if (d->deadline >= 0)
-        v->deadline = c->now + d->deadline;
-    v->estimate = mr_func_estimate(c, f, e->estimate);
-    v->n_learned = e->estimate < 0 && d->estimate < 0 && v->estimate >= 0 ? (uint32_t)f->runs : 0;
-    v->needs = s->needs;
-    v->n_needs = s->n_needs;
+    if (!f->plain && f->def->deadline >= 0)
+        v->deadline = c->now + f->def->deadline;
+    if (e->estimate >= 0 && c->conf.know != MR_KNOW_NOTHING) {
+        v->estimate = e->estimate;
+        v->n_learned = 0;
+    }
+    if (s != f->shape[0]) {
+        v->needs = s->needs;
+        v->n_needs = s->n_needs;
+        t->shape = s->number;
+    }
     t->parent = e->parent;
     t->actor = e->actor;
-    t->shape = s->number;
     t->n_deps = e->n_deps;
     t->n_refs = e->n_refs;
     t->n_returns = t->unsealed = n_results;
@@ -161,7 +173,7 @@ static mr_id take_arguments(mr_control *c, task *t)
 {
     if (t->actor)
         object_at(c, t->actor)->holders++;
-    for (uint32_t i = 0; i < t->n_deps + t->n_refs; i++)
+    for (uint32_t i = 0; t->ids && i < t->n_deps + t->n_refs; i++)
         object_at(c, t->ids[i])->holders++;
     return t->n_deps ? mr_deps_link(c, t) : MR_NO_ID;
 }
@@ -204,7 +216,7 @@ mr_status mr_task_submit(mr_control *c, const mr_record *r)
         return status;
     }
     c->submitted++;
-    c->n_limited += t->v.limit >= 0;
+    c->n_limited += !f->plain && t->v.limit >= 0;
     if (r->token)
         mr_control_reply(c, r, MR_OK, (int64_t)e->id);
     t->where = W_WAITING;

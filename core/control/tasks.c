@@ -23,11 +23,12 @@ void mr_task_ready(mr_control *c, task *t)
     if (c->fresh.tail && c->fresh.tail->v.seq > t->v.seq)
         c->fresh_unsorted = true;
     mr_tlist_push(&c->fresh, t);
+    if (c->dirty)
+        return;
     /* Behind one that could not start and needs the same, it can not start either: nothing is to be decided. */
     const shape *sh = c->shapes[t->shape];
     bool behind = sh->ready && !c->held_back;
-    if (c->pol.any || c->n_blocked || (!behind && !mr_ahead_plenty(c, sh, t)))
-        c->dirty = true;
+    c->dirty = c->pol.any || c->n_blocked || (!behind && !mr_ahead_plenty(c, sh, t));
 }
 
 static void off_process(mr_control *c, task *t)
@@ -164,15 +165,19 @@ void mr_task_release_args(mr_control *c, task *t)
     }
 }
 
-void mr_task_gone(mr_control *c, task *t)
+static inline void gone(mr_control *c, task *t)
 {
-    if ((t->flags & T_PAST) && mr_lineage_past(c, t))
-        return;
     if (t->ids) {
         c->heap -= (t->n_deps + t->n_refs) * sizeof(mr_id) + t->n_deps * sizeof(dep);
         free(t->ids);
     }
     mr_table_del(&c->tasks, t->v.ref);
+}
+
+void mr_task_gone(mr_control *c, task *t)
+{
+    if (!(t->flags & T_PAST) || !mr_lineage_past(c, t))
+        gone(c, t);
 }
 
 void mr_task_over(mr_control *c, task *t, mr_status outcome)
@@ -197,6 +202,10 @@ void mr_task_over(mr_control *c, task *t, mr_status outcome)
         mr_history_add(c, t);
     if (!kept)
         mr_control_act(c, MR_ACT_DROP)->id = t->v.ref;
+    if (!kept && !c->pol.n_notes) {
+        gone(c, t);
+        return;
+    }
     t->where = W_OVER;
     t->v.state = MR_OVER;
     if (c->pol.n_notes)
@@ -320,13 +329,8 @@ void mr_task_lost(mr_control *c, task *t, const mr_fault *f, bool blame)
 
 /* -------------------------------------------------------------------------------------------------------- events -- */
 
-/* The task, if the message is of its running attempt. */
-static task *current(mr_control *c, mr_id id, uint32_t attempt, uint32_t from)
+static void refuse_stale(mr_control *c, mr_id id, uint32_t attempt)
 {
-    task *t = task_live(c, id);
-    if (t && t->attempt == attempt && (!from || t->worker == from) &&
-        (t->where == W_RUN || t->where == W_AHEAD || t->where == W_FLIGHT || t->flags & T_STOPPED))
-        return t;
     c->stale++;
     mr_action *x = mr_control_act(c, MR_ACT_REPORT);
     x->flags = MR_REPORT_STALE;
@@ -334,6 +338,17 @@ static task *current(mr_control *c, mr_id id, uint32_t attempt, uint32_t from)
     x->attempt = attempt;
     mr_control_refuse(c, MR_E_INVAL, "task %llx: a message of attempt %u, which is over", (unsigned long long)id,
                       attempt);
+}
+
+/* The task, if the message is of its running attempt. */
+static inline task *current(mr_control *c, mr_id id, uint32_t attempt, uint32_t from)
+{
+    const uint32_t at_work = 1u << W_RUN | 1u << W_AHEAD | 1u << W_FLIGHT;
+    task *t = task_at(c, id);
+    if (t && t->attempt == attempt && (!from || t->worker == from) &&
+        ((at_work >> t->where & 1) || (t->flags & T_STOPPED)))
+        return t;
+    refuse_stale(c, id, attempt);
     return NULL;
 }
 
@@ -388,8 +403,8 @@ static mr_status ended_as(const task *t, const mr_ev_finished *e)
     return (t->flags & T_STREAM) && (t->flags & T_CANCEL) ? MR_E_CANCELLED : (mr_status)e->outcome;
 }
 
-/* The one result, small and without references inside, of a task that ended well: nothing else is to be settled. */
-static bool seal_only(mr_control *c, task *t, const mr_ev_finished *e)
+/* The one result, small and without references inside, of a task that ended well, as most do. */
+static inline bool seal_only(mr_control *c, task *t, const mr_ev_finished *e)
 {
     if (e->outcome || e->flags != MR_FINISHED_RESULT || e->vflags || e->h.n_ids || t->n_returns != 1 ||
         e->id != t->v.ref || (t->flags & (T_STREAM | T_CANCEL)))
@@ -398,6 +413,7 @@ static bool seal_only(mr_control *c, task *t, const mr_ev_finished *e)
     if (!o || settled(o))
         return false;
     t->unsealed = 0;
+    mr_func_sealed(c->funcs[t->func - 1], e->size);
     mr_object_seal_small(c, o, e->size, e->format);
     return true;
 }
@@ -406,8 +422,6 @@ static bool seal_only(mr_control *c, task *t, const mr_ev_finished *e)
 static void seal_outcome(mr_control *c, task *t, const mr_ev_finished *e, mr_status outcome)
 {
     mr_id cause = 0;
-    if (seal_only(c, t, e))
-        return;
     if ((e->flags & MR_FINISHED_RESULT) && outcome == e->outcome) {
         sealing as = {e->id, e->size, e->node, e->format, e->vflags | (outcome ? MR_VALUE_ERROR : 0)};
         mr_status status = seal_result(c, t, &as, mr_record_ids(e, sizeof *e), e->h.n_ids);
@@ -449,14 +463,15 @@ static bool may_retry(const mr_control *c, const task *t, const mr_ev_finished *
 static void call_finished(mr_control *c, task *t, const mr_ev_finished *e)
 {
     actor *a = actor_at(c, t->actor);
-    if (may_retry(c, t, e)) {
+    if (e->outcome && may_retry(c, t, e)) {
         mr_actor_call_out(c, t);
         mr_task_again(c, t);
         mr_actor_pump(c, a);
         return;
     }
     mr_status outcome = ended_as(t, e);
-    seal_outcome(c, t, e, outcome);
+    if (!seal_only(c, t, e))
+        seal_outcome(c, t, e, outcome);
     mr_actor_call_out(c, t);
     mr_task_over(c, t, outcome);
     if (e->flags & MR_FINISHED_EXIT)
@@ -514,7 +529,7 @@ mr_status mr_task_finished(mr_control *c, const mr_record *r)
     mr_policy_note(c, MR_DONE, t, e->outcome, ran > before ? ran - before : 0);
     /* A record held ahead may be done before the one before it was heard of: the process goes on with that one. */
     bool ahead = t->where == W_AHEAD;
-    if (may_retry(c, t, e)) {
+    if (e->outcome && may_retry(c, t, e)) {
         mr_task_detach(c, t);
         if (!ahead)
             mr_proc_next(c, p);
@@ -529,7 +544,8 @@ mr_status mr_task_finished(mr_control *c, const mr_record *r)
         return MR_OK;
     }
     mr_status outcome = ended_as(t, e);
-    seal_outcome(c, t, e, outcome);
+    if (!seal_only(c, t, e))
+        seal_outcome(c, t, e, outcome);
     if (t->v.kind == MR_ACTOR && !outcome) {
         actor_finished(c, t, p);
         return MR_OK;
@@ -551,48 +567,5 @@ mr_status mr_task_finished(mr_control *c, const mr_record *r)
     } else {
         mr_task_over(c, t, outcome);
     }
-    return MR_OK;
-}
-
-/* A record comes back from a worker's ring, or the worker was faster. */
-mr_status mr_task_revoked(mr_control *c, const mr_record *r)
-{
-    const mr_ev_task *e = (const void *)r;
-    task *t = task_live(c, e->task);
-    if (!t || t->attempt != e->attempt || !(t->flags & T_REVOKING) || (r->from && r->from != t->worker))
-        return MR_OK; /* it was over before the answer came */
-    t->flags &= ~(uint32_t)T_REVOKING;
-    proc *p = proc_at(c, t->worker);
-    if (!e->ok) {
-        if ((t->flags & T_CANCEL) && (t->where == W_RUN || t->where == W_FLIGHT))
-            mr_task_cancel_one(c, t, 0);
-        if ((t->flags & T_CANCEL) && t->where == W_AHEAD) {
-            /* It runs already: the end of the one before it is still on its way here. */
-            mr_action *x = mr_control_act(c, MR_ACT_INTERRUPT);
-            x->id = t->v.ref;
-            x->attempt = t->attempt;
-            x->worker = t->worker;
-        }
-        return MR_OK;
-    }
-    bool ran = t->where == W_RUN;
-    if (t->where == W_FLIGHT || (t->flags & T_CANCEL)) {
-        mr_fault f = mr_task_fault(c, t, MR_E_CANCELLED);
-        actor *a = t->actor ? actor_at(c, t->actor) : NULL;
-        f.may_have_run = 0;
-        mr_task_fail(c, t, &f);
-        if (a)
-            mr_actor_pump(c, a);
-    } else {
-        if (ran)
-            mr_policy_note(c, MR_DROPPED, t, MR_OK, 0);
-        mr_task_detach(c, t);
-        if (t->flags & T_PRESENT)
-            mr_policy_present(c, t);
-        else
-            mr_ready_enter(c, t, true);
-    }
-    if (ran && p)
-        mr_proc_next(c, p);
     return MR_OK;
 }

@@ -171,7 +171,7 @@ void mr_proc_run(mr_control *c, proc *p, task *t)
     t->where = W_RUN;
     t->v.state = MR_RUNNING_NOW;
     t->v.started_at = c->now;
-    mr_stop_begin(c, t);
+    mr_stop_begin(c, p);
     c->n_running++;
     mr_policy_note(c, MR_STARTED, t, MR_OK, 0);
     if (t->v.limit >= 0 && t->v.kind == MR_TASK)
