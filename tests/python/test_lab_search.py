@@ -30,6 +30,69 @@ def test_a_duel_finds_a_small_instance_that_holds(tmp_path):
         assert (policy_tests.failures(str(policy), test) == []) is passes
 
 
+def test_a_duel_on_unlike_processors_is_saved_as_a_test(tmp_path):
+    mine = tmp_path / "mine.lua"
+    mine.write_text("return { rank = function(t) return -t.estimate end }\n")
+    out = tmp_path / "worst.jsonl"
+    result = CliRunner().invoke(lab, ["duel", str(mine), "heft", "--unlike", "--steps", "40", "--seed", "2", "--save", "--out", str(out)])
+    assert result.exit_code == 0 and "added to" in result.output
+    lines = workload.read(out)
+    assert len({node["speed"] for node in lines[0]["platform"]["nodes"]}) > 1 or any(t.get("inputs") for t in lines[1:])
+    [test] = policy_tests.read(str(mine))
+    a, b = (simulate(str(out), p, know="exact").summary["makespan_s"] for p in (str(mine), "heft"))
+    assert a > b and policy_tests.judge(str(mine), test)[0] != []  # it fails until mine is as good
+    heft = tmp_path / "heft.lua"
+    heft.write_text((Path(__file__).parents[2] / "config" / "policies" / "heft.lua").read_text())
+    assert policy_tests.failures(str(heft), test) == []  # the test is the instance: it holds for the other
+
+
+def test_the_words_of_tests_about_unlike_nodes(tmp_path):
+    policy = tmp_path / "p.lua"
+    text = ("--- test t\n---   node slow\n---   node fast cpus=2 speed=4\n---   bandwidth 1000000\n---   task a duration=8s outputs=5000000\n"
+            "---   task b duration=4s inputs=a:2000000\n---   within {}\nreturn {{ place = function(t) return workers(t)[1] end }}\n")
+    for limit, holds in (("12s", True), ("11.9s", False), ("1h", True)):
+        policy.write_text(text.format(limit))
+        [test] = policy_tests.read(str(policy))
+        assert (policy_tests.failures(str(policy), test) == []) is holds
+    policy.write_text("--- test t\n---   node a colour=red\n---   makespan 1s\nreturn {}\n")
+    with pytest.raises(policy_tests.BadTest, match=r"p\.lua:2: a node has no 'colour'; it has cpus and speed"):
+        policy_tests.read(str(policy))
+
+
+def test_an_interrupted_search_tells_what_it_found(tmp_path, monkeypatch):
+    def after(runs: int):
+        left = [runs]
+
+        def run(*args, **kwargs):
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt
+            return simulate(*args, **kwargs)
+        return run
+
+    monkeypatch.setattr(duel, "simulate", after(21))
+    result = CliRunner().invoke(lab, ["duel", "lpt", "list", "--steps", "40", "--seed", "1"])
+    assert result.exit_code == 130 and "interrupted" in result.output and "pairs of runs" in result.output
+    policy = tmp_path / "p.lua"
+    policy.write_text("--- tune x 0 1\nreturn {}\n")
+    monkeypatch.setattr(tune, "simulate", after(2 + 2 * 3 + 1))
+    result = CliRunner().invoke(lab, ["tune", str(policy), "--workload", "gen:bag,tasks=5", "--seeds", "2"])
+    assert result.exit_code == 130 and "interrupted after 3 of 40 points" in result.output and "on others:" in result.output
+
+
+def test_a_search_by_a_figure_that_is_not_there(tmp_path):
+    policy = tmp_path / "p.lua"
+    policy.write_text("--- tune x 0 1\nreturn {}\n")
+    for command in (["duel", "lpt", "list", "--metric", "missed"], ["tune", str(policy), "--workload", "gen:bag", "--metric", "missed"]):
+        result = CliRunner().invoke(lab, command)
+        assert result.exit_code == 2 and "has no figure missed: its tasks state no deadline_s" in result.output
+    policy.write_text("--- tune x 0 1\nreturn { rank = function() error('no') end }\n")
+    result = CliRunner().invoke(lab, ["tune", str(policy), "--workload", "gen:bag"])
+    assert result.exit_code == 2 and "fails as it is" in result.output
+    result = CliRunner().invoke(lab, ["duel", "lpt", "list", "--save"])
+    assert result.exit_code == 2 and "lpt is not a policy file to add a test to" in result.output
+
+
 def test_nothing_that_is_needed_is_left_and_nothing_else():
     found = duel.duel("lpt", "list", steps=25, seed=3)
     for task in range(len(found.graph.times)):

@@ -34,6 +34,13 @@ METRICS: dict[str, tuple[str, bool]] = {
 }
 
 
+def figure(found: Mapping[str, Any], metric: str, where: str) -> float:
+    """One of the figures of a run; ValueError if the workload says nothing that it could be computed from."""
+    if metric not in found:
+        raise ValueError(f"{where} has no figure {metric}: its tasks state no {'deadline_s' if metric in ('missed', 'lateness_max_s') else 'user'}")
+    return float(found[metric])
+
+
 def jain(values: Sequence[float]) -> float:
     """Jain's index of fairness: 1 if all are equal, 1/n if one has everything."""
     square = sum(v * v for v in values)

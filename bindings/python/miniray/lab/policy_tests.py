@@ -8,8 +8,9 @@ A test is a block of lines that begin with three dashes::
     ---   task short duration=1s
     ---   starts short long
 
-Given: ``nodes N cpus M``, ``know K`` (exact unless said), ``seed N``, ``conf KEY=VALUE ...``, ``file NAME bytes=64M node=node0``,
-``task NAME [KEY=VALUE ...]`` with the keys of TASK_KEYS, ``label.X=TEXT`` and ``after=A,B``; ``task NAME*5`` makes NAME1 to NAME5.
+Given: ``nodes N cpus M``, or for each node ``node NAME [cpus=1] [speed=1]``, ``bandwidth BYTES`` a second between nodes, ``know K`` (exact unless said), ``seed N``, ``conf KEY=VALUE ...``, ``file NAME bytes=64M node=node0``,
+``task NAME [KEY=VALUE ...]`` with the keys of TASK_KEYS, ``label.X=TEXT`` and ``after=A,B``; ``inputs=A,B:5000`` are bytes of A's result, all of
+it or so many; ``task NAME*5`` makes NAME1 to NAME5.
 Expected: see EXPECTED.  Times have a unit (ns, us, ms, s, m, h), bytes may have one (K, M, G: powers of 1024).
 """
 
@@ -51,12 +52,19 @@ def _names(text: str) -> List[str]:
     return text.split(",")
 
 
+def _inputs(text: str) -> List[Any]:
+    made = []
+    for name, colon, many in (part.partition(":") for part in text.split(",")):
+        made.append({"id": name, "bytes": size(many)} if colon else name)
+    return made
+
+
 # What may be said of a task: key of the test -> key of the workload, and how its text is read.
 TASK_KEYS: Dict[str, Tuple[str, Callable[[str], Any]]] = {
     "duration": ("duration_s", seconds), "arrival": ("arrival_s", seconds), "estimate": ("estimate_s", seconds),
     "deadline": ("deadline_s", seconds), "limit": ("limit_s", seconds), "cpus": ("cpus", float), "gpus": ("gpus", float),
     "memory": ("memory", size), "priority": ("priority", int), "user": ("user", str), "fn": ("fn", str),
-    "after": ("deps", _names), "inputs": ("inputs", _names), "outputs": ("outputs", size),
+    "after": ("deps", _names), "inputs": ("inputs", _inputs), "outputs": ("outputs", size),
 }
 
 
@@ -114,9 +122,10 @@ EXPECTED: Dict[str, Tuple[str, Callable[[Run, List[str]], bool]]] = {
     "apart": ("apart A B ...: no two of them run on the same node", lambda run, a: len(set(_nodes_of(run, a))) == len(a)),
     "ends": ("ends A TIME: it ends then", lambda run, a: _near(_by_name(run, a[0])["ended"], a[1])),
     "makespan": ("makespan TIME: the last one ends then", lambda run, a: _near(run.summary["makespan_s"] * 1e9, a[0])),
+    "within": ("within TIME: the last one ends then at the latest", lambda run, a: run.summary["makespan_s"] * 1e9 < seconds(a[0]) * 1e9 + 1.5),
     "moved": ("moved BYTES: so much travels between nodes at most", lambda run, a: run.summary["bytes_moved"] <= size(a[0])),
 }
-_GIVEN = ("nodes", "know", "seed", "conf", "file", "task")
+_GIVEN = ("nodes", "know", "seed", "conf", "file", "task", "node", "bandwidth")
 
 
 def _pairs(words: List[str]) -> Iterator[Tuple[str, str]]:
@@ -145,10 +154,30 @@ def _task(words: List[str]) -> Iterator[workloads.Line]:
         yield {"id": made, "fn": made, **line}
 
 
+def _platform(test: Test) -> Dict[str, Any]:
+    """What the test's first line says of the machines; made if there is none."""
+    if not test.lines or "platform" not in test.lines[0]:
+        test.lines.insert(0, {"platform": {"nodes": []}})
+    return test.lines[0]["platform"]
+
+
+def _node(words: List[str]) -> Dict[str, Any]:
+    given = {"name": words[0], "cpus": 1.0}
+    for key, value in _pairs(words[1:]):
+        if key not in ("cpus", "speed"):
+            raise ValueError(f"a node has no {key!r}; it has cpus and speed")
+        given[key] = float(value)
+    return given
+
+
 def _say(test: Test, number: int, word: str, rest: List[str]) -> None:
     """One line of a test into it.  Raises ValueError."""
     if word == "nodes" and len(rest) == 3 and rest[1] == "cpus":
         test.lines.insert(0, workloads.platform(int(rest[0]), float(rest[2])))
+    elif word == "node" and rest:
+        _platform(test)["nodes"].append(_node(rest))
+    elif word == "bandwidth" and len(rest) == 1:
+        _platform(test)["bandwidth"] = size(rest[0])
     elif word in ("know", "seed") and len(rest) == 1:
         test.options[word] = int(rest[0]) if word == "seed" else rest[0]
     elif word == "conf" and rest:

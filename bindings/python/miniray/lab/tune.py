@@ -88,12 +88,13 @@ class Tuned:
     held_out: stats.Estimate
     held_out_before: float
     tried: int
+    interrupted: bool = False
 
 
 def tune(policy: str, workload: str, parameters: Sequence[Parameter], *, metric: str = "makespan_s", budget: int = 40, seeds: int = 4,
          seed: int = 0, each: Callable[[], None] | None = None, **options: Any) -> Tuned:
     """Random search over half of ``budget``, then steps around the best.  ``workload`` must follow from a seed: seeds 0 .. ``seeds`` - 1
-    are searched on, as many others judge.  ``options`` are those of `simulate`."""
+    are searched on, as many others judge.  An interrupt ends the search, and the best so far is judged.  ``options`` are those of `simulate`."""
     if not parameters:
         raise ValueError(f"{policy} declares nothing to tune: add lines such as `--- tune delay 1ms 1s log`, or give --param")
     if metric not in metrics.METRICS:
@@ -111,7 +112,7 @@ def tune(policy: str, workload: str, parameters: Sequence[Parameter], *, metric:
             more = {**options.get("settings", {}), **{f"sched.sched-lua.{k}": v for k, v in settings.items()}}
             run = simulate(lines, policy, seed=s, **{**options, "settings": more})
             figures = metrics.figures(run, lines if isinstance(lines, list) else ())
-            out.append(math.inf if run.summary.get("degraded") else sign * float(figures[metric]))
+            out.append(math.inf if run.summary.get("degraded") else sign * metrics.figure(figures, metric, workload))
             if each:
                 each()
         return out
@@ -124,14 +125,25 @@ def tune(policy: str, workload: str, parameters: Sequence[Parameter], *, metric:
 
     train, test = range(seeds), range(1000, 1000 + seeds)
     start = mean(values({}, train))
+    if abs(start) == math.inf:
+        raise ValueError(f"{policy} fails as it is: miniray policy test {policy}")
     best, best_value, width = [p.draw(rng) for p in parameters], math.inf, 0.3
-    for k in range(budget):
-        point = [p.draw(rng) for p in parameters] if k < budget // 2 else [p.near(v, rng, width) for p, v in zip(parameters, best)]
-        value = mean(values(settings(point), train))
-        if value < best_value:
-            best, best_value = point, value
-        elif k >= budget // 2:
-            width *= 0.9
+    tried, interrupted = 0, False
+    try:
+        for k in range(budget):
+            point = [p.draw(rng) for p in parameters] if k < budget // 2 else [p.near(v, rng, width) for p, v in zip(parameters, best)]
+            value = mean(values(settings(point), train))
+            tried += 1
+            if value < best_value:
+                best, best_value = point, value
+            elif k >= budget // 2:
+                width *= 0.9
+    except KeyboardInterrupt:
+        interrupted = True
+        if not tried:
+            raise
+    if best_value == math.inf:
+        raise ValueError(f"{policy} fails on some instance for each of the {tried} points that were tried")
     chosen = settings(best)
     before, after = values({}, test), values(chosen, test)
-    return Tuned(chosen, sign * start, sign * best_value, stats.paired([sign * x for x in before], [sign * x for x in after]), sign * mean(before), budget)
+    return Tuned(chosen, sign * start, sign * best_value, stats.paired([sign * x for x in before], [sign * x for x in after]), sign * mean(before), tried, interrupted)
