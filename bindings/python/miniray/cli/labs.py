@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from typing import Any
 
 import click
@@ -16,6 +17,21 @@ OURS = 3
 def _ours(error: Exception) -> None:
     click.echo(f"miniray lab: {error}", err=True)
     raise SystemExit(OURS)
+
+
+def _write(path: str, text: str) -> None:
+    """All of it or, if this process is killed, nothing: what stood there before stays."""
+    if os.path.exists(path) and not os.path.isfile(path):  # /dev/stdout, a pipe
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return
+    path = os.path.realpath(path)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(path), prefix=".miniray-", delete=False) as file:
+        file.write(text)
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(file.name, 0o666 & ~umask)
+    os.replace(file.name, path)
 
 
 @click.command()
@@ -46,8 +62,7 @@ def grade(lab: str, policy: str, format_: str, out: str | None, secret: str | No
             result = grading.grade(asked, policy, hidden, each=lambda: progress.advance(bar))
         text = FORMATS[format_](result)
         if out:
-            with open(out, "w", encoding="utf-8") as file:
-                file.write(text)
+            _write(out, text)
     except (labs.LabError, OSError, ValueError, RuntimeError) as error:
         _ours(error)
     click.echo(as_text(result) if out else text, nl=False)

@@ -8,6 +8,7 @@ of its own with limits, a new one for each instance; and what it says is cut to 
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tempfile
 from dataclasses import dataclass, field
@@ -229,10 +230,8 @@ class Grader:
 
 
 def _plain(text: str) -> str:
-    """Without the folder that the hand-in lay in."""
-    folder = os.path.join(tempfile.gettempdir(), "miniray-grade-")
-    head, found, rest = text.partition(folder)
-    return head + rest.partition("/")[2] if found else text
+    """Without the folder that the hand-in lay in, wherever it is named."""
+    return re.sub(re.escape(os.path.join(tempfile.gettempdir(), "miniray-grade-")) + "[^/]*/", "", text)
 
 
 def _beside(lab: labs.Lab, policy: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import resource
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Iterable, Mapping
 
 from . import places, sources, trace, workload as workloads
+
+
+_LIBC, _PR_SET_PDEATHSIG = ctypes.CDLL(None), 1
 
 
 class SimError(RuntimeError):
@@ -35,7 +39,8 @@ class Guard:
         return {k: v for k, v in os.environ.items() if not k.startswith(("MINIRAY_", "LUA_")) or k in ("MINIRAY_PLUGIN_PATH", "MINIRAY_BIN")}
 
     def apply(self) -> None:
-        """In the child, before the program starts."""
+        """In the child, before the program starts.  It does not outlive who started it."""
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         for what, most in ((resource.RLIMIT_CPU, self.cpu_s), (resource.RLIMIT_AS, self.memory), (resource.RLIMIT_FSIZE, self.file),
                            (resource.RLIMIT_CORE, 0)):
             hard = resource.getrlimit(what)[1]
