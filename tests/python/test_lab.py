@@ -294,6 +294,35 @@ def test_compare_refuses_what_makes_no_sense():
     assert result.exit_code == 2
 
 
+@needs_simulator
+def test_seeds_of_what_has_one_outcome_are_refused(tmp_path):
+    from miniray.lab import compare
+
+    with pytest.raises(ValueError, match="seeds 0 and 1 of gen:graham gave the same runs under each of fifo, lpt"):
+        compare("gen:graham", ["fifo", "lpt"], seeds=5)
+    assert len(compare("gen:graham", ["fifo", "lpt"], seeds=3, know="noisy:0.5")) == 6  # their seeds differ
+    assert len(compare("gen:graham", ["fifo", "random"], seeds=3)) == 6
+
+
+@needs_simulator
+@pytest.mark.parametrize("columns", ["30", "200"])
+def test_no_figure_is_cut_off_in_a_narrow_terminal(columns, monkeypatch):
+    from click.testing import CliRunner
+
+    from miniray.cli.lab import lab
+
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
+    result = CliRunner().invoke(lab, ["compare", "--workload", "gen:bag,seed=1", "--policies", "fifo,shortest-first", "--cpus", "2", "--know", "exact", "--html", ""])
+    shown = result.output.rpartition("\x1b[?25h")[2]  # after the progress bar, which may be cut
+    assert result.exit_code == 0 and "…" not in shown and "bounded_slowdown_mean" in shown
+
+
+def test_a_closed_output_is_said_and_no_traceback():
+    done = subprocess.run(["bash", "-c", f'exec "{sys.executable}" -m miniray version >&-'], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr == "miniray: the standard output is closed; send it to /dev/null if nobody reads it\n"
+
+
 # ---- real workers ----
 
 
@@ -417,8 +446,8 @@ def test_differences_are_paired_and_equal_runs_have_no_interval(tmp_path):
     flow = next(r for r in differences(runs) if r["metric"] == "flow_mean_s")
     assert flow["policy"] == "shortest-first" and flow["n"] == 5 and flow["mean"] < 0 and flow["half"] > 0
     assert "<iframe srcdoc=" in runs._repr_html_()
-    fixed = compare("gen:graham", ["fifo", "lpt"], seeds=3, know="exact")
-    assert all(r["half"] is None for r in differences(fixed))
+    fixed = compare("gen:graham", ["fifo", "lpt", "random"], seeds=3, know="exact")
+    assert all(r["half"] is None for r in differences(fixed) if r["policy"] == "lpt")
     assert sum("no interval" in w for w in warnings(fixed)) == 2
     trace_file = tmp_path / "w.jsonl"
     workload.write(trace_file, workload.generate("poisson", tasks=60, seed=1))

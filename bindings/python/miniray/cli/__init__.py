@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from .config import config
@@ -40,6 +42,9 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Ray's programming model on a minimal C core: run programs under any store and scheduler."""
+    if sys.stdout is None:  # `>&-`: what writes to it would fail with an exception of Python's
+        click.echo("miniray: the standard output is closed; send it to /dev/null if nobody reads it", err=True)
+        raise SystemExit(2)
 
 
 @main.command()

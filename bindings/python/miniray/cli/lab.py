@@ -20,12 +20,14 @@ def _fail(error: Exception) -> None:
     raise SystemExit(getattr(error, "status", GIVEN))
 
 
-def _console() -> Any:
-    """The screen; into a file or a pipe a table is as wide as it needs to be."""
+def _print(table: Any) -> None:
+    """A table on the screen, always as wide as it needs to be: a narrow terminal breaks lines, but no figure is cut."""
     from rich.console import Console
+    from rich.measure import Measurement
 
     console = Console()
-    return console if console.is_terminal else Console(width=120)
+    console.width = max(console.width if console.is_terminal else 0, Measurement.get(console, console.options.update(width=1000), table).maximum)
+    console.print(table)
 
 
 def _settings(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -86,7 +88,7 @@ def run(workload: str, policy: str, seed: int, trace_: str | None, html: str | N
     except (RuntimeError, ValueError, TypeError, OSError) as error:
         _fail(error)
     if json_ != "-":
-        _console().print(table([result]))
+        _print(table([result]))
         click.echo(f"digest {result.summary['digest']}")
     if trace_:
         write_trace(trace_, result.tasks)
@@ -169,9 +171,9 @@ def _tell(runs: Any, workload: str, engine: str, seeds: int, warmup: float, part
     said = [*([partial] if partial else []), *warnings(runs, warmup)]
     pairs = differences(runs)
     if json_ != "-":
-        _console().print(table(runs))
+        _print(table(runs))
         if any(not r.summary.get("degraded") for r in runs):
-            _console().print(difference_table(runs))
+            _print(difference_table(runs))
         if seeds == 1 and engine == "sim":
             for one in runs:
                 click.echo(f"digest {one.summary['digest']}  {one.name}")

@@ -49,12 +49,19 @@ def _lines(workload: str, seed: int, seeds: int) -> tuple[Any, list[dict[str, An
 
 
 def _sim_runs(workload: str, policies: Sequence[str], seeds: int, options: dict[str, Any]) -> Iterator[traces.Run]:
+    first: list[Any] = []
     for seed in range(seeds):
         given, lines = _lines(workload, seed, seeds)
+        made = []
         for policy in policies:
             run = simulate(workload if seeds == 1 and isinstance(given, str) else given, policy, seed=seed, **options)
             run.seed, run.workload = seed if seeds > 1 else None, lines
+            made.append((given, run.tasks))
             yield run
+        if seed == 1 and made == first:
+            raise ValueError(f"seeds 0 and 1 of {workload} gave the same runs under each of {', '.join(policies)}: a fixed graph under policies without chance has one "
+                             "outcome. Leave --seeds out, or use gen:... without seed=, or --know noisy:0.1")
+        first = made
 
 
 def _process_environment(policy: str, store: str | None, workers: int | None) -> dict[str, str]:
@@ -263,11 +270,10 @@ def difference_table(runs: Sequence[traces.Run]) -> Any:
     from rich.table import Table
 
     names, rows = figure_rows(runs)
-    out = Table(box=SIMPLE_HEAD, title_justify="left",
-                title=f"all figures of {names[0]}" + ("" if len(names) < 2 else ", and differences to it" + (" (pairs, 95%)" if any(r.seed for r in runs) else "")))
-    out.add_column("", style="bold", no_wrap=True)
+    out = Table(box=SIMPLE_HEAD)
+    out.add_column("95% of pairs" if len(names) > 1 and any(r.seed for r in runs) else "", style="bold", no_wrap=True)
     for name in names:
-        out.add_column(name, justify="right", no_wrap=True)
+        out.add_column(name if name == names[0] else f"{name} - {names[0]}", justify="right", no_wrap=True)
     for metric, cells in rows:
         colours = [{True: "green", False: "red"}.get(better) if better is not None else None for _, better in cells]
         out.add_row(metric, *(f"[{c}]{text}[/{c}]" if c else text for (text, _), c in zip(cells, colours)))
