@@ -344,13 +344,13 @@ const char *mr_control_phase(mr_phase phase); /* its text */
 
 /* Living and the last conf.history finished tasks, oldest first; `at` starts at 0 and is advanced; false: no more. */
 typedef struct mr_task_info {
-    mr_phase phase;
     mr_id task, actor, parent;
-    uint32_t func, attempt, worker, node, slot, owner, job; /* slot: number on its node, where it runs or ran */
-    uint64_t bytes;                                         /* of its arguments */
-    int32_t outcome;                                        /* when over */
-    int32_t pid;                                            /* of the process that ran it, when over; 0: not known */
-    int state;                                              /* mr_task_state, MR_OVER for finished ones */
+    uint32_t func, attempt, owner, job, worker, node, slot; /* slot: number on its node, where it runs or ran */
+    mr_phase phase;
+    uint64_t bytes;  /* of its arguments */
+    int32_t outcome; /* when over */
+    int32_t pid;     /* of the process that ran it, when over; 0: not known */
+    int state;       /* mr_task_state, MR_OVER for finished ones */
     bool blocked;
     int64_t submitted_at, ready_at, started_at, ended_at;
 } mr_task_info;

@@ -45,6 +45,16 @@ void mr_holder_gone(mr_control *c, proc *p)
     mr_idset_fini(&holds);
 }
 
+/* The driver holds it, nobody else, and nothing but its bytes goes with it: then it is freed. */
+static inline bool drop_last(mr_control *c, object *o)
+{
+    if (o->state != MR_OBJ_SEALED || o->holders != 1 || (o->flags & ~O_READ) != O_DRIVER || o->vflags || o->x)
+        return false;
+    mr_control_act(c, MR_ACT_FREE)->id = o->id;
+    mr_table_del(&c->objects, o->id);
+    return true;
+}
+
 /* Adds first: an id that is in both parts stays held until its drop is applied.  Ids that are not known any more are
  * passed over: a late drop is harmless, and whoever adds a freed one learns it when it asks for the value. */
 mr_status mr_holder_refs(mr_control *c, const mr_record *r)
@@ -63,7 +73,7 @@ mr_status mr_holder_refs(mr_control *c, const mr_record *r)
     }
     for (uint32_t i = e->n_add; i < r->n_ids; i++) {
         object *o = object_at(c, ids[i]);
-        if (o && (r->from || !mr_object_drop(c, o)))
+        if (o && (r->from || !drop_last(c, o)))
             mr_holder_drop(c, r->from, o);
     }
     return MR_OK;

@@ -124,41 +124,72 @@ mr_id mr_control_actor_next(const mr_control *c, uint64_t *at)
 
 static void task_info(const task *t, mr_task_info *i)
 {
-    i->phase = MR_PHASE_OVER;
-    i->task = t->v.ref;
-    i->actor = t->actor;
-    i->parent = t->parent;
-    i->func = t->func;
-    i->attempt = t->attempt;
-    i->worker = t->worker;
-    i->node = mr_ref_is_node(t->v.on) ? (uint32_t)t->v.on - 1 : 0;
-    i->slot = t->last_slot;
-    i->bytes = t->v.bytes;
-    i->owner = t->owner;
-    i->job = t->job;
-    i->outcome = t->outcome;
-    i->pid = 0; /* a living one has a worker */
-    i->state = t->v.state;
-    i->blocked = !!(t->flags & T_BLOCKED);
-    i->submitted_at = t->v.submitted_at;
-    i->ready_at = t->v.ready_at;
-    i->started_at = t->v.started_at;
-    i->ended_at = MR_UNKNOWN;
+    *i = (mr_task_info){.task = t->v.ref,
+                        .actor = t->actor,
+                        .parent = t->parent,
+                        .func = t->func,
+                        .attempt = t->attempt,
+                        .owner = t->owner,
+                        .job = t->job,
+                        .worker = t->worker,
+                        .slot = t->last_slot,
+                        .bytes = t->v.bytes,
+                        .outcome = t->outcome,
+                        .state = t->v.state,
+                        .blocked = !!(t->flags & T_BLOCKED),
+                        .submitted_at = t->v.submitted_at,
+                        .ready_at = t->v.ready_at,
+                        .started_at = t->v.started_at,
+                        .ended_at = MR_UNKNOWN};
 }
 
+/* Every task comes here: what can be found out later is left to whoever looks. */
 void mr_history_add(mr_control *c, const task *t)
 {
     mr_task_info *i = &c->history[c->at_history];
     c->n_history++;
     if (++c->at_history == c->conf.history)
         c->at_history = 0;
-    const proc *p = proc_at(c, t->last_worker);
-    task_info(t, i);
-    i->pid = p ? p->pid : 0;
+    i->task = t->v.ref;
+    i->actor = t->actor;
+    i->parent = t->parent;
+    i->func = t->func;
+    i->attempt = t->attempt;
+    i->owner = t->owner;
+    i->job = t->job;
     i->worker = t->last_worker;
-    i->node = p ? p->node : 0;
-    i->state = MR_OVER;
+    i->slot = t->last_slot;
+    i->bytes = t->v.bytes;
+    i->outcome = t->outcome;
+    i->node = 0;
+    i->pid = 0;
+    i->submitted_at = t->v.submitted_at;
+    i->ready_at = t->v.ready_at;
+    i->started_at = t->v.started_at;
     i->ended_at = c->now;
+}
+
+static void say_process(const proc *p, mr_task_info *i)
+{
+    i->pid = p->pid;
+    i->node = p->node;
+}
+
+void mr_history_leaves(mr_control *c, const proc *p)
+{
+    for (uint64_t k = 0; k < c->conf.history && k < c->n_history; k++)
+        if (c->history[k].worker == p->number)
+            say_process(p, &c->history[k]);
+}
+
+static void finished_info(mr_control *c, const mr_task_info *past, mr_task_info *out)
+{
+    const proc *p = proc_at(c, past->worker);
+    *out = *past;
+    out->phase = MR_PHASE_OVER;
+    out->state = MR_OVER;
+    if (p)
+        say_process(p, out);
 }
 
 /* `at` counts the finished ones first (from the oldest that is kept), then 2^63 + the table's cursor. */
@@ -170,7 +201,7 @@ bool mr_control_task_next(const mr_control *c, uint64_t *at, mr_task_info *out)
         if (*at < oldest)
             *at = oldest;
         if (*at < c->n_history) {
-            *out = c->history[(*at)++ % c->conf.history];
+            finished_info(open_up(c), &c->history[(*at)++ % c->conf.history], out);
             return true;
         }
         *at = living;

@@ -71,7 +71,7 @@ uint32_t mr_object_source(const mr_control *c, const object *o)
 
 /* ------------------------------------------------------------------------------------------------------ settling -- */
 
-static void settle(mr_control *c, object *o, mr_object_state state)
+void mr_object_settle(mr_control *c, object *o, mr_object_state state)
 {
     o->state = (uint8_t)state;
     if (o->deps)
@@ -110,18 +110,8 @@ mr_status mr_object_seal(mr_control *c, object *o, const sealing *e, const mr_id
         c->object_bytes += e->size;
         mr_spill_enter(c, o, e->node);
     }
-    settle(c, o, e->flags & MR_VALUE_ERROR ? MR_OBJ_ERROR : MR_OBJ_SEALED);
+    mr_object_settle(c, o, e->flags & MR_VALUE_ERROR ? MR_OBJ_ERROR : MR_OBJ_SEALED);
     return MR_OK;
-}
-
-void mr_object_seal_small(mr_control *c, object *o, uint64_t size, uint32_t format)
-{
-    o->size = size;
-    o->format = format;
-    o->vflags = 0;
-    o->state = MR_OBJ_SEALED;
-    if (o->deps || o->waits || !o->holders || (o->flags & (O_ACTOR | O_FREEING)))
-        settle(c, o, MR_OBJ_SEALED);
 }
 
 void mr_object_fail(mr_control *c, object *o, const mr_fault *f)
@@ -142,7 +132,7 @@ void mr_object_fail(mr_control *c, object *o, const mr_fault *f)
     }
     if (f->status == MR_E_CANCELLED || f->status == MR_E_OWNER_DIED || f->status == MR_E_GROUP_REMOVED)
         o->flags |= O_CANCEL;
-    settle(c, o, f->status == MR_E_LOST ? MR_OBJ_LOST : MR_OBJ_ERROR);
+    mr_object_settle(c, o, f->status == MR_E_LOST ? MR_OBJ_LOST : MR_OBJ_ERROR);
 }
 
 void mr_object_alias(mr_control *c, object *o, mr_id cause)
@@ -164,7 +154,7 @@ void mr_object_alias(mr_control *c, object *o, mr_id cause)
             from->holders++;
         }
     }
-    settle(c, o, MR_OBJ_ERROR);
+    mr_object_settle(c, o, MR_OBJ_ERROR);
 }
 
 /* ------------------------------------------------------------------------------------------------------- freeing -- */
@@ -245,15 +235,6 @@ void mr_object_free_now(mr_control *c, object *o)
         mr_actor_gone(c, o->id);
     bytes_gone(c, o, false);
     mr_table_del(&c->objects, o->id);
-}
-
-bool mr_object_drop(mr_control *c, object *o)
-{
-    if (o->state != MR_OBJ_SEALED || o->holders != 1 || (o->flags & ~O_READ) != O_DRIVER || o->vflags || o->x)
-        return false;
-    mr_control_act(c, MR_ACT_FREE)->id = o->id;
-    mr_table_del(&c->objects, o->id);
-    return true;
 }
 
 void mr_object_delete(mr_control *c, object *o)

@@ -241,10 +241,7 @@ mr_link *mr_wait_list(mr_control *c, uint32_t client);
 
 /* Sealed with a value (or an error value); refs are held by it.  Errors: NOMEM (nothing changed). */
 mr_status mr_object_seal(mr_control *c, object *o, const sealing *e, const mr_id *refs, uint32_t n_refs);
-/* The result of a task, inline and without references inside. */
-void mr_object_seal_small(mr_control *c, object *o, uint64_t size, uint32_t format);
-/* The driver holds it, nobody else, and nothing but its bytes goes with it: then it is freed. */
-bool mr_object_drop(mr_control *c, object *o);
+void mr_object_settle(mr_control *c, object *o, mr_object_state state); /* who waits for it is told */
 void mr_object_fail(mr_control *c, object *o, const mr_fault *f);
 void mr_object_alias(mr_control *c, object *o, mr_id cause);
 void mr_object_read(mr_control *c, object *o); /* its error is known to somebody */
@@ -534,6 +531,7 @@ void mr_labels_text(const shape *s, char *text, size_t n);
 
 mr_phase mr_show_phase(mr_control *c, const task *t);
 void mr_history_add(mr_control *c, const task *t);
+void mr_history_leaves(mr_control *c, const proc *p); /* the process: its tasks keep its pid and node */
 
 /* ------------------------------------------------------------------------------------------ groups.c, bundles.c -- */
 

@@ -121,12 +121,12 @@ struct task {
     mr_link owned; /* of its owner process */
     mr_link run;   /* node->running: holds something there */
     mr_id *ids;    /* n_deps arguments, n_refs references, then n_deps `dep`s; one block */
-    mr_id parent, actor;
-    uint32_t func, shape, n_deps, n_refs;
-    uint32_t n_returns, unsealed; /* results */
-    uint32_t owner, job, attempt;
-    uint32_t worker; /* process that has the record, 0: none */
+    mr_id actor, parent;
+    uint32_t func, attempt, owner, job; /* in the order of mr_task_info, as the two above */
     uint32_t last_worker;
+    uint32_t worker; /* process that has the record, 0: none */
+    uint32_t shape, n_deps, n_refs;
+    uint32_t n_returns, unsealed; /* results */
     union {
         uint32_t waiting; /* arguments not sealed */
         uint32_t missing; /* W_TRAVEL: inputs on the way */

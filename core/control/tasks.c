@@ -414,7 +414,13 @@ static inline bool seal_only(mr_control *c, task *t, const mr_ev_finished *e)
         return false;
     t->unsealed = 0;
     mr_func_sealed(c->funcs[t->func - 1], e->size);
-    mr_object_seal_small(c, o, e->size, e->format);
+    o->size = e->size;
+    o->format = e->format;
+    o->vflags = 0;
+    if (o->deps || o->waits || !o->holders || (o->flags & (O_ACTOR | O_FREEING)))
+        mr_object_settle(c, o, MR_OBJ_SEALED);
+    else
+        o->state = MR_OBJ_SEALED;
     return true;
 }
 

@@ -158,7 +158,7 @@ void mr_proc_births(mr_control *c)
 
 /* ------------------------------------------------------------------------------------------------------- working -- */
 
-void mr_proc_run(mr_control *c, proc *p, task *t)
+static inline void run(mr_control *c, proc *p, task *t)
 {
     p->task = t;
     p->kill_at = 0;
@@ -179,9 +179,14 @@ void mr_proc_run(mr_control *c, proc *p, task *t)
     mr_proc_room(c, p);
 }
 
+void mr_proc_run(mr_control *c, proc *p, task *t)
+{
+    run(c, p, t);
+}
+
 void mr_proc_run_new(mr_control *c, proc *p, task *t)
 {
-    mr_proc_run(c, p, t);
+    run(c, p, t);
     mr_action *x = mr_control_act(c, MR_ACT_DISPATCH);
     x->id = t->v.ref;
     x->attempt = t->attempt;
@@ -366,6 +371,7 @@ static void forget(mr_control *c, proc *p)
     c->nodes[p->node]->procs -= p->pooled;
     c->n_procs -= p->pooled;
     c->dirty = true;
+    mr_history_leaves(c, p);
     mr_table_del(&c->procs, p->number);
     if (c->starved)
         mr_proc_births(c);

@@ -113,6 +113,39 @@ START_TEST(freed_bytes_are_told_twice)
 }
 END_TEST
 
+/* Also when that process is gone; who never ran has none. */
+START_TEST(what_ended_keeps_its_process)
+{
+    uint32_t f = world_func(&w, "f", NULL), g = world_func(&w, "g", NULL);
+    mr_id ran = world_run(&w, f);
+    world_time(&w, 1);
+    uint32_t worker = world_worker(&w, ran);
+    mr_worker_info p;
+    ck_assert(mr_control_worker(w.c, worker, &p));
+    world_finish(&w, ran);
+    for (int round = 0; round < 2; round++) {
+        uint64_t at = 0;
+        mr_task_info i;
+        ck_assert(mr_control_task_next(w.c, &at, &i));
+        ck_assert_uint_eq(i.task, ran);
+        ck_assert_uint_eq(i.worker, worker);
+        ck_assert_int_eq(i.pid, p.pid);
+        ck_assert_uint_eq(i.node, p.node);
+        ck_assert_int_eq(i.phase, MR_PHASE_OVER);
+        ck_assert_int_eq(i.state, MR_OVER);
+        world_die(&w, worker, MR_DEATH_SIGNAL, 9);
+    }
+    mr_id never = world_run(&w, g);
+    ck_assert_int_eq(world_cancel(&w, never, 0), MR_OK);
+    uint64_t at = 1;
+    mr_task_info i;
+    ck_assert(mr_control_task_next(w.c, &at, &i));
+    ck_assert_uint_eq(i.task, never);
+    ck_assert_uint_eq(i.worker, 0);
+    ck_assert_int_eq(i.pid, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("control: faults");
@@ -121,6 +154,7 @@ int main(void)
     tcase_add_test(t, births_that_end_together_are_one_try);
     tcase_add_test(t, what_ignores_a_cancel_is_killed);
     tcase_add_test(t, freed_bytes_are_told_twice);
+    tcase_add_test(t, what_ended_keeps_its_process);
     suite_add_tcase(s, t);
     return run_suite(s);
 }
