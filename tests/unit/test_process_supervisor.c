@@ -1,6 +1,8 @@
 /* test_process_supervisor.c: the deaths of supervisor and driver, each alone and together; nothing is left behind. */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -103,6 +105,56 @@ START_TEST(the_next_session_sweeps)
 }
 END_TEST
 
+/* A supervisor without a session: `driver` is its parent (_i = 0) or is gone before it begins (_i = 1). */
+static void supervise(int sock, pid_t driver)
+{
+    const char *bin = getenv("MRTEST_BIN_DIR");
+    char exe[4096], number[3][16];
+    FILE *now = tmpfile(); /* what the policy does, for a driver that dies of it: nothing */
+    if (!now || ftruncate(fileno(now), 4096))
+        _exit(4);
+    snprintf(exe, sizeof exe, "%s/miniray-worker", bin ? bin : ".");
+    snprintf(number[0], sizeof number[0], "%d", sock);
+    snprintf(number[1], sizeof number[1], "%d", (int)driver);
+    snprintf(number[2], sizeof number[2], "%d", fileno(now));
+    execl(exe, exe, "--supervise", number[0], number[1], "0", "", number[2], (char *)NULL);
+    _exit(3);
+}
+
+/* The kernel closes what a process has open before others see that it is dead, and a supervisor may begin after that:
+ * the folder of the session goes all the same. */
+START_TEST(the_folder_of_a_dead_driver_goes)
+{
+    char folder[] = "/tmp/mr-super-XXXXXX", lock[64];
+    int ends[2], status;
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(lock, sizeof lock, "%s/lock", folder);
+    fclose(fopen(lock, "w"));
+    ck_assert_int_eq(setenv("MINIRAY_FOLDER", folder, 1), 0);
+    pid_t driver = fork();
+    if (driver == 0) {
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends))
+            _exit(2);
+        pid_t self = getpid();
+        if (fork() == 0) {
+            close(ends[0]);
+            while (_i == 1 && getppid() == self)
+                usleep(1000);
+            supervise(ends[1], self);
+        }
+        close(ends[1]);
+        close(ends[0]);
+        usleep(_i == 1 ? 0 : 300000);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(driver, &status, 0), driver);
+    ck_assert_int_eq(status, 0);
+    for (int i = 0; i < 2000 && access(folder, F_OK) == 0; i++)
+        usleep(10000);
+    ck_assert_int_ne(access(folder, F_OK), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("process supervisor");
@@ -112,6 +164,7 @@ int main(void)
     tcase_add_test(c, a_killed_supervisor);
     tcase_add_loop_test(c, a_killed_supervisor_leaves_nothing, 0, 2);
     tcase_add_test(c, the_next_session_sweeps);
+    tcase_add_loop_test(c, the_folder_of_a_dead_driver_goes, 0, 2);
     suite_add_tcase(suite, c);
     return run_suite(suite);
 }

@@ -238,6 +238,17 @@ static void sup_blame(const mr_sup *s, pid_t driver)
             (int)driver, s->now->policy, op);
 }
 
+/* A driver that lives removes its folder itself, or needs it still.  One that dies is seen to close its socket before
+ * it is seen to be dead. */
+static void sup_folder(const mr_sup *s)
+{
+    enum { DIES_WITHIN = 5000 };
+    const char *folder = getenv("MINIRAY_FOLDER");
+    struct pollfd driver = {.fd = s->driver, .events = POLLIN};
+    if (folder && (s->late || poll(&driver, 1, s->ending ? 0 : DIES_WITHIN) == 1))
+        mr_desk_remove(folder);
+}
+
 int mr_supervisor_main(int argc, char **argv)
 {
     static mr_sup sup;
@@ -245,6 +256,7 @@ int mr_supervisor_main(int argc, char **argv)
     bool ready = sup_setup(s, argc, argv);
     if (s->late) { /* the driver ended before we began */
         sup_blame(s, (pid_t)atoi(argv[3]));
+        sup_folder(s);
         return 1;
     }
     if (!ready) {
@@ -272,10 +284,6 @@ int mr_supervisor_main(int argc, char **argv)
     mr_kid_kill_all();
     sup_blame(s, (pid_t)atoi(argv[3]));
     mr_sup_flush(s);
-    /* A driver that lives removes its folder itself, or needs it still. */
-    const char *folder = getenv("MINIRAY_FOLDER");
-    struct pollfd driver = {.fd = s->driver, .events = POLLIN};
-    if (folder && poll(&driver, 1, 0) == 1)
-        mr_desk_remove(folder);
+    sup_folder(s);
     return 0;
 }
