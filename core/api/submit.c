@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/session.h"
+#include "client/cancel.h"
 
 static size_t name_bytes(const mr_actor_name *name)
 {
@@ -18,11 +19,13 @@ static void put_name(char *at, const mr_actor_name *name)
     memcpy(at + len + 1, name->name, strlen(name->name) + 1);
 }
 
-static void fill(mr_ev_submit *r, uint32_t func, mr_id actor, const mr_args *a, const mr_actor_name *name,
-                 uint32_t n_returns)
+static void fill(const mr_session *s, mr_ev_submit *r, uint32_t func, mr_id actor, const mr_args *a,
+                 const mr_actor_name *name, uint32_t n_returns)
 {
     r->actor = actor;
     r->parent = mr_thread_self()->task;
+    if (r->parent && s->ring && !mr_cancel_heard(s->ring))
+        r->flags |= MR_SUBMIT_UNHEARD;
     r->func = func;
     r->n_returns = n_returns;
     r->n_deps = a->n_deps;
@@ -39,7 +42,7 @@ static void fill(mr_ev_submit *r, uint32_t func, mr_id actor, const mr_args *a, 
     if (a->len)
         memcpy(at, a->data, a->len);
     if (r->name_bytes) {
-        r->flags = MR_SUBMIT_NAMED | (name->get_if_exists ? MR_SUBMIT_GET_IF_EXISTS : 0);
+        r->flags |= MR_SUBMIT_NAMED | (name->get_if_exists ? MR_SUBMIT_GET_IF_EXISTS : 0);
         put_name(at + a->len, name);
     }
 }
@@ -76,7 +79,7 @@ static mr_status submit(mr_session *s, uint32_t func, mr_id actor, const mr_args
         mr_scratch_record(&b, MR_EV_SUBMIT, sizeof(*r), a->n_deps + a->n_refs, a->len + name_bytes(name), err);
     if (!r)
         return err && err->status ? err->status : MR_E_NOMEM;
-    fill(r, func, actor, a, name, n_returns);
+    fill(s, r, func, actor, a, name, n_returns);
     bool other = false;
     if (r->name_bytes)
         mr_refs_ask(s->refs);

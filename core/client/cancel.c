@@ -26,6 +26,7 @@ static void cancel_handler(int sig)
         /* It struck a thread of the user's: it is meant for the main thread, whose system calls it must end. */
         syscall(SYS_tgkill, getpid(), p->main_tid, sig);
     } else if (p && (atomic_load(&p->link->slot) & 3) == MR_SLOT_CANCEL) {
+        atomic_store(&p->heard, atomic_load(&p->link->slot));
         atomic_store(&p->struck, true);
         /* The main thread may be between its last look and its sleep: then these make the sleep return at once. */
         atomic_fetch_or(&p->link->bell.word, MR_BELL_RUNG);
@@ -91,6 +92,12 @@ mr_status mr_cancel_of_thread(const mr_ring_port *p)
     if (atomic_load(&hook_now))
         c->told = true; /* once, like the signal: what cleans up may wait */
     return MR_E_CANCELLED;
+}
+
+bool mr_cancel_heard(const mr_ring_port *p)
+{
+    uint64_t slot = atomic_load_explicit(&p->link->slot, memory_order_relaxed);
+    return !mr_cancel_is_main(p) || ((slot & 3) == MR_SLOT_CANCEL && atomic_load(&p->heard) == slot);
 }
 
 void mr_cancel_hook(void (*hook)(void))

@@ -11,6 +11,8 @@ void mr_cancel_disarm(mr_ring_port *p);
 mr_status mr_cancel_struck(mr_ring_port *p);
 /* The look of a thread whose call no signal strikes: was it cancelled?  Told once.  in_lock held. */
 mr_status mr_cancel_of_thread(const mr_ring_port *p);
+/* Is the caller in no call of the main thread, or was that call's cancel signal here? */
+bool mr_cancel_heard(const mr_ring_port *p);
 void mr_cancel_hook(void (*hook)(void));
 bool mr_cancel_is_main(const mr_ring_port *p);
 

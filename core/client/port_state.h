@@ -159,6 +159,7 @@ typedef struct mr_ring_port {
     bool call_fd_set;
 
     _Atomic bool struck;        /* the cancel signal came; taken by the next wait of the main thread */
+    _Atomic uint64_t heard;     /* the slot word that it found */
     mr_bell *_Atomic main_bell; /* that the main thread may sleep on */
     pid_t main_tid;
 } mr_ring_port;

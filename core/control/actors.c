@@ -463,7 +463,9 @@ void mr_actor_lost(mr_control *c, actor *a, const mr_fault *f)
     mr_task_detach(c, t);
     t->v.needs = c->shapes[t->shape]->needs;
     t->v.n_needs = c->shapes[t->shape]->n_needs;
+    mr_policy_note(c, MR_SUBMITTED, t, MR_NOTE_AGAIN, 0); /* it is made once more */
     mr_task_again(c, t);
+    t->flags &= ~(uint32_t)T_QUIET;
 }
 
 mr_status mr_actor_kill(mr_control *c, const mr_record *r)

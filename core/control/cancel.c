@@ -78,6 +78,7 @@ static void cancel_owned(mr_control *c, proc *p, mr_id parent, uint32_t flags)
         if (t->parent == parent && !(t->flags & T_CANCEL)) {
             mr_id next = after ? MR_LIST_ENTRY(after, task, owned)->v.ref : 0;
             mr_task_cancel_children(c, t->v.ref, flags);
+            t->flags |= T_DEEP;
             mr_task_cancel_one(c, t, flags);
             t = next ? task_live(c, next) : NULL;
             after = !next ? NULL : t && t->owner == p->number ? &t->owned : mr_list_first(&p->owned);
@@ -104,8 +105,10 @@ mr_status mr_task_cancel(mr_control *c, const mr_record *r)
     if (t->actor && (e->flags & MR_CANCEL_FORCE))
         return mr_control_refuse(c, MR_E_INVAL,
                                  "force=True is not supported for actor tasks (calls of actors): kill the actor");
-    if (e->flags & MR_CANCEL_RECURSIVE)
+    if (e->flags & MR_CANCEL_RECURSIVE) {
+        t->flags |= T_DEEP;
         mr_task_cancel_children(c, t->v.ref, e->flags & ~(uint32_t)MR_CANCEL_FORCE);
+    }
     mr_task_cancel_one(c, t, e->flags);
     return MR_OK;
 }

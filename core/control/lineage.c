@@ -127,7 +127,7 @@ bool mr_lineage_give_up(mr_control *c, bool all)
 
 static void run_again(mr_control *c, task *t)
 {
-    t->flags &= ~(uint32_t)(T_PAST | T_AGAIN | T_QUIET | T_PLANNED);
+    t->flags &= ~(uint32_t)(T_PAST | T_AGAIN | T_QUIET | T_PLANNED | T_CANCEL | T_DEEP);
     t->attempt++;
     t->v.attempt = t->attempt > UINT16_MAX ? UINT16_MAX : (uint16_t)t->attempt;
     t->v.ran = 0;
@@ -147,7 +147,7 @@ static void run_again(mr_control *c, task *t)
     else
         t->owner = 0;
     mr_id wrong = mr_deps_link(c, t);
-    mr_policy_note(c, MR_SUBMITTED, t, MR_OK, 0);
+    mr_policy_note(c, MR_SUBMITTED, t, MR_NOTE_AGAIN, 0);
     mr_fault f = mr_task_fault(c, t, MR_E_GROUP_REMOVED);
     if (group_removed(c, t)) /* in the same instant */
         mr_task_fail(c, t, &f);

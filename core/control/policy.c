@@ -192,7 +192,10 @@ void mr_policy_note_any(mr_control *c, uint32_t what, task *t, int outcome, int6
 static void tell(mr_control *c, const note *n)
 {
     policy *p = &c->pol;
-    mr_notice told = {.what = (mr_what)n->what, .outcome = n->outcome, .task = n->t ? &n->t->v : NULL, .ran = n->ran};
+    mr_notice told = {.what = (mr_what)n->what,
+                      .outcome = n->what == MR_SUBMITTED ? MR_OK : n->outcome,
+                      .task = n->t ? &n->t->v : NULL,
+                      .ran = n->ran};
     if (!(p->notices & n->what) || p->failed)
         return;
     if (n->slot && (n->what & (MR_STARTED | MR_STOPPED | MR_DONE)))
@@ -247,6 +250,20 @@ static void ask_plan(mr_control *c, task *t)
         mr_ready_send(c, t, task_node(c, t));
 }
 
+static bool is_new(const note *n)
+{
+    return n->what == MR_SUBMITTED && n->outcome != MR_NOTE_AGAIN;
+}
+
+static void tell_one(mr_control *c, const note *n)
+{
+    tell(c, n);
+    if (n->what & (MR_STARTED | MR_NOTE_SLICE))
+        mr_stop_slice(c, n->t);
+    else if (n->what == MR_SUBMITTED && c->pol.ops.plan)
+        ask_plan(c, n->t);
+}
+
 /* What was submitted, `plan` of it, then the rest, each in the order it happened. */
 void mr_policy_tell(mr_control *c)
 {
@@ -255,17 +272,14 @@ void mr_policy_tell(mr_control *c)
     if (!n)
         return;
     for (size_t i = 0; i < n && p->open; i++)
-        if (p->notes[i].what == MR_SUBMITTED)
+        if (is_new(&p->notes[i]))
             tell(c, &p->notes[i]);
     for (size_t i = 0; i < n && p->open && p->ops.plan; i++)
-        if (p->notes[i].what == MR_SUBMITTED)
+        if (is_new(&p->notes[i]))
             ask_plan(c, p->notes[i].t);
     for (size_t i = 0; i < n && p->open; i++)
-        if (p->notes[i].what != MR_SUBMITTED) {
-            tell(c, &p->notes[i]);
-            if (p->notes[i].what & (MR_STARTED | MR_NOTE_SLICE))
-                mr_stop_slice(c, p->notes[i].t);
-        }
+        if (!is_new(&p->notes[i]))
+            tell_one(c, &p->notes[i]);
     forget_notes(c);
     for (task *t; (t = mr_tlist_pop(&c->over));)
         mr_task_gone(c, t);

@@ -152,7 +152,11 @@ typedef struct mr_ev_token {
     mr_record h; /* h.token */
 } mr_ev_token;
 
-enum { MR_SUBMIT_GET_IF_EXISTS = 1, MR_SUBMIT_NAMED = 2 /* payload ends with "namespace\0name\0", name_bytes long */ };
+enum {
+    MR_SUBMIT_GET_IF_EXISTS = 1,
+    MR_SUBMIT_NAMED = 2, /* payload ends with "namespace\0name\0", name_bytes long */
+    MR_SUBMIT_UNHEARD = 4 /* no cancel had reached its parent: one that goes on to what a task starts takes it along */
+};
 /* ids: n_deps arguments (their values are given to the task), then n_refs references inside the payload.
  * The submitter holds the results (`id` .. `id + n_returns - 1`, at least one id is used) from here on.
  * Fails (nothing changed): NOMEM, UNSCHEDULABLE, NAME_TAKEN, PENDING_CALLS, ACTOR_DIED, FREED / NOTFOUND (an argument).

@@ -98,6 +98,7 @@ enum {
     T_ORPHAN = 32768,    /* killed because its owner died */
     T_OVERDUE = 65536,   /* killed because it ran longer than its limit */
     T_PAST = 131072,     /* over, and kept while a result of it lies in a store */
+    T_DEEP = 1 << 20,    /* cancelled with all that it started */
     T_EVICTED = 524288,  /* killed because its placement group was removed */
     T_PRESENT = 1 << 24, /* was ready when the policy came: keeps entry and ready_at when it enters for it */
     T_AGAIN = 262144     /* kept, and a result of it was lost: it runs once more */

@@ -12,6 +12,7 @@
  * if it still wants it, and loses it to nobody but a task that takes back what it had lent.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/room.h"
 
@@ -271,10 +272,9 @@ void mr_stop_end(mr_control *c, task *t, bool goes_on)
         mr_ready_leave(c, t);
     }
     sit(c, t, mr_node_idle_slot(c, c->nodes[proc_at(c, t->worker)->node], true));
-    if (!goes_on)
-        return;
-    mr_policy_note(c, MR_STARTED, t, MR_OK, 0);
-    signal_task(c, t, MR_ACT_CONTINUE);
+    mr_policy_note(c, MR_STARTED, t, MR_OK, 0); /* what it said before it stood still may be on its way */
+    if (goes_on)
+        signal_task(c, t, MR_ACT_CONTINUE);
 }
 
 void mr_stop_cancelled(mr_control *c, task *t)
@@ -294,7 +294,8 @@ void mr_stop_void(mr_control *c, slot *s)
     s->heir = 0;
     for (uint32_t i = 0; i < c->n_heirs; i++)
         if (c->heirs[i] == s->v.id) {
-            c->heirs[i] = c->heirs[--c->n_heirs];
+            memmove(&c->heirs[i], &c->heirs[i + 1],
+                    (--c->n_heirs - i) * sizeof *c->heirs); /* first come, first served */
             return;
         }
 }

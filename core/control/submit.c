@@ -238,5 +238,7 @@ mr_status mr_task_submit(mr_control *c, const mr_record *r)
         mr_actor_call(c, a, t);
     else if (!t->waiting)
         mr_task_ready(c, t);
+    if (parent && (e->flags & MR_SUBMIT_UNHEARD) && (parent->flags & T_DEEP) && (parent->flags & T_CANCEL))
+        mr_task_cancel_one(c, t, 0); /* it was on its way here when its parent was cancelled */
     return MR_OK;
 }

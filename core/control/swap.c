@@ -204,6 +204,7 @@ static void tell_where(mr_control *c, task *t, mr_policy_past *told)
         mr_policy_note(c, MR_BECAME_READY, t, MR_OK, 0);
         break;
     case W_RUN:
+        proc_at(c, t->worker)->slice_at = proc_at(c, t->worker)->slice_left = MR_UNKNOWN; /* the old one's */
         told->running++;
         mr_policy_note(c, MR_BECAME_READY, t, MR_OK, 0);
         mr_policy_note(c, MR_STARTED, t, MR_OK, 0);

@@ -291,7 +291,7 @@ void mr_task_again(mr_control *c, task *t)
     t->v.ran = 0;
     t->v.started_at = MR_UNKNOWN;
     t->v.state = MR_WAITING;
-    t->flags &= ~(uint32_t)(T_CANCEL | T_REVOKING | T_PRESENT);
+    t->flags &= ~(uint32_t)(T_CANCEL | T_DEEP | T_REVOKING | T_PRESENT);
     t->flags |= T_QUIET; /* told to be over; nothing to add if it ends before it is ready again */
     c->retried++;
     c->n_waiting++;

@@ -53,12 +53,12 @@ typedef struct b_task {
     const b_func *f;
     mr_id id, parent, actor, ids[B_ARGS];
     uint32_t n_deps, n_ids, n_returns, owner, caller, worker, attempt;
-    int node, slot;                                /* -1: none */
-    uint64_t entry;                                /* into the ready queue, of any place that has an order */
-    int64_t order;                                 /* among those that wait for a process, may be sent, or were sent */
-    uint32_t blocks;                               /* its open waits */
-    bool lent, cancel, orphan, revoking, released; /* released: its arguments */
-    mr_id cause;                                   /* FAILING: repeats this error; 0: its actor died */
+    int node, slot;  /* -1: none */
+    uint64_t entry;  /* into the ready queue, of any place that has an order */
+    int64_t order;   /* among those that wait for a process, may be sent, or were sent */
+    uint32_t blocks; /* its open waits */
+    bool lent, cancel, deep, orphan, revoking, released; /* released: its arguments */
+    mr_id cause;                                         /* FAILING: repeats this error; 0: its actor died */
     /* A stopped one is FRESH or READY, with its process and its node. */
     bool stopping, stopped, started;                                             /* started: nobody was told yet */
     int64_t started_at, idle, blocked_at, slice_at, slice_left, ran, stopped_at; /* ns; -1: none */

@@ -142,7 +142,7 @@ void b_fail_now(brute *b, b_task *t, mr_status status)
 void b_again(brute *b, b_task *t)
 {
     t->attempt++;
-    t->cancel = false;
+    t->cancel = t->deep = false;
     b->retried++;
     if (!t->actor) {
         t->state = B_FRESH;

@@ -9,47 +9,6 @@
 
 /* -------------------------------------------------------------------------------------------------------- events -- */
 
-void brute_submit(brute *b, const b_func *f, mr_id id, uint32_t n_returns, const mr_id *ids, uint32_t n_deps,
-                  uint32_t n_ids, uint32_t owner, mr_id parent, mr_id actor)
-{
-    b_task *t = brute_task(b, id);
-    mr_id wrong = 0;
-    b_begin(b);
-    *t = (b_task){.state = B_WAITING, .f = f, .id = id, .parent = parent, .actor = actor, .n_deps = n_deps};
-    t->n_ids = n_ids;
-    t->n_returns = n_returns;
-    t->owner = t->caller = owner;
-    t->attempt = 1;
-    t->node = t->slot = -1;
-    for (uint32_t i = 0; i < n_ids; i++) {
-        t->ids[i] = ids[i];
-        if (!wrong && i < n_deps && b_bad(b, ids[i]))
-            wrong = ids[i];
-    }
-    for (uint32_t i = 0; i < n_returns; i++) {
-        *brute_object(b, id + i) = (b_object){.state = MR_OBJ_PENDING, .maker = id};
-        b->procs[owner].holds[id + i - B_BASE] = true;
-    }
-    if (b->n_ids < id + n_returns - B_BASE)
-        b->n_ids = (uint32_t)(id + n_returns - B_BASE);
-    if (f->kind == MR_FUNC_ACTOR) {
-        b->actors[id - B_BASE].state = MR_ACTOR_PENDING;
-        b->actors[id - B_BASE].creation = true;
-    }
-    if (wrong) {
-        b_fail_later(b, t, wrong);
-    } else if (actor && b->actors[actor - B_BASE].state == MR_ACTOR_DEAD) {
-        b_fail_later(b, t, 0);
-    } else if (actor) {
-        t->state = B_HELD;
-        b_release_calls(b, actor, owner);
-        b_pump(b, actor);
-    } else if (!b_waits_for_arguments(b, t)) {
-        t->state = B_FRESH;
-    }
-    b_done(b);
-}
-
 void brute_put(brute *b, mr_id id, uint32_t client, const mr_id in[2])
 {
     b_begin(b);
@@ -242,8 +201,52 @@ static void cancel_children(brute *b, const b_task *t, uint32_t flags)
     B_EACH_TASK(b, u)
     if (brute_alive(u) && t->worker && u->owner == t->worker && u->parent == t->id && !u->cancel) {
         cancel_children(b, u, flags);
+        u->deep = true;
         cancel_one(b, u, flags);
     }
+}
+
+void brute_submit(brute *b, const b_func *f, mr_id id, uint32_t n_returns, const mr_id *ids, uint32_t n_deps,
+                  uint32_t n_ids, uint32_t owner, mr_id parent, mr_id actor, bool unheard)
+{
+    b_task *t = brute_task(b, id);
+    mr_id wrong = 0;
+    b_begin(b);
+    *t = (b_task){.state = B_WAITING, .f = f, .id = id, .parent = parent, .actor = actor, .n_deps = n_deps};
+    t->n_ids = n_ids;
+    t->n_returns = n_returns;
+    t->owner = t->caller = owner;
+    t->attempt = 1;
+    t->node = t->slot = -1;
+    for (uint32_t i = 0; i < n_ids; i++) {
+        t->ids[i] = ids[i];
+        if (!wrong && i < n_deps && b_bad(b, ids[i]))
+            wrong = ids[i];
+    }
+    for (uint32_t i = 0; i < n_returns; i++) {
+        *brute_object(b, id + i) = (b_object){.state = MR_OBJ_PENDING, .maker = id};
+        b->procs[owner].holds[id + i - B_BASE] = true;
+    }
+    if (b->n_ids < id + n_returns - B_BASE)
+        b->n_ids = (uint32_t)(id + n_returns - B_BASE);
+    if (f->kind == MR_FUNC_ACTOR) {
+        b->actors[id - B_BASE].state = MR_ACTOR_PENDING;
+        b->actors[id - B_BASE].creation = true;
+    }
+    if (wrong) {
+        b_fail_later(b, t, wrong);
+    } else if (actor && b->actors[actor - B_BASE].state == MR_ACTOR_DEAD) {
+        b_fail_later(b, t, 0);
+    } else if (actor) {
+        t->state = B_HELD;
+        b_release_calls(b, actor, owner);
+        b_pump(b, actor);
+    } else if (!b_waits_for_arguments(b, t)) {
+        t->state = B_FRESH;
+    }
+    if (parent && unheard && brute_task(b, parent)->deep && brute_task(b, parent)->cancel)
+        cancel_one(b, t, 0); /* it was on its way when its parent was cancelled */
+    b_done(b);
 }
 
 /* Its waits, its task, its actor, what it owned, what it held. */
@@ -344,8 +347,10 @@ void brute_retired(brute *b, uint32_t worker)
 void brute_cancel(brute *b, mr_id task, uint32_t flags)
 {
     b_begin(b);
-    if (flags & MR_CANCEL_RECURSIVE)
+    if (flags & MR_CANCEL_RECURSIVE) {
+        brute_task(b, task)->deep = true;
         cancel_children(b, brute_task(b, task), 0);
+    }
     cancel_one(b, brute_task(b, task), flags);
     b_done(b);
 }

@@ -6,7 +6,7 @@
 #include "helper_brute.h"
 
 void brute_submit(brute *b, const b_func *f, mr_id id, uint32_t n_returns, const mr_id *ids, uint32_t n_deps,
-                  uint32_t n_ids, uint32_t owner, mr_id parent, mr_id actor);
+                  uint32_t n_ids, uint32_t owner, mr_id parent, mr_id actor, bool unheard);
 /* in: the two references inside, 0: none. */
 void brute_put(brute *b, mr_id id, uint32_t client, const mr_id in[2]);
 void brute_time(brute *b, int64_t later);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PROBE_SEEN = 0x5eed }; /* flags of a STOP that was looked at */
+
 probe_state probe;
 
 static uint64_t any_of(uint64_t n)
@@ -51,7 +53,13 @@ static void ask_everything(void)
     (void)probe.h->random(probe.h);
     const mr_task *t = mr_ref_is_task(a) ? probe.h->task(probe.h, a) : NULL;
     if (a >= BASE && a < BASE + MOST && probe_of(a)->over)
-        OUGHT(P_HANDLES, !t || probe.removed);
+        OUGHT(P_HANDLES, !t || probe.removed || t->kind == MR_ACTOR); /* made, it lives */
+}
+
+/* In a queue: ready, or stopped and told so. */
+static bool queued(const mr_task *t)
+{
+    return t && (t->state == MR_READY_NOW || t->state == MR_STOPPED_NOW);
 }
 
 static uint64_t ready_count(mr_ref at, uint64_t *all)
@@ -60,7 +68,7 @@ static uint64_t ready_count(mr_ref at, uint64_t *all)
     const mr_task *before = NULL;
     for (mr_ref r = MR_NONE; (r = probe.h->next(probe.h, MR_READY, at, r)); n++) {
         const mr_task *t = probe.h->task(probe.h, r);
-        OUGHT(P_RECOUNT, t && probe_of(r)->last == 'R' && t->state == MR_READY_NOW && n < MOST);
+        OUGHT(P_RECOUNT, t && probe_of(r)->last == 'R' && queued(t) && n < MOST);
         OUGHT(P_RECOUNT, !before || before->rank < t->rank || (before->rank == t->rank && before->entry < t->entry));
         before = t;
     }
@@ -81,7 +89,7 @@ static void recount(void)
     }
     for (mr_ref r = BASE; r < BASE + MOST; r++) {
         const mr_task *t = probe_of(r)->last == 'R' ? probe.h->task(probe.h, r) : NULL;
-        expected += t && t->state == MR_READY_NOW;
+        expected += queued(t);
     }
     OUGHT(P_RECOUNT, listed == expected);
 }
@@ -97,6 +105,11 @@ static void pools(void)
                 for (uint32_t x = 0; t && x < t->n_needs; x++)
                     sum += t->needs[x].res == k->free[i].res ? t->needs[x].amount : 0;
             }
+            for (mr_ref r = BASE; r < BASE + MOST; r++) { /* a stopped one keeps all but its CPU */
+                const mr_task *t = probe_of(r)->last ? probe.h->task(probe.h, r) : NULL;
+                for (uint32_t x = 0; t && t->state == MR_STOPPED_NOW && t->on == n && x < t->n_needs; x++)
+                    sum += t->needs[x].res == k->free[i].res && i != MR_RES_CPU ? t->needs[x].amount : 0;
+            }
             OUGHT(P_POOLS, sum == k->total[i].amount);
         }
     }
@@ -104,6 +117,8 @@ static void pools(void)
 
 static mr_ref node_of(mr_ref slot)
 {
+    if (mr_ref_is_node(slot))
+        return slot;
     const mr_worker *k = probe.h->worker(probe.h, slot);
     return k ? k->node : MR_NONE;
 }
@@ -122,23 +137,26 @@ static bool room(const mr_task *t, mr_ref node, const mr_task *without)
     const mr_node *k = probe.h->node(probe.h, node);
     for (uint32_t i = 0; i < t->n_needs; i++) {
         int64_t have = 0;
+        if (t->state == MR_STOPPED_NOW && t->needs[i].res != MR_RES_CPU)
+            continue;
         for (uint32_t r = 0; r < k->n_res; r++)
             have += k->free[r].res == t->needs[i].res ? k->free[r].amount : 0;
-        for (uint32_t r = 0; without && r < without->n_needs; r++)
-            have += without->needs[r].res == t->needs[i].res ? without->needs[r].amount : 0;
+        for (uint32_t r = 0; without && r < without->n_needs && t->needs[i].res == MR_RES_CPU; r++)
+            have += without->needs[r].res == MR_RES_CPU ? without->needs[r].amount : 0;
         if (have < t->needs[i].amount)
             return false;
     }
     return true;
 }
 
-/* Of a function with max_running = 1: does one of it run or travel? */
+/* Of a function with max_running = 1: does one of it run or travel?  A stopped one counts, and goes on. */
 static bool capped(const mr_task *t)
 {
     const char *fn = probe.h->text(probe.h, t->fn);
-    for (mr_ref r = BASE; fn && !strcmp(fn, "one") && r < BASE + MOST; r++) {
+    for (mr_ref r = BASE; fn && !strcmp(fn, "one") && t->state != MR_STOPPED_NOW && r < BASE + MOST; r++) {
         const mr_task *x = probe.h->task(probe.h, r);
-        if (x && x->fn == t->fn && (x->state == MR_RUNNING_NOW || x->state == MR_TRAVELLING))
+        if (x && x->fn == t->fn &&
+            (x->state == MR_RUNNING_NOW || x->state == MR_TRAVELLING || x->state == MR_STOPPED_NOW))
             return true;
     }
     return false;
@@ -146,7 +164,7 @@ static bool capped(const mr_task *t)
 
 static bool could(const mr_task *t, const mr_worker *k)
 {
-    return t && t->state == MR_READY_NOW && !k->task && may_ever(t, k->node) && room(t, k->node, NULL) && !capped(t);
+    return queued(t) && !k->task && may_ever(t, k->node) && room(t, k->node, NULL) && !capped(t);
 }
 
 static void running_for(const mr_task *t)
@@ -154,7 +172,9 @@ static void running_for(const mr_task *t)
     for (mr_ref r = MR_NONE; (r = probe.h->next(probe.h, MR_RUNNING, t->ref, r));) {
         const mr_task *x = probe.h->task(probe.h, r);
         OUGHT(P_RUNNING, x && x->kind == MR_TASK && x->state == MR_RUNNING_NOW && may_ever(t, node_of(x->on)) &&
-                             room(t, node_of(x->on), x));
+                             (probe.n_heirs || room(t, node_of(x->on), x))); /* what others give up counts */
+        OUGHT(P_RUNNING, x->started_at < probe.step_now && probe.step_now - x->started_at >= probe.min_slice &&
+                             !probe_of(r)->stopping && !probe_of(r)->cancelled);
     }
 }
 
@@ -171,9 +191,9 @@ static void judge_answer(void)
 {
     const mr_task *t = probe.answer.t ? probe.h->task(probe.h, probe.answer.t) : NULL;
     if (probe.answer.t && probe.answer.can)
-        OUGHT(P_CAN, !t || t->state != MR_READY_NOW);
+        OUGHT(P_CAN, !queued(t));
     else if (probe.answer.t && probe.answer.was_ready)
-        OUGHT(P_CAN, t && t->state == MR_READY_NOW);
+        OUGHT(P_CAN, queued(t));
     probe.answer.t = MR_NONE;
 }
 
@@ -201,8 +221,25 @@ static void enter(int what, mr_ref ref)
 
 static void in_phase(int p)
 {
-    OUGHT(P_ORDER, probe.phase <= p || (p == 1 && probe.removed)); /* a lost value is found out by sending it */
+    OUGHT(P_ORDER, probe.phase <= p);
     probe.phase = p > probe.phase ? p : probe.phase;
+}
+
+/* It was stopped: for an heir, or its slice was over.  Whoever was to have the slot has it from here on. */
+static void stopped(const mr_notice *n, seen *s)
+{
+    mr_ref r = n->task->ref;
+    bool told_anew = probe.reranked && n->task->state == MR_STOPPED_NOW; /* to the next policy */
+    OUGHT(P_SLICE, s->stopping || told_anew || (s->slice_at && s->slice_at <= probe.step_now));
+    OUGHT(P_SLICE, n->ran >= 0);
+    for (int i = 0; i < probe.n_heirs; i++)
+        if (probe.heir[i].of == r)
+            probe.heir[i].must = probe.n_heirs == 1 && n->task->state == MR_STOPPED_NOW &&
+                                 probe_of(probe.heir[i].t)->last == 'R' &&
+                                 probe.h->can(probe.h, probe.heir[i].t, probe.heir[i].slot);
+    if (!s->stopping) /* nobody else was there: told, and not done */
+        probe.phase = (int)(probe.last_seq = 0);
+    s->goes_on = true;
 }
 
 static void transition(const mr_notice *n)
@@ -218,12 +255,26 @@ static void transition(const mr_notice *n)
     bool fits = false;
     for (size_t i = 0; i < sizeof after / sizeof after[0]; i++)
         fits = fits || (after[i][0][0] == now &&
-                        (now == 'S' ? was == 0 || (probe.removed && s->over) : was && strchr(after[i][1], was)));
+                        (now == 'S' ? was == 0 || ((probe.removed || n->task->kind == MR_ACTOR) && s->over)
+                                    : was && strchr(after[i][1], was)));
+    if (!fits)
+        ck_abort_msg("MRTEST_SEED=%llu breaks promise 4: task %llx (kind %d) is told %c after %c",
+                     (unsigned long long)probe.seed_now, (unsigned long long)n->task->ref, n->task->kind, now,
+                     was ? was : '-');
     OUGHT(P_NOTICES, fits);
     s->last = now;
-    if (now == 'S') { /* a value that was lost with its node is made again by its own task */
-        OUGHT(P_HANDLES, !s->over || probe.removed);
-        s->over = false;
+    if (now == 'P')
+        stopped(n, s);
+    if (now == 'R' && was != 'P')
+        s->goes_on = false;
+    if (now != 'R')
+        s->slice_at = 0;
+    if (strchr("PEX", now))
+        s->stopping = s->asked = false;
+    if (now == 'S') { /* a value that was lost with its node, an actor that died: made again by its own task */
+        OUGHT(P_HANDLES, !s->over || probe.removed || n->task->kind == MR_ACTOR);
+        s->again = s->over;
+        s->over = s->cancelled = false;
         s->plans = 0;
     }
     if (now == 'R')
@@ -243,7 +294,7 @@ static void p_notice(void *self, const mr_notice *n)
         probe.woken = true;
     }
     enter((int)n->what, n->task ? n->task->ref : 0);
-    if (n->what == MR_SUBMITTED)
+    if (n->what == MR_SUBMITTED && !probe_of(n->task->ref)->over) /* what is made again is told in its turn */
         in_phase(1);
     else if (n->what == MR_BECAME_READY)
         in_phase(3);
@@ -263,7 +314,8 @@ static double p_rank(void *self, const mr_task *t)
         OUGHT(P_ORDER, t->seq >= probe.last_seq);
         probe.last_seq = t->seq;
     }
-    running_for(t);
+    if (t->state != MR_STOPPED_NOW || !mr_ref_is_slot(t->on)) /* else it is only told, and never stops */
+        running_for(t);
     probe.depth--;
     return any_of(6) ? (double)any_of(8) : INFINITY;
 }
@@ -298,6 +350,7 @@ static mr_ref p_place(void *self, const mr_task *t)
           s->last == 'R' && (s->places == 0 || probe.removed) && (s->at == MR_NONE || probe.removed || t->attempt > 1));
     OUGHT(P_ORDER, t->seq >= probe.last_seq);
     probe.last_seq = t->seq;
+    OUGHT(P_ONCE, !s->goes_on); /* it goes on where it is */
     s->places++;
     mr_ref at = some_place(t);
     promise_to_send(t, at);
@@ -309,7 +362,8 @@ static mr_ref p_plan(void *self, const mr_task *t)
 {
     (void)self;
     enter(202, t->ref);
-    in_phase(2);
+    if (!probe_of(t->ref)->again)
+        in_phase(2);
     OUGHT(P_ONCE, probe_of(t->ref)->plans++ == 0);
     probe.depth--;
     return probe_of(t->ref)->at = some_place(t);
@@ -329,8 +383,8 @@ static mr_ref p_pick(void *self, const mr_worker *k)
 {
     (void)self;
     OUGHT(P_SWEEP, !k->task);
-    if (probe.phase == 5 && k->id <= probe.last_slot &&
-        !probe.reranked) /* a pass begins anew: something was taken in the last */
+    if (probe.phase == 5 && k->id <= probe.last_slot && !probe.reranked &&
+        !probe.actor) /* a pass begins anew: something was taken in the last */
         OUGHT(P_SWEEP, probe.accepted);
     if (probe.phase != 5 || k->id <= probe.last_slot)
         probe.accepted = false;
@@ -344,18 +398,18 @@ static mr_ref p_pick(void *self, const mr_worker *k)
         pools();
     for (mr_ref r = any_of(3) ? probe.w.next_id : BASE; r < probe.w.next_id; r++) {
         const mr_task *x = probe_of(r)->last == 'R' ? probe.h->task(probe.h, r) : NULL;
-        if (x && x->state == MR_READY_NOW && capped(x))
+        if (queued(x) && capped(x))
             OUGHT(P_CAPS, !probe.h->can(probe.h, r, k->ref));
     }
     mr_ref first = probe.h->first(probe.h, MR_NONE, k->ref, any_of(2));
     OUGHT(P_CAN, !first || probe.h->can(probe.h, first, k->ref));
     mr_ref t = any_of(3) ? first : some_ready();
     const mr_task *v = t ? probe.h->task(probe.h, t) : NULL;
-    if (v && v->state == MR_READY_NOW)
+    if (queued(v))
         running_for(v);
     bool can = t && probe.h->can(probe.h, t, k->ref);
     OUGHT(P_CAN, can == could(v, k));
-    if (v && v->state == MR_READY_NOW && capped(v))
+    if (queued(v) && capped(v))
         OUGHT(P_CAPS, !can && first != t);
     probe.depth--;
     if (any_of(25) == 0) {
@@ -366,9 +420,50 @@ static mr_ref p_pick(void *self, const mr_worker *k)
         return MR_NONE;
     probe.answer.t = t;
     probe.answer.can = can;
-    probe.answer.was_ready = v && v->state == MR_READY_NOW;
+    probe.answer.was_ready = queued(v);
     probe.accepted = probe.accepted || can;
+    probe.actor = probe.actor || (can && v->kind == MR_ACTOR);
     return t;
+}
+
+static int64_t p_slice(void *self, const mr_task *t, const mr_worker *k)
+{
+    (void)self;
+    enter(204, t->ref);
+    seen *s = probe_of(t->ref);
+    OUGHT(P_SLICE, s->last == 'B' && t->kind == MR_TASK && k && k->task == t->ref && t->started_at <= probe.step_now);
+    int64_t ns = any_of(3) ? (int64_t)any_of(4) * 400 : -1, least = probe.min_slice > 1 ? probe.min_slice : 1;
+    s->slice_at = ns < 0 ? 0 : probe.step_now + (ns > least ? ns : least);
+    probe.depth--;
+    return ns;
+}
+
+/* Whom would its stop let in?  Anybody, nobody, somebody wrong. */
+static mr_ref p_preempt(void *self, const mr_task *t)
+{
+    (void)self;
+    enter(205, t->ref);
+    OUGHT(P_ORDER, probe.phase < 6 || t->rank >= probe.last_rank);
+    in_phase(6);
+    probe.last_rank = t->rank;
+    OUGHT(P_ORDER, queued(t));
+    running_for(t);
+    mr_ref pick = MR_NONE;
+    uint64_t n = 0;
+    for (mr_ref r = MR_NONE; (r = probe.h->next(probe.h, MR_RUNNING, t->ref, r));)
+        if (any_of(++n) == 0)
+            pick = r;
+    probe.depth--;
+    if (any_of(4) == 0)
+        return any_of(2) ? MR_NONE : wild() == pick ? MR_NONE : t->ref;
+    if (pick && probe.n_heirs < MOST) {
+        probe_of(pick)->asked = true;
+        probe.heir[probe.n_heirs].t = t->ref;
+        probe.heir[probe.n_heirs].of = pick;
+        probe.heir[probe.n_heirs].must = false;
+        probe.heir[probe.n_heirs++].slot = probe.h->task(probe.h, pick)->on;
+    }
+    return pick;
 }
 
 static mr_status p_open(void **self, const mr_sched_host *host, mr_err *err)
@@ -396,9 +491,44 @@ const mr_sched_ops probe_ops = {.notices = 127,
                                 .place = p_place,
                                 .plan = p_plan,
                                 .pick = p_pick,
+                                .slice = p_slice,
+                                .preempt = p_preempt,
                                 .notice = p_notice};
 
 /* ------------------------------------------------------------------------------------------------------- a step -- */
+
+void probe_see_stops(void)
+{
+    for (size_t i = 0; i < probe.w.n_seen; i++) {
+        const mr_action *a = &probe.w.seen[i];
+        if (a->kind != MR_ACT_STOP || a->flags == PROBE_SEEN)
+            continue;
+        probe.w.seen[i].flags = PROBE_SEEN;
+        seen *s = probe_of(a->id);
+        OUGHT(P_SLICE, !s->stopping && s->last == 'B' && (s->asked || (s->slice_at && s->slice_at <= probe.step_now)));
+        s->stopping = true;
+    }
+}
+
+/* Slices that are over were ended, stops are told with what follows, and who was let in is in. */
+static void stops_are_done(void)
+{
+    for (mr_ref r = BASE; r < BASE + MOST; r++) {
+        const seen *s = probe_of(r);
+        OUGHT(P_SLICE, s->last != 'P');
+        if (s->last == 'B' && s->slice_at && s->slice_at <= probe.step_now)
+            OUGHT(P_SLICE, s->stopping || s->cancelled);
+    }
+    int n = 0;
+    for (int i = 0; i < probe.n_heirs; i++) {
+        const mr_task *t = probe.h->task(probe.h, probe.heir[i].t);
+        if (probe.heir[i].must && t)
+            OUGHT(P_ORDER, !queued(t) || probe_of(t->ref)->goes_on);
+        if (probe_of(probe.heir[i].of)->stopping && queued(t))
+            probe.heir[n++] = probe.heir[i];
+    }
+    probe.n_heirs = n;
+}
 
 void probe_begin_step(int64_t later)
 {
@@ -406,6 +536,7 @@ void probe_begin_step(int64_t later)
     probe.phase = 0;
     probe.last_seq = probe.picks = probe.n_due = 0;
     probe.accepted = probe.stopped = probe.woken = false;
+    probe.actor = probe.n_heirs > 0;
     probe.reranked -= probe.reranked > 0;
     probe.answer.t = MR_NONE;
 }
@@ -432,20 +563,22 @@ void probe_end_step(void)
     for (int i = 0; i < probe.n_due && !probe.removed; i++)
         if (probe_of(probe.due[i].t)->last == 'R')
             OUGHT(P_SEND, is_sent(probe.due[i].t, probe.due[i].node));
+    probe_see_stops();
     if (probe.opens == probe.closes + 1 && probe.h) {
         judge_answer();
+        stops_are_done();
         bool idle = false, ready = false;
         for (mr_ref s = MR_NONE; (s = probe.h->next(probe.h, MR_WORKERS, MR_NONE, s));)
             idle = idle || !probe.h->worker(probe.h, s)->task;
         for (mr_ref r = BASE; r < BASE + MOST; r++) {
             const mr_task *t = probe.h->task(probe.h, r);
-            ready = ready || (t && t->state == MR_READY_NOW);
-            if (t && t->state == MR_READY_NOW)
+            ready = ready || queued(t);
+            if (queued(t))
                 running_for(t);
         }
-        if (probe.woken && idle && ready)
+        if (probe.woken && idle && ready && probe.seed_now % 4 != 1)
             OUGHT(P_WAKE, probe.picks > 0);
-        if (probe.picks && idle && ready && !probe.stopped && !probe.reranked)
+        if (probe.picks && idle && ready && !probe.stopped && !probe.reranked && !probe.actor)
             OUGHT(P_SWEEP, !probe.accepted);
     }
 }

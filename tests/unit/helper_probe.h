@@ -16,7 +16,8 @@ enum promise {
     P_SWEEP = 6,         /* pick: idle slots by id, again until all declined */
     P_CAN = 7,           /* can() is true exactly if the answer is taken */
     P_RECOUNT = 8,       /* the lists and loads are what a recount gives */
-    P_RUNNING = 9,       /* running(t): those whose stop alone lets t start */
+    P_RUNNING = 9,       /* running(t): those whose stop alone lets t start; nobody just started, nobody twice */
+    P_SLICE = 10,        /* the end of a slice stops, tells and re-enters; nobody is stopped who was not asked about */
     P_WAKE = 11,         /* one timer, the earliest wish, then a sweep */
     P_SEND = 12,         /* a named place sends the inputs at once */
     P_POOLS = 13,        /* free + what runs = total */
@@ -27,15 +28,17 @@ enum promise {
     P_SWAP = 19,         /* close, open, then the present as one batch */
     P_COUNT = 20
 };
-/* 10 is of test_policy_preempt; 16 is test_sim's (the_gate_leaks_nothing). */
+/* 16 is of the engine that knows the truth: see test_guarantees.py. */
 
 enum { BASE = 1000, MOST = 400, NODES = 3 };
 
 typedef struct seen {
     char last; /* the last notice; 0: none */
     int ranks, places, plans;
-    bool over;
-    mr_ref at; /* where it was planned or placed */
+    bool over, again, goes_on, stopping, asked,
+        cancelled;    /* goes_on: was stopped; asked: preempt named it; stopping: STOP */
+    int64_t slice_at; /* 0: none */
+    mr_ref at;        /* where it was planned or placed */
 } seen;
 
 typedef struct probe_state {
@@ -46,8 +49,10 @@ typedef struct probe_state {
     seen tasks[MOST];
     int depth, phase, opens, closes, picks, n_due;
     bool accepted, stopped, removed, woken, failed;
+    bool actor;   /* one was given a slot in this instant: its process counts no more, and all is asked again */
     int reranked; /* for so many instants ranks may be asked for again */
-    int64_t step_now, wish;
+    int64_t step_now, wish, min_slice;
+    double last_rank;
     uint64_t last_seq, last_slot;
     struct {
         mr_ref t;
@@ -58,6 +63,11 @@ typedef struct probe_state {
         mr_ref t;
         uint32_t node;
     } due[MOST];
+    struct {
+        mr_ref t, slot, of;
+        bool must; /* the slot is free, and nobody else is to have it */
+    } heir[MOST];
+    int n_heirs;
 } probe_state;
 extern probe_state probe;
 extern const mr_sched_ops probe_ops;
@@ -74,5 +84,7 @@ seen *probe_of(mr_ref ref);
 /* Around each step that closes an instant, `later` ns after the last. */
 void probe_begin_step(int64_t later);
 void probe_end_step(void);
+/* What the engine was asked since the last time: who is to stop. */
+void probe_see_stops(void);
 
 #endif

@@ -269,7 +269,7 @@ static mr_status flaky(mr_task_ctx *ctx)
 }
 
 /* Waits for a nap of x ns that it starts. */
-static mr_status waiter(mr_task_ctx *ctx)
+static mr_status start_and_wait(mr_task_ctx *ctx, bool deaf)
 {
     mr_session *s = mr_ctx_session(ctx);
     mr_func_def def = MR_FUNC_DEF_INIT;
@@ -278,15 +278,32 @@ static mr_status waiter(mr_task_ctx *ctx)
     uint32_t func;
     mr_id id;
     int64_t x = arg(ctx);
+    sigset_t all, before;
+    sigfillset(&all);
+    if (deaf && (pthread_sigmask(SIG_BLOCK, &all, &before) || usleep(500000)))
+        return MR_E_IO;
     def.name = def.entry = "nap";
     mr_status st = mr_define_func(s, &def, &func, &err);
     if (!st)
         st = mr_submit(s, func, 0, &(mr_args){.data = &x, .len = sizeof(x)}, NULL, &id, &err);
+    if (deaf)
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!st)
         st = mr_get(s, &id, 1, -1, 0, &v, &err);
     if (!st && v.error) /* the cancel of the nap may be told before our own */
         st = MR_E_CANCELLED;
     return st ? st : give(ctx, 0);
+}
+
+static mr_status waiter(mr_task_ctx *ctx)
+{
+    return start_and_wait(ctx, false);
+}
+
+/* A cancel that comes now reaches it only when it has started the nap. */
+static mr_status deaf_waiter(mr_task_ctx *ctx)
+{
+    return start_and_wait(ctx, true);
 }
 
 /* A stream of 0 to x - 1. */
@@ -351,6 +368,7 @@ __attribute__((visibility("default"))) const mr_exports *mr_exports_entry(void)
         {"Counter.itself", counter_itself},
         {"flaky", flaky},
         {"waiter", waiter},
+        {"deaf_waiter", deaf_waiter},
         {"count", count},
         {"mark", mark},
     };

@@ -277,9 +277,11 @@ static void submit(void)
     say("submit %s %llu (%u results) by %u in %llu to %llu: %u of %u arguments: %llu %llu", funcs[f].name, (ull)id,
         n_returns, w.client, (ull)w.parent, (ull)actor, n_deps, n_ids, n_ids > 0 ? (ull)ids[0] : 0,
         n_ids > 1 ? (ull)ids[1] : 0);
-    brute_submit(&b, &funcs[f], id, n_returns, ids, n_deps, n_ids, w.client, w.parent, actor);
+    bool unheard = one_in(2);
+    brute_submit(&b, &funcs[f], id, n_returns, ids, n_deps, n_ids, w.client, w.parent, actor, unheard);
     mr_id got = world_call(&w, (call){.func = number[f],
                                       .actor = actor,
+                                      .flags = unheard ? MR_SUBMIT_UNHEARD : 0,
                                       .n_returns = n_returns,
                                       .n_deps = n_deps,
                                       .n_refs = n_ids - n_deps,

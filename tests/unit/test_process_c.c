@@ -93,9 +93,10 @@ END_TEST
 START_TEST(a_cancel_reaches_who_waits_and_its_child)
 {
     open_with("1");
-    mr_id id = process_submit(s, process_func(s, "waiter"), SECONDS(100), 0), beside;
+    static const char *const names[] = {"waiter", "waiter", "deaf_waiter"};
+    mr_id id = process_submit(s, process_func(s, names[_i]), SECONDS(100), 0), beside;
     beside = process_submit(s, process_func(s, "who"), 0, 0);
-    usleep(20000 * (unsigned)_i);
+    usleep((_i < 2 ? 20000 : 100000) * (unsigned)_i);
     ck_assert_int_eq(mr_cancel(s, id, MR_RECURSIVE, &err), MR_OK);
     ck_assert_int_eq(failed(id, NULL), MR_E_CANCELLED);
     /* The one CPU is free only when the nap of 100 s is over too. */

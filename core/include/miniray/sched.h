@@ -133,7 +133,7 @@ struct mr_sched_host {
 #define MR_TEXT_RES UINT32_C(0x80000000)
 
 typedef enum mr_what {
-    MR_SUBMITTED = 1,
+    MR_SUBMITTED = 1, /* anew after DONE: it runs once more, for a result that was lost, or as an actor that died */
     MR_BECAME_READY = 2,
     MR_STARTED = 4,
     MR_STOPPED = 8,
