@@ -56,6 +56,54 @@ def test_tasks_in_every_place(ray, until, tmp_path):
     assert state.get_task("ffff") is None
 
 
+def test_rows_say_where_and_in_what(tmp_path):
+    settings = tmp_path / "explain.ini"
+    settings.write_text("[sched]\nexplain = true\n")
+    with miniray.init(num_cpus=2, labels={"zone": "a", "tier": "b"}, config=settings):
+        group = miniray.util.placement_group([{"CPU": 1}])
+        there = miniray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(group)
+        env = {"env_vars": {"A": "1"}}
+        where = {"zone": "in(a,c)", "tier": "!spot"}
+        kept = echo.options(runtime_env=env, label_selector=where).remote(1)
+        miniray.get(kept)
+        miniray.get(echo.options(scheduling_strategy=there).remote(1))
+        actor = Counter.options(runtime_env=env, label_selector=where, scheduling_strategy="SPREAD").remote()
+        placed = Counter.options(scheduling_strategy=there, num_cpus=0).remote()
+        miniray.get([actor.add.remote(1), placed.add.remote(1)])
+        tasks = state.list_tasks(detail=True, filters=[("name", "=", "echo")])
+        by_env = {t.runtime_env_info["serialized_runtime_env"]: t for t in tasks}
+        assert set(by_env) == {"{}", '{"env_vars": {"A": "1"}}'}
+        assert by_env["{}"].placement_group_id == group.id.hex() and by_env["{}"].label_selector == {}
+        other = by_env['{"env_vars": {"A": "1"}}']
+        assert other.label_selector == where and other.placement_group_id is None and "test_state.py:" in other.call_site
+        rows = {a.actor_id: a for a in state.list_actors(detail=True)}
+        one, two = rows[actor._actor_id.hex()], rows[placed._actor_id.hex()]
+        assert one.label_selector == where and one.serialized_runtime_env == '{"env_vars": {"A": "1"}}' and one.placement_group_id is None
+        assert two.placement_group_id == group.id.hex() and two.serialized_runtime_env == "{}" and "test_state.py" in two.call_site
+        assert [t.name for t in state.list_tasks(filters=[("type", "=", "ACTOR_CREATION_TASK")])] == ["Counter.__init__"] * 2
+        for worker in state.list_workers(detail=True):
+            assert 0 <= time.time() * 1000 - worker.start_time_ms < 600_000
+        miniray.util.remove_placement_group(group)
+
+
+def test_rows_have_the_fields_of_ray():
+    """Those of Ray 2.60, but the two about a debugger of a worker, and when one was asked for."""
+    import dataclasses
+
+    fields = {
+        "TaskState": "runtime_env_info placement_group_id profiling_data task_log_info is_debugger_paused call_site label_selector "
+                     "fallback_strategy required_resources error_message parent_task_id",
+        "ActorState": "serialized_runtime_env placement_group_id repr_name num_restarts_due_to_lineage_reconstruction "
+                      "num_restarts_due_to_node_preemption call_site label_selector fallback_strategy death_cause",
+        "WorkerState": "worker_id is_alive worker_type exit_type exit_detail node_id ip pid start_time_ms end_time_ms",
+        "NodeState": "node_id node_ip is_head_node state state_message node_name resources_total labels start_time_ms end_time_ms",
+        "PlacementGroupState": "placement_group_id name creator_job_id state bundles is_detached stats topology_strategy "
+                               "topology_assignments",
+    }
+    for name, wanted in fields.items():
+        assert set(wanted.split()) <= {f.name for f in dataclasses.fields(getattr(state, name))}, name
+
+
 def test_errors_of_tasks_are_remembered(ray):
     @ray.remote(max_retries=0)
     def bad(how):

@@ -8,7 +8,7 @@ from typing import Any, Dict, Optional, Tuple
 
 from . import _core, _env, _options, _session, _signature
 from ._ids import ActorID
-from ._function import Code, export, n_returns, qualified, results
+from ._function import Code, check_yields, export, n_returns, qualified, results
 
 _BUILT_IN: Dict[str, tuple] = {  # every actor answers these
     "__ray_ready__": ((), {}),
@@ -108,7 +108,9 @@ def _describe_class(cls: type, options: Dict[str, Any]) -> ClassInfo:
             raise ValueError(f"the method name {name} has more than 63 bytes")
         options = dict(getattr(function, "__miniray_method__", {}))
         is_async = is_async or inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-        if "num_returns" not in options and (inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)):
+        if "num_returns" in options:
+            check_yields(function, options["num_returns"])
+        elif (inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)):
             options["num_returns"] = "streaming"
         methods[name] = (_signature.describe(function, not isinstance(plain, staticmethod)), options)
     system = bool(groups) or any(own.get("concurrency_group") == _options.SYSTEM_GROUP for _, own in methods.values())

@@ -20,6 +20,7 @@ _SUPPORTED = "'env_vars', 'working_dir' and 'py_modules' are"
 _IGNORED = ("config",)  # setup_timeout_seconds, eager_install: there is no setup that takes time
 
 current: Dict[str, Any] = {}  # the plain form of this process's own: of the job in the driver, of the task in a worker
+texts: Dict[int, str] = {0: "{}"}  # by number: those that this process has asked for
 
 
 def checked(value: Any, what: str = "runtime_env") -> Dict[str, Any]:
@@ -87,7 +88,12 @@ def merged(parent: Dict[str, Any], child: Dict[str, Any]) -> Dict[str, Any]:
 
 def number(env: Dict[str, Any]) -> int:
     """The number by which processes are shared; 0 for none."""
-    return zlib.crc32(text(env).encode()) or 1 if env else 0
+    if not env:
+        return 0
+    told = text(env)
+    made = zlib.crc32(told.encode()) or 1
+    texts[made] = told
+    return made
 
 
 def text(env: Dict[str, Any]) -> str:

@@ -186,6 +186,15 @@ class Executor(_Base):
         if wait:
             self._workers.wait_idle()
 
+    def __exit__(self, kind: Any, why: Any, trace: Any) -> None:
+        """As ever; but Ctrl-C does not wait for what runs: it is killed, and its futures say CancelledError."""
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._shut = True
+            for job in self._workers.stop():
+                job.cancel()  # type: ignore[attr-defined]
+                job.end(None, CancelledError())
+        self.shutdown(wait=True)
+
     def _crashed(self, why: BaseException) -> BaseException:
         """A worker died, or could not be prepared: nothing that was sent can be trusted to come back."""
         if self._broken is None:

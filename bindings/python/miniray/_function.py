@@ -64,6 +64,13 @@ def n_returns(returns: Any) -> int:
     return _STREAM if returns == "streaming" else 1 if returns == "dynamic" else returns
 
 
+def check_yields(function: Callable, returns: Any) -> None:
+    """ValueError: what wants a generator is none."""
+    if isinstance(returns, str) and not (inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)):
+        raise ValueError(f"num_returns={returns!r} can only be used with generator functions (functions that use 'yield'). "
+                         f"{qualified(function)} is not a generator function.")
+
+
 def results(options: Dict[str, Any], n: int) -> Dict[str, Any]:
     """What a definition says of results: how many, as a stream, retried after which errors."""
     window = options.get("_generator_backpressure_num_objects", -1)
@@ -90,6 +97,8 @@ class RemoteFunction(_core.Submitter):
         returns = options.get("num_returns")
         if returns is None:
             returns = "streaming" if function is not None and inspect.isgeneratorfunction(function) else 1
+        elif function is not None:
+            check_yields(function, returns)
         self._n_returns = n_returns(returns)
         self._min_args, self._max_args = _signature.limits(described)
 

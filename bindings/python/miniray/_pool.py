@@ -333,13 +333,14 @@ class Workers:
 
 
 def _at_exit() -> None:
-    """What was submitted is done before the interpreter ends, as with the standard library's pools."""
+    """What was submitted is done before the interpreter ends, as with the standard library's pools, unless it ends by Ctrl-C."""
     global exiting
     exiting = True
+    interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1")
     for workers in list(_living):
         if workers.over() or _core.is_worker():
             continue
-        if workers.lingers:
+        if workers.lingers and not interrupted:
             workers.wait_idle()
         else:
             workers.stop()

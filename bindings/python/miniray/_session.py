@@ -306,9 +306,13 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
             local = None
         _context = None
         _env.current = {}
-        _core.finish()
-        _stop_output()
-        _core.close()
+        try:
+            _core.finish()
+        finally:  # Ctrl-C ends no shutdown half way
+            try:
+                _stop_output()
+            finally:
+                _core.close()
 
 
 def _start_output() -> None:
@@ -322,9 +326,9 @@ def _start_output() -> None:
 
 def _stop_output() -> None:
     global _output
-    if _output is not None and _output is not threading.current_thread():
-        _output.join()
-    _output = None
+    thread, _output = _output, None
+    if thread is not None and thread is not threading.current_thread():
+        thread.join()
 
 
 def state(what: str) -> Any:

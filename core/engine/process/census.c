@@ -61,6 +61,28 @@ static void census_needs(mr_text *t, const mr_define *def)
     mr_text_put(t, "}");
 }
 
+/* What a definition says of where it may run, in which environment, and the line that asked for it. */
+static void census_place(mr_nodes *n, mr_text *t, const mr_define *def, mr_id id)
+{
+    const mr_named *needs = (const mr_named *)(const void *)(def + 1);
+    const mr_label *labels = (const mr_label *)(const void *)(needs + def->n_needs + def->n_living);
+    const mr_term *terms = (const mr_term *)(const void *)(labels + def->n_labels);
+    const mr_noted *note = mr_table_at(&n->notes.table, id);
+    mr_text_put(t, ",\"env\":%u,", def->env);
+    mr_text_id(t, "group", def->group);
+    mr_text_put(t, ",\"line\":");
+    mr_text_string(t, note && note->line ? mr_intern_text(n->notes.lines, note->line) : "");
+    mr_text_put(t, ",\"terms\":[");
+    for (uint32_t i = 0; i < def->n_terms; i++) {
+        mr_text_put(t, "%s[", i ? "," : "");
+        mr_text_string(t, terms[i].key);
+        mr_text_put(t, ",");
+        mr_text_string(t, terms[i].value);
+        mr_text_put(t, ",%u,%u]", terms[i].op, terms[i].soft);
+    }
+    mr_text_put(t, "]");
+}
+
 /* --------------------------------------------------------------------------------------------------------- tasks -- */
 
 static const char *census_state(const mr_task_info *i)
@@ -91,8 +113,10 @@ void mr_census_task(mr_nodes *n, mr_text *t, const mr_task_info *i)
     mr_text_id(t, "parent", i->parent);
     mr_text_put(t, ",\"submitted_at\":%lld,\"ready_at\":%lld,\"started_at\":%lld,\"ended_at\":%lld",
                 (long long)i->submitted_at, (long long)i->ready_at, (long long)i->started_at, (long long)i->ended_at);
-    if (def)
+    if (def) {
         census_needs(t, def);
+        census_place(n, t, def, i->task);
+    }
     if (i->phase == MR_PHASE_OVER) {
         if (i->outcome != MR_OK)
             census_error(n, t, i->task);
@@ -139,8 +163,10 @@ static void census_actor(mr_nodes *n, mr_text *t, mr_id id, const mr_actor_info 
     mr_text_string(t, i->name);
     mr_text_put(t, ",\"namespace\":");
     mr_text_string(t, i->ns);
-    if (def)
+    if (def) {
         census_needs(t, def);
+        census_place(n, t, def, id);
+    }
     if (i->state == MR_ACTOR_PENDING || i->state == MR_ACTOR_RESTARTING) {
         char waits[200];
         mr_control_task_waits(n->control, id, waits, sizeof(waits));
