@@ -72,7 +72,7 @@ static bool may_take(mr_control *c, const proc *p, const task *t, double most)
 bool mr_control_short(const mr_control *c, uint32_t number)
 {
     const func *f = c->funcs[number - 1];
-    return f->runs && f->mean <= WORTH_WAKING && f->def->kind == MR_FUNC_TASK;
+    return f->usual > 0 && f->usual <= WORTH_WAKING;
 }
 
 /* What one holds while another could be woken instead. */

@@ -157,6 +157,12 @@ static inline double mr_func_mean(double mean, uint64_t n, double x)
 {
     return n < 32 ? mean + (x - mean) / (double)n : mean + (x - mean) * (1.0 / 32);
 }
+/* A call took `ran` ns, an actor's too: about the median is kept, which runs that lost their core do not move. */
+static inline void mr_func_ran(func *f, int64_t ran)
+{
+    double x = ran > 0 ? (double)ran : 1;
+    f->usual = f->usual <= 0 ? x : f->usual * (x > f->usual ? 1.05 : 1 / 1.05);
+}
 static inline void mr_func_learn(mr_control *c, func *f, int64_t ran)
 {
     double x = ran > 0 ? (double)ran : 0;
@@ -166,6 +172,7 @@ static inline void mr_func_learn(mr_control *c, func *f, int64_t ran)
         f->like.v.estimate = (int64_t)f->mean;
         f->like.v.n_learned = (uint32_t)f->runs;
     }
+    mr_func_ran(f, ran);
 }
 static inline void mr_func_sealed(func *f, uint64_t size)
 {

@@ -469,7 +469,9 @@ static bool may_retry(const mr_control *c, const task *t, const mr_ev_finished *
 static void call_finished(mr_control *c, task *t, const mr_ev_finished *e)
 {
     actor *a = actor_at(c, t->actor);
-    if (e->outcome && may_retry(c, t, e)) {
+    if (e->outcome == MR_OK)
+        mr_func_ran(c->funcs[t->func - 1], e->ran);
+    else if (may_retry(c, t, e)) {
         mr_actor_call_out(c, t);
         mr_task_again(c, t);
         mr_actor_pump(c, a);

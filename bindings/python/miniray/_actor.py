@@ -31,6 +31,12 @@ def method(*args: Any, **options: Any):
     return decorate
 
 
+# What a handle needs for itself, whatever the class of its actor has of that name.
+_OWN = frozenset({"__class__", "__dict__", "__getattribute__", "__dir__", "__eq__", "__hash__", "__reduce__",
+                  "__reduce_ex__", "__deepcopy__", "__copy__", "__repr__", "__doc__", "__module__", "__weakref__", "__init__",
+                  "__new__", "__setattr__", "__del__", "__init_subclass__", "__getstate__", "__slots__", "__str__", "__ne__"})
+
+
 class ClassInfo:
     """What a handle knows of its class, without the class: travels with handles."""
 
@@ -39,6 +45,8 @@ class ClassInfo:
         self.name = name
         self.pending = pending  # max_pending_calls
         self.methods = methods  # name -> (described signature, options)
+        # Methods such as __format__, which every object has, so that a handle would not be asked for them.
+        self.hidden = tuple(name for name in methods if name.startswith("__") and hasattr(object, name) and name not in _OWN)
         self.is_async = is_async
         self.retries = retries
         self.groups = groups  # of concurrency, beside the default one
@@ -174,6 +182,8 @@ class ActorHandle:
     def __init__(self, info: ClassInfo, ref: "_core.ObjectRef"):
         self._info = info
         self._ref = ref
+        for name in info.hidden:
+            self.__dict__[name] = ActorMethod(info, name, ref)
 
     def __getattr__(self, name: str) -> ActorMethod:
         if name in ("_info", "_ref"):
@@ -183,14 +193,6 @@ class ActorHandle:
                                  f"{_options.nearest(name, self._info.methods)}")
         made = self.__dict__[name] = ActorMethod(self._info, name, self._ref)
         return made
-
-    # These names exist on every object, so __getattr__ would not see them.
-    def __getattribute__(self, name: str) -> Any:
-        if name.startswith("__") and name.endswith("__") and name not in _OWN:
-            info = object.__getattribute__(self, "__dict__").get("_info")
-            if info is not None and name in info.methods and name not in ("__init__", "__new__"):
-                return ActorMethod(info, name, self._ref)
-        return object.__getattribute__(self, name)
 
     @property
     def _actor_id(self) -> ActorID:
@@ -224,11 +226,6 @@ class ActorHandle:
 
     def __repr__(self) -> str:
         return f"Actor({self._info.name}, {self._actor_id.hex()})"
-
-
-_OWN = frozenset({"__class__", "__dict__", "__getattr__", "__getattribute__", "__dir__", "__eq__", "__hash__", "__reduce__",
-                  "__reduce_ex__", "__deepcopy__", "__copy__", "__repr__", "__doc__", "__module__", "__weakref__", "__init__",
-                  "__new__", "__setattr__", "__del__", "__init_subclass__", "__getstate__", "__slots__", "__str__", "__ne__"})
 
 
 class ActorClassInheritanceException(TypeError):

@@ -15,8 +15,9 @@
 #include "base/log.h"
 #include "engine/process/node.h"
 
-/* BURST: of short tasks, how many a sleeping worker is woken for at once, and after what time (ns) at the latest. */
-enum { SPIN_SKIP_MAX = 10, BURST_MOST = 16, BURST_NS = 200000 };
+/* BURST: of short tasks, how many a sleeping worker is woken for at once, and after what time (ns) at the latest;
+ * a driver that was not seen for BURST_GAP has left its loop. */
+enum { SPIN_SKIP_MAX = 10, BURST_MOST = 32, BURST_NS = 200000, BURST_GAP = 80000 };
 
 int64_t mr_drive_monotonic(void)
 {
@@ -131,20 +132,28 @@ static bool drive_rings(mr_nodes *n)
     return any;
 }
 
-/* The driver is about to give it more: it may sleep for that long, if it sleeps. */
-static bool bell_later(mr_nodes *n, mr_bell *bell)
+void mr_drive_burst(mr_nodes *n, bool submits)
 {
-    return n->burst && !n->hasty && n->untold < BURST_MOST && mr_bell_sleeps(bell);
+    int64_t now = atomic_load_explicit(&n->now, memory_order_relaxed), before = n->sent_at;
+    n->burst = submits && before && now - before < BURST_GAP && !n->leader;
+    if (submits)
+        n->sent_at = now;
+}
+
+/* The driver is about to give it more: it may sleep for that long, if it sleeps. */
+static bool bell_later(const mr_nodes *n, mr_bell *bell)
+{
+    return n->burst && !n->hasty && n->untold < BURST_MOST && mr_bell_sleeps(bell) &&
+           atomic_load_explicit(&n->now, memory_order_relaxed) - n->sent_at < BURST_GAP;
 }
 
 /* What was given to each worker meanwhile is told at once: a worker that is woken for the first record alone may run
  * dry, and take this thread's core, before the second is there.  In a burst of short tasks it is told some at a time;
  * a timer stands for the driver that does not come back. */
-static void drive_bells(mr_nodes *n)
+void mr_drive_bells(mr_nodes *n)
 {
     bool later = false;
-    n->pumping = false;
-    for (uint32_t w = 0; w * 64 < n->n_links; w++)
+    for (uint32_t w = 0; n->any_to_ring && w * 64 < n->n_links; w++)
         for (uint64_t left = n->to_ring[w]; left; left &= left - 1) {
             mr_peer *p = n->peer[w * 64 + (uint32_t)__builtin_ctzll(left)];
             if (p && bell_later(n, &p->block->bell)) {
@@ -155,6 +164,7 @@ static void drive_bells(mr_nodes *n)
             if (p)
                 mr_bell_ring(&p->block->bell, &p->rung, -1);
         }
+    n->any_to_ring = later;
     if (!later)
         n->untold = 0;
     else if (n->poll_at < 0 || n->poll_at > atomic_load_explicit(&n->now, memory_order_relaxed) + BURST_NS)
@@ -168,7 +178,6 @@ void mr_drive_pump(mr_nodes *n)
         .h = {.size = sizeof(mr_ev_none), .kind = MR_EV_TIME, .version = MR_RECORD_VERSION}};
     bool more = true;
     n->unlooked = 0;
-    n->pumping = true;
     while (more) {
         more = drive_inner_all(n);
         more |= drive_rings(n);
@@ -186,7 +195,7 @@ void mr_drive_pump(mr_nodes *n)
         n->stepped = false;
         more = mr_drive_pending(n);
     }
-    drive_bells(n);
+    mr_drive_bells(n);
 }
 
 /* ------------------------------------------------------------------------------------------------------ waiters -- */
@@ -300,6 +309,7 @@ static int drive_sleep(mr_nodes *n, mr_bell *bell, uint32_t armed, int64_t deadl
         if (ns <= 0)
             return ETIMEDOUT;
     }
+    mr_drive_bells(n);
     pthread_mutex_unlock(&n->lock);
     int why = mr_bell_sleep(bell, armed, ns);
     pthread_mutex_lock(&n->lock);
@@ -443,6 +453,7 @@ void mr_drive_settle(mr_nodes *n)
 void mr_drive_unlock(mr_nodes *n)
 {
     mr_drive_settle(n);
+    mr_drive_bells(n);
     mr_waiter *due = n->called;
     n->called = NULL;
     pthread_mutex_unlock(&n->lock);

@@ -204,15 +204,13 @@ static void box_return(mr_nodes *n, mr_peer *p)
     free(ev);
 }
 
-/* Rings, now or at the end of the pump. */
+/* Rung for before the lock is left, or a little later (mr_drive_bells). */
 static void peer_ring(mr_nodes *n, mr_peer *p, bool short_task)
 {
     n->untold++;
     n->hasty |= !short_task;
-    if (n->pumping)
-        n->to_ring[p->link / 64] |= UINT64_C(1) << (p->link % 64);
-    else
-        mr_bell_ring(&p->block->bell, &p->rung, -1);
+    n->to_ring[p->link / 64] |= UINT64_C(1) << (p->link % 64);
+    n->any_to_ring = true;
 }
 
 void mr_peer_flush(mr_nodes *n, mr_peer *p)

@@ -349,7 +349,12 @@ static mr_status nodes_args(mr_nodes *n, const mr_open_args *args, mr_err *err)
 static void nodes_init(mr_nodes *n)
 {
     n->port.ops = &mr_node_port;
-    pthread_mutex_init(&n->lock, NULL);
+    pthread_mutexattr_t kind;
+    pthread_mutexattr_init(&kind);
+    /* It is held for less than a microsecond mostly: who wants it looks a little before it sleeps. */
+    pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutex_init(&n->lock, &kind);
+    pthread_mutexattr_destroy(&kind);
     pthread_mutex_init(&n->line_lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);

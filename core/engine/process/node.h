@@ -255,7 +255,7 @@ struct mr_nodes {
     int64_t wake_at, timer_at; /* control's wish; what the timer is set to; -1: none */
     bool stepped;              /* an event was applied since TIME that may let something start */
     uint32_t unlooked;         /* records of the driver stepped since it looked at the rings */
-    bool pumping;              /* bells of workers are rung at its end, once each */
+    bool any_to_ring;          /* some bit of to_ring is set */
     bool burst, hasty;         /* the driver submits in a loop; something that a worker was given is not a short task */
     uint32_t untold;           /* dispatches whose worker may not have been rung for */
     int64_t sent_at;           /* when the driver submitted last */
@@ -386,6 +386,10 @@ mr_status mr_drive_apply(mr_nodes *n, const mr_record *r);
 void mr_drive_drain(mr_nodes *n, mr_peer *p);
 /* Takes what lies in rings and queues, steps it, closes the instant if no batch is open. */
 void mr_drive_pump(mr_nodes *n);
+/* The driver has made a call: does it submit in a loop, so that workers may sleep a little longer? */
+void mr_drive_burst(mr_nodes *n, bool submits);
+/* Before unlocking: rings for the workers that were given something. */
+void mr_drive_bells(mr_nodes *n);
 bool mr_drive_pending(mr_nodes *n);
 /* Queues an event of the engine's own (copied). */
 void mr_drive_inner(mr_nodes *n, const mr_record *r);

@@ -15,8 +15,7 @@ enum {
     LAZY_FROM = 8,
     LOOK_EVERY = 16,
     VALUES_AT_ONCE = 1024,
-    DISK_WINDOW = 64,
-    BURST_GAP_NS = 5000
+    DISK_WINDOW = 64
 };
 static const int64_t PORT_FULL_WAIT_NS = INT64_C(2000000000);
 
@@ -31,6 +30,7 @@ static mr_status port_enter(mr_nodes *n)
     if (atomic_load_explicit(&mr_nodes_forked, memory_order_relaxed))
         return MR_E_FORKED;
     pthread_mutex_lock(&n->lock);
+    mr_drive_burst(n, false);
     if (!n->closing)
         return MR_OK;
     pthread_mutex_unlock(&n->lock);
@@ -61,16 +61,6 @@ static bool port_may_go(mr_nodes *n)
            (n->leader || who == MR_BELL_EVENT);
 }
 
-/* Does the driver submit in a loop? */
-static bool port_burst(mr_nodes *n, const mr_record *r)
-{
-    int64_t now = atomic_load_explicit(&n->now, memory_order_relaxed), before = n->sent_at;
-    if (r->kind != MR_EV_SUBMIT)
-        return false;
-    n->sent_at = now;
-    return before && now - before < LOOK_EVERY * BURST_GAP_NS && !n->leader;
-}
-
 static mr_status port_place(mr_nodes *n, mr_record *r, mr_err *err);
 
 static mr_status port_send(mr_port *p, mr_record *r, mr_err *err)
@@ -87,13 +77,13 @@ static mr_status port_send(mr_port *p, mr_record *r, mr_err *err)
     status = mr_drive_step(n, r);
     if (status)
         port_why(n, status, err);
+    mr_drive_burst(n, r->kind == MR_EV_SUBMIT || r->kind == MR_EV_REFS);
     if (port_may_go(n)) {
+        mr_drive_bells(n);
         pthread_mutex_unlock(&n->lock);
         return status;
     }
-    n->burst = port_burst(n, r);
     mr_drive_pump(n);
-    n->burst = false;
     mr_drive_unlock(n);
     return status;
 }

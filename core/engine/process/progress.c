@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 #include "base/log.h"
 #include "engine/process/node.h"
 
-enum { TAG_EVENT = 1, TAG_TIMER, TAG_SUPERVISOR };
+enum { TAG_EVENT = 1, TAG_TIMER, TAG_SUPERVISOR, YIELDS = 3 };
 
 /* -------------------------------------------------------------------------------------------------------- timer -- */
 
@@ -62,6 +63,7 @@ static void progress_fired(mr_nodes *n)
     n->timer_at = -1;
     if (n->poll_at >= 0 && n->poll_at <= now) {
         n->poll_at = -1;
+        n->hasty = true; /* who was left untold in a burst is told now */
         mr_carry_retry(n);
         for (uint32_t l = 0; l < n->n_links; l++)
             if (n->peer[l] && n->peer[l]->box)
@@ -181,6 +183,18 @@ static void progress_rung(mr_nodes *n)
     mr_drive_pump(n);
 }
 
+/* Whoever has the lock is at work on what this thread was woken for, and in a loop takes it again and again: it goes
+ * first, rather than be told of a thread that waits each time it leaves the lock. */
+static void progress_lock(mr_nodes *n)
+{
+    for (int i = 0; i < YIELDS; i++) {
+        if (!pthread_mutex_trylock(&n->lock))
+            return;
+        sched_yield();
+    }
+    pthread_mutex_lock(&n->lock);
+}
+
 static void *progress_main(void *arg)
 {
     mr_nodes *n = arg;
@@ -195,7 +209,7 @@ static void *progress_main(void *arg)
         for (int i = 0; i < count; i++)
             if (events[i].data.u64 >= MR_DESK_TAG)
                 mr_desk_event(n, events[i].data.u64);
-        pthread_mutex_lock(&n->lock);
+        progress_lock(n);
         for (int i = 0; i < count; i++) {
             if (events[i].data.u64 >= MR_DESK_TAG)
                 continue;
