@@ -269,8 +269,7 @@ struct func {
     uint32_t n_living;
     int64_t *by_class; /* ns by speed class, MR_UNKNOWN where none was stated; NULL: by speed */
     uint32_t n_classes;
-    double mean, mean_bytes;
-    double usual; /* ns, about the median of its calls: runs that lost their core do not move it; 0: none yet */
+    double mean, usual, mean_bytes; /* usual: about the median, which runs that lost their core do not move; 0: none */
     uint64_t runs, sealed;
     bool code_held, learns; /* learns: its tasks show its mean */
     bool plain;             /* of tasks that have no limit and no deadline, and give no stream */

@@ -10,13 +10,7 @@
 #include "engine/process/named.h"
 #include "engine/process/node.h"
 
-enum {
-    FULL_LOOK_NS = 10000000,
-    LAZY_FROM = 8,
-    LOOK_EVERY = 16,
-    VALUES_AT_ONCE = 1024,
-    DISK_WINDOW = 64
-};
+enum { FULL_LOOK_NS = 10000000, LAZY_FROM = 8, LOOK_EVERY = 16, VALUES_AT_ONCE = 1024, DISK_WINDOW = 64 };
 static const int64_t PORT_FULL_WAIT_NS = INT64_C(2000000000);
 
 static mr_nodes *port_nodes(mr_port *p)
