@@ -14,13 +14,17 @@ static bool on(const mr_control *c)
     return c->conf.prefetch > 0 && c->conf.prefetch_max && !c->pol.ops.pick && !c->pol.ops.slice && !c->pol.ops.preempt;
 }
 
+static inline bool more(const mr_control *c, const proc *p, const func *f)
+{
+    return p->ahead.n < c->conf.prefetch_max && p->ahead_ns + f->mean <= (double)c->conf.prefetch;
+}
+
 static bool may_hold(const mr_control *c, const proc *p)
 {
     const task *t = p->task;
-    return t && p->state == MR_PROC_BUSY && !p->killing && t->v.kind == MR_TASK && !c->shapes[t->shape]->gpu &&
-           !(t->flags & (T_CANCEL | T_BLOCKED | T_STOPPING)) && c->funcs[t->func - 1]->runs &&
-           c->funcs[t->func - 1]->def->max_calls <= 0 && p->ahead.n < c->conf.prefetch_max &&
-           p->ahead_ns + c->funcs[t->func - 1]->mean <= (double)c->conf.prefetch;
+    const func *f = t ? c->funcs[t->func - 1] : NULL;
+    return f && f->runs && f->def->max_calls <= 0 && more(c, p, f) && p->state == MR_PROC_BUSY && !p->killing &&
+           t->v.kind == MR_TASK && !c->shapes[t->shape]->gpu && !(t->flags & (T_CANCEL | T_BLOCKED | T_STOPPING));
 }
 
 static void recount(const mr_control *c, proc *p)
@@ -63,7 +67,7 @@ static bool inputs_there(mr_control *c, const task *t, uint32_t n)
     return true;
 }
 
-static bool may_take(mr_control *c, const proc *p, const task *t, double most)
+static inline bool may_take(mr_control *c, const proc *p, const task *t, double most)
 {
     return t->v.kind == MR_TASK && c->funcs[t->func - 1]->runs && inputs_there(c, t, p->node) &&
            p->ahead_ns + c->funcs[t->func - 1]->mean <= most;
@@ -139,7 +143,7 @@ static bool give(mr_control *c, proc *p, double most)
     x->worker = p->number;
     x->node = p->node;
     x->value = -1;
-    if (!may_hold(c, p))
+    if (!more(c, p, c->funcs[p->task->func - 1]))
         mr_list_remove(&p->room);
     return true;
 }

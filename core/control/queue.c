@@ -110,9 +110,9 @@ static task *more_of(task *a, task *b)
     return !a ? b : !b ? a : ranks_before(a, b) ? b : a;
 }
 
-task *mr_queue_first(const queue *q)
+task *mr_queue_first_of(const queue *q)
 {
-    return q->blocks.n ? less_of(q->head, mr_blocks_first(&q->blocks)) : q->head;
+    return less_of(q->head, mr_blocks_first(&q->blocks));
 }
 
 task *mr_queue_last(const queue *q)

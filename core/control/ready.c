@@ -63,7 +63,7 @@ static void insert(mr_control *c, task *t)
     c->pol.walk.last = MR_NONE;
 }
 
-void mr_ready_take(mr_control *c, task *t)
+static inline void take(mr_control *c, task *t)
 {
     shape *s = c->shapes[t->shape];
     queue *q = t->q;
@@ -85,9 +85,14 @@ void mr_ready_take(mr_control *c, task *t)
     c->pol.walk.last = MR_NONE;
 }
 
+void mr_ready_take(mr_control *c, task *t)
+{
+    take(c, t);
+}
+
 void mr_ready_leave(mr_control *c, task *t)
 {
-    mr_ready_take(c, t);
+    take(c, t);
     if (t->flags & T_HEIR)
         mr_stop_void_of(c, t);
 }

@@ -138,7 +138,11 @@ task *mr_blocks_last(const blocks *k);
 task *mr_blocks_after(const blocks *k, double rank, uint64_t entry);
 task *mr_blocks_before(const blocks *k, double rank, uint64_t entry);
 void mr_blocks_fini(blocks *k);
-task *mr_queue_first(const queue *q);
+task *mr_queue_first_of(const queue *q); /* of both */
+static inline task *mr_queue_first(const queue *q)
+{
+    return q->blocks.n ? mr_queue_first_of(q) : q->head;
+}
 task *mr_queue_last(const queue *q);
 /* The first behind (rank, entry), the last before it. */
 task *mr_queue_after(const queue *q, double rank, uint64_t entry);
