@@ -515,6 +515,11 @@ def test_where_two_runs_part():
     assert found["at"] == 10 and [t["task"] for t in found["a"]] == ["y"] and [t["task"] for t in found["b"]] == ["z"]
     assert found["makespan"] == pytest.approx(1e-8) and found["worst"] == ("y", pytest.approx(2e-8))
     assert analysis.first_difference(a, a) is None
+    # No two times of real workers are equal: the order of the starts counts.
+    real, late, other = (trace.Run("r", rows, engine="process") for rows in (a.tasks, [task("x", 1, 12), task("y", 13, 25), task("z", 26, 40)], b.tasks))
+    assert analysis.first_difference(real, late) is None and analysis.first_difference(a, late) is None
+    found = analysis.first_difference(real, other)
+    assert found["at"] == 10 and [t["task"] for t in found["a"]] == ["y"] and [t["task"] for t in found["b"]] == ["z"]
     assert analysis.first_difference(a, trace.Run("c", [task("x", 0, 10)])) is None
 
 

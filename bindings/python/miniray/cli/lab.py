@@ -79,7 +79,7 @@ lab.add_command(_data)
 @click.option("--trace", "trace_", type=click.Path(dir_okay=False), help="Writes one JSON line per task.")
 def run(workload: str, policy: str, seed: int, trace_: str | None, html: str | None, json_: str | None, **how: Any) -> None:
     """One simulation of one workload under one policy."""
-    from miniray.lab import simulate, table, workload as workloads, write_report, write_trace
+    from miniray.lab import metrics, simulate, table, workload as workloads, write_report, write_trace
 
     try:
         made = workloads.parse(workload)
@@ -94,7 +94,7 @@ def run(workload: str, policy: str, seed: int, trace_: str | None, html: str | N
         write_trace(trace_, result.tasks)
     if json_:
         with click.open_file(json_, "w", encoding="utf-8") as file:
-            json.dump(result.summary, file, indent=2)
+            json.dump({**metrics.figures(result, lines if isinstance(lines, list) else ()), **result.summary}, file, indent=2)
             file.write("\n")
     if html:
         click.echo(f"report: {write_report(html, [result], subtitle=workload)}")

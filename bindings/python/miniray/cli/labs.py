@@ -26,12 +26,12 @@ def _write(path: str, text: str) -> None:
             file.write(text)
         return
     path = os.path.realpath(path)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(path), prefix=".miniray-", delete=False) as file:
-        file.write(text)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(path), prefix=".miniray-", delete=False) as new:
+        new.write(text)
     umask = os.umask(0)
     os.umask(umask)
-    os.chmod(file.name, 0o666 & ~umask)
-    os.replace(file.name, path)
+    os.chmod(new.name, 0o666 & ~umask)
+    os.replace(new.name, path)
 
 
 @click.command()

@@ -128,6 +128,8 @@ def critical(run: Run) -> list[str]:
 def first_difference(a: Run, b: Run) -> dict[str, Any] | None:
     """Where the schedules of two runs of one workload part: the first decision that differs, and what it cost.
 
+    Runs on real workers part where the order of their starts does.
+
     ``{"at", "a", "b", "makespan", "flow", "worst"}``: the time in ns; the tasks that start there in each run, with their
     places; b - a of the makespan and of the mean flow time in s; the task that loses most by it, and how much in s.  None: the schedules are the
     same, or the runs are not of one workload."""
@@ -138,15 +140,17 @@ def first_difference(a: Run, b: Run) -> dict[str, Any] | None:
     def order(rows: dict[str, Task]) -> list[Task]:
         return sorted((t for t in rows.values() if t["started"] >= 0), key=lambda t: (t["started"], t["node"], t["slot"], t["task"]))
 
+    measured = "process" in (a.engine, b.engine)  # no two times are equal there: the order of the starts is what can be compared
+
     def same(x: Task, y: Task) -> bool:
-        return all(x[k] == y[k] for k in ("task", "started", "node", "slot"))
+        return all(x[k] == y[k] for k in (("task",) if measured else ("task", "started", "node", "slot")))
 
     for x, y in zip(order(left), order(right)):
         if not same(x, y):
             break
     else:
         return None
-    at = min(x["started"], y["started"])
+    at = y["started"] if measured else min(x["started"], y["started"])
     both = [t for t in left if left[t]["ended"] >= 0 and right[t]["ended"] >= 0]
     if not both:
         return None
@@ -155,6 +159,8 @@ def first_difference(a: Run, b: Run) -> dict[str, Any] | None:
     ends = [max(rows[t]["ended"] for t in both) / 1e9 for rows in (left, right)]
 
     def begun(rows: dict[str, Task]) -> list[Task]:
+        if measured:
+            return [x if rows is left else y]
         return [t for t in order(rows) if t["started"] == at]
 
     return {"at": at, "a": begun(left), "b": begun(right), "makespan": ends[1] - ends[0],

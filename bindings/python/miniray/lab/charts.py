@@ -50,6 +50,8 @@ def chart(curves: Sequence[tuple[str, Sequence[tuple[float, float]]]], label: st
         apart = max(1, math.ceil(math.log10(high / low) / 6))
         ticks = [v for d in decades for v in ((10.0**d,) if high / low > 30 else (10.0**d, 2 * 10.0**d, 5 * 10.0**d))
                  if d % apart == 0 and low <= v <= high * 1.0001]
+        if len(ticks) < 2:
+            ticks = marks(low, high, 3)
     else:
         ticks = marks(low, high, 5)
     for x in ticks:

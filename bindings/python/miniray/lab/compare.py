@@ -243,17 +243,22 @@ def short(metric: str, value: float) -> str:
 
 def figure_rows(runs: Sequence[traces.Run]) -> tuple[list[str], list[tuple[str, list[tuple[str, bool | None]]]]]:
     """What tables show of all metrics: the policies, and for each metric that any of them has a cell per policy: its mean for the
-    first, and for each other the difference to the first, with whether that is better (True, False; None: it may be chance)."""
+    first, and for each other the difference to the first, with whether that is better (True, False; None: it may be chance).  Last, if
+    it is known, what the simulator took on this machine, for each."""
     groups = _by_name(runs)
     found = {(r["policy"], r["metric"]): r for r in differences(runs)}
     names, rows = list(groups), []
     for metric in METRICS:
-        values = [run.summary[metric] for run in groups[names[0]].values() if metric in run.summary] if names else []
-        if not values or not any(values) and not any((n, metric) in found for n in names):
+        have = {name: [run.summary[metric] for run in groups[name].values() if metric in run.summary] for name in names}
+        if not any(any(values) for values in have.values()):
             continue
-        cells: list[tuple[str, bool | None]] = [(short(metric, sum(values) / len(values)), None)]
-        for name in names[1:]:
+        plain = [short(metric, sum(values) / len(values)) if values else "–" for values in have.values()]
+        cells: list[tuple[str, bool | None]] = [(plain[0], None)]
+        for name, own in zip(names[1:], plain[1:]):
             row = found.get((name, metric))
+            if not have[names[0]]:  # nothing to compare with: a policy in C executes no instructions
+                cells.append((own, None))
+                continue
             if row is None or not row["mean"] and not row["half"]:
                 cells.append(("=" if row else "–", None))
                 continue
@@ -261,6 +266,9 @@ def figure_rows(runs: Sequence[traces.Run]) -> tuple[list[str], list[tuple[str, 
             half = f" ± {short(metric, row['half'])}" if row["half"] is not None else " (all equal)" if row["n"] > 1 else ""
             cells.append((sign + short(metric, abs(row["mean"])) + half, row["better"]))
         rows.append((metric, cells))
+    took = [[run.wall_s for run in groups[name].values() if run.wall_s is not None] for name in names]
+    if rows and all(took):
+        rows.append(("(wall time)", [(short("wall_s", sum(each) / len(each)), None) for each in took]))
     return names, rows
 
 

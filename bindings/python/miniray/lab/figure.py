@@ -29,6 +29,7 @@ def figure(runs: Sequence[traces.Run], width: float = 7.0) -> Any:
             for lane in lanes:
                 axis.broken_barh([(t["started"] / 1e9, (t["ended"] - t["started"]) / 1e9) for t in lane], (y - 0.42, 0.84),
                                  facecolors=[PALETTE[min(fns.index(t["fn"]), MAX_COLOURS)] for t in lane], edgecolor="white", linewidth=0.2)
+        axis.margins(x=0.01)
         axis.set_ylim(len(lanes_of) - 0.5, -0.5)
         axis.set_yticks(range(len(lanes_of)), [f"{node} {slot}".strip() for node, slot, _ in lanes_of], fontsize=6)
         axis.set_title(run.name, fontsize=9, loc="left")

@@ -255,7 +255,8 @@ def _partings(runs: Sequence[traces.Run], pictures: Sequence[dict[str, Any]]) ->
         found = analysis.first_difference(first, run)
         if found is None:
             if {t["task"] for t in run.tasks} == {t["task"] for t in first.tasks}:
-                said.append(f"<li><b>{html.escape(run.name)}</b> does the same as {html.escape(first.name)}, to the nanosecond.</li>")
+                same = "starts everything in the same order as {}" if "process" in (run.engine, first.engine) else "does the same as {}, to the nanosecond"
+                said.append(f"<li><b>{html.escape(run.name)}</b> {same.format(html.escape(first.name))}.</li>")
             continue
         picture["part"] = found["at"]
         name, loss = found["worst"]

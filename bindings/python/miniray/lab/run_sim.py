@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from typing import Any, Iterable, Mapping
 
@@ -86,6 +87,7 @@ def simulate(
     ``settings`` are other keys of the configuration (``{"sim.latency": "1ms"}``); ``guard`` for a policy that is not trusted.
     Raises SimError with the program's own message."""
     plugin, file = places.policy_arguments(policy)
+    named = os.fspath(workload) if isinstance(workload, (str, os.PathLike)) else None
     with tempfile.TemporaryDirectory(prefix="miniray-sim-") as folder:
         if isinstance(workload, (str, os.PathLike)):
             workload = sources.resolve(os.fspath(workload), seed)
@@ -105,12 +107,14 @@ def simulate(
             command += ["--set", f"{key}={value}"]
         if check:
             command.append("--check")
+        began = time.perf_counter()
         status, text, printed = _call(command, guard, folder)
+        wall_s = time.perf_counter() - began
         if status != 0:
             raise SimError(status, text.removeprefix("miniray-sim: ").replace(path, "workload") if path.startswith(folder)
                            else text.removeprefix("miniray-sim: "))
         with open(out, encoding="utf-8") as file_out:
-            summary = json.load(file_out)
+            summary = {**json.load(file_out), "workload": named}  # not the name of a file that is gone
         tasks = trace.read_trace(traced)
     name = os.path.splitext(os.path.basename(policy))[0]
-    return trace.Run(policy=name, tasks=tasks, engine="sim", seed=seed, summary=summary, label=label, printed=printed)
+    return trace.Run(policy=name, tasks=tasks, engine="sim", seed=seed, summary=summary, label=label, wall_s=wall_s, printed=printed)

@@ -36,6 +36,7 @@ class Run:
     summary: dict[str, Any] = field(default_factory=dict)
     label: str | None = None
     workload: list[dict[str, Any]] | None = None  # the lines it is a run of, where they are known
+    wall_s: float | None = None  # what the simulator took for it on this machine; in no digest, and in no figure of a grade
     printed: list[str] = field(default_factory=list)  # what a policy in Lua printed: the last 64 KiB of it
 
     @property
