@@ -15,6 +15,7 @@
 #include "client/backlog.h"
 #include "client/held.h"
 #include "client/inbox.h"
+#include "client/lease.h"
 #include "client/outbox.h"
 #include "client/thread.h"
 #include "client/waiters.h"
@@ -239,6 +240,8 @@ mr_status mr_calls_finish(mr_call *c, mr_status outcome, bool leave)
     }
     if (c->kind == MR_CALL_LEAVE)
         st = send_retired(p);
+    if (c->kind == MR_CALL_COLLECT)
+        mr_lease_drop(p);
     pthread_mutex_lock(&p->in_lock);
     if (c->prev)
         c->prev->next = c->next;

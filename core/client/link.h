@@ -34,7 +34,7 @@
 #include "control/record.h"
 
 enum {
-    MR_LINK_VERSION = 2,
+    MR_LINK_VERSION = 3,
     MR_LINKS_MAX = 4096,
     MR_RING_BYTES = 65536,             /* each way */
     MR_RECORD_MAX = MR_RING_BYTES / 4, /* larger records travel through the carrier (BIG) */
@@ -155,6 +155,9 @@ typedef enum mr_ask_kind {
     MR_ASK_STATE,        /* mr_ask, payload: what; REPLY payload: JSON */
     MR_ASK_CODE,         /* mr_ask, id = function number; an ORD_FUNC precedes the REPLY */
     MR_ASK_BIG,          /* mr_big: a record that did not fit; the node gives the bytes back itself */
+    MR_ASK_LEASE,        /* mr_ask: room to make objects of about `len` bytes in without asking, in the place of what it
+                            had; REPLY value, value2: at, bytes (0: none).  len 0: only gives back, no REPLY */
+    MR_ASK_SPLIT,        /* mr_ask: object `id` of `len` bytes lies `at` the front of what is left of that; no REPLY */
     MR_ASK_NOTE          /* mr_ask: `len` objects from `id` on; `at`: mr_note_kind; payload: where they were made */
 } mr_ask_kind;
 typedef struct mr_ask {

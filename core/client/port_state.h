@@ -129,6 +129,12 @@ typedef struct mr_ring_port {
     uint32_t rung;
     _Atomic bool unrung; /* something was published that the node was not rung for */
 
+    struct { /* lease.c */
+        pthread_mutex_t lock;
+        uint64_t at, left; /* what is free of it */
+        uint32_t wait;     /* values that still ask the node, before a lease is asked for */
+    } lease;
+
     pthread_mutex_t ids_lock;
     mr_id id_next;
     uint64_t id_left;
@@ -163,6 +169,10 @@ typedef struct mr_ring_port {
     mr_bell *_Atomic main_bell; /* that the main thread may sleep on */
     pid_t main_tid;
 } mr_ring_port;
+
+/* ring_port.c: the port's `create`.  fresh: no process has begun to make the value of `id` before. */
+mr_status mr_ring_create(mr_port *port, mr_id id, uint64_t len, bool fresh, void **data, uint32_t *node,
+                         mr_err *err) MR_CHECK_RESULT;
 
 static inline _Atomic uint64_t *mr_call_claim(const mr_call *c)
 {

@@ -92,7 +92,7 @@ static mr_status place(mr_call *c, mr_id id, const mr_content *v, uint32_t *vfla
     if (v->len <= c->port->port.inline_max)
         return MR_OK;
     void *to;
-    mr_status st = c->port->port.ops->create(&c->port->port, id, v->len, &to, node, err);
+    mr_status st = mr_ring_create(&c->port->port, id, v->len, c->order->attempt <= 1, &to, node, err);
     if (st)
         return st;
     mr_copy(to, v->data, v->len);
@@ -149,7 +149,7 @@ mr_status mr_calls_create(mr_call *c, uint32_t i, uint64_t len, void **data, mr_
     m->stored = len > c->port->port.inline_max;
     m->node = c->port->link->node;
     if (m->stored)
-        st = c->port->port.ops->create(&c->port->port, c->task + i, len, &m->bytes, &m->node, err);
+        st = mr_ring_create(&c->port->port, c->task + i, len, c->order->attempt <= 1, &m->bytes, &m->node, err);
     else if (!(m->bytes = malloc(len + 1)))
         st = mr_err_set(err, MR_E_NOMEM, "%s: result %u: out of memory", c->func->def->name, i);
     if (st) {

@@ -13,6 +13,7 @@
 #include "client/cancel.h"
 #include "client/held.h"
 #include "client/inbox.h"
+#include "client/lease.h"
 #include "client/outbox.h"
 #include "client/ring_port.h"
 #include "client/thread.h"
@@ -173,10 +174,16 @@ static void op_values(mr_port *port, const mr_id *ids, size_t n, mr_value *out)
     }
 }
 
-static mr_status op_create(mr_port *port, mr_id id, uint64_t len, void **data, uint32_t *node, mr_err *err)
+mr_status mr_ring_create(mr_port *port, mr_id id, uint64_t len, bool fresh, void **data, uint32_t *node, mr_err *err)
 {
     mr_ring_port *p = of(port);
     mr_answer a;
+    mr_region own;
+    if (fresh && mr_lease_take(p, id, len, &own)) {
+        *data = own.data;
+        *node = p->link->node;
+        return MR_OK;
+    }
     mr_status st = mr_outbox_ask(p, MR_ASK_CREATE, id, len, 0, &a, err);
     if (st)
         return st;
@@ -193,6 +200,11 @@ static mr_status op_create(mr_port *port, mr_id id, uint64_t len, void **data, u
     *data = r.data;
     *node = p->link->node;
     return MR_OK;
+}
+
+static mr_status op_create(mr_port *port, mr_id id, uint64_t len, void **data, uint32_t *node, mr_err *err)
+{
+    return mr_ring_create(port, id, len, true, data, node, err);
 }
 
 static void op_abort(mr_port *port, mr_id id)
@@ -325,6 +337,7 @@ static void op_close(mr_port *port)
     pthread_mutex_destroy(&p->in_lock);
     pthread_mutex_destroy(&p->out_lock);
     pthread_mutex_destroy(&p->ids_lock);
+    pthread_mutex_destroy(&p->lease.lock);
     free(p);
 }
 
@@ -396,6 +409,8 @@ mr_status mr_ring_port_open(const mr_ring_conf *conf, mr_ring_port **out, mr_err
     pthread_mutex_init(&p->in_lock, NULL);
     pthread_mutex_init(&p->out_lock, NULL);
     pthread_mutex_init(&p->ids_lock, NULL);
+    pthread_mutex_init(&p->lease.lock, NULL);
+    p->lease.wait = 1;
     mr_table_init(&p->held, sizeof(mr_held));
     mr_table_init(&p->funcs, sizeof(mr_known_func *));
     mr_ring_end_init(&p->out, &p->link->out, p->link->out_data, MR_RING_BYTES, true);

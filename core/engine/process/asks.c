@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "engine/process/node.h"
+#include "engine/process/leases.h"
 
 enum { HUNGRY_POLL_NS = 10000000 };
 static const int64_t FULL_WAIT_NS = INT64_C(2000000000);
@@ -164,6 +164,12 @@ void mr_ask_take(mr_nodes *n, mr_peer *p, const mr_record *r)
         mr_peer_reply(n, p, MR_ORD_REPLY, r->token, status, a->id, 0, NULL, 0);
         break;
     }
+    case MR_ASK_LEASE:
+        mr_lease_grant(n, p, a);
+        break;
+    case MR_ASK_SPLIT:
+        mr_lease_split(n, p, a);
+        break;
     case MR_ASK_NOTE:
         ask_note(n, p, a);
         break;

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "engine/process/node.h"
+#include "engine/process/leases.h"
 
 enum { HUNGRY_NS = 5000000 };
 static const int64_t CARRIER_WAIT_NS = INT64_C(30000000000);
@@ -19,7 +19,7 @@ mr_place *mr_carrier(mr_nodes *n)
     return n->carried ? &n->carrier : &n->node[0].store;
 }
 
-static mr_id carry_id(mr_nodes *n)
+mr_id mr_carry_id(mr_nodes *n)
 {
     return (mr_id)MR_CARRIER_NODE << 48 | ++n->next_carrier;
 }
@@ -190,7 +190,7 @@ static void carry_make(mr_nodes *n, mr_id id, mr_carry *copy, mr_val *v)
 {
     mr_region to;
     mr_job *job = NULL;
-    copy->carrier = carry_id(n);
+    copy->carrier = mr_carry_id(n);
     copy->hungry = true;
     if (!v->u.stored.nodes) { /* nothing to copy yet; mr_carry_restored goes on */
         mr_spill_want(n, id, v);
@@ -384,7 +384,7 @@ mr_status mr_carry_record(mr_nodes *n, mr_peer *p, const mr_record *r, mr_big *o
 {
     mr_place *c = mr_carrier(n);
     mr_region to;
-    mr_id id = carry_id(n);
+    mr_id id = mr_carry_id(n);
     mr_status status = carry_room(n, id, r->size, &to);
     if (status)
         return status;
@@ -400,18 +400,25 @@ mr_status mr_carry_record(mr_nodes *n, mr_peer *p, const mr_record *r, mr_big *o
     return MR_OK;
 }
 
-mr_status mr_carry_create(mr_nodes *n, mr_peer *p, mr_id id, uint64_t len, mr_created *out)
+mr_created *mr_carry_make(mr_peer *p)
 {
     if (p->n_created == p->cap_created) {
         size_t cap = p->cap_created ? p->cap_created * 2 : 4;
         mr_created *grown = realloc(p->created, cap * sizeof(*grown));
         if (!grown)
-            return MR_E_NOMEM;
+            return NULL;
         p->created = grown;
         p->cap_created = cap;
     }
+    return &p->created[p->n_created];
+}
+
+mr_status mr_carry_create(mr_nodes *n, mr_peer *p, mr_id id, uint64_t len, mr_created *out)
+{
+    if (!mr_carry_make(p))
+        return MR_E_NOMEM;
     bool spare = id && mr_value_find(n, id);
-    out->under = id && !spare ? id : carry_id(n);
+    out->under = id && !spare ? id : mr_carry_id(n);
     out->id = id ? id : out->under;
     out->has_home = false;
     mr_status status = carry_room(n, out->under, len, &out->region);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "engine/process/node.h"
+#include "engine/process/leases.h"
 
 enum { INLINE_CARRIED = 8192, BOX_POLL_NS = 1000000, BIG_POLL_NS = 5000000 };
 
@@ -243,6 +243,7 @@ void mr_peer_bury(mr_nodes *n, mr_peer *p)
         return; /* comes back when the copy is made */
     if (!p->retired && p->died)
         box_return(n, p);
+    mr_lease_end(n, p);
     while (p->n_created)
         mr_carry_abort(n, p, p->created[p->n_created - 1].id);
     while (p->n_lent)

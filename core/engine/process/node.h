@@ -124,11 +124,10 @@ typedef struct mr_peer {
     uint32_t worker, link, node, lang;
     int32_t pid;
     mr_peer_state state;
-    bool dropped;    /* wrote nonsense: its ring is not read again */
-    bool stalled;    /* its next record waits for a copy */
-    bool waits_room; /* its next record waits until something was written to the disk */
-    bool retired;    /* it said that it leaves: its end is no death */
-    bool died;       /* reaped; buried when its ring is empty and no copy is on its way */
+    bool dropped;             /* wrote nonsense: its ring is not read again */
+    bool stalled, waits_room; /* its next record waits for a copy; until something was written to the disk */
+    bool retired;             /* it said that it leaves: its end is no death */
+    bool died;                /* reaped; buried when its ring is empty and no copy is on its way */
     uint32_t how;
     int32_t code;
     mr_link *block;
@@ -141,6 +140,8 @@ typedef struct mr_peer {
     mr_peer_wait *waits;
     mr_lent *lent;
     size_t n_lent, cap_lent;
+    mr_id lease; /* leases.c; 0: none */
+    uint64_t lease_left;
     mr_created *created;
     size_t n_created, cap_created;
     uint64_t *known; /* bit per function number that it was told */
@@ -491,8 +492,7 @@ void mr_ask_take(mr_nodes *n, mr_peer *p, const mr_record *r);
 void mr_ask_retry(mr_nodes *n); /* room may have come back */
 /* A record of a peer, private and of checked size: an event or a request.  True: go on with the next. */
 bool mr_event_take(mr_nodes *n, mr_peer *p, mr_record *r);
-/* Moves the bytes of a small value out of its record into the store of `node`, where too many are outside stores.
- * FULL: there is no room now, and the value can stay where it is. */
+/* Moves a small value from its record to the store of `node`, if too many are outside stores.  FULL: no room now. */
 mr_status mr_event_place(mr_nodes *n, mr_record *r, uint32_t node);
 
 /* mover.c */

@@ -390,6 +390,7 @@ size_t mr_spill_who(mr_nodes *n, uint32_t node, char *text, size_t size)
             const mr_val *of = mr_value_find(n, p->lent[i].id);
             lent += of ? of->len : 0;
         }
+        lent += p ? p->lease_left : 0;
         for (size_t i = 0; p && i < p->n_created; i++)
             lent += p->created[i].region.len;
         if (lent)

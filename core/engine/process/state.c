@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "engine/process/census.h"
+#include "engine/process/leases.h"
 
 /* CPU, GPU and custom resources are kept in 1/10000, memory in bytes. */
 void mr_state_amount(mr_text *t, const char *name, int64_t amount)
@@ -40,6 +41,8 @@ static void state_nodes(mr_nodes *n, mr_text *t)
         uint64_t outside = i == mr_nodes_first(n) ? n->room.inlined : 0;
         if (s)
             mr_room_stats(n, i, &st);
+        if (s && s == mr_carrier(n))
+            st.used -= mr_leases_left(n);
         mr_text_put(t, "%s{\"node\":%u,\"name\":", i ? "," : "", i);
         mr_text_string(t, info.name);
         mr_text_put(t, ",\"alive\":%s,\"slots\":%u,\"total\":", info.alive ? "true" : "false", info.slots);
@@ -122,6 +125,8 @@ static void state_stats(mr_nodes *n, mr_text *t)
     const mr_place *first = &n->node[mr_nodes_first(n)].store;
     if (first->self && first->ops->stats)
         first->ops->stats(first->self, &store);
+    if (first == mr_carrier(n))
+        store.used -= mr_leases_left(n);
     mr_text_put(
         t,
         "\"store_capacity\":%llu,\"store_used\":%llu,\"inline_bytes\":%llu,\"disk_bytes\":%llu,\"spilled\":%llu,"
