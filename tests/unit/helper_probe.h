@@ -28,7 +28,7 @@ enum promise {
     P_SWAP = 19,         /* close, open, then the present as one batch */
     P_COUNT = 20
 };
-/* 16 is of the engine that knows the truth: see test_guarantees.py. */
+/* 16 is of the engine that knows the truth: see docs/guarantees.md. */
 
 enum { BASE = 1000, MOST = 400, NODES = 3 };
 

@@ -306,6 +306,22 @@ static mr_status deaf_waiter(mr_task_ctx *ctx)
     return start_and_wait(ctx, true);
 }
 
+static int64_t used(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Computes for x ns of CPU time. */
+static mr_status spin(mr_task_ctx *ctx)
+{
+    int64_t from = used();
+    while (used() - from < arg(ctx))
+        ;
+    return give(ctx, arg(ctx) + 1);
+}
+
 /* A stream of 0 to x - 1. */
 static mr_status count(mr_task_ctx *ctx)
 {
@@ -369,6 +385,7 @@ __attribute__((visibility("default"))) const mr_exports *mr_exports_entry(void)
         {"flaky", flaky},
         {"waiter", waiter},
         {"deaf_waiter", deaf_waiter},
+        {"spin", spin},
         {"count", count},
         {"mark", mark},
     };

@@ -131,6 +131,79 @@ START_TEST(plenty_is_not_hurried)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------------------ under a policy -- */
+
+static int n_ranked;
+
+static double by_priority(void *self, const mr_task *t)
+{
+    (void)self;
+    n_ranked++;
+    return -t->priority;
+}
+
+static mr_id ranked(int32_t priority)
+{
+    mr_id id = world_call(&w, (call){.func = f, .n_returns = 1, .priority = priority});
+    world_time(&w, 1);
+    return id;
+}
+
+/* The task that runs; what is held ahead behind it has a worker too, and begins when that ends. */
+static void starts_in_order(const mr_id *order, int n)
+{
+    mr_action a;
+    for (int i = 0; i < n; i++) {
+        mr_task_info x;
+        mr_id runs = 0;
+        for (uint64_t at = 0; mr_control_task_next(w.c, &at, &x);)
+            runs = x.phase == MR_PHASE_RUNNING ? x.task : runs;
+        ck_assert_msg(runs == order[i], "number %d is task %llu, should be %llu", i, (unsigned long long)runs,
+                      (unsigned long long)order[i]);
+        world_finish_as(&w, runs, MR_OK, MR_FINISHED_RESULT, 1000);
+        world_drop(&w, runs);
+        world_time(&w, 1);
+        while (world_took(&w, MR_ACT_REVOKE, 0, &a))
+            world_revoked(&w, a.id, true);
+        world_time(&w, 1);
+    }
+}
+
+/* i = 1: strict, where nothing is held ahead. */
+START_TEST(a_revoked_task_keeps_its_rank)
+{
+    static const mr_sched_ops ops = {.rank = by_priority};
+    mr_action a;
+    world_free(&w);
+    memset(&w, 0, sizeof w);
+    mr_control_conf_init(&w.conf);
+    if (_i)
+        w.conf.prefetch = 0;
+    world_new(&w, "CPU=1");
+    f = world_func(&w, "f", NULL);
+    mr_id first = world_run(&w, f);
+    world_time(&w, 1);
+    world_finish_as(&w, first, MR_OK, MR_FINISHED_RESULT, 1000); /* known to be short */
+    world_drop(&w, first);
+    world_time(&w, 1);
+    ck_assert_int_eq(mr_control_policy(w.c, "priority", &ops, NULL, NULL), MR_OK);
+    n_ranked = 0;
+    mr_id t[8] = {ranked(1), ranked(5), ranked(2), ranked(3), ranked(2)};
+    ck_assert_int_eq(n_ranked, 5);
+    ck_assert(!!world_worker(&w, t[2]) == !_i); /* held ahead, in the order of their coming */
+    world_time(&w, 1000000);                    /* the first is late: the others are taken back */
+    while (world_took(&w, MR_ACT_REVOKE, 0, &a))
+        world_revoked(&w, a.id, true);
+    t[5] = ranked(4);
+    t[6] = ranked(0);
+    t[7] = ranked(3);
+    ck_assert_int_eq(n_ranked, 8); /* nobody was asked for twice */
+    starts_in_order((mr_id[]){t[0], t[1], t[5], t[3], t[7], t[2], t[4], t[6]}, 8);
+    ck_assert_int_eq(n_ranked, 8);
+    world_nothing_left(&w);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("control: short tasks");
@@ -140,6 +213,7 @@ static Suite *suite(void)
     tcase_add_test(t, nothing_waits_behind_one_that_is_late);
     tcase_add_test(t, what_is_held_back_starts_elsewhere);
     tcase_add_test(t, plenty_is_not_hurried);
+    tcase_add_loop_test(t, a_revoked_task_keeps_its_rank, 0, 2);
     suite_add_tcase(s, t);
     return s;
 }

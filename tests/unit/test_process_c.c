@@ -1,5 +1,6 @@
 /* What C workers get through miniray.h beside plain tasks: retries, restarts, cancels that reach those who wait,
  * deadlocks that are told, streams with a window. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -105,6 +106,33 @@ START_TEST(a_cancel_reaches_who_waits_and_its_child)
 }
 END_TEST
 
+/* Round robin: C tasks stand still by signal in the middle of their code, and go on. */
+START_TEST(slices_stop_and_lose_nothing)
+{
+    enum { N = 40 };
+    char policy[4200];
+    mr_id ids[N];
+    const char *root = getenv("MRTEST_SOURCE_DIR");
+    open_with("2");
+    snprintf(policy, sizeof policy, "%s/config/policies/rr.lua", root ? root : ".");
+    ck_assert_msg(!mr_set_policy(s, policy, &err), "%s", err.text);
+    uint32_t work = process_func(s, "spin"), nap = process_func(s, "nap");
+    for (int i = 0; i < N; i++)
+        ids[i] = process_submit(s, i % 4 == 3 ? nap : work, 20000000 + i, 0);
+    for (int i = 0; i < N; i++)
+        if (i % 4 == 3)
+            process_number(s, ids[i]);
+        else
+            ck_assert_int_eq(process_number(s, ids[i]), 20000000 + i + 1);
+    char *json = NULL;
+    ck_assert_int_eq(mr_state(s, "stats", &json, &err), MR_OK);
+    const char *stops = strstr(json, "\"stops\":"), *stopped = strstr(json, "\"stopped\":");
+    ck_assert_msg(stops && atoi(stops + 8) > 0, "%s", json);
+    ck_assert_msg(stopped && atoi(stopped + 10) == 0, "%s", json);
+    free(json);
+}
+END_TEST
+
 static mr_id stream_of(int64_t n, int32_t window)
 {
     mr_func_def def = MR_FUNC_DEF_INIT;
@@ -165,6 +193,7 @@ static Suite *suite(void)
     tcase_add_test(t, an_error_is_tried_again_only_if_asked);
     tcase_add_test(t, an_actor_restarts);
     tcase_add_test(t, a_circle_is_told);
+    tcase_add_test(t, slices_stop_and_lose_nothing);
     tcase_add_loop_test(t, a_cancel_reaches_who_waits_and_its_child, 0, 3);
     tcase_add_loop_test(t, a_stream_stands_at_its_window, 0, 2);
     tcase_add_loop_test(t, who_stands_is_let_go, 0, 2);
