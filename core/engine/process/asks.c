@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "engine/process/drive.h"
 #include "engine/process/leases.h"
 
 enum { HUNGRY_POLL_NS = 10000000 };

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "engine/process/drive.h"
 #include "engine/process/node.h"
 
 enum { TALKS = 8, BACKLOG = 64, ASK_MAX = 4096 + 64 };

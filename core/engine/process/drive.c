@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "engine/process/drive.h"
 #include "engine/process/node.h"
 
 /* BURST: of short tasks, how many a sleeping worker is woken for at once, and after what time (ns) at the latest;
@@ -431,7 +432,8 @@ mr_status mr_drive_wait(mr_nodes *n, mr_waiter *w, int64_t deadline)
 
 /* ----------------------------------------------------------------------------------------------------- settling -- */
 
-void mr_drive_settle(mr_nodes *n)
+/* Before unlocking: sets the bell for who is there to hear it. */
+static void drive_settle(mr_nodes *n)
 {
     mr_bell *bell = &n->links->page.bell;
     if (n->leader || drive_follower(n))
@@ -452,7 +454,7 @@ void mr_drive_settle(mr_nodes *n)
 
 void mr_drive_unlock(mr_nodes *n)
 {
-    mr_drive_settle(n);
+    drive_settle(n);
     mr_drive_bells(n);
     mr_waiter *due = n->called;
     n->called = NULL;

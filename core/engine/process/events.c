@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "engine/process/drive.h"
 #include "engine/process/node.h"
 #include "engine/process/recorder.h"
 

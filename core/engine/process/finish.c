@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "engine/engine.h"
+#include "engine/process/drive.h"
 #include "engine/process/node.h"
 
 enum { LAST_WORDS_MS = 2000 };

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/machine.h"
+#include "engine/process/drive.h"
 #include "engine/process/node.h"
 
 static int64_t place_now(void *arg)

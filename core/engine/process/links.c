@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "engine/process/drive.h"
 #include "engine/process/leases.h"
 
 enum { INLINE_CARRIED = 8192, BOX_POLL_NS = 1000000, BIG_POLL_NS = 5000000 };

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "engine/process/drive.h"
 #include "engine/process/node.h"
 
 static void mover_run(mr_nodes *n, mr_mover *m, mr_job *job)

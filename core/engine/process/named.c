@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "engine/process/named.h"
+#include "engine/process/drive.h"
 #include "engine/process/node.h"
 
 typedef struct tail {

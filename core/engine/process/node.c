@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "engine/process/node.h"
+#include "engine/process/drive.h"
 #include "engine/process/recorder.h"
 
 #include <errno.h>

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "engine/engine.h"
+#include "engine/process/drive.h"
 #include "engine/process/node.h"
 
 enum { LINE_CUT = 64 * 1024 };

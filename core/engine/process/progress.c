@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "engine/process/drive.h"
 #include "engine/process/node.h"
 
 enum { TAG_EVENT = 1, TAG_TIMER, TAG_SUPERVISOR, YIELDS = 3 };

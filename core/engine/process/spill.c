@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "engine/process/drive.h"
 #include "engine/process/node.h"
 
 enum { LOOK_NS = 10000000 };

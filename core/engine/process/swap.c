@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "engine/process/drive.h"
 #include "engine/process/node.h"
 
 typedef struct change {
