@@ -12,8 +12,8 @@
 #include <xxhash.h>
 
 #include "base/log.h"
-#include "engine/process/named.h"
 #include "engine/process/drive.h"
+#include "engine/process/named.h"
 #include "engine/process/node.h"
 
 typedef struct tail {

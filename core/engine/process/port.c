@@ -7,8 +7,8 @@
 
 #include "base/log.h"
 #include "engine/engine.h"
-#include "engine/process/named.h"
 #include "engine/process/drive.h"
+#include "engine/process/named.h"
 #include "engine/process/node.h"
 
 enum { FULL_LOOK_NS = 10000000, LAZY_FROM = 8, LOOK_EVERY = 16, VALUES_AT_ONCE = 1024, DISK_WINDOW = 64 };
