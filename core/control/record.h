@@ -154,7 +154,7 @@ typedef struct mr_ev_token {
 
 enum {
     MR_SUBMIT_GET_IF_EXISTS = 1,
-    MR_SUBMIT_NAMED = 2, /* payload ends with "namespace\0name\0", name_bytes long */
+    MR_SUBMIT_NAMED = 2,  /* payload ends with "namespace\0name\0", name_bytes long */
     MR_SUBMIT_UNHEARD = 4 /* no cancel had reached its parent: one that goes on to what a task starts takes it along */
 };
 /* ids: n_deps arguments (their values are given to the task), then n_refs references inside the payload.

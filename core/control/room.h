@@ -492,7 +492,7 @@ mr_status mr_eject_refuses(mr_control *c, const char *name); /* a submission, af
 /* ----------------------------------------------------------------------------------------------------- policy.c -- */
 
 enum { MR_NOTE_SLICE = 128 }; /* a task that blocked before it was given a slice runs again: told to nobody */
-enum { MR_NOTE_AGAIN = -1 }; /* outcome of SUBMITTED: it was told to be done; told in its turn, not before all else */
+enum { MR_NOTE_AGAIN = -1 };  /* outcome of SUBMITTED: it was told to be done; told in its turn, not before all else */
 void mr_policy_note_any(mr_control *c, uint32_t what, task *t, int outcome, int64_t ran);
 static inline void mr_policy_note(mr_control *c, uint32_t what, task *t, int outcome, int64_t ran)
 {

@@ -458,9 +458,8 @@ typedef struct note {
     uint8_t what;
 } note;
 
-/* One answer of a policy, for the dump of one that fails. */
 enum { MR_SAID = 32 };
-typedef struct said {
+typedef struct said { /* one answer of a policy, for the dump of one that fails */
     int64_t at;
     mr_ref of, answer;
     double number; /* of rank and slice */
