@@ -22,8 +22,8 @@ def _ours(error: Exception) -> None:
 def _write(path: str, text: str) -> None:
     """All of it or, if this process is killed, nothing: what stood there before stays."""
     if os.path.exists(path) and not os.path.isfile(path):  # /dev/stdout, a pipe
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(path, "w", encoding="utf-8") as device:
+            device.write(text)
         return
     path = os.path.realpath(path)
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(path), prefix=".miniray-", delete=False) as new:
