@@ -60,7 +60,7 @@ def test_names_are_the_last_part(ray):
     assert ray.get(ray.remote(Outer.inner).remote()) == ("inner", f"{__name__}.inner")
     actor = ray.remote(Outer.Inner).remote()
     assert ray.get(actor.f.remote()) == ("Inner.f", f"{__name__}.Inner.f")
-    assert {task.name for task in ray.util.state.list_tasks()} == {"inner", "Inner", "Inner.f"}
+    assert {task.name for task in ray.util.state.list_tasks()} == {"inner", "Inner.__init__", "Inner.f"}
 
 
 def test_memory_is_a_resource_without_being_asked_for():

@@ -64,7 +64,7 @@ def session():
 def refused(call, path):
     with pytest.raises(TypeError) as told:
         call()
-    assert f"{path} that cannot leave this process" in str(told.value), told.value
+    assert f"{path} cannot leave this process" in str(told.value) or f"{path}, which cannot leave this process" in str(told.value), told.value
     assert "lock" in str(told.value)
 
 
@@ -72,9 +72,9 @@ def refused(call, path):
 def test_values(session, name):
     make, path = VALUES[name]
     value = make()
-    refused(lambda: miniray.put(value), "its " + path)
-    refused(lambda: takes.remote(value), "its " + path)
-    refused(lambda: takes.remote(1, 2, x=value), "its " + path)
+    refused(lambda: miniray.put(value), "Its " + path)
+    refused(lambda: takes.remote(value), "Its " + path)
+    refused(lambda: takes.remote(1, 2, x=value), "Its " + path)
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -98,7 +98,7 @@ def test_closures(session, name):
 def test_methods_and_defaults(session):
     value = among(MANY, 17)
     actor = Actor.remote()
-    refused(lambda: actor.takes.remote(value), "its [17].a.b[3] (a lock)")
+    refused(lambda: actor.takes.remote(value), "Its [17].a.b[3] (a lock)")
 
     @miniray.remote
     def uses(x=value):

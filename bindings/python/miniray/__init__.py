@@ -91,7 +91,7 @@ _MISSING = {
     "serve": "only Ray Core's model is here", "rllib": "only Ray Core's model is here", "workflow": "only Ray Core's model is here",
     "dag": "task graphs by bind() are not here; references as arguments are", "client": "there is no remote driver",
     "java_function": "Python and C are the languages here", "java_actor_class": "Python and C are the languages here",
-    "cpp_function": "C tasks are called from C: see examples/c", "autoscaler": "there is one machine",
+    "cross_language": "Python and C are the languages here", "cpp_function": "C tasks are called from C: see examples/c", "autoscaler": "there is one machine",
     "wait_for_nodes": "see cluster_utils.Cluster",
 }
 

@@ -370,10 +370,10 @@ _found: "Dict[Tuple[int, int], ClassInfo]" = {}
 
 def get_actor(name: str, namespace: Optional[str] = None) -> ActorHandle:
     """The handle of a named actor.  ValueError when there is none (any more)."""
-    if not isinstance(name, str):
-        raise TypeError(f"get_actor() takes the name of an actor, a str, not {type(name)}")
     if not name:
         raise ValueError("Please supply a non-empty value to get_actor")
+    if not isinstance(name, str):
+        raise TypeError(f"get_actor() takes the name of an actor, a str, not {type(name)}")
     if namespace is not None:
         _options._namespace("namespace", namespace)
     _session.ensure()
@@ -399,5 +399,5 @@ def exit_actor() -> None:
     from ._errors import ActorExit
 
     if not _session.in_actor():
-        raise TypeError("exit_actor called on a non-actor worker.")
+        raise TypeError("exit_actor API is called on a non-actor worker: call it in a method of an actor, which then ends.")
     raise ActorExit()

@@ -53,6 +53,23 @@ def _reducer_override(self: Any, obj: Any) -> Any:
     return _base.reducer_override(self, obj)
 
 
+def _named(obj: Any) -> str:
+    """What it is, for people."""
+    from ._function import Code, qualified
+
+    if isinstance(obj, Code):
+        return f"the {'actor class' if isinstance(obj._target, type) else 'function'} {qualified(obj._target)}"
+    return getattr(obj, "__qualname__", None) or f"an object of {type(obj).__name__}"
+
+
+def _because(path: str) -> str:
+    """The beginning of a sentence about the part of it that a path leads to."""
+    path = path.removeprefix("._target")
+    if " uses " in path:
+        return f"It{path}, which" if path.startswith(" ") else f"Its {path.lstrip('.')}, which"
+    return f"Its {path.strip()}" if path else "It"
+
+
 def dumps(obj: Any) -> Tuple[bytes, List[Any]]:
     """The pickle of `obj` and the raw buffers that it refers to.  TypeError names what cannot be pickled."""
     global _Pickler, _base
@@ -77,12 +94,10 @@ def dumps(obj: Any) -> Tuple[bytes, List[Any]]:
     except RecursionError as why:
         raise RecursionError(f"Could not serialize an object of {type(obj).__name__}: it nests too deeply") from why
     except (TypeError, pickle.PicklingError, AttributeError, NotImplementedError, ValueError) as why:
-        name = getattr(obj, "__qualname__", None) or f"an object of {type(obj).__name__}"
         from . import _blame
 
-        where = _blame.path(obj)
         raise NotSerializable(
-            f"Could not serialize {name}: {str(why).rstrip('.')}. {f'It is its {where.strip()} that' if where else 'It'} cannot leave this process; "
+            f"Could not serialize {_named(obj)}: {str(why).rstrip('.')}. {_because(_blame.path(obj))} cannot leave this process; "
             "make that thing inside the task, or keep it in an actor.") from why
     data = file.getvalue()
     limit = code_limit.current
