@@ -118,6 +118,8 @@ const mr_key mr_config_keys[] = {
         "cost of going on with a task that was stopped"},
     {"sim",     "decision_ns",   MR_CONF_INT,      MR_KEY_PLAIN,   "0",             NULL,  NULL,    0, 1e9,
         "cost of 1,000 instructions of a Lua policy; decisions of one instant leave when they have passed"},
+    {"sim",     "call_ns",       MR_CONF_INT,      MR_KEY_PLAIN,   "0",             NULL,  NULL,    0, 1e9,
+        "cost of each call of a function of the policy, in C or in Lua, in the same way"},
     {"sim",     "max_time",      MR_CONF_DURATION, MR_KEY_PLAIN,   NULL,      "unlimited",  NULL,    1, VAST,
         "virtual time at which a run is given up"},
 };

@@ -14,7 +14,7 @@ static mr_status read_any(mr_workload *w, char *text, size_t size, mr_err *err)
 {
     cJSON *root = NULL;
     mr_err ignored;
-    mr_json_at quiet = {"fuzz", 0, &ignored};
+    mr_json_at quiet = {"fuzz", 0, &ignored, NULL};
     if (mr_json_parse(&quiet, text, size, &root) == MR_OK && cJSON_HasObjectItem(root, "workflow")) {
         mr_status status = mr_workload_read_wf(w, root, err);
         cJSON_Delete(root);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html.parser
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -67,7 +68,7 @@ def test_write_then_read(tmp_path):
     workload.write(tmp_path / "w.jsonl", lines)
     assert workload.read(tmp_path / "w.jsonl") == lines
     (tmp_path / "bad.jsonl").write_text('{"id": "a"}\n{"id" 1}\n')
-    with pytest.raises(ValueError, match=r"bad\.jsonl:2: not JSON"):
+    with pytest.raises(ValueError, match=r"bad\.jsonl:2:7: not JSON"):
         workload.read(tmp_path / "bad.jsonl")
 
 
@@ -95,7 +96,7 @@ def test_a_trace_survives_its_file(tmp_path):
     trace.write_trace(tmp_path / "t.jsonl", rows)
     assert trace.read_trace(tmp_path / "t.jsonl") == rows
     (tmp_path / "bad.jsonl").write_text('{"task": "a"}\n')
-    with pytest.raises(ValueError, match=r"bad\.jsonl:1: not a task of a trace: fn, node"):
+    with pytest.raises(ValueError, match=r"bad\.jsonl:1:1: not a task of a trace: fn, node"):
         trace.read_trace(tmp_path / "bad.jsonl")
 
 
@@ -240,7 +241,7 @@ def test_a_policy_that_fails_is_ejected_and_said(tmp_path):
 def test_what_is_wrong_with_the_input_is_said(tmp_path):
     from miniray.lab import SimError, simulate
 
-    with pytest.raises(SimError, match=r"workload:2: deps: there is no task \"z\"") as caught:
+    with pytest.raises(SimError, match=r"workload:2:39: deps: there is no task \"z\"") as caught:
         simulate([{"id": "a", "duration_s": 1}, {"id": "b", "duration_s": 1, "deps": ["z"]}])
     assert caught.value.status == 2
     with pytest.raises(SimError, match="needs 64 CPU and no node has that much: the largest has 4"):
@@ -546,3 +547,50 @@ def test_a_figure_for_papers(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)  # matplotlib keeps its fonts open
     assert done.returncode == 0, done.stderr
     assert all(os.path.getsize(tmp_path / f"f.{ending}") > 1000 for ending in ("png", "svg"))
+
+
+@needs_simulator
+def test_an_interrupted_run_reports_what_has_ended(tmp_path):
+    """The policy says when it is asked for the second task, and then thinks for hours: the interrupt comes between."""
+    from miniray.lab import places
+
+    policy = tmp_path / "slow.lua"
+    policy.write_text("return { started = function(t) if t.seq == 2 then print('half') end if t.seq > 2 then for i = 1, 1000000 do end end end }\n")
+    lines = [workload.platform(1, 1), *({"id": f"t{i}", "duration_s": 1} for i in range(100_000))]
+    workload.write(tmp_path / "w.jsonl", lines)
+    command = [str(places.program()), "--workload", str(tmp_path / "w.jsonl"), "--policy", str(policy), "--json", str(tmp_path / "out.json"),
+               "--trace", str(tmp_path / "trace.jsonl"), "--plugins", str(places.plugins()), "--set", "sched.sched-lua.budget=100000000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        said = child.stderr.readline()
+        child.send_signal(signal.SIGINT)
+        out, errors = child.communicate()
+    assert child.returncode == 5 and "half" in said, (said, out, errors)
+    assert "interrupted at" in errors and "INTERRUPTED" in out
+    summary = json.loads((tmp_path / "out.json").read_text())
+    rows = trace.read_trace(tmp_path / "trace.jsonl")
+    ended = [row for row in rows if row["ended"] >= 0]
+    assert summary["interrupted"] is True and 0 < len(ended) < len(rows) == 100_000
+    assert summary["makespan_s"] == max(row["ended"] for row in ended) / 1e9
+
+
+@needs_simulator
+def test_a_stream_is_the_same_run_without_its_tasks(tmp_path):
+    from miniray.lab import simulate
+
+    spec = "gen:poisson,tasks=3000,rate=30"
+    whole, streamed = simulate(spec, cpus=4, seed=3), simulate(spec, cpus=4, seed=3, stream=True)
+    assert streamed.summary["digest"] == whole.summary["digest"] and streamed.tasks == [] and streamed.summary["tasks"] == 3000
+    workload.write(tmp_path / "w.jsonl", workload.make(spec, 3))
+    assert simulate(tmp_path / "w.jsonl", cpus=4, seed=3, stream=True).summary["digest"] == whole.summary["digest"]
+    command = [sys.executable, "-m", "miniray", "lab", "run", "--workload", spec, "--cpus", "4", "--seed", "3", "--stream"]
+    assert f"digest {whole.summary['digest']}" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@needs_simulator
+def test_a_stream_that_ends_early_says_why():
+    """The program stops reading: that is no fault of who writes."""
+    from miniray.lab import SimError, simulate
+
+    late = ({"id": f"t{i}", "fn": "f", "duration_s": 1, "arrival_s": max(0, 50_000 - i)} for i in range(100_000))
+    with pytest.raises(SimError, match="standard input:2: arrival_s: 49999 is before the line above it"):
+        simulate(late, stream=True)

@@ -123,8 +123,8 @@ def test_cholesky_of_measured_kernels(tmp_path):
     ("alibaba", ALIBABA.replace(",10,50.0", ",10"), r":1:\d+: expected 7 columns"),
     ("alibaba", ALIBABA.replace("j_1,M2", "j_1,M1"), r":2:7: the task j_1/M1 is already there \(line 1\)"),
     ("jobshop", "{\"a\": }", r":1:7: not JSON"),
-    ("jobshop", json.dumps({**SHOP, "duration_matrix": [[3, -2], [2, 4]]}), r"two\.duration_matrix\[0\]\[1\]: -2 is not a time"),
-    ("jobshop", json.dumps({**SHOP, "machines_matrix": [[0, 1], [1]]}), r"two\.machines_matrix\[1\]: as many machines as durations"),
+    ("jobshop", json.dumps({**SHOP, "duration_matrix": [[3, -2], [2, 4]]}), r":1:41: two: duration_matrix\[0\]\[1\]: -2 is not a time"),
+    ("jobshop", json.dumps({**SHOP, "machines_matrix": [[0, 1], [1]]}), r":1:82: two: machines_matrix\[1\]: as many machines as durations"),
 ])
 def test_what_is_wrong_is_said_with_its_place(tmp_path, reader, text, what):
     path = write(tmp_path, "bad", text)

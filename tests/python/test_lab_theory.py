@@ -267,7 +267,7 @@ def test_a_platform_file_replaces_the_machines(tmp_path):
              *({"id": f"t{i}", "duration_s": {"slow": 10, "fast": 1}} for i in range(4))]
     assert simulate(lines, platform=str(machines)).summary["makespan_s"] == 2
     machines.write_text(json.dumps({"platform": {"nodes": [{"class": "odd"}]}}))
-    with pytest.raises(SimError, match=r"machines\.json: class: the workload says nothing about nodes of class \"odd\""):
+    with pytest.raises(SimError, match=r"machines\.json:1:14: class: the workload says nothing about nodes of class \"odd\""):
         simulate(lines, platform=str(machines))
     machines.write_text('{"nodes": [}')
     with pytest.raises(SimError, match=r"machines\.json:1:12: this is not JSON"):

@@ -107,7 +107,7 @@ def test_a_recording_that_was_cut_off_is_read_to_there(recorded, tmp_path):
 def test_what_is_no_recording_is_refused(tmp_path):
     path = tmp_path / "x.jsonl"
     for text, said in (("", "empty"), ("{}\n", "not a recording"), ('{"miniray": "recording", "version": 9}\n', "version 9"),
-                       ('{"miniray": "recording", "version": 1}\nnonsense\n', "x.jsonl:2: not JSON"),
+                       ('{"miniray": "recording", "version": 1}\nnonsense\n', "x.jsonl:2:1: not JSON"),
                        ('{"miniray": "recording", "version": 1}\n', "no task ended")):
         path.write_text(text)
         result = CliRunner().invoke(replay, [str(path)])

@@ -29,7 +29,7 @@ static void configure(mr_config *c, const char *section, const char *path, const
         ck_assert_msg(mr_config_set(c, section, settings[0], settings[1], "test", &err) == MR_OK, "%s", err.text);
 }
 
-static void look(const mr_workload *w, const mr_sim_conf *conf, mr_sim *s, helper_run *r)
+static void look(mr_workload *w, const mr_sim_conf *conf, mr_sim *s, helper_run *r)
 {
     mr_sim_report report;
     r->status = mr_report_make(w, &w->platform, s, conf, "test", &report, &r->err);
@@ -44,8 +44,7 @@ static void look(const mr_workload *w, const mr_sim_conf *conf, mr_sim *s, helpe
     snprintf(r->dump, sizeof r->dump, "%s", dump ? dump : "");
 }
 
-helper_run helper_policy_run(const mr_workload *w, const char *policy, const char *const *settings,
-                             const mr_sim_conf *given)
+helper_run helper_policy_run(mr_workload *w, const char *policy, const char *const *settings, const mr_sim_conf *given)
 {
     helper_run r = {0};
     char path[1200], section[80];

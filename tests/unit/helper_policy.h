@@ -7,8 +7,7 @@
 /* `policy`: a file of config/policies without ".lua", a path that ends in ".lua", or "sched-X" for a plugin.
  * `settings`: KEY, VALUE, ..., NULL of its section, or NULL for none.  Like helper_sim_run; the caller frees run.tasks.
  */
-helper_run helper_policy_run(const mr_workload *w, const char *policy, const char *const *settings,
-                             const mr_sim_conf *conf);
+helper_run helper_policy_run(mr_workload *w, const char *policy, const char *const *settings, const mr_sim_conf *conf);
 
 /* Lines of a workload are printed into it, then read. */
 typedef struct helper_lines {

@@ -110,7 +110,7 @@ static const mr_host host = {.size = sizeof(mr_host),
                              .free = put,
                              .fail = no_fail};
 
-helper_run helper_sim_run(const mr_workload *w, const mr_sched_ops *ops, const mr_sim_conf *given)
+helper_run helper_sim_run(mr_workload *w, const mr_sched_ops *ops, const mr_sim_conf *given)
 {
     helper_run r = {0};
     mr_sim_conf conf;

@@ -23,6 +23,6 @@ typedef struct helper_run {
     char dump[16 * 1024]; /* of an ejected policy; helper_policy_run only */
 } helper_run;
 /* One verified run, control's invariants recounted at each instant.  The caller frees run.tasks. */
-helper_run helper_sim_run(const mr_workload *w, const mr_sched_ops *ops, const mr_sim_conf *conf);
+helper_run helper_sim_run(mr_workload *w, const mr_sched_ops *ops, const mr_sim_conf *conf);
 
 #endif

@@ -31,7 +31,7 @@ static mr_workload *text(const char *lines)
     return w;
 }
 
-static int64_t end_of(const mr_workload *w, const mr_sched_ops *ops, const mr_sim_conf *conf)
+static int64_t end_of(mr_workload *w, const mr_sched_ops *ops, const mr_sim_conf *conf)
 {
     helper_run r = helper_sim_run(w, ops, conf);
     ck_assert_msg(r.status == MR_OK, "%s", r.err.text);
@@ -96,6 +96,35 @@ START_TEST(copies_take_their_time)
     r = helper_sim_run(w, NULL, NULL);
     ck_assert_int_eq(r.tasks[1].started, 2 * S + S / 2);
     free(r.tasks);
+    mr_workload_free(w);
+}
+END_TEST
+
+static double same(void *self, const mr_task *t)
+{
+    (void)self, (void)t;
+    return 0;
+}
+
+/* One CPU, two tasks, a rank: two calls before the first start; what is decided leaves when they are paid for. */
+START_TEST(calls_are_charged)
+{
+    static const mr_sched_ops ranked = {.rank = same};
+    mr_workload *w = text("{\"platform\": {\"nodes\": [{\"cpus\": 1}]}}\n{\"id\": \"a\", \"duration_s\": 1}\n"
+                          "{\"id\": \"b\", \"duration_s\": 1}\n");
+    mr_sim_conf conf;
+    mr_sim_conf_init(&conf);
+    helper_run free_of_charge = helper_sim_run(w, &ranked, &conf);
+    conf.call = 1000;
+    helper_run r = helper_sim_run(w, &ranked, &conf);
+    ck_assert_msg(r.status == MR_OK, "%s", r.err.text);
+    ck_assert_uint_eq(r.stats.calls, 2);
+    ck_assert_int_eq(r.tasks[0].started, 2000);
+    ck_assert_int_eq(r.stats.decided, 2000);
+    ck_assert_int_eq(r.end, 2 * S + 2000);
+    ck_assert_uint_ne(r.digest, free_of_charge.digest);
+    free(r.tasks);
+    free(free_of_charge.tasks);
     mr_workload_free(w);
 }
 END_TEST
@@ -305,8 +334,9 @@ START_TEST(the_clock_holds_146_years)
         text("{\"platform\": {\"nodes\": [{\"speed\": 0.001}]}}\n{\"id\": \"a\", \"duration_s\": 31536000}\n");
     helper_run r = helper_sim_run(w, NULL, NULL);
     ck_assert_int_eq(r.status, MR_E_CONFIG);
-    ck_assert_str_eq(r.err.text,
-                     "w.jsonl: all tasks and copies one after the other take 1e+03 years; the clock holds 146");
+    ck_assert_str_eq(
+        r.err.text,
+        "w.jsonl:2: all tasks and copies one after the other, up to this one, take 1e+03 years; the clock holds 146");
     mr_workload_free(w);
 }
 END_TEST
@@ -411,6 +441,7 @@ int main(void)
     tcase_add_loop_test(c, graham_anomalies, 0, sizeof graham / sizeof *graham);
     tcase_add_loop_test(c, same_input_same_digest, 0, 3);
     tcase_add_test(c, copies_take_their_time);
+    tcase_add_test(c, calls_are_charged);
     tcase_add_test(c, nothing_moves_on_one_node);
     tcase_add_test(c, speed_and_resources);
     tcase_add_test(c, unfolds_as_parents_end);

@@ -21,7 +21,7 @@ static mr_workload *text(const char *lines)
     return w;
 }
 
-static helper_run run(const mr_workload *w, const mr_sched_ops *ops, const mr_sim_conf *conf)
+static helper_run run(mr_workload *w, const mr_sched_ops *ops, const mr_sim_conf *conf)
 {
     helper_run r = helper_sim_run(w, ops, conf);
     ck_assert_msg(r.status == MR_OK, "%s", r.err.text);
@@ -114,7 +114,7 @@ START_TEST(by_chance)
         lines, sizeof lines,
         "{\"platform\": {\"nodes\": [{\"count\": %d, \"cpus\": 2%s}], \"bandwidth\": 1e7, \"node_mtbf_s\": 15, "
         "\"node_repair_s\": %d, \"links\": \"%s\"%s}}\n",
-        1 + _i % 5, _i % 3 ? "" : ", \"store\": 3000000", _i % 4, _i % 2 ? "serial" : "ports",
+        1 + _i % 5, _i % 3 ? "" : ", \"store\": 3000000", _i % 4, _i % 2 ? "fair" : "ports",
         _i % 4 ? "" : ", \"worker_mtbf_s\": 20");
     for (int i = 0; i < 200; i++) {
         used += (size_t)snprintf(lines + used, sizeof lines - used,

@@ -21,7 +21,7 @@ static mr_workload *text(const char *lines)
     return w;
 }
 
-static helper_run run(const mr_workload *w, const mr_sched_ops *ops, const mr_sim_conf *conf)
+static helper_run run(mr_workload *w, const mr_sched_ops *ops, const mr_sim_conf *conf)
 {
     helper_run r = helper_sim_run(w, ops, conf);
     ck_assert_msg(r.status == MR_OK, "%s", r.err.text);
@@ -47,6 +47,8 @@ static const struct {
     {"ports", "", 5},                      /* into c comes one after the other: 4 s */
     {"parallel", "", 3},                   /* nobody waits: 2 s for the longest */
     {"serial", ", \"bandwidth\": 20", 11}, /* b is slow: 10 s for its 200 bytes */
+    {"fair", "", 5}, /* a third of c's port each: x and y take 3 s, then z has it alone for its last 100 bytes */
+    {"fair", ", \"bandwidth\": 20", 11}, /* z at 20, x and y at 40 each for 2.5 s; z goes on at 20 for 7.5 s */
 };
 
 START_TEST(copies_wait_for_what_carries_them)
@@ -57,6 +59,25 @@ START_TEST(copies_wait_for_what_carries_them)
     helper_run r = run(w, NULL, NULL);
     ck_assert_int_eq(r.end, carried[_i].end * S);
     ck_assert_uint_eq(r.stats.transfers, 3);
+    free(r.tasks);
+    mr_workload_free(w);
+}
+END_TEST
+
+/* A copy of 300 bytes from a to b; at 1 s another of 100 from a to c joins it: 50 bytes a second each, until that one
+ * has arrived at 3 s; then the first has a's port alone again, and takes 1 s for its last 100. */
+START_TEST(copies_share_a_port_while_both_go)
+{
+    mr_workload *w =
+        text("{\"platform\": {\"nodes\": [{\"name\": \"a\", \"cpus\": 0}, {\"name\": \"b\", \"cpus\": 1, "
+             "\"resources\": {\"b\": 1}}, {\"name\": \"c\", \"cpus\": 1, \"resources\": {\"c\": 1}}], "
+             "\"bandwidth\": 100, \"latency\": 0.25, \"links\": \"fair\"}}\n"
+             "{\"file\": \"x\", \"bytes\": 300, \"node\": \"a\"}\n{\"file\": \"y\", \"bytes\": 100, \"node\": \"a\"}\n"
+             "{\"id\": \"tb\", \"duration_s\": 1, \"inputs\": [\"x\"], \"resources\": {\"b\": 1}}\n"
+             "{\"id\": \"tc\", \"duration_s\": 1, \"inputs\": [\"y\"], \"resources\": {\"c\": 1}, \"arrival_s\": 1}\n");
+    helper_run r = run(w, NULL, NULL);
+    ck_assert_int_eq(r.tasks[1].started, 3 * S + S / 4);
+    ck_assert_int_eq(r.tasks[0].started, 4 * S + S / 4);
     free(r.tasks);
     mr_workload_free(w);
 }
@@ -230,6 +251,7 @@ int main(void)
     Suite *s = suite_create("sim_platform");
     TCase *c = tcase_create("sim_platform");
     tcase_add_loop_test(c, copies_wait_for_what_carries_them, 0, sizeof carried / sizeof *carried);
+    tcase_add_test(c, copies_share_a_port_while_both_go);
     tcase_add_test(c, what_leaves_a_full_store_is_read_from_the_disk);
     tcase_add_test(c, workers_die_by_the_same_luck_under_every_policy);
     tcase_add_test(c, a_task_without_retries_dies_with_its_worker);

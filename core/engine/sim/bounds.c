@@ -85,88 +85,102 @@ int64_t mr_bound_need(const mr_workload *w, uint32_t task, const char *resource)
     return 0;
 }
 
-/* One resource: all there is, the same weighted with speeds; and what the tasks need of it, times best durations, and
- * times stated ones. */
-typedef struct area {
-    const char *name;
-    double have, fast, best, work;
-} area;
-
-static area *area_named(area *v, uint32_t *n, const char *name)
+static mr_bound_area *area_named(mr_bound_sums *s, const char *name)
 {
-    for (uint32_t i = 0; i < *n; i++)
-        if (strcmp(v[i].name, name) == 0)
-            return &v[i];
-    if (*n == MR_RES_MAX)
+    for (uint32_t i = 0; i < s->n; i++)
+        if (strcmp(s->v[i].name, name) == 0)
+            return &s->v[i];
+    if (s->n == MR_RES_MAX)
         return NULL;
-    v[*n] = (area){.name = name};
-    return &v[(*n)++];
+    s->v[s->n] = (mr_bound_area){.name = name};
+    return &s->v[s->n++];
+}
+
+mr_status mr_bound_sums_init(mr_bound_sums *s, const mr_platform *p)
+{
+    mr_bound_area *one;
+    *s = (mr_bound_sums){.begin = INT64_MAX};
+    if (mr_bound_kinds_init(&s->kinds, p))
+        return MR_E_NOMEM;
+    for (uint32_t i = 0; i < p->n_nodes; i++)
+        for (uint32_t r = 0; r < p->nodes[i].n_amounts; r++)
+            if ((one = area_named(s, p->nodes[i].amounts[r].name))) {
+                one->have += (double)p->nodes[i].amounts[r].amount;
+                one->fast += (double)p->nodes[i].amounts[r].amount * p->nodes[i].speed;
+            }
+    return MR_OK;
+}
+
+void mr_bound_sums_fini(mr_bound_sums *s)
+{
+    mr_bound_kinds_fini(&s->kinds);
+}
+
+int64_t mr_bound_sums_add(mr_bound_sums *s, const mr_workload *w, uint32_t task, int64_t from)
+{
+    const mr_wl_task *me = &w->tasks[task];
+    const char *text = mr_intern_text(w->defs, me->def);
+    int64_t best = best_duration(w, task, &s->kinds);
+    mr_define def;
+    mr_named need;
+    memcpy(&def, text, sizeof def);
+    for (uint32_t i = 0; i < def.n_needs; i++) {
+        memcpy(&need, text + sizeof def + i * sizeof need, sizeof need);
+        for (uint32_t r = 0; r < s->n; r++)
+            if (strcmp(s->v[r].name, need.name) == 0) {
+                s->v[r].best += (double)need.amount * (double)best;
+                s->v[r].work += (double)need.amount * (double)me->duration;
+            }
+    }
+    s->tasks++;
+    s->by_class = s->by_class || me->first_class != MR_WL_NONE;
+    s->begin = me->arrival < s->begin ? me->arrival : s->begin;
+    from = from > me->arrival ? from : me->arrival;
+    s->path = from + best > s->path ? from + best : s->path;
+    return from + best;
 }
 
 /* Two floors for each resource: amounts times best durations over all there is; and, when no duration is given by
  * class, amounts times work over amounts times speed.  The first arrival is when work can begin. */
-static int64_t areas_of(const mr_workload *w, const mr_platform *p, const mr_bound_kinds *k, int64_t begin)
+void mr_bound_sums_get(const mr_bound_sums *s, mr_report_bounds *out)
 {
-    area v[MR_RES_MAX], *one;
-    uint32_t n = 0;
     double most = 0;
-    for (uint32_t i = 0; i < p->n_nodes; i++)
-        for (uint32_t r = 0; r < p->nodes[i].n_amounts; r++)
-            if ((one = area_named(v, &n, p->nodes[i].amounts[r].name))) {
-                one->have += (double)p->nodes[i].amounts[r].amount;
-                one->fast += (double)p->nodes[i].amounts[r].amount * p->nodes[i].speed;
-            }
-    for (uint32_t t = 0; t < w->n_tasks; t++) {
-        const char *text = mr_intern_text(w->defs, w->tasks[t].def);
-        double best = (double)best_duration(w, t, k);
-        mr_define def;
-        mr_named need;
-        memcpy(&def, text, sizeof def);
-        for (uint32_t i = 0; i < def.n_needs; i++) {
-            memcpy(&need, text + sizeof def + i * sizeof need, sizeof need);
-            for (uint32_t r = 0; r < n; r++)
-                if (strcmp(v[r].name, need.name) == 0) {
-                    v[r].best += (double)need.amount * best;
-                    v[r].work += (double)need.amount * (double)w->tasks[t].duration;
-                }
-        }
-    }
-    for (uint32_t r = 0; r < n; r++) {
-        double span = v[r].have > 0 ? v[r].best / v[r].have : 0;
-        if (w->n_by_class == 0 && v[r].have > 0 && v[r].work / v[r].fast > span)
-            span = v[r].work / v[r].fast;
+    for (uint32_t r = 0; r < s->n; r++) {
+        const mr_bound_area *v = &s->v[r];
+        double span = v->have > 0 ? v->best / v->have : 0;
+        if (!s->by_class && v->have > 0 && v->work / v->fast > span)
+            span = v->work / v->fast;
         most = span > most ? span : most;
     }
     /* Each duration was rounded to 1 ns, and sums of doubles lose a little. */
-    most -= most * 1e-9 + (double)w->n_tasks;
-    return begin + (most > 0 ? (int64_t)most : 0);
+    most -= most * 1e-9 + (double)s->tasks;
+    int64_t begin = s->tasks ? s->begin : 0;
+    *out = (mr_report_bounds){s->path, begin + (most > 0 ? (int64_t)most : 0), begin};
 }
 
 void mr_report_bounds_get(const mr_workload *w, const mr_platform *p, mr_report_bounds *out)
 {
-    int64_t *ends = calloc(w->n_tasks + 1, sizeof *ends), begin = INT64_MAX;
+    int64_t *ends = calloc(w->n_tasks + 1, sizeof *ends);
+    mr_bound_sums s = {0};
     *out = (mr_report_bounds){0};
-    mr_bound_kinds k = {0};
-    if (!ends || mr_bound_kinds_init(&k, p)) {
+    if (!ends || mr_bound_sums_init(&s, p)) {
         free(ends);
         return; /* no bound at all is a true one */
     }
     for (uint32_t i = 0; i < w->n_tasks; i++) {
         uint32_t t = w->order[i];
         const mr_wl_task *me = &w->tasks[t];
-        int64_t from = ends[t] > me->arrival ? ends[t] : me->arrival, end = from + best_duration(w, t, &k);
-        begin = me->arrival < begin ? me->arrival : begin;
-        out->critical_path = end > out->critical_path ? end : out->critical_path;
+        int64_t end = mr_bound_sums_add(&s, w, t, ends[t]);
         for (uint32_t c = 0; c < me->n_children; c++) {
             uint32_t child = w->children[me->first_child + c];
             ends[child] = end > ends[child] ? end : ends[child];
         }
     }
-    out->area = areas_of(w, p, &k, begin);
-    double split = mr_bound_prices(w, &k);
+    mr_bound_sums_get(&s, out);
+    double split = mr_bound_prices(w, &s.kinds);
     split -= split * 1e-9 + (double)w->n_tasks;
-    out->classes = split > 0 ? begin + (int64_t)split : begin;
-    mr_bound_kinds_fini(&k);
+    out->classes = split > 0 ? s.begin + (int64_t)split : s.begin;
+    mr_bound_sums_fini(&s);
     free(ends);
 }
 
@@ -269,6 +283,24 @@ static int64_t *first_ends(const mr_workload *w, const mr_sim *s)
     return ends;
 }
 
+mr_status mr_bound_check(const mr_report_bounds *b, int64_t end, mr_err *err)
+{
+    if (end >= b->critical_path && end >= b->area && end >= b->classes)
+        return MR_OK;
+    return mr_err_set(
+        err, MR_E_INVAL,
+        "the last task ended at %.9f s, below a lower bound (critical path %.9f s, area %.9f s, classes %.9f s)",
+        (double)end / 1e9, (double)b->critical_path / 1e9, (double)b->area / 1e9, (double)b->classes / 1e9);
+}
+
+mr_status mr_bound_check_task(const mr_workload *w, const mr_platform *p, uint32_t task, const mr_sim_task *ran,
+                              mr_err *err)
+{
+    if (ran->outcome != MR_OK || ran->ran >= mr_workload_duration(w, task, &p->nodes[ran->node]))
+        return MR_OK;
+    return mr_err_set(err, MR_E_INVAL, "\"%s\" ran for less than it takes", mr_workload_name(w, task));
+}
+
 mr_status mr_report_verify(const mr_workload *w, const mr_platform *p, const mr_sim *s, mr_err *err)
 {
     const mr_sim_task *tasks = mr_sim_tasks(s);
@@ -282,8 +314,7 @@ mr_status mr_report_verify(const mr_workload *w, const mr_platform *p, const mr_
         const mr_wl_task *me = &w->tasks[t];
         end = tasks[t].ended > end ? tasks[t].ended : end;
         whole = whole && tasks[t].outcome == MR_OK;
-        if (tasks[t].outcome == MR_OK && tasks[t].ran < mr_workload_duration(w, t, &p->nodes[tasks[t].node]))
-            status = mr_err_set(err, MR_E_INVAL, "\"%s\" ran for less than it takes", mr_workload_name(w, t));
+        status = mr_bound_check_task(w, p, t, &tasks[t], err);
         for (uint32_t i = 0; !status && i < me->n_inputs; i++) {
             uint32_t parent = w->objects[w->inputs[me->first_input + i]].task;
             if (parent != MR_WL_NONE && tasks[t].started != MR_UNKNOWN && tasks[t].started < ends[parent])
@@ -292,11 +323,8 @@ mr_status mr_report_verify(const mr_workload *w, const mr_platform *p, const mr_
         }
     }
     free(ends);
-    if (!status && whole && (end < b.critical_path || end < b.area || end < b.classes))
-        return mr_err_set(
-            err, MR_E_INVAL,
-            "the last task ended at %.9f s, below a lower bound (critical path %.9f s, area %.9f s, classes %.9f s)",
-            (double)end / 1e9, (double)b.critical_path / 1e9, (double)b.area / 1e9, (double)b.classes / 1e9);
+    if (!status && whole)
+        status = mr_bound_check(&b, end, err);
     static const char *const pools[] = {"CPU", "GPU", "memory"};
     for (size_t i = 0; !status && i < sizeof pools / sizeof *pools; i++)
         status = verify_pool(w, p, s, pools[i], err);

@@ -16,6 +16,33 @@ typedef struct mr_bound_kinds {
 /* Errors: NOMEM (nothing to fini). */
 mr_status mr_bound_kinds_init(mr_bound_kinds *k, const mr_platform *p) MR_CHECK_RESULT;
 void mr_bound_kinds_fini(mr_bound_kinds *k);
+/* One resource: all there is, the same weighted with speeds; and what the tasks need of it, times best durations, and
+ * times stated ones. */
+typedef struct mr_bound_area {
+    const char *name;
+    double have, fast, best, work;
+} mr_bound_area;
+
+/* Critical path and area, task by task. */
+typedef struct mr_bound_sums {
+    mr_bound_kinds kinds;
+    mr_bound_area v[MR_RES_MAX];
+    uint32_t n;
+    uint64_t tasks;
+    int64_t begin, path; /* first arrival; latest end of a chain */
+    bool by_class;
+} mr_bound_sums;
+/* Errors: NOMEM (nothing to fini). */
+mr_status mr_bound_sums_init(mr_bound_sums *s, const mr_platform *p) MR_CHECK_RESULT;
+void mr_bound_sums_fini(mr_bound_sums *s);
+/* A task whose parents end at `from` at the earliest; returns the same of itself. */
+int64_t mr_bound_sums_add(mr_bound_sums *s, const mr_workload *w, uint32_t task, int64_t from);
+/* Without the bound by classes: that is the begin. */
+void mr_bound_sums_get(const mr_bound_sums *s, mr_report_bounds *out);
+/* Errors: INVAL, in words. */
+mr_status mr_bound_check(const mr_report_bounds *b, int64_t end, mr_err *err) MR_CHECK_RESULT;
+mr_status mr_bound_check_task(const mr_workload *w, const mr_platform *p, uint32_t task, const mr_sim_task *ran,
+                              mr_err *err) MR_CHECK_RESULT;
 /* How much of a resource a task needs; 0: none. */
 int64_t mr_bound_need(const mr_workload *w, uint32_t task, const char *resource);
 /* Some node of the kind is large enough for the task, were it empty. */

@@ -111,26 +111,30 @@ static int64_t ns_of(double seconds)
     return (int64_t)((seconds < LONGEST ? seconds : LONGEST) * 1e9 + 0.5);
 }
 
+void mr_workload_draw_one(mr_workload *w, uint32_t task, uint64_t seed)
+{
+    mr_wl_task *me = &w->tasks[task];
+    if (me->dist == MR_WL_NONE)
+        return;
+    bool by_class = me->first_class != MR_WL_NONE;
+    for (uint32_t c = 0; c < (by_class ? w->platform.n_classes : 1); c++) {
+        mr_rand r;
+        uint64_t which = me->place;
+        mr_rand_seed(&r, seed ^ mr_rand_mix(&which), 2);
+        int64_t ns = ns_of(draw(w, &w->dists[me->dist + c], &r));
+        if (by_class)
+            w->by_class[me->first_class + c] = ns;
+        else
+            me->duration = ns;
+    }
+    if (!by_class && me->estimate == MR_UNKNOWN)
+        me->estimate = ns_of(mean(w, &w->dists[me->dist]));
+}
+
 void mr_workload_draw(mr_workload *w, uint64_t seed)
 {
-    for (uint32_t t = 0; t < w->n_tasks; t++) {
-        mr_wl_task *me = &w->tasks[t];
-        if (me->dist == MR_WL_NONE)
-            continue;
-        bool by_class = me->first_class != MR_WL_NONE;
-        for (uint32_t c = 0; c < (by_class ? w->platform.n_classes : 1); c++) {
-            mr_rand r;
-            uint64_t place = t;
-            mr_rand_seed(&r, seed ^ mr_rand_mix(&place), 2);
-            int64_t ns = ns_of(draw(w, &w->dists[me->dist + c], &r));
-            if (by_class)
-                w->by_class[me->first_class + c] = ns;
-            else
-                me->duration = ns;
-        }
-        if (!by_class && me->estimate == MR_UNKNOWN)
-            me->estimate = ns_of(mean(w, &w->dists[me->dist]));
-    }
+    for (uint32_t t = 0; t < w->n_tasks; t++)
+        mr_workload_draw_one(w, t, seed);
 }
 
 /* ---- reading ---- */
@@ -215,8 +219,10 @@ static mr_status check_classes(const mr_json_at *at, const mr_workload *w, const
             return mr_json_fail(at, "duration_s", "nothing is said for class \"%s\" of the platform",
                                 w->platform.classes[c]);
     for (const cJSON *one = v->child; one; one = one->next)
-        if (mr_platform_class(&w->platform, one->string) == MR_PLATFORM_CLASSES)
+        if (mr_platform_class(&w->platform, one->string) == MR_PLATFORM_CLASSES) {
+            mr_json_here(at, one);
             return mr_json_fail(at, "duration_s", "the platform has no class \"%s\"", one->string);
+        }
     return MR_OK;
 }
 
@@ -224,6 +230,7 @@ static mr_status check_classes(const mr_json_at *at, const mr_workload *w, const
 static mr_status read_any(const mr_json_at *at, mr_workload *w, const cJSON *v, uint32_t *first)
 {
     *first = w->n_dists;
+    mr_json_here(at, v);
     if (!by_class(v))
         return read_one(at, w, v);
     mr_status status = check_classes(at, w, v);
@@ -250,10 +257,11 @@ mr_status mr_durations_table(const mr_json_at *at, mr_workload *w, const char *n
 
 mr_status mr_durations_read(const mr_json_at *at, mr_workload *w, const cJSON *v)
 {
-    mr_wl_task *t = &w->tasks[w->n_tasks - 1];
+    mr_wl_task *t = &w->tasks[w->last];
     mr_status status = MR_OK;
     bool classes = by_class(v);
     int64_t *unused;
+    mr_json_here(at, v);
     if (cJSON_IsNumber(v))
         return mr_json_seconds(at, "duration_s", v, &t->duration);
     if (cJSON_IsString(v)) {

@@ -49,7 +49,7 @@ static const char *of_run(const mr_workload *w, const mr_sim *s, const mr_sim_co
         return "there were stops";
     if (stats.held)
         return "the policy held tasks back";
-    if (conf->dispatch || conf->decision)
+    if (conf->dispatch || conf->decision || conf->call)
         return "dispatching takes time";
     for (uint32_t t = 0; t < w->n_tasks; t++)
         if (tasks[t].outcome != MR_OK || tasks[t].attempt != 1)

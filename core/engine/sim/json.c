@@ -18,8 +18,11 @@ mr_status mr_json_fail(const mr_json_at *at, const char *field, const char *fmt,
     va_start(args, fmt);
     vsnprintf(what, sizeof what, fmt, args);
     va_end(args);
-    char line[24] = "";
-    if (at->line > 0)
+    char line[32] = "";
+    int row, column;
+    if (mr_json_where(at, field, &row, &column))
+        snprintf(line, sizeof line, ":%d:%d", row, column);
+    else if (at->line > 0)
         snprintf(line, sizeof line, ":%d", at->line);
     return mr_err_set(at->err, MR_E_CONFIG, "%s%s: %s%s%s", at->path, line, field ? field : "", field ? ": " : "",
                       what);
@@ -37,11 +40,13 @@ static const char *kind_of(const cJSON *v)
 
 mr_status mr_json_read(const mr_json_at *at, const cJSON *object, const mr_json_field *fields, size_t n, void *into)
 {
+    mr_json_here(at, object);
     if (!cJSON_IsObject(object))
         return mr_json_fail(at, NULL, "expected an object, got %s", kind_of(object));
     uint64_t seen = 0;
     for (const cJSON *v = object->child; v; v = v->next) {
         size_t i = 0;
+        mr_json_here(at, v);
         while (i < n && strcmp(fields[i].name, v->string) != 0)
             i++;
         if (i == n) {
@@ -59,12 +64,14 @@ mr_status mr_json_read(const mr_json_at *at, const cJSON *object, const mr_json_
         if (status)
             return status;
     }
+    mr_json_here(at, object);
     return MR_OK;
 }
 
 mr_status mr_json_number(const mr_json_at *at, const char *field, const cJSON *value, double min, double max,
                          double *out)
 {
+    mr_json_here(at, value);
     if (!cJSON_IsNumber(value))
         return mr_json_fail(at, field, "expected a number, got %s", kind_of(value));
     double x = value->valuedouble;
@@ -98,6 +105,7 @@ mr_status mr_json_seconds(const mr_json_at *at, const char *field, const cJSON *
 
 mr_status mr_json_text(const mr_json_at *at, const char *field, const cJSON *value, size_t max, const char **out)
 {
+    mr_json_here(at, value);
     if (!cJSON_IsString(value))
         return mr_json_fail(at, field, "expected a text, got %s", kind_of(value));
     size_t n = strlen(value->valuestring);

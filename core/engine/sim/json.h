@@ -5,17 +5,29 @@
 #ifndef MR_ENGINE_SIM_JSON_H
 #define MR_ENGINE_SIM_JSON_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cjson/cJSON.h>
 #include <miniray/status.h>
 
+/* The text that is being read, so that a message can name line and column. */
+typedef struct mr_json_doc {
+    const char *text;
+    size_t size;
+    int line;          /* number of its first line; 0: 1 */
+    const cJSON *root; /* what the whole text was parsed into; NULL: it is there no more, and `name` is looked for */
+    const cJSON *here; /* the value being read, inside `root` */
+    const char *name;  /* NULL: none */
+} mr_json_doc;
+
 /* Where a value stands, for messages. */
 typedef struct mr_json_at {
     const char *path;
     int line; /* 0: the file as a whole */
     mr_err *err;
+    mr_json_doc *doc; /* NULL: no text to look into */
 } mr_json_at;
 
 /* One known field.  `read` puts the value into `into`; it fails through mr_json_fail. */
@@ -24,7 +36,15 @@ typedef struct mr_json_field {
     mr_status (*read)(const mr_json_at *at, const char *field, const cJSON *value, void *into);
 } mr_json_field;
 
-/* "FILE:LINE: FIELD: what"; FIELD may be NULL.  Always gives MR_E_CONFIG. */
+/* The value that is looked at from here on. */
+static inline void mr_json_here(const mr_json_at *at, const cJSON *value)
+{
+    if (at->doc)
+        at->doc->here = value;
+}
+/* Line and column of what is being read; false: not known. */
+bool mr_json_where(const mr_json_at *at, const char *field, int *line, int *column);
+/* "FILE:LINE:COLUMN: FIELD: what", as far as the place is known; FIELD may be NULL.  Always gives MR_E_CONFIG. */
 mr_status mr_json_fail(const mr_json_at *at, const char *field, const char *fmt, ...) MR_PRINTF(3, 4);
 
 /* Reads every member of `object` by the table (at most 63 fields). */

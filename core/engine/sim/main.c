@@ -2,8 +2,8 @@
  *
  * Puts together what the other files own: config, plugin, workload, simulation, report.  Exit: 0 done, 2 something in
  * what it was given is wrong (usage, config, plugin, policy file, workload), 3 the simulator's own fault, 4 the run can
- * not end (stuck, or a plugin in C that does not answer).  A policy that was ejected is not an error: the report says
- * "degraded". */
+ * not end (stuck, or a plugin in C that does not answer), 5 it was interrupted and the report is of what had ended.  A
+ * policy that was ejected is not an error: the report says "degraded". */
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,11 +22,11 @@
 
 extern char **environ;
 
-enum { EXIT_DONE = 0, EXIT_GIVEN = 2, EXIT_OURS = 3, EXIT_STUCK = 4 };
+enum { EXIT_DONE = 0, EXIT_GIVEN = 2, EXIT_OURS = 3, EXIT_STUCK = 4, EXIT_INTERRUPTED = 5 };
 
 typedef struct options {
     const char *workload, *platform, *config, *trace, *json, *format, *bench, *ranks;
-    bool repl;
+    bool repl, stream;
     bool check, nodes, cpus, quiet, bandwidth, latency;
     const char *own; /* folder of the package's plugins */
 } options;
@@ -35,6 +35,7 @@ static const char usage[] =
     "usage: miniray-sim --workload FILE [options]\n"
     "  --workload FILE        tasks, as JSONL or WfFormat JSON\n"
     "  --format F             auto, jsonl or wfformat (auto)\n"
+    "  --stream               reads JSONL as time goes on (FILE -: the input): independent tasks, by arrival\n"
     "  --config FILE          settings (INI)\n"
     "  --sched NAME           scheduler plugin: a name or the path of a .so\n"
     "  --policy FILE.lua      policy written in Lua\n"
@@ -78,7 +79,7 @@ static const struct option long_options[] = {
     {"know", 1, NULL, 'k'},     {"reveal", 1, NULL, 'r'},   {"seed", 1, NULL, 'x'},   {"trace", 1, NULL, 't'},
     {"json", 1, NULL, 'j'},     {"plugins", 1, NULL, 'P'},  {"check", 0, NULL, 'C'},  {"quiet", 0, NULL, 'q'},
     {"help", 0, NULL, 'h'},     {"platform", 1, NULL, 'l'}, {"bench", 1, NULL, 'B'},  {"ranks", 1, NULL, 'R'},
-    {"repl", 0, NULL, 'I'},     {NULL, 0, NULL, 0},
+    {"repl", 0, NULL, 'I'},     {"stream", 0, NULL, 'T'},   {NULL, 0, NULL, 0},
 };
 
 /* Options that are a text of their own. */
@@ -133,6 +134,9 @@ static mr_status read_options(int argc, char **argv, mr_config *c, options *o, m
         switch (letter) {
         case 'I':
             o->repl = true;
+            break;
+        case 'T':
+            o->stream = true;
             break;
         case 'C':
             o->check = true;
@@ -243,6 +247,7 @@ static void configure(const mr_config *c, const options *o, mr_sim_conf *conf)
     conf->min_slice = mr_config_int(c, "sched", "min_slice");
     conf->dispatch = mr_config_int(c, "sim", "dispatch_us") * 1000;
     conf->decision = mr_config_int(c, "sim", "decision_ns");
+    conf->call = mr_config_int(c, "sim", "call_ns");
     conf->change = mr_config_int(c, "sim", "switch_us") * 1000;
     if (was_set(c, "sim", "max_time"))
         conf->max_time = mr_config_int(c, "sim", "max_time");
@@ -264,31 +269,26 @@ static void host_failed(void *sim, const char *why)
     mr_sim_policy_fail(sim, why);
 }
 
-static void print_bounds(const mr_sim_report *r)
-{
-    printf("lower bounds  critical path %.6f s, area %.6f s", (double)(r->bounds.critical_path - r->begin) / 1e9,
-           (double)(r->bounds.area - r->begin) / 1e9);
-    if (r->bounds.classes > r->begin)
-        printf(", split over unlike nodes %.6f s", (double)(r->bounds.classes - r->begin) / 1e9);
-    printf("; gap %.1f%%\n", r->gap * 100);
-    if (r->guarantee.why_not)
-        printf("upper bound   none: %s\n", r->guarantee.why_not);
-    else
-        printf("upper bound   %.6f s; at most %.4f times the shortest (Graham%s)\n",
-               (double)(r->guarantee.end - r->begin) / 1e9, r->guarantee.ratio,
-               r->guarantee.longest_first ? ", longest first" : "");
-}
+static volatile sig_atomic_t interrupted;
+static bool stopped; /* by it */
 
-static int write_results(const options *o, const mr_workload *w, const mr_sim *s, const mr_sim_conf *conf,
-                         const char *know, mr_err *err)
+/* totals NULL: a whole workload, which is counted now. */
+static int write_results(const options *o, const mr_workload *w, const mr_sim *sim, const mr_sim_conf *conf,
+                         mr_report_totals *totals, const char *know, mr_err *err)
 {
     mr_sim_report r;
-    mr_status status = mr_report_verify(w, &w->platform, s, err);
+    mr_status status = MR_OK;
+    if (totals) {
+        status = mr_report_finish(totals, conf, know, &r, err);
+    } else {
+        status = mr_report_verify(w, &w->platform, sim, err);
+        if (!status)
+            status = mr_report_make(w, &w->platform, sim, conf, know, &r, err);
+    }
     if (status)
         return EXIT_OURS;
-    if (mr_report_make(w, &w->platform, s, conf, know, &r, err))
-        return EXIT_OURS;
-    if (o->trace && mr_report_trace(w, &w->platform, s, o->trace, err))
+    r.interrupted = stopped;
+    if (o->trace && !totals && mr_report_trace(w, &w->platform, sim, o->trace, err))
         return EXIT_GIVEN;
     char *json = mr_report_json(w, &w->platform, &r, conf);
     if (!json)
@@ -307,28 +307,14 @@ static int write_results(const options *o, const mr_workload *w, const mr_sim *s
         fprintf(stderr, "miniray-sim: the policy %s was ejected, the run went on as FIFO: %s\n%s", r.policy, r.ejected,
                 r.dump ? r.dump : "");
     if (!o->quiet && !(o->json && strcmp(o->json, "-") == 0)) {
-        printf("policy        %s%s\n", r.policy, r.ejected ? " (ejected: degraded to FIFO)" : "");
-        printf("tasks         %u on %u nodes, knows %s, graph revealed %s, seed %llu\n", r.tasks, w->platform.n_nodes,
-               r.know, r.unfold ? "as it unfolds" : "whole", (unsigned long long)r.seed);
-        printf("makespan      %.6f s\n", (double)r.makespan / 1e9);
-        print_bounds(&r);
-        printf("flow time     mean %.6f s, p50 %.6f s, p99 %.6f s\n", r.flow_mean, r.flow_p50, r.flow_p99);
-        printf("utilisation   %.1f%%\n", r.utilisation * 100);
-        printf("moved         %llu bytes in %llu copies\n", (unsigned long long)r.stats.moved_bytes,
-               (unsigned long long)r.stats.transfers);
-        printf("held          %.6f slot-seconds\n", (double)r.stats.held / 1e9);
-        printf("costs         dispatch %lld us, switch %lld us, decision %lld ns per 1,000 instructions\n",
-               (long long)conf->dispatch / 1000, (long long)conf->change / 1000, (long long)conf->decision);
-        printf("policy        %llu instructions for %llu dispatches, %.6f s\n", (unsigned long long)r.stats.work,
-               (unsigned long long)r.stats.dispatches, (double)r.stats.decided / 1e9);
-        if (r.stats.deaths)
-            printf("deaths        %llu workers, %.6f s of work lost\n", (unsigned long long)r.stats.deaths,
-                   (double)r.stats.lost / 1e9);
-        if (r.stats.node_deaths)
-            printf("nodes         died %llu times; %llu tasks ran again for results that went with them\n",
-                   (unsigned long long)r.stats.node_deaths, (unsigned long long)r.stats.remade);
-        printf("digest        %016llx\n", (unsigned long long)r.digest);
+        mr_report_print(w, sim, conf, &r);
     }
+    if (stopped)
+        return mr_err_set(err, MR_E_CANCELLED,
+                          "interrupted at %.6f s: the report is of the %llu of %llu tasks that had ended",
+                          (double)mr_sim_now(sim) / 1e9, (unsigned long long)mr_sim_over(sim),
+                          (unsigned long long)mr_report_known(w)),
+               EXIT_INTERRUPTED;
     return EXIT_DONE;
 }
 
@@ -405,6 +391,27 @@ static void look(int signal)
                                  "`: it loops or blocks (the time is [sched] max_op)\n"};
     say(texts, sizeof texts / sizeof texts[0]);
     _exit(EXIT_STUCK);
+}
+
+static void interrupt(int which)
+{
+    (void)which;
+    interrupted = 1;
+    signal(SIGINT, SIG_DFL); /* the second one ends the program */
+    signal(SIGTERM, SIG_DFL);
+}
+
+/* To the end, or to the first SIGINT or SIGTERM: what has ended by then is reported. */
+static mr_status run_to_end(mr_sim *s, mr_err *err)
+{
+    mr_status status = MR_OK;
+    signal(SIGINT, interrupt);
+    signal(SIGTERM, interrupt);
+    do
+        status = mr_sim_step(s, err);
+    while (!status && !interrupted && !mr_sim_done(s));
+    stopped = !status && !mr_sim_done(s); /* later signals do not matter */
+    return status;
 }
 
 /* s NULL: no more. */
@@ -485,6 +492,12 @@ end:
     return code;
 }
 
+/* A stream's task has ended: the totals are made when the simulation is. */
+static mr_status counted(void *totals, uint32_t task, mr_err *err)
+{
+    return mr_report_totals_add(*(mr_report_totals **)totals, task, err);
+}
+
 static int run(mr_config *c, const options *o, mr_err *err)
 {
     int code = EXIT_GIVEN;
@@ -492,6 +505,7 @@ static int run(mr_config *c, const options *o, mr_err *err)
     mr_loaded *plugin = NULL;
     mr_host_box *host = NULL;
     mr_sim *s = NULL;
+    mr_report_totals *totals = NULL;
     mr_sim_conf conf;
     char name[64];
     mr_wl_format format = !o->format || strcmp(o->format, "auto") == 0 ? MR_WL_AUTO
@@ -499,11 +513,17 @@ static int run(mr_config *c, const options *o, mr_err *err)
                                                                        : MR_WL_WFFORMAT;
     if (format == MR_WL_WFFORMAT && strcmp(o->format, "wfformat") != 0)
         return mr_err_set(err, MR_E_INVAL, "--format %s: must be auto, jsonl or wfformat", o->format), EXIT_GIVEN;
-    if (load_policy(c, o, &plugin, err) || mr_workload_read(&w, o->workload, format, err) ||
+    if (o->stream && (format == MR_WL_WFFORMAT || o->repl))
+        return mr_err_set(err, MR_E_INVAL, "--stream: only JSONL, and not with --repl"), EXIT_GIVEN;
+    configure(c, o, &conf);
+    if (load_policy(c, o, &plugin, err) ||
+        (o->stream ? mr_feed_open(&w, o->workload, conf.seed, err) : mr_workload_read(&w, o->workload, format, err)) ||
         choose_platform(c, o->platform, w, err))
         goto end;
-    configure(c, o, &conf);
-    mr_workload_draw(w, conf.seed);
+    if (!o->stream)
+        mr_workload_draw(w, conf.seed);
+    conf.ended = o->stream ? counted : NULL;
+    conf.user = &totals;
     if (mr_sim_new(&s, w, &w->platform, &conf, err)) {
         code = err->status == MR_E_UNSCHEDULABLE || err->status == MR_E_CONFIG ? EXIT_GIVEN : EXIT_OURS;
         goto end;
@@ -523,15 +543,19 @@ static int run(mr_config *c, const options *o, mr_err *err)
         code = mr_repl(s, c, plugin, stdin, stdout) ? EXIT_STUCK : EXIT_DONE;
         goto end;
     }
-    mr_status status = mr_sim_run(s, err);
+    if (o->stream && mr_report_totals_new(&totals, w, &w->platform, s, o->trace, err))
+        goto end;
+    mr_status status = run_to_end(s, err);
     if (status) {
         code = status == MR_E_DEADLOCK || status == MR_E_TIMEOUT ? EXIT_STUCK
-               : status == MR_E_POLICY                           ? EXIT_GIVEN
-                                                                 : EXIT_OURS;
+               : status == MR_E_POLICY || (o->stream && (status == MR_E_CONFIG || status == MR_E_UNSCHEDULABLE))
+                   ? EXIT_GIVEN
+                   : EXIT_OURS;
         goto end;
     }
-    code = write_results(o, w, s, &conf, mr_config_text(c, "sched", "know"), err);
+    code = write_results(o, w, s, &conf, totals, mr_config_text(c, "sched", "know"), err);
 end:
+    mr_report_totals_free(totals);
     if (s)
         mr_control_policy_end(mr_sim_control(s));
     watch(c, NULL, NULL);

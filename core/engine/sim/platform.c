@@ -305,7 +305,7 @@ static mr_status read_latency(const mr_json_at *at, const char *field, const cJS
 
 static mr_status read_links(const mr_json_at *at, const char *field, const cJSON *v, void *into)
 {
-    static const char *const names[MR_LINKS_N] = {"serial", "ports", "parallel"};
+    static const char *const names[MR_LINKS_N] = {"serial", "ports", "parallel", "fair"};
     const char *text;
     mr_status status = mr_json_text(at, field, v, 16, &text);
     for (int i = 0; !status && i < MR_LINKS_N; i++)
@@ -313,7 +313,9 @@ static mr_status read_links(const mr_json_at *at, const char *field, const cJSON
             ((mr_platform *)into)->links = (mr_links)i;
             return MR_OK;
         }
-    return status ? status : mr_json_fail(at, field, "must be \"serial\", \"ports\" or \"parallel\", got \"%s\"", text);
+    return status
+               ? status
+               : mr_json_fail(at, field, "must be \"serial\", \"ports\", \"parallel\" or \"fair\", got \"%s\"", text);
 }
 
 static mr_status read_worker_mtbf(const mr_json_at *at, const char *field, const cJSON *v, void *into)
@@ -423,11 +425,10 @@ static const mr_json_field platform_fields[] = {
     {"failures", later},
 };
 
-mr_status mr_platform_read(mr_platform *p, const cJSON *json, const char *where, mr_err *err)
+mr_status mr_platform_read(mr_platform *p, const cJSON *json, const mr_json_at *at)
 {
-    mr_json_at at = {where, 0, err};
-    mr_status status = mr_json_read(&at, json, platform_fields, sizeof platform_fields / sizeof *platform_fields, p);
-    return status ? status : read_failures(&at, cJSON_GetObjectItemCaseSensitive(json, "failures"), p);
+    mr_status status = mr_json_read(at, json, platform_fields, sizeof platform_fields / sizeof *platform_fields, p);
+    return status ? status : read_failures(at, cJSON_GetObjectItemCaseSensitive(json, "failures"), p);
 }
 
 static mr_status keep_classes(mr_platform *own, const mr_platform *old, const mr_json_at *at)
@@ -450,15 +451,17 @@ mr_status mr_platform_load(mr_platform *p, const char *path, bool keep, mr_err *
     size_t size;
     cJSON *json = NULL;
     mr_platform own;
-    mr_json_at at = {path, 0, err};
+    mr_json_doc doc = {0};
+    mr_json_at at = {path, 0, err, &doc};
     mr_status status = mr_json_load(path, &text, &size, err);
     if (status)
         return status;
     mr_platform_init(&own);
     status = mr_json_parse(&at, text, size, &json);
+    doc = (mr_json_doc){.text = text, .size = size, .root = json, .here = json};
     const cJSON *inner = cJSON_GetObjectItemCaseSensitive(json, "platform");
     if (!status)
-        status = mr_platform_read(&own, inner ? inner : json, path, err);
+        status = mr_platform_read(&own, inner ? inner : json, &at);
     if (!status && own.n_nodes == 0)
         status = mr_json_fail(&at, "nodes", "missing");
     if (!status && keep)
@@ -476,7 +479,7 @@ mr_status mr_platform_load(mr_platform *p, const char *path, bool keep, mr_err *
 
 mr_status mr_platform_uniform(mr_platform *p, uint32_t n, double cpus, mr_err *err)
 {
-    mr_json_at at = {"--nodes", 0, err};
+    mr_json_at at = {"--nodes", 0, err, NULL};
     if (!isfinite(cpus) || cpus < 0 || cpus > 1e9)
         return mr_err_set(err, MR_E_INVAL, "--cpus: %g is out of range", cpus);
     draft d = {.cls = "default", .count = n, .counted = true, .speed = 1};

@@ -37,6 +37,7 @@ typedef enum mr_links {
     MR_LINKS_SERIAL,   /* an ordered pair of nodes carries one copy after the other */
     MR_LINKS_PORTS,    /* a node sends one copy at a time, and receives one at a time */
     MR_LINKS_PARALLEL, /* copies do not wait for each other */
+    MR_LINKS_FAIR,     /* a node's ports share their bandwidth among all copies through them, max-min fair */
     MR_LINKS_N
 } mr_links;
 
@@ -68,9 +69,9 @@ mr_status mr_platform_uniform(mr_platform *p, uint32_t n, double cpus, mr_err *e
 bool mr_platform_mortal(const mr_platform *p);
 /* From {"nodes": [{"name", "count", "cpus", "gpus", "memory", "resources", "labels", "speed", "class", "bandwidth",
  * "store", "mtbf_s"}], "bandwidth", "latency", "disk", "links", "worker_mtbf_s", "node_mtbf_s", "node_repair_s",
- * "failures": [{"node", "at_s", "back_s"}], "spawn_s", "workers"}.  `where` ("W.jsonl:1") opens each message.  Errors:
- * CONFIG, NOMEM; *p may be half filled, fini it. */
-mr_status mr_platform_read(mr_platform *p, const cJSON *json, const char *where, mr_err *err) MR_CHECK_RESULT;
+ * "failures": [{"node", "at_s", "back_s"}], "spawn_s", "workers"}.  Errors: CONFIG, NOMEM; *p may be half filled, fini
+ * it. */
+mr_status mr_platform_read(mr_platform *p, const cJSON *json, const mr_json_at *at) MR_CHECK_RESULT;
 /* A file with such an object, alone or under "platform", in place of *p.  With `keep` each class must be one of *p's,
  * and keeps its number.  Errors: IO, CONFIG, NOMEM; *p is as it was. */
 mr_status mr_platform_load(mr_platform *p, const char *path, bool keep, mr_err *err) MR_CHECK_RESULT;

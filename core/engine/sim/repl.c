@@ -89,10 +89,10 @@ static void show(repl *r, const char *unused)
     mr_control_stats st;
     mr_control_stats_get(mr_sim_control(r->s), &st);
     const char *error = mr_sim_policy_error(r->s);
-    fprintf(r->out, "t = %.9f s, policy %s%s%s: %llu waiting, %llu ready, %llu running, %u over\n",
+    fprintf(r->out, "t = %.9f s, policy %s%s%s: %llu waiting, %llu ready, %llu running, %llu over\n",
             (double)mr_sim_now(r->s) / 1e9, mr_sim_policy_name(r->s), error ? ", EJECTED: " : "", error ? error : "",
             (unsigned long long)st.waiting, (unsigned long long)st.ready, (unsigned long long)st.running,
-            mr_sim_over(r->s));
+            (unsigned long long)mr_sim_over(r->s));
     put_queue(r, "", 0, MR_NONE);
     for (mr_ref n = MR_NONE; (n = r->h->next(r->h, MR_NODES, MR_NONE, n));)
         put_queue(r, "node", (uint32_t)n - 1, n);

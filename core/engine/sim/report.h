@@ -6,6 +6,8 @@
 #ifndef MR_ENGINE_SIM_REPORT_H
 #define MR_ENGINE_SIM_REPORT_H
 
+#include <stdio.h>
+
 #include "engine/sim/sim.h"
 
 typedef struct mr_report_bounds {
@@ -24,9 +26,9 @@ typedef struct mr_report_guarantee {
 
 typedef struct mr_sim_report {
     const char *policy, *know, *ejected, *dump; /* ejected NULL: it was not */
-    bool unfold;
+    bool unfold, interrupted;                   /* interrupted: set by the caller; the run did not come to its end */
     uint64_t seed;
-    uint32_t tasks, failed;
+    uint64_t tasks, failed;
     int64_t begin, end, makespan;                                             /* first arrival, last end */
     double flow_mean, flow_p50, flow_p99, wait_mean, wait_max, slowdown_mean; /* seconds; ratio */
     double utilisation; /* CPU time used / CPU time there was during the makespan */
@@ -46,11 +48,34 @@ mr_status mr_report_verify(const mr_workload *w, const mr_platform *p, const mr_
 /* Texts are borrowed from `s` and `know`.  Errors: NOMEM; INVAL (mr_report_guarantee_get). */
 mr_status mr_report_make(const mr_workload *w, const mr_platform *p, const mr_sim *s, const mr_sim_conf *conf,
                          const char *know, mr_sim_report *out, mr_err *err) MR_CHECK_RESULT;
+/* The same, task by task: a stream's are counted when they have ended (mr_sim_conf.ended), before they are forgotten.
+ */
+typedef struct mr_report_totals mr_report_totals;
+/* All borrowed until free; trace: a file that gets a line for each task as it is counted, NULL: none.  Errors: NOMEM,
+ * IO. */
+mr_status mr_report_totals_new(mr_report_totals **out, const mr_workload *w, const mr_platform *p, const mr_sim *s,
+                               const char *trace, mr_err *err) MR_CHECK_RESULT;
+void mr_report_totals_free(mr_report_totals *t);
+/* Errors: INVAL (it ran for less than it takes). */
+mr_status mr_report_totals_add(void *totals, uint32_t task, mr_err *err) MR_CHECK_RESULT;
+/* Once.  Errors: INVAL (below a bound), IO. */
+mr_status mr_report_finish(mr_report_totals *t, const mr_sim_conf *conf, const char *know, mr_sim_report *out,
+                           mr_err *err) MR_CHECK_RESULT;
 /* One JSON object; the caller frees the text.  NULL: out of memory. */
 char *mr_report_json(const mr_workload *w, const mr_platform *p, const mr_sim_report *r, const mr_sim_conf *conf);
 /* One line per task, in the order of the file: {task, fn, node, slot, submitted, ready, started, ended, outcome,
  * bytes}, ns. Errors: IO. */
 mr_status mr_report_trace(const mr_workload *w, const mr_platform *p, const mr_sim *s, const char *path,
                           mr_err *err) MR_CHECK_RESULT;
+
+/* One task's line; `v`: stretches in order, its own first if it has any.  Returns how many of them were its own. */
+size_t mr_report_trace_one(FILE *f, const mr_workload *w, const mr_platform *p, const mr_sim *s, uint32_t t,
+                           const mr_sim_stretch *v, size_t left);
+mr_status mr_report_trace_close(FILE *f, const char *path, mr_err *err) MR_CHECK_RESULT;
+
+/* Tasks that are known of; a stream may have more. */
+uint64_t mr_report_known(const mr_workload *w);
+/* For people, on the output. */
+void mr_report_print(const mr_workload *w, const mr_sim *s, const mr_sim_conf *conf, const mr_sim_report *r);
 
 #endif

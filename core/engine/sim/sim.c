@@ -13,68 +13,6 @@
 
 enum { ROUNDS_MAX = 100000, WAKES_MAX = 100000 };
 
-int64_t mr_sim_now(const mr_sim *s)
-{
-    return s->now;
-}
-
-const mr_sim_task *mr_sim_tasks(const mr_sim *s)
-{
-    return s->tasks;
-}
-
-const mr_sim_stretch *mr_sim_stretches(const mr_sim *s, size_t *n)
-{
-    *n = s->n_stretches;
-    return s->stretches;
-}
-
-const mr_sim_earlier *mr_sim_earlier_runs(const mr_sim *s, size_t *n)
-{
-    *n = s->n_earlier;
-    return s->earlier;
-}
-
-const char *mr_sim_policy_error(const mr_sim *s)
-{
-    return mr_control_policy_error(s->control);
-}
-
-const char *mr_sim_policy_dump(const mr_sim *s)
-{
-    return mr_control_policy_dump(s->control);
-}
-
-const char *mr_sim_policy_op(const mr_sim *s, uint64_t *calls)
-{
-    return mr_control_policy_op(s->control, calls);
-}
-
-const char *mr_sim_policy_name(const mr_sim *s)
-{
-    return s->policy;
-}
-
-void mr_sim_policy_fail(mr_sim *s, const char *why)
-{
-    mr_control_policy_fail(s->control, why);
-}
-
-void mr_sim_policy_work(mr_sim *s, uint64_t units)
-{
-    s->work += units;
-}
-
-void mr_sim_stats_get(const mr_sim *s, mr_sim_stats *out)
-{
-    mr_control_stats c;
-    mr_control_stats_get(s->control, &c);
-    *out = s->stats;
-    out->held = c.held;
-    out->refused = c.refused;
-    out->memory = c.memory;
-}
-
 /* ---- telling control ---- */
 
 void *mr_sim_begin(mr_sim *s, uint16_t kind, size_t body, uint32_t n_ids, uint32_t n_bytes, uint32_t from)
@@ -158,7 +96,10 @@ mr_status mr_sim_put_outside(mr_sim *s, uint32_t object, mr_err *err)
     const mr_wl_object *o = &s->w->objects[object];
     uint32_t node = o->node < s->p->n_nodes ? o->node : 0;
     s->outside[object] = s->next_id;
-    s->owner[s->next_id++] = object + 1;
+    uint32_t *own = mr_table_put(&s->owner, s->next_id++);
+    if (!own)
+        return mr_err_set(err, MR_E_NOMEM, "out of memory");
+    *own = object;
     mr_ev_put *e = BEGIN(mr_ev_put, MR_EV_PUT, 0, 0, 0);
     if (e) {
         e->id = s->outside[object];
@@ -192,8 +133,12 @@ static mr_status submit(mr_sim *s, uint32_t task, mr_err *err)
         return status;
     mr_sim_life *l = &s->lives[task];
     l->id = s->next_id;
-    for (uint32_t o = t->first_object; o != MR_WL_NONE; o = s->w->objects[o].next)
-        s->owner[s->next_id++] = o + 1;
+    for (uint32_t o = t->first_object; o != MR_WL_NONE; o = s->w->objects[o].next) {
+        uint32_t *own = mr_table_put(&s->owner, s->next_id++);
+        if (!own)
+            return mr_err_set(err, MR_E_NOMEM, "out of memory");
+        *own = o;
+    }
     mr_ev_submit *e = BEGIN(mr_ev_submit, MR_EV_SUBMIT, t->n_inputs, 0, 0);
     if (e) {
         e->id = l->id;
@@ -243,6 +188,8 @@ static mr_status end_task(mr_sim *s, uint32_t task, mr_err *err)
     for (uint32_t o = t->first_object; !status && !l->again && o != MR_WL_NONE; o = s->w->objects[o].next)
         if (s->w->objects[o].consumers == 0)
             status = release(s, mr_sim_object_id(s, o), err);
+    if (!status && mr_sim_leave(s, task))
+        status = mr_err_set(err, MR_E_NOMEM, "out of memory");
     return status;
 }
 
@@ -299,7 +246,7 @@ mr_status mr_sim_doom(mr_sim *s, uint32_t task, mr_err *err)
     if (s->p->worker_mtbf == 0)
         return MR_OK;
     mr_rand r;
-    uint64_t which = ((uint64_t)task << 32) ^ ((uint64_t)s->tasks[task].attempt << 16) ^ l->stretch;
+    uint64_t which = ((uint64_t)s->w->tasks[task].place << 32) ^ ((uint64_t)s->tasks[task].attempt << 16) ^ l->stretch;
     mr_rand_seed(&r, s->conf.seed ^ mr_rand_mix(&which), 3);
     double after = mr_durations_exponential(&r) * (double)s->p->worker_mtbf;
     if (after >= (double)(l->left + (l->since - s->now)))
@@ -344,7 +291,7 @@ static mr_status stop(mr_sim *s, uint32_t task, mr_err *err)
 static mr_status cancel(mr_sim *s, const mr_moment *m, mr_err *err)
 {
     mr_sim_life *l = &s->lives[m->a];
-    if (l->state == MR_LIFE_OVER)
+    if (l->state == MR_LIFE_OVER || (m->b ? l->gen != m->gen : !l->dropped)) /* or an earlier task of this number */
         return MR_OK;
     if (m->b && l->state == MR_LIFE_RUNNING) {
         mr_status kept = l->stretch ? mr_sim_stretch_end(s, m->a, err) : MR_OK;
@@ -391,12 +338,14 @@ static mr_status arrive(mr_sim *s, uint32_t flight, mr_err *err)
         e->size = was.bytes;
         e->node = s->machines[was.node].number;
     }
-    uint32_t object = s->owner[was.id] - 1, node = was.node;
-    f = &was;
+    uint32_t object = 0, node = was.node;
+    bool known = mr_sim_object_at(s, was.id, &object);
     mr_status status = mr_sim_tell(s, e, err);
-    if (f->disk) /* a copy elsewhere, and the one on disk is none any more */
-        mr_sim_store_drop(s, object, f->from);
-    return status ? status : came(s, object, node, err);
+    if (!known || status)
+        return status;
+    if (was.disk) /* a copy elsewhere, and the one on disk is none any more */
+        mr_sim_store_drop(s, object, was.from);
+    return came(s, object, node, err);
 }
 
 static mr_status happen(mr_sim *s, const mr_moment *m, mr_err *err)
@@ -409,6 +358,10 @@ static mr_status happen(mr_sim *s, const mr_moment *m, mr_err *err)
     case MR_AT_RETIRED:
     case MR_AT_DIED:
         return gone(s, m, err);
+    case MR_AT_FLOW:
+        return mr_sim_fair_begin(s, m->a) ? mr_err_set(err, MR_E_NOMEM, "out of memory") : MR_OK;
+    case MR_AT_RATES:
+        return mr_sim_fair_rates(s, m) ? mr_err_set(err, MR_E_NOMEM, "out of memory") : MR_OK;
     case MR_AT_ARRIVED:
         return arrive(s, m->a, err);
     case MR_AT_CANCELLED:
@@ -453,6 +406,7 @@ static mr_status stuck(const mr_sim *s, mr_status status, const char *what, mr_e
     char names[300] = "";
     size_t used = 0;
     uint32_t shown = 0;
+    uint64_t left = (s->w->stream ? mr_feed_count(s->w) : s->w->n_tasks) - s->over;
     for (uint32_t t = 0; t < s->w->n_tasks && shown < 3; t++) {
         if (s->lives[t].state == MR_LIFE_OVER)
             continue;
@@ -469,10 +423,10 @@ static mr_status stuck(const mr_sim *s, mr_status status, const char *what, mr_e
         n_down += s->machines[i].number == MR_WL_NONE;
     if (n_down)
         snprintf(down, sizeof down, "; %u of %u nodes are dead", n_down, s->p->n_nodes);
-    return mr_err_set(
-        err, status, "the run can not go on at %.9f s: %s%s; %u of %u tasks are left: %s%s; policy %s%s%s",
-        (double)s->now / 1e9, what, down, s->w->n_tasks - s->over, s->w->n_tasks, names,
-        s->w->n_tasks - s->over > shown ? ", ..." : "", s->policy, why ? ", ejected: " : "", why ? why : "");
+    return mr_err_set(err, status,
+                      "the run can not go on at %.9f s: %s%s; %llu of %llu tasks are left: %s%s; policy %s%s%s",
+                      (double)s->now / 1e9, what, down, (unsigned long long)left, (unsigned long long)(left + s->over),
+                      names, left > shown ? ", ..." : "", s->policy, why ? ", ejected: " : "", why ? why : "");
 }
 
 /* Everything that happens at s->now, then the question, until nothing more happens at this instant. */
@@ -484,9 +438,10 @@ static mr_status instant(mr_sim *s, mr_err *err)
         const mr_moment *top;
         if (round == ROUNDS_MAX)
             return stuck(s, MR_E_DEADLOCK, "the same instant never ends", err);
-        while (!status && !s->conf.unfold && s->next_arrival < s->w->n_tasks &&
-               s->w->tasks[s->w->order[s->next_arrival]].arrival <= s->now)
-            status = submit(s, s->w->order[s->next_arrival++], err);
+        uint32_t task = 0;
+        while (!status && mr_sim_next_arrival(s) <= s->now)
+            if (!(status = mr_sim_feed(s, &task, err)))
+                status = submit(s, task, err);
         while (!status && (top = mr_clock_top(&s->clock)) && top->at <= s->now) {
             mr_moment m = mr_clock_pop(&s->clock);
             status = happen(s, &m, err);
@@ -501,7 +456,7 @@ static mr_status instant(mr_sim *s, mr_err *err)
     }
     if (!status && s->conf.check)
         status = mr_control_check(s->control, err);
-    return status;
+    return !status && s->n_leaving ? mr_sim_forget(s, err) : status;
 }
 
 static mr_status begin(mr_sim *s, mr_err *err)
@@ -511,7 +466,7 @@ static mr_status begin(mr_sim *s, mr_err *err)
     for (uint32_t o = 0; s->mortal && !status && o < s->w->n_objects; o++) /* they lie there, and die there */
         if (s->w->objects[o].task == MR_WL_NONE && s->w->objects[o].consumers)
             status = mr_sim_put_outside(s, o, err);
-    for (uint32_t t = 0; s->conf.unfold && !status && t < s->w->n_tasks; t++) {
+    for (uint32_t t = 0; s->conf.unfold && !s->w->stream && !status && t < s->w->n_tasks; t++) {
         uint32_t task = s->w->order[t];
         if (s->lives[task].parents == 0)
             status =
@@ -523,12 +478,10 @@ static mr_status begin(mr_sim *s, mr_err *err)
 mr_status mr_sim_step(mr_sim *s, mr_err *err)
 {
     mr_status status = s->begun ? MR_OK : begin(s, err);
-    if (status || s->over == s->w->n_tasks)
+    if (status || mr_sim_done(s))
         return status;
     const mr_moment *top = mr_clock_top(&s->clock);
-    int64_t next = INT64_MAX;
-    if (!s->conf.unfold && s->next_arrival < s->w->n_tasks)
-        next = s->w->tasks[s->w->order[s->next_arrival]].arrival;
+    int64_t next = mr_sim_next_arrival(s);
     if (top && top->at < next)
         next = top->at;
     bool node = top && top->at == next && (top->kind == MR_AT_NODE_DOWN || top->kind == MR_AT_NODE_UP);
@@ -554,29 +507,16 @@ mr_status mr_sim_run(mr_sim *s, mr_err *err)
     mr_status status = MR_OK;
     do
         status = mr_sim_step(s, err);
-    while (!status && s->over < s->w->n_tasks);
+    while (!status && !mr_sim_done(s));
     return status;
-}
-
-mr_control *mr_sim_control(const mr_sim *s)
-{
-    return s->control;
-}
-
-mr_id mr_sim_id(const mr_sim *s, uint32_t task)
-{
-    return s->lives[task].id;
-}
-
-uint32_t mr_sim_over(const mr_sim *s)
-{
-    return s->over;
 }
 
 mr_status mr_sim_policy(mr_sim *s, const char *name, const mr_sched_ops *ops, const mr_host *base, mr_err *err)
 {
     mr_status status = mr_control_policy(s->control, name, ops, base, err);
     s->work = 0; /* loading a policy decides nothing */
+    (void)mr_control_policy_op(s->control, &s->called);
+    s->opened = s->called;
     if (!status)
         snprintf(s->policy, sizeof s->policy, "%s", name);
     return status ? status : mr_sim_tell(s, BEGIN(mr_ev_none, MR_EV_POLICY, 0, 0, 0), err);

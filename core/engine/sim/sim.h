@@ -29,10 +29,14 @@ typedef struct mr_sim_conf {
     uint64_t seed;    /* of the noise and of the policy's random numbers, in separate streams */
     int64_t dispatch; /* ns from a decision to the start of the task */
     int64_t decision; /* ns that 1,000 units of a policy's work take */
+    int64_t call;     /* ns that each call of a policy's function takes */
     int64_t change;   /* ns that going on with a stopped task costs */
     int64_t max_hold, min_slice;
     bool stop_on_error; /* a policy that fails ends the run (POLICY); false: it goes on as FIFO */
-    int64_t max_time;   /* virtual ns at which the run is given up (TIMEOUT); MR_UNKNOWN: never */
+    /* Of a stream: told of each task when it has ended and is about to be forgotten.  Errors end the run. */
+    mr_status (*ended)(void *user, uint32_t task, mr_err *err);
+    void *user;
+    int64_t max_time; /* virtual ns at which the run is given up (TIMEOUT); MR_UNKNOWN: never */
 } mr_sim_conf;
 
 typedef struct mr_sim_task {
@@ -60,6 +64,7 @@ typedef struct mr_sim_earlier {
 typedef struct mr_sim_stats {
     uint64_t instants, steps, transfers, moved_bytes, stops, refused;
     uint64_t work, dispatches; /* units that the policy said its answers took; tasks handed to workers */
+    uint64_t calls;            /* of the policy's functions */
     int64_t decided;           /* ns that went into `work` */
     uint64_t spills, spilled_bytes, store_peak; /* objects that left full stores; most bytes one store held */
     uint64_t deaths;                            /* workers that died while they ran a task, also with their node */
@@ -71,9 +76,10 @@ typedef struct mr_sim_stats {
 } mr_sim_stats;
 
 void mr_sim_conf_init(mr_sim_conf *conf);
-/* `w` and `p` are borrowed until free.  Errors: NOMEM; CONFIG (mr_workload_horizon); UNSCHEDULABLE when
+/* `w` and `p` are borrowed until free; a stream is read on as time goes on, and its tasks' numbers are used again.
+ *  Errors: NOMEM; CONFIG (mr_workload_horizon); UNSCHEDULABLE when
  * some task fits on no node (named). */
-mr_status mr_sim_new(mr_sim **out, const mr_workload *w, const mr_platform *p, const mr_sim_conf *conf,
+mr_status mr_sim_new(mr_sim **out, mr_workload *w, const mr_platform *p, const mr_sim_conf *conf,
                      mr_err *err) MR_CHECK_RESULT;
 void mr_sim_free(mr_sim *s);
 
@@ -95,7 +101,8 @@ mr_status mr_sim_run(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
 
 /* The next instant alone; nothing when all is over. */
 mr_status mr_sim_step(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
-uint32_t mr_sim_over(const mr_sim *s); /* tasks that ended */
+uint64_t mr_sim_over(const mr_sim *s); /* tasks that ended */
+bool mr_sim_done(const mr_sim *s);     /* all have */
 /* For looking: what is decided so far, and a task's id there (0: not submitted yet). */
 mr_control *mr_sim_control(const mr_sim *s);
 mr_id mr_sim_id(const mr_sim *s, uint32_t task);

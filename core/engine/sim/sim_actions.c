@@ -6,11 +6,10 @@
 #include "base/log.h"
 #include "engine/sim/sim_state.h"
 
-uint32_t mr_sim_task_of(const mr_sim *s, mr_id id)
+uint32_t mr_sim_task_of(mr_sim *s, mr_id id)
 {
-    if (id == 0 || id >= s->next_id || !s->owner[id])
-        return MR_WL_NONE;
-    return s->w->objects[s->owner[id] - 1].task;
+    uint32_t object;
+    return mr_sim_object_at(s, id, &object) ? s->w->objects[object].task : MR_WL_NONE;
 }
 
 static mr_status at(mr_sim *s, int64_t when, uint32_t kind, uint32_t a, uint32_t b, uint32_t gen)
@@ -73,7 +72,7 @@ static mr_status leave(mr_sim *s, const mr_action *a)
     return at(s, s->now, a->kind == MR_ACT_KILL ? MR_AT_DIED : MR_AT_RETIRED, a->worker, 0, 0);
 }
 
-static uint64_t rate_of(const mr_sim *s, uint32_t node)
+uint64_t mr_sim_rate_of(const mr_sim *s, uint32_t node)
 {
     return s->p->nodes[node].bandwidth ? s->p->nodes[node].bandwidth : s->p->bandwidth;
 }
@@ -82,7 +81,8 @@ static uint64_t rate_of(const mr_sim *s, uint32_t node)
  * NOMEM. */
 static mr_status carry(mr_sim *s, int64_t start, uint32_t from, uint32_t to, uint64_t bytes, int64_t *end)
 {
-    uint64_t n = s->p->n_nodes, rate = rate_of(s, from) < rate_of(s, to) ? rate_of(s, from) : rate_of(s, to);
+    uint64_t n = s->p->n_nodes, rate = mr_sim_rate_of(s, from), other = mr_sim_rate_of(s, to);
+    rate = rate < other ? rate : other;
     uint64_t keys[2] = {(uint64_t)from * n + to, 0};
     size_t n_keys = s->p->links == MR_LINKS_SERIAL ? 1 : s->p->links == MR_LINKS_PORTS ? 2 : 0;
     int64_t *busy[2] = {NULL, NULL};
@@ -106,9 +106,10 @@ static mr_status carry(mr_sim *s, int64_t start, uint32_t from, uint32_t to, uin
 static mr_status transfer(mr_sim *s, const mr_action *a)
 {
     uint32_t to = mr_sim_machine_of(s, a->node), from = mr_sim_machine_of(s, (uint64_t)a->value);
-    if (a->id == 0 || a->id >= s->next_id || !s->owner[a->id] || to == MR_WL_NONE || from == MR_WL_NONE)
+    uint32_t object;
+    if (!mr_sim_object_at(s, a->id, &object) || to == MR_WL_NONE || from == MR_WL_NONE)
         return MR_E_PROTOCOL;
-    uint64_t bytes = s->w->objects[s->owner[a->id] - 1].bytes;
+    uint64_t bytes = s->w->objects[object].bytes;
     uint32_t f = s->free_flight;
     if (f) {
         s->free_flight = s->flights[f - 1].next_free;
@@ -123,14 +124,15 @@ static mr_status transfer(mr_sim *s, const mr_action *a)
         }
         f = ++s->n_flights;
     }
-    uint32_t object = s->owner[a->id] - 1;
     bool disk = mr_sim_store_on_disk(s, object, from);
     s->flights[f - 1] = (mr_sim_flight){.id = a->id, .bytes = bytes, .from = from, .node = to, .disk = disk};
-    int64_t end;
-    if (carry(s, disk ? mr_sim_store_disk(s, from, bytes) : s->now, from, to, bytes, &end))
-        return MR_E_NOMEM;
+    int64_t begin = disk ? mr_sim_store_disk(s, from, bytes) : s->now, end;
     s->stats.transfers++;
     s->stats.moved_bytes += bytes;
+    if (s->fair)
+        return begin > s->now ? at(s, begin, MR_AT_FLOW, f - 1, 0, 0) : mr_sim_fair_begin(s, f - 1);
+    if (carry(s, begin, from, to, bytes, &end))
+        return MR_E_NOMEM;
     return at(s, end + s->p->latency, MR_AT_ARRIVED, f - 1, 0, 0);
 }
 
@@ -150,8 +152,9 @@ static mr_status spawn(mr_sim *s, const mr_action *a)
 static mr_status drop(mr_sim *s, uint32_t task)
 {
     mr_sim_life *l = &s->lives[task];
+    l->dropped = l->dropped ? l->dropped : 1;
     if (l->state == MR_LIFE_OVER)
-        return MR_OK;
+        return mr_sim_leave(s, task);
     if (!l->wrong)
         s->tasks[task].outcome = MR_E_CANCELLED;
     l->gen++;
@@ -224,9 +227,9 @@ static mr_status of_task(mr_sim *s, const mr_action *a)
 
 static mr_status of_object(mr_sim *s, const mr_action *a)
 {
-    if (a->id == 0 || a->id >= s->next_id || !s->owner[a->id])
+    uint32_t object, node = mr_sim_machine_of(s, a->node);
+    if (!mr_sim_object_at(s, a->id, &object))
         return a->kind == MR_ACT_SPILL ? MR_E_PROTOCOL : MR_OK;
-    uint32_t object = s->owner[a->id] - 1, node = mr_sim_machine_of(s, a->node);
     if (a->kind == MR_ACT_SPILL)
         return node != MR_WL_NONE ? mr_sim_store_spill(s, object, node) : MR_E_PROTOCOL;
     if (a->kind == MR_ACT_FREE || node != MR_WL_NONE)
@@ -278,7 +281,11 @@ static mr_status act(mr_sim *s, const mr_action *a)
 /* One policy, one question at a time: what it works now comes after all it worked before. */
 static void work_off(mr_sim *s)
 {
-    int64_t ns = (int64_t)((double)s->work * (double)s->conf.decision / 1000 + 0.5);
+    uint64_t calls = 0;
+    (void)mr_control_policy_op(s->control, &calls);
+    int64_t ns = (int64_t)((double)s->work * (double)s->conf.decision / 1000 + 0.5) +
+                 (int64_t)(calls - s->called) * s->conf.call;
+    s->called = calls;
     s->stats.work += s->work;
     s->stats.decided += ns;
     s->decider = (s->decider > s->now ? s->decider : s->now) + ns;
@@ -287,7 +294,7 @@ static void work_off(mr_sim *s)
 
 mr_status mr_sim_act(mr_sim *s, mr_err *err)
 {
-    if (s->work)
+    if (s->work || s->conf.call)
         work_off(s);
     for (size_t i = 0; i < s->actions.n; i++) {
         const mr_action *a = &s->actions.v[i];

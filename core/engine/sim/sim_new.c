@@ -12,26 +12,6 @@ void mr_sim_conf_init(mr_sim_conf *conf)
     *conf = (mr_sim_conf){.know = MR_SIM_LEARNED, .max_hold = 1000000000, .min_slice = 1000000, .max_time = MR_UNKNOWN};
 }
 
-static mr_status define(mr_sim *s, mr_err *err)
-{
-    uint32_t n = mr_intern_count(s->w->defs);
-    s->funcs = calloc(n + 1, sizeof *s->funcs);
-    mr_status status = s->funcs ? MR_OK : mr_err_set(err, MR_E_NOMEM, "out of memory");
-    for (uint32_t i = 1; !status && i < n; i++) {
-        const char *def = mr_intern_text(s->w->defs, i);
-        mr_record h;
-        memcpy(&h, def, sizeof h);
-        void *e = mr_sim_begin(s, MR_EV_DEFINE, sizeof(mr_define), 0, h.n_bytes, 0);
-        if (e) {
-            memcpy(e, def, h.size);
-            ((mr_record *)e)->token = 1;
-        }
-        status = mr_sim_tell(s, e, err);
-        s->funcs[i] = s->answer;
-    }
-    return status;
-}
-
 /* A label that a definition asks for and the node does not have; NULL: it has all. */
 static const char *lacks_label(const char *text, const mr_define *def, const mr_platform_node *n)
 {
@@ -63,68 +43,50 @@ static bool has_room(const char *text, const mr_define *def, const mr_platform_n
     return true;
 }
 
+mr_status mr_sim_fits(const mr_workload *w, const mr_platform *p, uint32_t task, mr_err *err)
+{
+    const char *text = mr_intern_text(w->defs, w->tasks[task].def), *label = NULL;
+    mr_define def;
+    mr_named lack = {0};
+    int64_t most = 0;
+    memcpy(&def, text, sizeof def);
+    for (uint32_t n = 0; n < p->n_nodes; n++)
+        if (has_room(text, &def, &p->nodes[n], &lack, &most)) {
+            const char *without = lacks_label(text, &def, &p->nodes[n]);
+            if (!without)
+                return MR_OK;
+            label = without;
+        }
+    double unit = strcmp(lack.name, "memory") == 0 ? 1 : MR_RES_UNIT;
+    if (label)
+        return mr_err_set(err, MR_E_UNSCHEDULABLE,
+                          "%s:%d: the task \"%s\" requires \"%.31s\" and no node that is large enough has that label",
+                          w->path, w->tasks[task].line, mr_workload_name(w, task), label);
+    return mr_err_set(err, MR_E_UNSCHEDULABLE,
+                      "%s:%d: the task \"%s\" needs %g %s and no node has that much: the largest has %g", w->path,
+                      w->tasks[task].line, mr_workload_name(w, task), (double)lack.amount / unit, lack.name,
+                      (double)most / unit);
+}
+
 /* A request that no node can ever satisfy is refused here, before anything runs. */
 static mr_status check_fits(const mr_workload *w, const mr_platform *p, mr_err *err)
 {
     char *fits = calloc(mr_intern_count(w->defs) + 1, 1);
-    if (!fits)
-        return mr_err_set(err, MR_E_NOMEM, "out of memory");
-    mr_status status = MR_OK;
-    for (uint32_t t = 0; !status && t < w->n_tasks; t++) {
-        uint32_t d = w->tasks[t].def;
-        const char *text = mr_intern_text(w->defs, d), *label = NULL;
-        mr_define def;
-        mr_named lack = {0};
-        int64_t most = 0;
-        memcpy(&def, text, sizeof def);
-        for (uint32_t n = 0; n < p->n_nodes && !fits[d]; n++)
-            if (has_room(text, &def, &p->nodes[n], &lack, &most)) {
-                const char *without = lacks_label(text, &def, &p->nodes[n]);
-                fits[d] = !without;
-                label = without ? without : label;
-            }
-        double unit = strcmp(lack.name, "memory") == 0 ? 1 : MR_RES_UNIT;
-        if (!fits[d] && label)
-            status =
-                mr_err_set(err, MR_E_UNSCHEDULABLE,
-                           "%s:%d: the task \"%s\" requires \"%.31s\" and no node that is large enough has that label",
-                           w->path, w->tasks[t].line, mr_workload_name(w, t), label);
-        else if (!fits[d])
-            status = mr_err_set(err, MR_E_UNSCHEDULABLE,
-                                "%s:%d: the task \"%s\" needs %g %s and no node has that much: the largest has %g",
-                                w->path, w->tasks[t].line, mr_workload_name(w, t), (double)lack.amount / unit,
-                                lack.name, (double)most / unit);
-    }
+    mr_status status = fits ? MR_OK : mr_err_set(err, MR_E_NOMEM, "out of memory");
+    for (uint32_t t = 0; !status && t < w->n_tasks; t++)
+        if (!fits[w->tasks[t].def]) {
+            fits[w->tasks[t].def] = 1;
+            status = mr_sim_fits(w, p, t, err);
+        }
     free(fits);
     return status;
 }
 
-static mr_status allocate(mr_sim *s)
-{
-    size_t n = s->w->n_tasks, objects = s->w->n_objects;
-    s->outside = calloc(objects + 1, sizeof *s->outside);
-    s->unread = calloc(objects + 1, sizeof *s->unread);
-    s->owner = calloc(objects + 2, sizeof *s->owner);
-    s->lives = calloc(n + 1, sizeof *s->lives);
-    s->tasks = calloc(n + 1, sizeof *s->tasks);
-    if (!s->outside || !s->unread || !s->owner || !s->lives || !s->tasks)
-        return MR_E_NOMEM;
-    for (size_t i = 0; i < objects; i++)
-        s->unread[i] = s->w->objects[i].consumers;
-    for (size_t t = 0; t < n; t++) {
-        mr_sim_task *me = &s->tasks[t];
-        me->submitted = me->ready = me->started = me->ended = MR_UNKNOWN;
-        me->outcome = MR_E_CANCELLED;
-        s->lives[t].parents = s->w->tasks[t].n_parents;
-    }
-    return MR_OK;
-}
-
-mr_status mr_sim_new(mr_sim **out, const mr_workload *w, const mr_platform *p, const mr_sim_conf *conf, mr_err *err)
+mr_status mr_sim_new(mr_sim **out, mr_workload *w, const mr_platform *p, const mr_sim_conf *conf, mr_err *err)
 {
     mr_control_conf cc;
-    mr_status status = mr_workload_horizon(w, p, err);
-    if (!status)
+    mr_status status = w->stream ? MR_OK : mr_workload_horizon(w, p, err);
+    if (!status && !w->stream)
         status = check_fits(w, p, err);
     if (status)
         return status;
@@ -139,6 +101,9 @@ mr_status mr_sim_new(mr_sim **out, const mr_workload *w, const mr_platform *p, c
     s->next_id = 1;
     mr_clock_init(&s->clock);
     mr_table_init(&s->links, sizeof(int64_t));
+    mr_table_init(&s->owner, sizeof(uint32_t));
+    mr_workload_slowest(p, &s->slowest);
+    s->ahead = MR_WL_NONE;
     mr_rand_seed(&s->noise, conf->seed, 1);
     mr_control_conf_init(&cc);
     cc.seed = conf->seed;
@@ -160,13 +125,15 @@ mr_status mr_sim_new(mr_sim **out, const mr_workload *w, const mr_platform *p, c
     cc.lineage = s->mortal;
     cc.infeasible_wait = s->mortal; /* what needs a node that is down waits for it */
     cc.spill = true;                /* asked for only where a store can be full */
-    if (allocate(s) || mr_sim_store_init(s) || mr_control_new(&cc, &s->control)) {
-        status = mr_err_set(err, MR_E_NOMEM, "out of memory for %u tasks", w->n_tasks);
+    if (mr_sim_store_init(s) || mr_sim_fair_init(s) || mr_control_new(&cc, &s->control)) {
+        status = mr_err_set(err, MR_E_NOMEM, "out of memory for %u nodes", p->n_nodes);
         goto fail;
     }
     status = mr_sim_nodes_begin(s, err);
     if (!status)
-        status = define(s, err);
+        status = mr_sim_read_ahead(s, err);
+    if (!status)
+        status = mr_sim_define(s, err);
     if (status)
         goto fail;
     *out = s;
@@ -184,11 +151,13 @@ void mr_sim_free(mr_sim *s)
     mr_actions_free(&s->actions);
     mr_clock_fini(&s->clock);
     mr_sim_store_fini(s);
+    mr_sim_fair_fini(s);
     mr_table_fini(&s->links);
     free(s->funcs);
     free(s->outside);
     free(s->unread);
-    free(s->owner);
+    mr_table_fini(&s->owner);
+    free(s->leaving);
     free(s->lives);
     free(s->tasks);
     free(s->stretches);

@@ -136,6 +136,8 @@ mr_status mr_sim_node_down(mr_sim *s, const mr_moment *m, mr_err *err)
     mr_status status = mr_sim_tell(s, &gone, err);
     if (!status)
         status = lose_copies(s, m->a, err);
+    if (!status && mr_sim_fair_died(s))
+        status = mr_err_set(err, MR_E_NOMEM, "out of memory");
     int64_t back = m->b                              ? s->p->failures[m->b - 1].back
                    : s->p->node_repair == MR_UNKNOWN ? MR_UNKNOWN
                                                      : s->now + s->p->node_repair;

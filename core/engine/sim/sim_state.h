@@ -19,6 +19,8 @@ enum {
     MR_AT_REVOKED,    /* a: task, b: worker */
     MR_AT_CANCELLED,  /* a: task */
     MR_AT_ARRIVED,    /* a: index in mr_sim.flights */
+    MR_AT_FLOW,       /* a: the same: its bytes begin to go; links = fair */
+    MR_AT_RATES,      /* a copy began or ended, if gen still holds; links = fair */
     MR_AT_FULL,       /* a: node */
     MR_AT_SPILLED,    /* a: object, b: node, if that has not died since (gen) */
     MR_AT_NODE_DOWN,  /* a: node, b: number in mr_platform.failures + 1, or 0: by chance, if gen still holds */
@@ -33,6 +35,7 @@ typedef struct mr_sim_life { /* what the engine alone knows of a task */
     uint32_t worker, gen, parents; /* parents that have not ended */
     uint16_t stretch;              /* of this attempt: one more after each stop */
     uint8_t state, wrong;          /* MR_LIFE_; an error was made of its results */
+    uint8_t dropped;               /* control has let it go */
     uint8_t again;                 /* it ended before, and runs once more for what was lost */
 } mr_sim_life;
 
@@ -50,9 +53,12 @@ typedef struct mr_sim_flight {
     mr_id id;
     uint64_t bytes;
     uint32_t from, node, next_free;
-    bool disk; /* it was read from the disk of `from` */
-    bool dead; /* one of its ends died */
+    bool disk;         /* it was read from the disk of `from` */
+    bool dead;         /* one of its ends died */
+    double left, rate; /* bytes, bytes per second; links = fair */
 } mr_sim_flight;
+
+typedef struct mr_sim_fair mr_sim_fair;
 
 typedef struct mr_sim_copy { /* of one object, on a node */
     struct mr_sim_copy *next;
@@ -67,7 +73,7 @@ typedef struct mr_sim_store { /* of one node */
 } mr_sim_store;
 
 struct mr_sim {
-    const mr_workload *w;
+    mr_workload *w; /* written only by what reads a stream */
     const mr_platform *p;
     mr_sim_conf conf;
     mr_control *control;
@@ -75,13 +81,20 @@ struct mr_sim {
     mr_actions actions;
     mr_clock clock;
     int64_t now, wake;
-    int64_t decider; /* when the policy's work so far is done */
-    uint64_t work;   /* units of it that were not turned into time yet */
-    uint32_t next_arrival, over;
-    uint32_t *funcs;  /* by number of definition */
-    mr_id *outside;   /* by object; 0: not put yet, or a task's */
-    uint32_t *unread; /* by object: readers that are not submitted yet */
-    uint32_t *owner;  /* by id: object + 1 */
+    int64_t decider;         /* when the policy's work so far is done */
+    uint64_t work;           /* units of it that were not turned into time yet */
+    uint64_t opened, called; /* calls that opening it took; calls that were turned into time */
+    uint32_t next_arrival;   /* in the order of submission */
+    uint32_t ahead;          /* of a stream: read, but not arrived; MR_WL_NONE: all were read */
+    uint64_t over;
+    uint32_t cap_tasks, cap_outputs, cap_funcs; /* of the arrays by task, object, definition */
+    uint32_t *leaving;                          /* of a stream: ended in this instant */
+    uint32_t n_leaving, cap_leaving;
+    mr_wl_slowest slowest; /* of a stream */
+    uint32_t *funcs;       /* by number of definition */
+    mr_id *outside;        /* by object; 0: not put yet, or a task's */
+    uint32_t *unread;      /* by object: readers that are not submitted yet */
+    mr_table owner;        /* by id -> uint32_t: object */
     mr_id next_id;
     mr_sim_life *lives;
     mr_sim_task *tasks;
@@ -98,6 +111,7 @@ struct mr_sim {
     mr_sim_flight *flights;
     uint32_t n_flights, cap_flights, free_flight; /* free_flight: index + 1 */
     mr_table links;                               /* from * n_nodes + to (or port_of) -> int64_t: busy until */
+    mr_sim_fair *fair;                            /* NULL: links are not */
     mr_sim_store *stores;                         /* by node; NULL: none says how much it holds */
     mr_sim_copy **copies;                         /* by object; with stores only */
     mr_rand noise;
@@ -125,6 +139,15 @@ mr_status mr_sim_act(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
 mr_status mr_sim_doom(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;
 /* A stretch of `task` ends now.  Errors: NOMEM. */
 mr_status mr_sim_stretch_end(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;
+/* Bytes per second through a node's port. */
+uint64_t mr_sim_rate_of(const mr_sim *s, uint32_t node);
+/* ---- sim_fair.c: errors of all: NOMEM ---- */
+mr_status mr_sim_fair_init(mr_sim *s) MR_CHECK_RESULT;
+void mr_sim_fair_fini(mr_sim *s);
+mr_status mr_sim_fair_begin(mr_sim *s, uint32_t flight) MR_CHECK_RESULT;
+mr_status mr_sim_fair_rates(mr_sim *s, const mr_moment *m) MR_CHECK_RESULT;
+/* Some flights are dead now. */
+mr_status mr_sim_fair_died(mr_sim *s) MR_CHECK_RESULT;
 /* ---- sim_nodes.c ---- */
 /* Tells control of all nodes, and arranges their deaths.  Errors: NOMEM, and those of control. */
 mr_status mr_sim_nodes_begin(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
@@ -141,6 +164,33 @@ void mr_sim_proc_lost(mr_sim *s, mr_sim_proc *p, bool died);
 bool mr_sim_knows_truth(const mr_sim *s);
 /* What control is told that the task takes; MR_UNKNOWN: nothing.  Errors: those of control. */
 mr_status mr_sim_stated(mr_sim *s, uint32_t task, int64_t *out, mr_err *err) MR_CHECK_RESULT;
+
+/* The object with this id in *object; false: there is none. */
+static inline bool mr_sim_object_at(mr_sim *s, mr_id id, uint32_t *object)
+{
+    const uint32_t *o = mr_table_at(&s->owner, id);
+    if (o)
+        *object = *o;
+    return o != NULL;
+}
+
+/* ---- sim_feed.c: tasks that come, and those of a stream that go ---- */
+/* When the next task arrives; INT64_MAX: none will. */
+int64_t mr_sim_next_arrival(const mr_sim *s);
+/* It, and that it was taken. */
+mr_status mr_sim_feed(mr_sim *s, uint32_t *task, mr_err *err) MR_CHECK_RESULT;
+/* Room for all that the workload has.  Errors: NOMEM. */
+mr_status mr_sim_room(mr_sim *s) MR_CHECK_RESULT;
+/* Reads the first task of a stream.  Errors: those of mr_feed_next; UNSCHEDULABLE. */
+mr_status mr_sim_read_ahead(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
+/* A task is over and dropped.  Errors: NOMEM. */
+mr_status mr_sim_leave(mr_sim *s, uint32_t task) MR_CHECK_RESULT;
+/* The instant is closed.  Errors: those of conf.ended. */
+mr_status mr_sim_forget(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
+/* Definitions that came since.  Errors: NOMEM, those of control. */
+mr_status mr_sim_define(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
+/* Some node is large enough for the task.  Errors: UNSCHEDULABLE, in words. */
+mr_status mr_sim_fits(const mr_workload *w, const mr_platform *p, uint32_t task, mr_err *err) MR_CHECK_RESULT;
 
 /* The id under which control knows it. */
 mr_id mr_sim_object_id(const mr_sim *s, uint32_t object);
@@ -165,6 +215,6 @@ mr_status mr_sim_store_spill(mr_sim *s, uint32_t object, uint32_t node) MR_CHECK
 mr_status mr_sim_store_full(mr_sim *s, uint32_t node, mr_err *err) MR_CHECK_RESULT;
 mr_status mr_sim_store_spilled(mr_sim *s, const mr_moment *m, mr_err *err) MR_CHECK_RESULT;
 /* The task whose first output is `id`, MR_WL_NONE: none. */
-uint32_t mr_sim_task_of(const mr_sim *s, mr_id id);
+uint32_t mr_sim_task_of(mr_sim *s, mr_id id);
 
 #endif

@@ -25,8 +25,7 @@ mr_status mr_sim_store_init(mr_sim *s)
     if (!any)
         return MR_OK;
     s->stores = calloc(s->p->n_nodes, sizeof *s->stores);
-    s->copies = calloc(s->w->n_objects + 1, sizeof *s->copies);
-    return s->stores && s->copies ? MR_OK : MR_E_NOMEM;
+    return s->stores ? MR_OK : MR_E_NOMEM; /* copies: mr_sim_room */
 }
 
 void mr_sim_store_fini(mr_sim *s)

@@ -29,6 +29,7 @@ void mr_workload_free(mr_workload *w)
     if (!w)
         return;
     mr_platform_fini(&w->platform);
+    mr_feed_close(w);
     mr_intern_free(w->names);
     mr_intern_free(w->defs);
     free(w->tasks);
@@ -64,6 +65,26 @@ bool mr_workload_grow(void *v, uint32_t n, uint32_t *cap, size_t size)
     return true;
 }
 
+/* Where `name` stands in a line (0: in the whole file), for a message. */
+static mr_json_doc place_of(const mr_workload *w, const char *name)
+{
+    return (mr_json_doc){.text = w->text, .size = w->text_size, .name = name};
+}
+
+mr_wl_task mr_wl_task_of(uint32_t name, uint32_t fn, int line)
+{
+    return (mr_wl_task){.name = name,
+                        .fn = fn,
+                        .line = line,
+                        .first_class = MR_WL_NONE,
+                        .class_room = MR_WL_NONE,
+                        .dist = MR_WL_NONE,
+                        .estimate = MR_UNKNOWN,
+                        .first_object = MR_WL_NONE,
+                        .last_object = MR_WL_NONE,
+                        .marker = MR_WL_NONE};
+}
+
 static mr_status put_name(mr_workload *w, const char *text, uint32_t *out)
 {
     return mr_intern_put(w->names, text, strlen(text), out);
@@ -71,24 +92,21 @@ static mr_status put_name(mr_workload *w, const char *text, uint32_t *out)
 
 mr_status mr_workload_task(mr_workload *w, const char *name, const char *fn, int line, mr_err *err)
 {
-    uint32_t number, func;
+    uint32_t number = 0, func;
+    if (w->stream)
+        return mr_feed_task(w, name, fn, line, err);
     if (put_name(w, name, &number) || put_name(w, fn, &func) ||
         !mr_workload_grow(&w->tasks, w->n_tasks, &w->cap_tasks, sizeof *w->tasks) ||
         !mr_workload_grow(&w->by_name, number, &w->cap_by_name, sizeof *w->by_name))
         return mr_err_set(err, MR_E_NOMEM, "%s: out of memory", w->path);
-    mr_json_at at = {w->path, line, err};
+    mr_json_doc doc = place_of(w, name);
+    mr_json_at at = {w->path, line, err, &doc};
     if (w->by_name[number])
         return mr_json_fail(&at, "id", "the task \"%s\" is already there (line %d)", name,
                             w->tasks[w->by_name[number] - 1].line);
-    w->tasks[w->n_tasks] = (mr_wl_task){.name = number,
-                                        .fn = func,
-                                        .line = line,
-                                        .first_class = MR_WL_NONE,
-                                        .dist = MR_WL_NONE,
-                                        .estimate = MR_UNKNOWN,
-                                        .first_object = MR_WL_NONE,
-                                        .last_object = MR_WL_NONE,
-                                        .marker = MR_WL_NONE};
+    w->last = w->n_tasks;
+    w->tasks[w->last] = mr_wl_task_of(number, func, line);
+    w->tasks[w->last].place = w->last;
     w->by_name[number] = ++w->n_tasks;
     return MR_OK;
 }
@@ -96,9 +114,14 @@ mr_status mr_workload_task(mr_workload *w, const char *name, const char *fn, int
 /* A new output of `task` (or one from outside: MR_WL_NONE), last in its list. */
 static mr_status add_object(mr_workload *w, uint32_t task, uint32_t file, uint64_t bytes, uint32_t *out)
 {
-    if (!mr_workload_grow(&w->objects, w->n_objects, &w->cap_objects, sizeof *w->objects))
-        return MR_E_NOMEM;
-    uint32_t o = w->n_objects++;
+    uint32_t o = w->free_object;
+    if (o) {
+        w->free_object = w->objects[--o].next;
+    } else {
+        if (!mr_workload_grow(&w->objects, w->n_objects, &w->cap_objects, sizeof *w->objects))
+            return MR_E_NOMEM;
+        o = w->n_objects++;
+    }
     w->objects[o] = (mr_wl_object){.task = task, .file = file, .next = MR_WL_NONE, .bytes = bytes};
     if (task != MR_WL_NONE) {
         mr_wl_task *t = &w->tasks[task];
@@ -117,7 +140,8 @@ static mr_status add_file(mr_workload *w, uint32_t task, const char *file, uint6
                           uint32_t *out)
 {
     uint32_t name, object;
-    mr_json_at at = {w->path, line, err};
+    mr_json_doc doc = place_of(w, file);
+    mr_json_at at = {w->path, line, err, &doc};
     if (put_name(w, file, &name) || !mr_workload_grow(&w->by_file, name, &w->cap_by_file, sizeof *w->by_file))
         return mr_err_set(err, MR_E_NOMEM, "%s: out of memory", w->path);
     if (w->by_file[name])
@@ -137,9 +161,9 @@ mr_status mr_workload_output(mr_workload *w, const char *file, uint64_t bytes, i
 {
     uint32_t object;
     if (file)
-        return add_file(w, w->n_tasks - 1, file, bytes, line, err, NULL);
-    return add_object(w, w->n_tasks - 1, 0, bytes, &object) ? mr_err_set(err, MR_E_NOMEM, "%s: out of memory", w->path)
-                                                            : MR_OK;
+        return add_file(w, w->last, file, bytes, line, err, NULL);
+    return add_object(w, w->last, 0, bytes, &object) ? mr_err_set(err, MR_E_NOMEM, "%s: out of memory", w->path)
+                                                     : MR_OK;
 }
 
 mr_status mr_workload_file(mr_workload *w, const char *file, uint64_t bytes, uint32_t node, int line, mr_err *err)
@@ -155,18 +179,29 @@ mr_status mr_workload_input(mr_workload *w, mr_wl_kind kind, const char *name, b
                             mr_err *err)
 {
     uint32_t number;
+    mr_json_at at = {w->path, line, err, NULL};
+    if (w->stream)
+        return mr_json_fail(&at, kind == MR_WL_DEP ? "deps" : "inputs",
+                            "the tasks of a stream wait for nothing and read nothing: \"%s\" needs the whole file",
+                            name);
     if (put_name(w, name, &number) || !mr_workload_grow(&w->raws, w->n_raws, &w->cap_raws, sizeof *w->raws))
         return mr_err_set(err, MR_E_NOMEM, "%s: out of memory", w->path);
-    w->raws[w->n_raws++] = (mr_wl_raw){w->n_tasks - 1, number, line, (uint8_t)kind, sized, bytes};
+    w->raws[w->n_raws++] = (mr_wl_raw){w->last, number, line, (uint8_t)kind, sized, bytes};
     return MR_OK;
 }
 
 mr_status mr_workload_classes(mr_workload *w, int64_t **out)
 {
     uint32_t n = w->platform.n_classes;
+    mr_wl_task *t = &w->tasks[w->last];
+    if (t->class_room != MR_WL_NONE) { /* of a task that is forgotten */
+        t->first_class = t->class_room;
+        *out = w->by_class + t->first_class;
+        return MR_OK;
+    }
     if (!mr_workload_grow(&w->by_class, w->n_by_class + n, &w->cap_by_class, sizeof *w->by_class))
         return MR_E_NOMEM;
-    w->tasks[w->n_tasks - 1].first_class = w->n_by_class;
+    t->first_class = t->class_room = w->n_by_class;
     *out = w->by_class + w->n_by_class;
     w->n_by_class += n;
     return MR_OK;
@@ -190,7 +225,7 @@ mr_status mr_workload_shape(mr_workload *w, mr_wl_shape *s)
     memcpy(u.bytes + sizeof u.def, s->needs, needs);
     memcpy(u.bytes + sizeof u.def + needs, s->labels, labels);
     memcpy(u.bytes + sizeof u.def + needs + labels, s->terms, terms);
-    return mr_intern_put(w->defs, u.bytes, s->def.h.size, &w->tasks[w->n_tasks - 1].def);
+    return mr_intern_put(w->defs, u.bytes, s->def.h.size, &w->tasks[w->last].def);
 }
 
 int64_t mr_workload_duration(const mr_workload *w, uint32_t task, const mr_platform_node *node)
@@ -199,40 +234,6 @@ int64_t mr_workload_duration(const mr_workload *w, uint32_t task, const mr_platf
     if (t->first_class != MR_WL_NONE)
         return w->by_class[t->first_class + node->cls];
     return node->speed == 1 ? t->duration : (int64_t)((double)t->duration / node->speed + 0.5);
-}
-
-mr_status mr_workload_horizon(const mr_workload *w, const mr_platform *p, mr_err *err)
-{
-    double sum = 0, slowest = 1, bytes = 0, arrival = 0, rate = (double)p->bandwidth;
-    for (uint32_t n = 0; n < p->n_nodes; n++) {
-        slowest = p->nodes[n].speed < slowest ? p->nodes[n].speed : slowest;
-        if (p->nodes[n].bandwidth && (double)p->nodes[n].bandwidth < rate)
-            rate = (double)p->nodes[n].bandwidth;
-    }
-    bool mortal = p->worker_mtbf > 0 || mr_platform_mortal(p);
-    double down = p->node_repair > 0 ? (double)p->node_repair : 0; /* MR_UNKNOWN is below 0 */
-    for (uint32_t t = 0; t < w->n_tasks; t++) {
-        const mr_wl_task *me = &w->tasks[t];
-        double most = (double)me->duration / slowest;
-        for (uint32_t c = 0; me->first_class != MR_WL_NONE && c < w->platform.n_classes; c++)
-            most = (double)w->by_class[me->first_class + c] > most ? (double)w->by_class[me->first_class + c] : most;
-        mr_define def;
-        memcpy(&def, mr_intern_text(w->defs, me->def), sizeof def);
-        sum += (most + down + (double)p->spawn) * (mortal ? def.max_retries + 1.0 : 1);
-        arrival = (double)me->arrival > arrival ? (double)me->arrival : arrival;
-        for (uint32_t i = 0; i < me->n_inputs; i++)
-            bytes += (double)w->objects[w->inputs[me->first_input + i]].bytes;
-    }
-    for (uint32_t i = 0; i < p->n_failures; i++) {
-        int64_t last = p->failures[i].back > p->failures[i].at ? p->failures[i].back : p->failures[i].at;
-        arrival = (double)last > arrival ? (double)last : arrival;
-    }
-    sum += arrival + (bytes / rate + 2 * bytes / (double)p->disk) * 1e9 + (double)w->n_objects * (double)p->latency;
-    if (sum < 4.6e18)
-        return MR_OK;
-    mr_json_at at = {w->path, 0, err};
-    return mr_json_fail(&at, NULL, "all tasks and copies one after the other take %.3g years; the clock holds 146",
-                        sum / 3.15e16);
 }
 
 /* ---- link ---- */
@@ -250,8 +251,9 @@ static uint32_t file_named(const mr_workload *w, uint32_t name)
 /* The objects that one input stands for: *first, and `all` when the task's declared outputs are meant. */
 static mr_status resolve(mr_workload *w, mr_wl_raw *r, mr_err *err, uint32_t *first, bool *all)
 {
-    mr_json_at at = {w->path, r->line, err};
     const char *name = mr_intern_text(w->names, r->name), *field = r->kind == MR_WL_DEP ? "deps" : "inputs";
+    mr_json_doc doc = place_of(w, name);
+    mr_json_at at = {w->path, r->line, err, &doc};
     uint32_t task = r->kind == MR_WL_FILE ? MR_WL_NONE : task_named(w, r->name);
     uint32_t file = r->kind == MR_WL_FILE || r->kind == MR_WL_ANY ? file_named(w, r->name) : MR_WL_NONE;
     mr_status status = MR_OK;
@@ -402,7 +404,8 @@ static mr_status name_cycle(const mr_workload *w, const uint32_t *left, mr_err *
     int line = w->tasks[t].line;
     free(step);
     free(path);
-    mr_json_at at = {w->path, line, err};
+    mr_json_doc doc = place_of(w, mr_workload_name(w, t));
+    mr_json_at at = {w->path, line, err, &doc};
     return mr_json_fail(&at, "inputs", "the tasks wait for each other in a cycle: %s", text);
 }
 
@@ -491,7 +494,7 @@ static mr_status order_tasks(mr_workload *w, mr_err *err)
 
 mr_status mr_workload_link(mr_workload *w, mr_err *err)
 {
-    mr_json_at at = {w->path, 0, err};
+    mr_json_at at = {w->path, 0, err, NULL};
     if (w->n_tasks == 0)
         return mr_json_fail(&at, NULL, "there is no task in this workload");
     mr_status status = resolve_all(w, err);
@@ -519,8 +522,10 @@ mr_status mr_workload_read(mr_workload **out, const char *path, mr_wl_format for
         status = mr_err_set(err, MR_E_NOMEM, "%s: out of memory", path);
         goto end;
     }
+    w->text = text;
+    w->text_size = size;
     if (format != MR_WL_JSONL) {
-        mr_json_at at = {path, 0, err};
+        mr_json_at at = {path, 0, err, NULL};
         status = mr_json_parse(&at, text, size, &root);
         if (format == MR_WL_AUTO)
             format = !status && cJSON_HasObjectItem(root, "workflow") ? MR_WL_WFFORMAT : MR_WL_JSONL;
@@ -532,6 +537,10 @@ mr_status mr_workload_read(mr_workload **out, const char *path, mr_wl_format for
     if (!status)
         status = mr_workload_link(w, err);
 end:
+    if (w) {
+        w->text = NULL;
+        w->root = NULL;
+    }
     cJSON_Delete(root);
     free(text);
     if (status)

@@ -19,9 +19,11 @@ typedef struct mr_wl_task {
     uint32_t name, fn;                   /* interned */
     uint32_t def;                        /* number of its mr_define in mr_workload.defs */
     uint32_t first_class;                /* in mr_workload.by_class, MR_WL_NONE: duration / speed */
+    uint32_t class_room;                 /* its room there, though it may not use it */
     uint32_t dist;                       /* first in mr_workload.dists that its durations are drawn from; MR_WL_NONE */
     int64_t arrival, duration, estimate; /* ns; estimate MR_UNKNOWN: none stated */
     int32_t line;
+    uint32_t place; /* in the file, among the tasks: what is drawn for it follows from this */
     uint32_t first_object, last_object, n_objects; /* its outputs, linked by mr_wl_object.next; index = position */
     uint32_t marker;                               /* its output of 0 bytes that "deps" wait for, MR_WL_NONE: none */
     uint32_t first_input, n_inputs;                /* in mr_workload.inputs, after link */
@@ -69,6 +71,9 @@ typedef struct mr_wl_table {
 
 typedef struct mr_workload {
     char *path;
+    const char *text; /* of the file, while it is read and linked; for messages */
+    size_t text_size;
+    const cJSON *root;
     mr_intern *names, *defs;
     mr_wl_task *tasks;
     uint32_t n_tasks, cap_tasks;
@@ -90,7 +95,10 @@ typedef struct mr_workload {
     uint32_t *by_name; /* interned name -> task number + 1 */
     uint32_t *by_file; /* interned name -> object number + 1 */
     uint32_t cap_by_name, cap_by_file;
-    mr_platform platform; /* no nodes: the workload brings none */
+    mr_platform platform;   /* no nodes: the workload brings none */
+    uint32_t last;          /* the task being read */
+    uint32_t free_object;   /* + 1, by .next; 0: none */
+    struct mr_feed *stream; /* NULL: it was read as a whole */
 } mr_workload;
 
 typedef enum mr_wl_format { MR_WL_AUTO, MR_WL_JSONL, MR_WL_WFFORMAT } mr_wl_format;
@@ -107,12 +115,40 @@ void mr_workload_draw(mr_workload *w, uint64_t seed);
 mr_status mr_workload_horizon(const mr_workload *w, const mr_platform *p, mr_err *err) MR_CHECK_RESULT;
 /* How long `task` runs on a node. */
 int64_t mr_workload_duration(const mr_workload *w, uint32_t task, const mr_platform_node *node);
+
+/* What the slowest machine does, and how long all tasks so far take one after the other. */
+typedef struct mr_wl_slowest {
+    double speed, rate, down, arrival, sum;
+    bool mortal;
+} mr_wl_slowest;
+void mr_workload_slowest(const mr_platform *p, mr_wl_slowest *out);
+/* mr_workload_horizon for one task more.  Errors: CONFIG. */
+mr_status mr_workload_fits_clock(const mr_workload *w, const mr_platform *p, uint32_t task, mr_wl_slowest *so_far,
+                                 mr_err *err) MR_CHECK_RESULT;
+void mr_workload_draw_one(mr_workload *w, uint32_t task, uint64_t seed);
+
+/* ---- streams (workload_feed.c): JSONL that is never held as a whole ---- */
+/* Opens `path` ("-": the standard input) and reads up to its first task, which mr_feed_next gives first.  Tasks are
+ * in the order of their arrival, and wait for nothing and read nothing; their names are not compared.  Errors: IO,
+ * CONFIG, NOMEM. */
+mr_status mr_feed_open(mr_workload **out, const char *path, uint64_t seed, mr_err *err) MR_CHECK_RESULT;
+/* The next task, its duration drawn; MR_WL_NONE: there are no more.  Errors: as above, with the line. */
+mr_status mr_feed_next(mr_workload *w, uint32_t *task, mr_err *err) MR_CHECK_RESULT;
+/* The task's number is given to another one. */
+void mr_feed_forget(mr_workload *w, uint32_t task);
+uint64_t mr_feed_count(const mr_workload *w); /* tasks given so far */
+const char *mr_feed_name(const mr_workload *w, uint32_t task);
+/* For workload.c. */
+mr_status mr_feed_task(mr_workload *w, const char *name, const char *fn, int line, mr_err *err) MR_CHECK_RESULT;
+void mr_feed_close(mr_workload *w);
+
 static inline const char *mr_workload_name(const mr_workload *w, uint32_t task)
 {
-    return mr_intern_text(w->names, w->tasks[task].name);
+    return w->stream ? mr_feed_name(w, task) : mr_intern_text(w->names, w->tasks[task].name);
 }
 
 /* ---- for readers ---- */
+mr_wl_task mr_wl_task_of(uint32_t name, uint32_t fn, int line);
 mr_status mr_workload_new(mr_workload **out, const char *path) MR_CHECK_RESULT;
 /* A new task; its number is n_tasks - 1.  Errors: CONFIG (the name is taken), NOMEM. */
 mr_status mr_workload_task(mr_workload *w, const char *name, const char *fn, int line, mr_err *err) MR_CHECK_RESULT;
@@ -132,6 +168,8 @@ mr_status mr_workload_classes(mr_workload *w, int64_t **out) MR_CHECK_RESULT;
 mr_status mr_workload_link(mr_workload *w, mr_err *err) MR_CHECK_RESULT;
 
 mr_status mr_workload_read_jsonl(mr_workload *w, char *text, size_t size, mr_err *err) MR_CHECK_RESULT;
+/* One line, without its end. */
+mr_status mr_workload_read_line(mr_workload *w, const char *text, size_t size, int number, mr_err *err) MR_CHECK_RESULT;
 mr_status mr_workload_read_wf(mr_workload *w, const cJSON *root, mr_err *err) MR_CHECK_RESULT;
 
 #endif

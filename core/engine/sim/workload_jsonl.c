@@ -197,11 +197,13 @@ static mr_status add_inputs(const mr_json_at *at, mr_workload *w, const char *fi
 {
     if (!list)
         return MR_OK;
+    mr_json_here(at, list);
     if (!cJSON_IsArray(list))
         return mr_json_fail(at, field, "expected a list");
     for (const cJSON *v = list->child; v; v = v->next) {
         mr_status status;
         const char *name;
+        mr_json_here(at, v);
         line ref = {0};
         if (cJSON_IsObject(v) && !deps) {
             status = mr_json_read(at, v, FIELDS(ref_fields), &ref);
@@ -253,7 +255,7 @@ static mr_status add_task(const mr_json_at *at, mr_workload *w, const cJSON *jso
         status = mr_workload_task(w, l.id, l.fn ? l.fn : l.id, at->line, at->err);
     if (status)
         return status;
-    mr_wl_task *t = &w->tasks[w->n_tasks - 1];
+    mr_wl_task *t = &w->tasks[w->last];
     t->arrival = l.arrival;
     t->estimate = l.estimate;
     if ((status = mr_durations_read(at, w, l.duration)))
@@ -271,7 +273,7 @@ static mr_status add_task(const mr_json_at *at, mr_workload *w, const cJSON *jso
     d->priority = (int32_t)l.priority;
     snprintf(d->name, sizeof d->name, "%.119s", l.fn ? l.fn : l.id);
     /* Costs by class belong to a function, so a task that has its own is a function of its own (of the same name). */
-    if (t->first_class != MR_WL_NONE)
+    if (t->first_class != MR_WL_NONE && !w->stream)
         snprintf(d->entry, sizeof d->entry, "sim:%d", at->line);
     else
         snprintf(d->entry, sizeof d->entry, "sim");
@@ -294,6 +296,7 @@ static mr_status add_file(const mr_json_at *at, mr_workload *w, const cJSON *jso
         return status;
     while (l.node && node < w->platform.n_nodes && strcmp(w->platform.nodes[node].name, l.node) != 0)
         node++;
+    mr_json_here(at, cJSON_GetObjectItemCaseSensitive(json, "node"));
     if (l.node && node == w->platform.n_nodes)
         return mr_json_fail(at, "node", "the platform has no node \"%s\"", l.node);
     return mr_workload_file(w, l.file, l.bytes, node, at->line, at->err);
@@ -303,14 +306,12 @@ static mr_status add_line(const mr_json_at *at, mr_workload *w, const cJSON *jso
 {
     if (cJSON_HasObjectItem(json, "platform")) {
         line l = {0};
-        char where[512];
         mr_status status = mr_json_read(at, json, FIELDS(header_fields), &l);
         if (status)
             return status;
         if (w->n_tasks || w->n_objects || w->platform.n_nodes)
             return mr_json_fail(at, "platform", "must be on the first line");
-        snprintf(where, sizeof where, "%.480s:%d: platform", at->path, at->line);
-        return mr_platform_read(&w->platform, l.platform, where, at->err);
+        return mr_platform_read(&w->platform, l.platform, at);
     }
     if (cJSON_HasObjectItem(json, "table")) {
         line l = {0};
@@ -322,23 +323,31 @@ static mr_status add_line(const mr_json_at *at, mr_workload *w, const cJSON *jso
     return add_task(at, w, json);
 }
 
+mr_status mr_workload_read_line(mr_workload *w, const char *text, size_t size, int number, mr_err *err)
+{
+    mr_json_doc doc = {0};
+    mr_json_at at = {w->path, number, err, &doc};
+    size_t blank = strspn(text, " \t\r");
+    if (blank >= size || text[blank] == '#')
+        return MR_OK;
+    cJSON *json = NULL;
+    mr_status status = mr_json_parse(&at, text, size, &json);
+    doc = (mr_json_doc){.text = text, .size = size, .line = number, .root = json, .here = json};
+    if (!status)
+        status = add_line(&at, w, json);
+    cJSON_Delete(json);
+    return status;
+}
+
 mr_status mr_workload_read_jsonl(mr_workload *w, char *text, size_t size, mr_err *err)
 {
-    mr_json_at at = {w->path, 0, err};
+    int number = 0;
     for (char *p = text, *end = text + size; p < end;) {
         char *stop = memchr(p, '\n', (size_t)(end - p));
         size_t n = (size_t)((stop ? stop : end) - p);
-        at.line++;
-        size_t blank = strspn(p, " \t\r");
-        if (blank < n && p[blank] != '#') {
-            cJSON *json = NULL;
-            mr_status status = mr_json_parse(&at, p, n, &json);
-            if (!status)
-                status = add_line(&at, w, json);
-            cJSON_Delete(json);
-            if (status)
-                return status;
-        }
+        mr_status status = mr_workload_read_line(w, p, n, ++number, err);
+        if (status)
+            return status;
         p += n + 1;
     }
     return MR_OK;

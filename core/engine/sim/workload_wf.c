@@ -20,9 +20,11 @@ typedef struct table {
     uint32_t cap;
 } table;
 
-static mr_status fail(const mr_workload *w, mr_err *err, const char *field, const char *what)
+/* `v`: what is wrong; NULL: something is missing in the file as a whole. */
+static mr_status fail(const mr_workload *w, mr_err *err, const cJSON *v, const char *field, const char *what)
 {
-    mr_json_at at = {w->path, 0, err};
+    mr_json_doc doc = {.text = w->text, .size = w->text_size, .root = w->root, .here = v};
+    mr_json_at at = {w->path, 0, err, &doc};
     return mr_json_fail(&at, field, "%s", what);
 }
 
@@ -51,7 +53,7 @@ static mr_status index_list(const mr_workload *w, table *t, const cJSON *list, c
         const char *id = text(v, "id");
         uint32_t number;
         if (!id || !*id)
-            return fail(w, err, what, "an entry has no \"id\"");
+            return fail(w, err, v, what, "an entry has no \"id\"");
         if (mr_intern_put(t->names, id, strlen(id), &number))
             return mr_err_set(err, MR_E_NOMEM, "%s: out of memory", w->path);
         t->v[number] = v;
@@ -104,12 +106,12 @@ static mr_status add_machines(mr_workload *w, const cJSON *machines, mr_err *err
         snprintf(safe, sizeof safe, "%.47s", name && *name ? name : "machine");
         cJSON_AddStringToObject(node, "name", safe);
         cJSON_AddNumberToObject(node, "cpus", cJSON_IsNumber(cores) ? cores->valuedouble : 1);
-        char where[400];
-        snprintf(where, sizeof where, "%.300s: execution.machines", w->path);
-        mr_status status = node ? mr_platform_read(&w->platform, json, where, err) : MR_E_NOMEM;
+        mr_err why = {0};
+        mr_json_at at = {safe, 0, &why, NULL};
+        mr_status status = node ? mr_platform_read(&w->platform, json, &at) : MR_E_NOMEM;
         cJSON_Delete(json);
         if (status)
-            return status;
+            return status == MR_E_NOMEM ? status : fail(w, err, m, "execution.machines", why.text);
     }
     return MR_OK;
 }
@@ -120,7 +122,7 @@ static mr_status add_files(mr_workload *w, const table *files, const cJSON *list
     for (const cJSON *v = list ? list->child : NULL; !status && v; v = v->next) {
         const char *name = cJSON_GetStringValue(v);
         if (!name || !*name)
-            return fail(w, err, output ? "outputFiles" : "inputFiles", "an entry is not a file's id");
+            return fail(w, err, v, output ? "outputFiles" : "inputFiles", "an entry is not a file's id");
         const cJSON *size = get(find(files, name), "sizeInBytes", NULL);
         uint64_t bytes = cJSON_IsNumber(size) && size->valuedouble > 0 ? (uint64_t)size->valuedouble : 0;
         status = output ? mr_workload_output(w, name, bytes, 0, err)
@@ -134,16 +136,17 @@ static mr_status add_task(mr_workload *w, const table *files, const table *runs,
     const char *id = text(task, "id");
     char fn[120];
     if (!id || !*id)
-        return fail(w, err, "specification.tasks", "an entry has no \"id\"");
+        return fail(w, err, task, "specification.tasks", "an entry has no \"id\"");
     const cJSON *run = find(runs, id), *seconds = get(run, "runtimeInSeconds", NULL),
                 *cores = get(run, "coreCount", NULL);
-    mr_json_at at = {w->path, 0, err};
+    mr_json_doc doc = {.text = w->text, .size = w->text_size, .root = w->root, .here = run ? run : task};
+    mr_json_at at = {w->path, 0, err, &doc};
     if (!run || !cJSON_IsNumber(seconds))
         return mr_json_fail(&at, "execution.tasks", "there is no \"runtimeInSeconds\" for the task \"%s\"", id);
     function_name(fn, sizeof fn, task, run);
     mr_status status = mr_workload_task(w, id, fn, 0, err);
     if (!status)
-        status = mr_json_seconds(&at, "runtimeInSeconds", seconds, &w->tasks[w->n_tasks - 1].duration);
+        status = mr_json_seconds(&at, "runtimeInSeconds", seconds, &w->tasks[w->last].duration);
     if (status)
         return status;
     mr_wl_shape shape = {.n_needs = 1};
@@ -167,7 +170,7 @@ static mr_status add_task(mr_workload *w, const table *files, const table *runs,
     for (const cJSON *v = parents ? parents->child : NULL; !status && v; v = v->next) {
         const char *name = cJSON_GetStringValue(v);
         status = name && *name ? mr_workload_input(w, MR_WL_DEP, name, false, 0, 0, err)
-                               : fail(w, err, "parents", "an entry is not a task's id");
+                               : fail(w, err, v, "parents", "an entry is not a task's id");
     }
     return status;
 }
@@ -177,10 +180,12 @@ mr_status mr_workload_read_wf(mr_workload *w, const cJSON *root, mr_err *err)
     const cJSON *flow = get(root, "workflow", NULL), *tasks = get(flow, "specification", "tasks");
     const cJSON *execution = get(flow, "execution", NULL), *version = get(root, "schemaVersion", NULL);
     table files = {0}, runs = {0};
+    w->root = root;
     if (!cJSON_IsArray(tasks) || !cJSON_IsArray(get(execution, "tasks", NULL)))
-        return fail(w, err, "workflow", "expected WfFormat 1.4 or newer: specification.tasks and execution.tasks");
+        return fail(w, err, flow, "workflow",
+                    "expected WfFormat 1.4 or newer: specification.tasks and execution.tasks");
     if (!cJSON_IsString(version) || strncmp(version->valuestring, "1.", 2) != 0)
-        return fail(w, err, "schemaVersion", "expected \"1.5\"");
+        return fail(w, err, version, "schemaVersion", "expected \"1.5\"");
     mr_status status = add_machines(w, get(execution, "machines", NULL), err);
     if (!status)
         status = index_list(w, &files, get(flow, "specification", "files"), "specification.files", err);

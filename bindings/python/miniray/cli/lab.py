@@ -77,14 +77,17 @@ lab.add_command(_data)
 @click.option("--policy", default="fifo", show_default=True, help="fifo, locality, priority, a Lua file, a shipped policy or a plugin.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--trace", "trace_", type=click.Path(dir_okay=False), help="Writes one JSON line per task.")
-def run(workload: str, policy: str, seed: int, trace_: str | None, html: str | None, json_: str | None, **how: Any) -> None:
+@click.option("--stream", is_flag=True, help="Reads the workload as time goes on, in the memory of what is alive: independent tasks, in order.")
+def run(workload: str, policy: str, seed: int, trace_: str | None, stream: bool, html: str | None, json_: str | None, **how: Any) -> None:
     """One simulation of one workload under one policy."""
     from miniray.lab import metrics, simulate, table, workload as workloads, write_report, write_trace
 
+    if stream and (trace_ or html):
+        raise click.UsageError("--stream keeps no tasks: it goes with neither --trace nor --html (miniray-sim --stream --trace FILE writes them)")
     try:
         made = workloads.parse(workload)
-        lines = workloads.make(workload, seed) if made else workload
-        result = simulate(lines, policy, seed=seed, **_sim_options(**how))
+        lines = workloads.make(workload, seed) if made and not stream else workload
+        result = simulate(lines, policy, seed=seed, partial=True, stream=stream, **_sim_options(**how))
     except (RuntimeError, ValueError, TypeError, OSError) as error:
         _fail(error)
     if json_ != "-":
@@ -100,6 +103,9 @@ def run(workload: str, policy: str, seed: int, trace_: str | None, html: str | N
         click.echo(f"report: {write_report(html, [result], subtitle=workload)}")
     if result.summary.get("degraded"):
         click.echo(f"the policy was ejected, the run went on as FIFO: {result.summary['ejected']}", err=True)
+    if result.summary.get("interrupted"):
+        click.echo("interrupted: all of this is of the tasks that had ended", err=True)
+        raise SystemExit(130)
 
 
 @lab.command()

@@ -16,7 +16,7 @@ import math
 import os
 import re
 import warnings
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Sequence
 
 from .workload import Line, platform
 
@@ -211,23 +211,62 @@ def alibaba(path: str | os.PathLike[str], nodes: int = 100, cpus: float = 96, jo
     return _nothing(path, [platform(int(nodes), cpus), *(task for *_, task in rows)])
 
 
-def _matrix(where: str, value: Any, name: str, shape: list[int] | None) -> list[list[int]]:
-    if not isinstance(value, list) or not value or not all(isinstance(row, list) and row for row in value):
-        raise ReadError(f"{where}.{name}: expected a list of lists")
-    for i, row in enumerate(value):
-        if shape and (i >= len(shape) or len(row) != shape[i]):
-            raise ReadError(f"{where}.{name}[{i}]: as many machines as durations are needed")
-        for j, x in enumerate(row):
-            if isinstance(x, bool) or not isinstance(x, (int, float)) or not 0 <= x <= 1e9 or (shape and x != int(x)):
-                raise ReadError(f"{where}.{name}[{i}][{j}]: {x!r} is not {'a machine number' if shape else 'a time'}")
-    if shape and len(value) != len(shape):
-        raise ReadError(f"{where}.{name}: {len(value)} jobs, but {len(shape)} have durations")
-    return value
+def _place(text: str, path: Sequence[str | int]) -> int:
+    """Where a value of a JSON text begins: ``path`` are keys and indices.  As far as it leads: the value that it leaves."""
+    decode, blank, at = json.JSONDecoder().raw_decode, re.compile(r"[\s,:]*"), 0
+
+    def past(at: int) -> int:
+        return blank.match(text, at).end()  # type: ignore[union-attr]
+
+    at = past(0)
+    for step in path:
+        inner, n = past(at + 1), 0
+        while text[inner] not in "]}":
+            key, begin = (n, inner) if isinstance(step, int) else decode(text, inner)
+            begin = past(begin)
+            if key == step:
+                at = begin
+                break
+            inner, n = past(decode(text, begin)[1]), n + 1
+        else:
+            break
+    return at
+
+
+class _Matrices:
+    """The numbers of one job-shop instance, checked; what is wrong is said with its line and column."""
+
+    def __init__(self, path: str, text: str, name: str, found: dict[str, Any], alone: bool):
+        self.path, self.text, self.name, self.found, self.alone = path, text, name, found, alone
+
+    def fail(self, what: str, *place: str | int) -> ReadError:
+        at = _place(self.text, place if self.alone else (self.name, *place))
+        before = self.text[:at]
+        where = "".join(f"[{step}]" if isinstance(step, int) else step for step in place)
+        return ReadError(f"{self.path}:{before.count(chr(10)) + 1}:{at - before.rfind(chr(10))}: {self.name}: {where}: {what}")
+
+    def read(self, name: str, shape: list[int] | None = None) -> list[list[int]]:
+        value = self.found.get(name)
+        if not isinstance(value, list) or not value or not all(isinstance(row, list) and row for row in value):
+            raise self.fail("expected a list of lists", name)
+        for i, row in enumerate(value):
+            if shape and (i >= len(shape) or len(row) != shape[i]):
+                raise self.fail("as many machines as durations are needed", name, i)
+            for j, x in enumerate(row):
+                if isinstance(x, bool) or not isinstance(x, (int, float)) or not 0 <= x <= 1e9 or (shape and x != int(x)):
+                    raise self.fail(f"{x!r} is not {'a machine number' if shape else 'a time'}", name, i, j)
+        if shape and len(value) != len(shape):
+            raise self.fail(f"{len(value)} jobs, but {len(shape)} have durations", name)
+        return value
 
 
 def jobshop_instances(path: str | os.PathLike[str]) -> dict[str, Any]:
     """All instances of a file: name -> what it says.  One instance may stand alone."""
-    path = os.fspath(path)
+    return _instances(os.fspath(path))[1]
+
+
+def _instances(path: str) -> tuple[str, dict[str, Any], bool]:
+    """The text, the instances, and whether the one instance is the whole text."""
     with open(path, encoding="utf-8", errors="replace") as file:
         text = file.read()
     try:
@@ -236,28 +275,30 @@ def jobshop_instances(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ReadError(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
     except RecursionError:
         raise ReadError(f"{path}:1:1: not a job-shop file: too deeply nested") from None
-    if isinstance(found, dict) and "duration_matrix" in found:
+    alone = isinstance(found, dict) and "duration_matrix" in found
+    if alone:
         found = {str(found.get("name", "jobshop")): found}
     if not isinstance(found, dict) or not found or not all(isinstance(v, dict) for v in found.values()):
         raise ReadError(f"{path}:1:1: expected an object of instances, or one with a \"duration_matrix\"")
-    return found
+    return text, found, alone
 
 
 def jobshop(path: str | os.PathLike[str], name: str = "") -> list[Line]:
     """A job-shop instance: each job is a chain, each operation needs its machine, of which there is one.  ``name``: which of a
     file with several.  Times count as seconds; a task's function is its machine, its user the job."""
-    found = jobshop_instances(path)
+    path = os.fspath(path)
+    text, found, alone = _instances(path)
     if not name and len(found) > 1:
-        raise ReadError(f"{path}: holds {len(found)} instances: choose one by name, as in FILE#{next(iter(found))}")
+        raise ReadError(f"{path}:1:1: holds {len(found)} instances: choose one by name, as in FILE#{next(iter(found))}")
     if name and name not in found:
-        raise ReadError(f"{path}: there is no instance {name!r}; there are {', '.join(list(found)[:8])}, ...")
+        raise ReadError(f"{path}:1:1: there is no instance {name!r}; there are {', '.join(list(found)[:8])}, ...")
     name = name or next(iter(found))
-    one, where = found[name], f"{path}: {name}"
-    times = _matrix(where, one.get("duration_matrix"), "duration_matrix", None)
-    machines = _matrix(where, one.get("machines_matrix"), "machines_matrix", [len(row) for row in times])
+    matrices = _Matrices(path, text, name, found[name], alone)
+    times = matrices.read("duration_matrix")
+    machines = matrices.read("machines_matrix", [len(row) for row in times])
     numbers = sorted({int(m) for row in machines for m in row})
     if len(numbers) > 60:
-        raise ReadError(f"{where}: {len(numbers)} machines; at most 60 fit into one node")
+        raise matrices.fail(f"{len(numbers)} machines; at most 60 fit into one node", "machines_matrix")
     lines: list[Line] = [{"platform": {"nodes": [{"name": "shop", "cpus": len(numbers), "resources": {f"m{m}": 1 for m in numbers}}]}}]
     for i, row in enumerate(times):
         for j, time in enumerate(row):

@@ -63,11 +63,11 @@ def _events(path: str) -> list[Event]:
             except ValueError as error:
                 if not text.endswith("\n"):
                     break  # the run ended in the middle of a line
-                raise ValueError(f"{path}:{number}: not JSON: {error}") from None
+                raise ValueError(f"{path}:{number}:{getattr(error, 'colno', 1)}: not JSON: {getattr(error, 'msg', error)}") from None
             if number == 1 and (not isinstance(event, dict) or event.get("miniray") != "recording"):
-                raise ValueError(f"{path}: not a recording: its first line should be {{\"miniray\": \"recording\", ...}}")
+                raise ValueError(f"{path}:1:1: not a recording: its first line should be {{\"miniray\": \"recording\", ...}}")
             if number == 1 and event.get("version") != 1:
-                raise ValueError(f"{path}: a recording of version {event.get('version')}; this program reads version 1")
+                raise ValueError(f"{path}:1:1: a recording of version {event.get('version')}; this program reads version 1")
             out.append(event)
     if not out:
         raise ValueError(f"{path}: empty")

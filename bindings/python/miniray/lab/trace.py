@@ -138,10 +138,10 @@ def read_trace(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise ValueError(f"{path}:{number}: not JSON: {error}") from None
+                raise ValueError(f"{path}:{number}:{getattr(error, 'colno', 1)}: not JSON: {getattr(error, 'msg', error)}") from None
             missing = [key for key in KEYS if key not in row] if isinstance(row, dict) else KEYS
             if missing:
-                raise ValueError(f"{path}:{number}: not a task of a trace: {', '.join(missing)} missing")
+                raise ValueError(f"{path}:{number}:1: not a task of a trace: {', '.join(missing)} missing")
             rows.append(row)
     return rows
 

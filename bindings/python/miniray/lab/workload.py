@@ -13,7 +13,7 @@ import inspect
 import json
 import os
 import random
-from typing import Any, Callable, Iterable
+from typing import Any, Callable, Iterable, Iterator, Mapping
 
 from . import taskbench
 from .courses import COURSES, Line, duration as _time, platform
@@ -29,7 +29,7 @@ def read(path: str | os.PathLike[str]) -> list[Line]:
             try:
                 lines.append(json.loads(text))
             except ValueError as error:
-                raise ValueError(f"{path}:{number}: not JSON: {error}") from None
+                raise ValueError(f"{path}:{number}:{getattr(error, 'colno', 1)}: not JSON: {getattr(error, 'msg', error)}") from None
     return lines
 
 
@@ -104,17 +104,21 @@ def randomdag(rng: random.Random, tasks: int = 60, density: float = 0.08, durati
     return lines
 
 
-def poisson(rng: random.Random, tasks: int = 400, rate: float = 8.0, duration: float = 0.1, cv: float = 1.0,
-            users: int = 1) -> list[Line]:
-    """Independent tasks that arrive at random, ``rate`` a second; with cv = 1 exponential: M/M/c."""
-    lines, now = [], 0.0
+def arrivals(rng: random.Random, tasks: int = 400, rate: float = 8.0, duration: float = 0.1, cv: float = 1.0, users: int = 1) -> Iterator[Line]:
+    """`poisson`, task by task: for streams."""
+    now = 0.0
     for i in range(int(tasks)):
         now += rng.expovariate(rate)
         task: Line = {"id": f"j{i}", "fn": "job", "arrival_s": round(now, 9), "duration_s": _time(rng, duration, cv)}
         if users > 1:
             task["user"] = f"user{rng.randrange(int(users))}"
-        lines.append(task)
-    return lines
+        yield task
+
+
+def poisson(rng: random.Random, tasks: int = 400, rate: float = 8.0, duration: float = 0.1, cv: float = 1.0,
+            users: int = 1) -> list[Line]:
+    """Independent tasks that arrive at random, ``rate`` a second; with cv = 1 exponential: M/M/c."""
+    return list(arrivals(rng, tasks, rate, duration, cv, users))
 
 
 def graham(rng: random.Random | None = None, machines: int = 3, shorter: bool = False, fewer: bool = False) -> list[Line]:
@@ -144,10 +148,18 @@ GENERATORS: dict[str, Callable[..., list[Line]]] = {
 }
 
 
+STREAMS: dict[str, Callable[..., Iterator[Line]]] = {"poisson": arrivals}  # kinds that need not be made as a whole
+
+
 def generate(kind: str, seed: int = 0, **options: Any) -> list[Line]:
     """A workload of a kind in GENERATORS.  The same kind, seed and options give the same lines."""
+    return list(stream(kind, seed, GENERATORS, **options))
+
+
+def stream(kind: str, seed: int = 0, among: Mapping[str, Callable[..., Iterable[Line]]] = STREAMS, **options: Any) -> Iterable[Line]:
+    """`generate`, one line at a time, for those in STREAMS; any other kind is made first."""
     try:
-        make = GENERATORS[kind]
+        make = among.get(kind) or GENERATORS[kind]
     except KeyError:
         raise ValueError(f"unknown kind of workload {kind!r}; known: {', '.join(sorted(GENERATORS))}") from None
     known = list(inspect.signature(make).parameters)[1:]
