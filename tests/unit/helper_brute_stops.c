@@ -81,9 +81,9 @@ static void promised(brute *b, int node, int64_t *cpu, int64_t *memory)
 /* Would the stop of r alone let t start? */
 static bool frees(brute *b, const b_task *t, const b_task *r)
 {
-    int64_t memory, lent, cpu = brute_free_cpu(b, r->node, &memory, &lent);
     if (!may_stop(b, r) || b->now - r->started_at < b->min_slice || b->now == r->started_at || r->slot < 0)
         return false;
+    int64_t memory, lent, cpu = brute_free_cpu(b, r->node, &memory, &lent);
     if (b->nodes[r->node].gone || (t->stopped && t->node != r->node) || t->f->cpu > b->nodes[r->node].cpu ||
         t->f->memory > b->nodes[r->node].memory)
         return false;
