@@ -16,6 +16,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Callable
@@ -81,6 +82,29 @@ def call_cost(call: Callable[[], object], get: Callable[[list], object]) -> floa
     return statistics.median(costs)
 
 
+def call_cost_alone(ray, noop, workers: int) -> float:
+    """The same where nothing runs beside it: the calls wait behind tasks that have all CPUs until a file is there."""
+
+    @ray.remote
+    def hold(path: str) -> None:
+        while not os.path.exists(path):
+            time.sleep(0.01)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "go")
+        refs = [hold.remote(path) for _ in range(workers)]
+        time.sleep(1)  # they have begun
+        costs = []
+        for _ in range(9):
+            start = clock()
+            calls = [noop.remote() for _ in range(BATCH)]
+            costs.append((clock() - start) / BATCH * 1e6)
+            refs += calls
+        Path(path).touch()
+        ray.get(refs)
+    return statistics.median(costs)
+
+
 def map_rate(pool: "concurrent.futures.Executor") -> float:
     """Items a second through the map() of an executor, each of them a call."""
     numbers = list(range(BATCH))
@@ -108,7 +132,8 @@ def ray_like(ray, workers: int, array_mb: int) -> dict[str, float]:
     ray.get([noop.remote() for _ in range(2 * BATCH)])
     out["tasks, asynchronous"] = rate(BATCH, lambda: ray.get([noop.remote() for _ in range(BATCH)]), 1.0)
     out["tasks, synchronous"] = rate(1, lambda: ray.get(noop.remote()))
-    out["remote() alone"] = call_cost(noop.remote, ray.get)
+    out["remote() alone"] = call_cost_alone(ray, noop, workers)
+    out["remote() while tasks run"] = call_cost(noop.remote, ray.get)
 
     @ray.remote
     class Counter:
@@ -214,8 +239,6 @@ def disk_rates(miniray, megabytes: int = 768, part: int = 128) -> dict[str, floa
     Both write without waiting for the disk, as `dd` does by itself; both read what is not in memory any more.  The median
     of the turns, since others use the disk too.
     """
-    import tempfile
-
     import numpy
 
     noise = numpy.random.default_rng(1).integers(0, 255, 16 << 20, numpy.uint8)

@@ -27,6 +27,7 @@ CASES = {
     "tasks, asynchronous": ("1/s", True),
     "tasks, synchronous": ("1/s", True),
     "remote() alone": ("us", False),
+    "remote() while tasks run": ("us", False),
     "Executor.map": ("1/s", True),
     "actor calls, asynchronous": ("1/s", True),
     "actor calls, synchronous": ("1/s", True),
