@@ -204,6 +204,29 @@ START_TEST(a_revoked_task_keeps_its_rank)
 }
 END_TEST
 
+/* A call that lost its core for a while says nothing of the others; methods are known as tasks are. */
+START_TEST(few_long_calls_make_no_function_long)
+{
+    uint32_t cls = world_define(&w, (spec){.name = "Counter", .kind = MR_FUNC_ACTOR});
+    uint32_t method = world_define(&w, (spec){.name = "Counter.add", .kind = MR_FUNC_METHOD});
+    uint32_t g = world_func(&w, "g", NULL);
+    mr_id a = world_run(&w, cls);
+    ck_assert(!mr_control_short(w.c, method) && !mr_control_short(w.c, g));
+    world_time(&w, 1);
+    world_finish(&w, a);
+    for (int i = 0; i < 40; i++) {
+        mr_id pair[2] = {world_call(&w, (call){.func = method, .n_returns = 1, .actor = a}), world_run(&w, g)};
+        world_time(&w, 1);
+        for (int k = 0; k < 2; k++) {
+            world_finish_as(&w, pair[k], MR_OK, MR_FINISHED_RESULT, i % 4 == 3 ? 5000000 : 1000);
+            world_drop(&w, pair[k]);
+        }
+        world_time(&w, 1);
+        ck_assert(mr_control_short(w.c, method) && mr_control_short(w.c, g));
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("control: short tasks");
@@ -214,6 +237,7 @@ static Suite *suite(void)
     tcase_add_test(t, what_is_held_back_starts_elsewhere);
     tcase_add_test(t, plenty_is_not_hurried);
     tcase_add_loop_test(t, a_revoked_task_keeps_its_rank, 0, 2);
+    tcase_add_test(t, few_long_calls_make_no_function_long);
     suite_add_tcase(s, t);
     return s;
 }
