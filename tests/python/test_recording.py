@@ -125,4 +125,5 @@ def test_calibration_measures_and_writes_settings(tmp_path):
     result = CliRunner().invoke(calibrate, ["--out", str(out), "--tasks", "50", "--megabytes", "1"])
     assert result.exit_code == 0, result.output
     text = out.read_text()
-    assert "[sim]\ndispatch_us = " in text and "bandwidth = " in text
+    assert "[sim]\ndispatch_us = " in text and "bandwidth = " in text and "\nswitch_us = " in text
+    assert 100 < int(text.split("decision_ns = ")[1].split()[0]) < 10_000_000  # of 1,000 instructions

@@ -32,12 +32,13 @@ def record(ctx: click.Context, out: str, policy: Optional[str], workers: Optiona
 @click.command()
 @click.argument("recording", type=click.Path(exists=True, dir_okay=False))
 @click.option("--policy", "policies", multiple=True, help="fifo, locality, a Lua file, a shipped policy; may be repeated.")
+@click.option("--policies", "listed", metavar="A,B,...", help="Several of them at once, with commas between them.")
 @click.option("--runs", default=20, show_default=True, type=click.IntRange(0, 1000), help="Replays with durations off by up to 5%.")
 @click.option("--know", default="learned", show_default=True)
 @click.option("--config", type=click.Path(exists=True, dir_okay=False), help="Settings (INI), such as those that miniray calibrate writes.")
 @click.option("--html", type=click.Path(dir_okay=False), help="Writes a report: the real run, and each replay.")
 @click.option("--json", "json_", type=click.Path(dir_okay=False), help="Writes the figures.")
-def replay(recording: str, policies: "tuple[str, ...]", runs: int, know: str, config: Optional[str], html: Optional[str], json_: Optional[str]) -> None:
+def replay(recording: str, policies: "tuple[str, ...]", listed: Optional[str], runs: int, know: str, config: Optional[str], html: Optional[str], json_: Optional[str]) -> None:
     """What if: a recorded run in virtual time, with the decisions that were made, and with each POLICY deciding again."""
     from rich.console import Console
     from rich.progress import Progress
@@ -45,6 +46,7 @@ def replay(recording: str, policies: "tuple[str, ...]", runs: int, know: str, co
     from miniray.lab import recording as recordings, write_report
     from miniray.lab.report import seconds
 
+    policies = (*policies, *(listed.split(",") if listed else ()))
     how: dict[str, Any] = {"know": know, **({"config": config} if config else {})}
     try:
         read = recordings.read(recording)

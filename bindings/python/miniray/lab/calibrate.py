@@ -11,7 +11,8 @@ import tempfile
 import time
 from typing import Any
 
-from . import recording
+from . import recording, workload as workloads
+from .run_sim import simulate
 
 
 def _nothing() -> None:
@@ -25,7 +26,8 @@ def _length(value: Any) -> int:
 def measure(tasks: int = 2000, megabytes: int = 64) -> dict[str, float]:
     """``dispatch_us``: from the end of one task to the beginning of the next on a busy worker; ``call_us``: f.remote and get, one at a
     time; ``put_us``, ``get_us``: of a small value; ``put_bytes_s``: of a large one; ``bandwidth``: bytes per second between two nodes
-    of this machine.  Opens and closes sessions of its own."""
+    of this machine; ``switch_us``: to stop a task and go on with another that was stopped; ``decision_ns``: for 1,000 instructions of a
+    policy in Lua.  Opens and closes sessions of its own."""
     import miniray
 
     out: dict[str, float] = {}
@@ -59,7 +61,52 @@ def measure(tasks: int = 2000, megabytes: int = 64) -> dict[str, float]:
         out["bandwidth"] = len(block) / max(copied, 1e-6)
     finally:
         miniray.shutdown()
+    out["switch_us"] = _switch_us()
+    out["decision_ns"] = _decision_ns()
     return out
+
+
+def _busy(seconds: float) -> None:
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+
+
+def _switch_us(seconds: float = 0.2) -> float:
+    """Two tasks take turns of 1 ms on one CPU: what they take beyond the CPU time that they use, by stop."""
+    import miniray
+
+    with tempfile.TemporaryDirectory(prefix="miniray-calibrate-") as folder:
+        policy, path = os.path.join(folder, "turns.lua"), os.path.join(folder, "run.jsonl")
+        with open(policy, "w", encoding="utf-8") as file:
+            file.write("return { slice = function() return 1*ms end }\n")
+        miniray.init(num_cpus=1, policy=policy, record=path)
+        try:
+            work = miniray.remote(_busy)
+            miniray.get([work.remote(0.001) for _ in range(2)])
+            began = time.perf_counter()
+            miniray.get([work.remote(seconds) for _ in range(2)])
+            took = time.perf_counter() - began
+        finally:
+            miniray.shutdown()
+        with open(path, encoding="utf-8") as file:
+            stops = sum('"ev":"STOPPED"' in line.replace(" ", "") for line in file)
+    return max(0.0, took - 2 * seconds) / max(1, stops) * 1e6
+
+
+def _decision_ns(tasks: int = 400, loops: int = 20_000) -> float:
+    """The same run with a policy that counts far, and with one that does not."""
+    work, wall = [], []
+    with tempfile.TemporaryDirectory(prefix="miniray-calibrate-") as folder:
+        policy = os.path.join(folder, "count.lua")
+        lines: list[workloads.Line] = [{"id": f"t{i}", "fn": "f", "duration_s": 1} for i in range(tasks)]
+        for n in (1, loops):
+            with open(policy, "w", encoding="utf-8") as file:
+                file.write(f"return {{ rank = function(t) local sum = 0 for i = 1, {n} do sum = sum + i end return sum end }}\n")
+            runs = [simulate(lines, policy, cpus=4) for _ in range(3)]
+            work.append(runs[0].summary["policy_work"])
+            wall.append(min(run.wall_s or 0.0 for run in runs))
+    return max(0.0, wall[1] - wall[0]) / max(1.0, work[1] - work[0]) * 1e12
 
 
 def _median(call: Any, times: int) -> float:
@@ -74,6 +121,7 @@ def _median(call: Any, times: int) -> float:
 def as_ini(found: dict[str, float]) -> str:
     """The settings of the simulator, and the rest as comments."""
     return ("; Measured by miniray calibrate on this machine.\n[sim]\n"
-            f"dispatch_us = {round(found['dispatch_us'])}\nbandwidth = {round(found['bandwidth'])}\n"
+            f"dispatch_us = {round(found['dispatch_us'])}\nswitch_us = {round(found['switch_us'])}\ndecision_ns = {round(found['decision_ns'])}\n"
+            f"bandwidth = {round(found['bandwidth'])}\n"
             f"; one call and get {found['call_us']:.1f} us; put {found['put_us']:.2f} us, get {found['get_us']:.2f} us of a small value; "
             f"put of a large one {found['put_bytes_s'] / 1e9:.2f} GB/s\n")
