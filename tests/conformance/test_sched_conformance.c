@@ -40,7 +40,7 @@ static int run_child(const char *plugin, const char *policy)
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
-        alarm(100);
+        alarm(300);
         int failed = run_one(plugin, policy);
         fflush(stdout);
         exit(failed != 0);

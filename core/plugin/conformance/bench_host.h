@@ -134,7 +134,8 @@ void mr_bench_put_at(mr_bench *b, mr_bench_task *t, mr_ref where, const char *op
 void mr_bench_enter_ready(mr_bench *b, mr_bench_task *t);
 void mr_bench_begin(mr_bench *b, mr_bench_task *t);
 void mr_bench_dispatch(mr_bench *b, mr_bench_task *t, int slot);
-void mr_bench_stop(mr_bench *b, mr_bench_task *t);
+void mr_bench_halt(mr_bench *b, mr_bench_task *t); /* its slice is over: it becomes ready with the others */
+void mr_bench_stop(mr_bench *b, mr_bench_task *t); /* at once, for another */
 void mr_bench_finish(mr_bench *b, mr_bench_task *t, mr_status outcome);
 void mr_bench_retry_or_fail(mr_bench *b, mr_bench_task *t);
 

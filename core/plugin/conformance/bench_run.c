@@ -46,7 +46,7 @@ static void apply_events(mr_bench *b)
     for (int i = 0; i < b->n_tasks; i++) {
         mr_bench_task *t = &b->task[i];
         if (t->view.state == MR_RUNNING_NOW && t->stop_at <= b->now)
-            mr_bench_stop(b, t);
+            mr_bench_halt(b, t);
         else if (t->view.state == MR_TRAVELLING && t->travel_end <= b->now)
             mr_bench_begin(b, t);
     }
@@ -115,9 +115,14 @@ static void become_ready(mr_bench *b)
     bool now_ready[BENCH_TASKS] = {false};
     for (int i = 0; i < b->n_tasks; i++) {
         mr_bench_task *t = &b->task[i];
-        if (!t->submitted || t->over || t->view.state != MR_WAITING || !inputs_ready(b, i))
+        bool stopped = t->view.state == MR_STOPPED_NOW && !t->queued;
+        if (!t->submitted || t->over || !(stopped || (t->view.state == MR_WAITING && inputs_ready(b, i))))
             continue;
         now_ready[i] = true;
+        if (stopped) {
+            mr_bench_enter_ready(b, t);
+            continue;
+        }
         t->view.from = slot_that_freed(b, i);
         t->view.bytes = 0;
         for (int e = 0; e < b->n_edges; e++)
@@ -133,11 +138,12 @@ static void become_ready(mr_bench *b)
         if (!now_ready[i])
             continue;
         t->offered = b->now;
-        if (!t->planned && mr_bench_wants(b, MR_OP_PLACE))
+        bool stopped = t->view.state == MR_STOPPED_NOW; /* it goes on where it is */
+        if (!t->planned && !stopped && mr_bench_wants(b, MR_OP_PLACE))
             mr_bench_put_at(b, t, ops(b)->place(b->self, &t->view), "place");
-        else if (!t->planned)
+        else if (!t->planned && !stopped)
             t->queue = MR_NONE;
-        if (t->queue != MR_NONE)
+        if (t->queue != MR_NONE && !stopped)
             mr_bench_send_inputs(b, t, mr_bench_check_place(b, t, t->queue));
         mr_bench_ask_rank(b, t);
     }

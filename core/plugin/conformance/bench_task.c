@@ -303,7 +303,7 @@ void mr_bench_dispatch(mr_bench *b, mr_bench_task *t, int slot)
         mr_bench_begin(b, t);
 }
 
-void mr_bench_stop(mr_bench *b, mr_bench_task *t)
+void mr_bench_halt(mr_bench *b, mr_bench_task *t)
 {
     int64_t ran = b->now - t->view.started_at;
     int slot = t->slot;
@@ -313,6 +313,11 @@ void mr_bench_stop(mr_bench *b, mr_bench_task *t)
     t->view.state = MR_STOPPED_NOW;
     b->stops++;
     mr_bench_tell(b, MR_STOPPED, t, slot, ran);
+}
+
+void mr_bench_stop(mr_bench *b, mr_bench_task *t)
+{
+    mr_bench_halt(b, t);
     mr_bench_enter_ready(b, t);
     t->offered = b->now;
     mr_bench_tell(b, MR_BECAME_READY, t, -1, 0);
@@ -372,4 +377,6 @@ void mr_bench_retry_or_fail(mr_bench *b, mr_bench_task *t)
     t->view.ran = 0;
     t->view.on = MR_NONE;
     t->view.from = MR_NONE;
+    t->planned = false; /* that was for the first attempt */
+    t->queue = MR_NONE;
 }

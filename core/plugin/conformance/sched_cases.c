@@ -334,6 +334,13 @@ static const struct {
     {"ejected among deaths, wide tasks, slow starts", NULL, W_GRAPH | W_EJECT | W_FAULTS | W_WIDE | W_SLOW, 3, 40},
     {"everything at once", NULL,
      W_GRAPH | W_FAULTS | W_UNLIKE | W_WIDE | W_SLOW | W_LABELS | W_ZERO | W_HEAVY | W_REOPEN | W_LATE, 4, 40},
+    {"labels, unlike nodes, nothing known", NULL, W_LABELS | W_UNLIKE | W_UNKNOWN | W_GRAPH, 3, 30},
+    {"a death for every task, slow starts, wide tasks, nothing known", NULL,
+     W_STORM | W_SLOW | W_WIDE | W_UNKNOWN | W_GRAPH, 3, 40},
+    {"small tasks on eight nodes, deaths and cancels", NULL, W_MANY | W_HALVES | W_FREE | W_FAULTS, 3, 40},
+    {"one of a function at a time, slow starts, opened again", NULL, W_CAPPED | W_SLOW | W_REOPEN | W_GRAPH, 3, 40},
+    {"cancels in every instant of bare tasks of no time", NULL, W_EARLY | W_ZERO | W_BARE | W_GRAPH, 3, 40},
+    {"ejected before anything started", NULL, W_EJECT | W_SLOW | W_BATCH | W_UNKNOWN, 3, 40},
     {"300 tasks", NULL, W_BATCH | W_WIDE, 1, 300},
 };
 
