@@ -62,6 +62,21 @@ bool mr_labels_soft(const node *n, const shape *s)
     return all(n, s->terms, s->n_terms, true);
 }
 
+/* The labels of living nodes, as many as there is room for. */
+void mr_labels_have(mr_control *c, char *text, size_t room)
+{
+    size_t at = 0;
+    text[0] = 0;
+    for (uint32_t i = 0; i < c->n_nodes; i++) {
+        const node *n = c->nodes[i];
+        for (uint32_t k = 0; n->alive && k < n->n_labels && at < room - 1; k++)
+            at += (size_t)snprintf(text + at, room - at, "%s%.32s: %.32s=%.32s", at ? ", " : "", n->name,
+                                   n->labels[k].key, n->labels[k].value);
+    }
+    if (!at)
+        snprintf(text, room, "none has a label");
+}
+
 void mr_labels_text(const shape *s, char *text, size_t room)
 {
     static const char *const ops[] = {" in ", " not in ", " exists", " does not exist"};

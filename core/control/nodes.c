@@ -275,9 +275,12 @@ mr_status mr_node_unschedulable(mr_control *c, const func *f, const shape *s)
                                  want, most, all);
     }
     mr_labels_text(s, all, sizeof all);
-    if (all[0] && !labelled(c, s))
-        return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s must run on a node with %s; no node has that", f->def->name,
-                                 all);
+    if (all[0] && !labelled(c, s)) {
+        char have[160];
+        mr_labels_have(c, have, sizeof have);
+        return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s must run on a node whose label %s; no node has that (%s)",
+                                 f->def->name, all, have);
+    }
     const node *n = richest(c, s->n_needs ? s->needs[s->n_needs - 1].res : 0);
     node_text(c, n, all, sizeof all);
     return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s: no single node has all that it needs; the nearest is %s",

@@ -538,6 +538,7 @@ bool mr_labels_terms(const node *n, const mr_term *terms, uint32_t n_terms); /* 
 bool mr_labels_soft(const node *n, const shape *s);
 /* "region in (us, eu), not gpu" */
 void mr_labels_text(const shape *s, char *text, size_t n);
+void mr_labels_have(mr_control *c, char *text, size_t n);
 
 /* ----------------------------------------------------------------------------------------------------- history.c -- */
 

@@ -84,6 +84,19 @@ def _waiting(tasks: List[Dict[str, Any]]) -> List[List[Any]]:
     return [[n, name, phase, why] for (name, phase, why), n in sorted(counts.items(), key=lambda item: -item[1])]
 
 
+def _unplaced(groups: List[Dict[str, Any]]) -> List[List[Any]]:
+    """Placement groups that wait, in the same columns."""
+    rows = []
+    for group in groups:
+        if group["unplaced"] and group["state"] != "REMOVED":
+            wants = [", ".join(f"{name} {_amount(name, amount)}" for name, amount in bundle["resources"].items())
+                     for bundle in group["bundles"] if bundle["node"] is None]
+            name = "group " + (group["name"] or group["group"].lstrip("0"))
+            rows.append([1, name, group["state"].lower(), f"room for {len(wants)} bundles ({group['strategy']}): {'; '.join(wants[:4])}"
+                         + ("" if len(wants) <= 4 else f" and {len(wants) - 4} more")])
+    return rows
+
+
 def _nodes(nodes: List[Dict[str, Any]]) -> List[List[Any]]:
     rows = []
     for node in nodes:
@@ -110,7 +123,7 @@ def status(session: Optional[str], as_json: bool) -> None:
     source = _source(session)
     told = _told(lambda: {"session": source.session, **{what: source(what) for what in ("stats", "nodes", "tasks", "placement_groups")}})
     stats, tasks = told["stats"], told.pop("tasks")
-    told["waiting"] = [dict(zip(("tasks", "name", "phase", "waits_for"), row)) for row in _waiting(tasks)]
+    told["waiting"] = [dict(zip(("tasks", "name", "phase", "waits_for"), row)) for row in _waiting(tasks) + _unplaced(told["placement_groups"])]
     if as_json:
         click.echo(json.dumps(told, indent=2))
         return
