@@ -1,4 +1,16 @@
-/* test_lua_sandbox.c: the walls of sched-lua one by one.  Each case is one policy, opened by the bench host. */
+/* test_lua_sandbox.c: the walls of sched-lua one by one.  Each case is one policy, opened by the bench host.
+ *
+ *   what there is by name, and nothing else of its libraries   no_way_out_by_name, the_libraries_are_these
+ *   text, never bytecode; nothing shared with another policy   no_binary_code, nothing_is_shared
+ *   bytes: a cap, and a state that hit it is over              bytes_are_capped, a_state_without_memory_is_over;
+ *                                                              test_sched_lua: any_amount_of_memory
+ *   instructions, from the first on, pcall or not              instructions_are_counted_from_the_first;
+ *                                                              test_sched_lua: every_loop_ends
+ *   loops in C: short strings, no patterns                     strings_are_short, no_way_out_by_name
+ *   an op that never comes back                                test_policy_end: a_policy_that_ends_the_program_is_named
+ *   depth of calls, of the source, of errors in errors         depth_is_bounded
+ *   no __gc, no __close, no metamethods of its own             no_code_of_its_own_runs_late
+ */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>

@@ -109,12 +109,12 @@ struct mr_sched_host {
     const mr_task *(*task)(const mr_sched_host *h, mr_ref t); /* NULL: over */
     const mr_worker *(*worker)(const mr_sched_host *h, mr_ref w);
     const mr_node *(*node)(const mr_sched_host *h, mr_ref n);
-    /* The element after `after` (none: the first) of
-     *   MR_READY    of a slot's, a node's, or the shared queue (of = none), by (rank, entry)
-     *   MR_RUNNING  on a slot, on a node, anywhere (none), or, of a task, those whose stop alone lets it start: no
-     * actor, none with a GPU, without a CPU, blocked, or that ran for less than [sched] min_slice MR_WORKERS  of a node
-     * or all (none), by id, or, of a task, where it may ever run MR_NODES    all (none), by id, or, of a task, where it
-     * may ever run Good while the op makes no change (it can not); O(1) amortised for READY, WORKERS and NODES. */
+    /* The element after `after` (none: the first) of a list.  MR_READY: of a slot's, a node's, or the shared queue (of
+     * = none), by (rank, entry).  MR_RUNNING: on a slot, on a node, anywhere (none), or, of a task, those whose stop
+     * alone lets it start: no actor, none with a GPU, without a CPU, blocked, or that ran for less than [sched]
+     * min_slice. MR_WORKERS: of a node or all (none), by id, or, of a task, where it may ever run.  MR_NODES: all
+     * (none), by id, or, of a task, where it may ever run.  Good while the op makes no change (it can not); O(1)
+     * amortised for READY, WORKERS and NODES. */
     mr_ref (*next)(const mr_sched_host *h, mr_list list, mr_ref of, mr_ref after);
     /* The first (or last) task of a queue that can start on w now. */
     mr_ref (*first)(const mr_sched_host *h, mr_ref queue, mr_ref w, bool from_end);
