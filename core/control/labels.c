@@ -79,7 +79,7 @@ void mr_labels_have(mr_control *c, char *text, size_t room)
 
 void mr_labels_text(const shape *s, char *text, size_t room)
 {
-    static const char *const ops[] = {" in ", " not in ", " exists", " does not exist"};
+    static const char *const before[] = {"", "", "label ", "no label "}, *const ops[] = {" in ", " not in ", "", ""};
     size_t at = 0;
     text[0] = 0;
     for (uint32_t i = 0; i < s->n_terms && at < room - 1; i++) {
@@ -87,9 +87,9 @@ void mr_labels_text(const shape *s, char *text, size_t room)
         bool goes_on = i && same(t, t - 1);
         if (t->soft)
             continue;
-        at += goes_on
-                  ? (size_t)snprintf(text + at, room - at, " or %.32s", t->value)
-                  : (size_t)snprintf(text + at, room - at, "%s%.32s%s%.32s", at ? ", " : "", t->key,
-                                     ops[t->op <= MR_TERM_ABSENT ? t->op : 0], t->op <= MR_TERM_NOT_IN ? t->value : "");
+        uint32_t op = t->op <= MR_TERM_ABSENT ? t->op : 0;
+        at += goes_on ? (size_t)snprintf(text + at, room - at, " or %.32s", t->value)
+                      : (size_t)snprintf(text + at, room - at, "%s%s%.32s%s%.32s", at ? ", " : "", before[op], t->key,
+                                         ops[op], op <= MR_TERM_NOT_IN ? t->value : "");
     }
 }

@@ -278,7 +278,7 @@ mr_status mr_node_unschedulable(mr_control *c, const func *f, const shape *s)
     if (all[0] && !labelled(c, s)) {
         char have[160];
         mr_labels_have(c, have, sizeof have);
-        return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s must run on a node whose label %s; no node has that (%s)",
+        return mr_control_refuse(c, MR_E_UNSCHEDULABLE, "%s must run on a node with %s; no node has that (%s)",
                                  f->def->name, all, have);
     }
     const node *n = richest(c, s->n_needs ? s->needs[s->n_needs - 1].res : 0);

@@ -138,7 +138,7 @@ static void say_seat(mr_control *c, const task *t, char *out, size_t n)
     char labels[128];
     mr_labels_text(s, labels, sizeof labels);
     if (!best && labels[0]) {
-        snprintf(out, n, "a node whose label %s", labels);
+        snprintf(out, n, "a node with %s", labels);
         return;
     }
     if (!best || !least) {

@@ -483,8 +483,7 @@ typedef struct policy {
     int64_t wakes_from;          /* since when they are counted */
     uint32_t n_wakes, n_reranks; /* n_reranks: in this instant */
     mr_rand rand;
-    mr_policy_now *now; /* read by others: own_now, unless the engine keeps it */
-    mr_policy_now own_now;
+    mr_policy_now *now, own_now; /* now: read by others; own_now, unless the engine keeps it */
     said said[MR_SAID]; /* a ring */
     uint64_t n_said;
     char *dump; /* of the one that was ejected; owned */

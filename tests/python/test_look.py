@@ -55,12 +55,18 @@ def test_status_says_what_each_kind_of_task_waits_for(monkeypatch, tmp_path, unt
 
     monkeypatch.setenv("MINIRAY_SCHED_QUOTAS", "ann=1")
     flag = tmp_path / "go"
+
+    @miniray.remote
+    def quiet(path):  # what workers print would be in the command's output
+        while not os.path.exists(path):
+            time.sleep(0.005)
+
     with miniray.init(num_cpus=4, num_gpus=1, resources={"fpga": 1}, _memory=1 << 30, labels={"ssd": "1"}):
         kinds = {"limited": dict(num_cpus=0.1, max_running=1), "quota": dict(num_cpus=0.6, user="ann"), "gpu": dict(num_gpus=1, num_cpus=0),
                  "part": dict(num_gpus=0.5, num_cpus=0), "mem": dict(memory=700 << 20, num_cpus=0), "fpga": dict(resources={"fpga": 1}, num_cpus=0)}
-        refs = [hold.options(name=name, **kind).remote(str(flag)) for name, kind in kinds.items() for _ in range(2)]
-        refs += [hold.options(name="wide", num_cpus=4).remote(str(flag)), hold.options(name="ssd", num_cpus=1, requires={"ssd"}).remote(str(flag))]
-        after = hold.options(name="after").remote(refs[0])
+        refs = [quiet.options(name=name, **kind).remote(str(flag)) for name, kind in kinds.items() for _ in range(2)]
+        refs += [quiet.options(name="wide", num_cpus=4).remote(str(flag)), quiet.options(name="ssd", num_cpus=1, requires={"ssd"}).remote(str(flag))]
+        after = quiet.options(name="after").remote(refs[0])
         group = placement_group([{"CPU": 4}], name="four")
         folder = _desk.Source()("session")["folder"]
         until(lambda: _desk.ask(folder, "stats")["running"] == 6, "all that fits runs")
@@ -74,9 +80,9 @@ def test_status_says_what_each_kind_of_task_waits_for(monkeypatch, tmp_path, unt
         assert "group four  pending  room for 1 bundles (PACK): CPU 4" in run("status", "--session", folder)
         for kind, says in ((dict(num_cpus=8), "CPU 8; the most any node has is CPU 4"), (dict(num_gpus=2), "GPU 2; the most any node has is GPU 1"),
                            (dict(resources={"tpu": 1}), "tpu 1; the most any node has is tpu 0"), (dict(user="ann", num_cpus=2), "the quota of user ann is 1"),
-                           (dict(requires={"tape"}), r"whose label tape exists; no node has that \(main: ssd=1\)"), (dict(memory=1 << 40), "memory 1024.0 GiB; the most")):
+                           (dict(requires={"tape"}), r"a node with label tape; no node has that \(main: ssd=1\)"), (dict(memory=1 << 40), "memory 1024.0 GiB; the most")):
             with pytest.raises(miniray.exceptions.TaskUnschedulableError, match=says):
-                hold.options(**kind).remote("never")
+                quiet.options(**kind).remote("never")
         remove_placement_group(group)  # or it takes what `wide` wants
         flag.touch()
         miniray.get(refs)

@@ -427,7 +427,7 @@ def test_labels_and_limits_in_the_simulator():
     tasks = [{"id": f"t{i}", "fn": "f", "duration_s": 1, "requires": ["ssd"], "max_running": 2} for i in range(4)]
     run = run_sim.simulate([platform, *tasks], check=True)
     assert {row["node"] for row in run.tasks} == {"fast"} and max(row["ended"] for row in run.tasks) == 2_000_000_000
-    with pytest.raises(run_sim.SimError, match="sdd exists; no node has that"):
+    with pytest.raises(run_sim.SimError, match="requires .sdd. and no node that is large enough has that label"):
         run_sim.simulate([platform, {"id": "t", "duration_s": 1, "requires": ["sdd"]}])
 
 
