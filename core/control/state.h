@@ -484,7 +484,7 @@ typedef struct policy {
     uint32_t n_wakes, n_reranks; /* n_reranks: in this instant */
     mr_rand rand;
     mr_policy_now *now, own_now; /* now: read by others; own_now, unless the engine keeps it */
-    said said[MR_SAID]; /* a ring */
+    said said[MR_SAID];          /* a ring */
     uint64_t n_said;
     char *dump; /* of the one that was ejected; owned */
     uint64_t *rerank;

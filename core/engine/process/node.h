@@ -280,7 +280,7 @@ struct mr_nodes {
     uint64_t next_carrier;
 
     mr_links *links;
-    int links_fd, event_fd, epoll_fd, timer_fd;
+    int links_fd, event_fd, epoll_fd, timer_fd, now_fd; /* now_fd: of policy_now */
     mr_peer *peer[MR_LINKS_MAX];
     uint32_t n_links;   /* 1 + highest link ever used */
     mr_table by_worker; /* worker -> uint32_t link */
@@ -301,7 +301,6 @@ struct mr_nodes {
     pthread_t progress;
     struct mr_watch *watch;    /* NULL: the policy is never asked */
     mr_policy_now *policy_now; /* what the policy does: a page that the supervisor sees, should we die of it */
-    int now_fd;
     bool has_progress, progress_end;
 
     struct {              /* spill.c */
@@ -368,14 +367,11 @@ int64_t mr_nodes_clock(const mr_nodes *n); /* no lock: ns since the start of the
 /* Set in a forked child of a driver: the session there is dead. */
 extern _Atomic bool mr_nodes_forked;
 
-/* swap.c */
-/* See mr_set_policy.  told: what the new one was told; NULL if nobody wants to know.  No lock. */
+/* swap.c.  See mr_set_policy.  told: what the new one was told; NULL if nobody wants to know.  No lock. */
 mr_status mr_nodes_policy(mr_nodes *n, const char *policy, mr_policy_past *told, mr_err *err) MR_CHECK_RESULT;
 mr_status mr_nodes_policy_host(mr_nodes *n, const mr_plugin *plugin, mr_host_box **out) MR_CHECK_RESULT;
-/* At the end of the session, while somebody still watches the policy.  No lock. */
-void mr_nodes_policy_end(mr_nodes *n);
-/* Steps the POLICY event after mr_control_policy. */
-mr_status mr_nodes_policy_tell(mr_nodes *n, const char *name) MR_CHECK_RESULT;
+void mr_nodes_policy_end(mr_nodes *n); /* at the end, while somebody still watches it.  No lock. */
+mr_status mr_nodes_policy_tell(mr_nodes *n, const char *name) MR_CHECK_RESULT; /* steps the POLICY event */
 
 /* actions.c */
 void mr_actions_run(mr_nodes *n);
