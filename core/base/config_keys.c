@@ -68,6 +68,8 @@ const mr_key mr_config_keys[] = {
         "the folder for that; the files in it have no name, so nothing is ever left there"},
     {"store",   "spill_compress",MR_CONF_TEXT,     MR_KEY_CHOICE,  "none",          NULL,  "none|lz4|zstd", ANY,
         "how those files are made smaller: lz4 costs little, zstd saves more"},
+    {"store",   "full_wait",     MR_CONF_DURATION, MR_KEY_PLAIN,   "2s",            NULL,  NULL,    0, VAST,
+        "how long a put or a result waits for room in a full store before ObjectStoreFullError; what is being spilled is waited for"},
     {"store",   "idle_return_s", MR_CONF_DURATION, MR_KEY_PLAIN,   "30s",           NULL,  NULL,    0, VAST,
         "memory of a store that was not used for this long goes back to the system; 0: never"},
 

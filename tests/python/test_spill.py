@@ -438,3 +438,19 @@ def test_a_store_that_stays(tmp_path, spill_dir):
         miniray.shutdown()
         del kept
     assert MB <= used[0] < 2 * MB and used[1] == used[0]
+
+
+def test_how_long_a_put_waits_for_room_is_a_setting(spill_dir, monkeypatch):
+    """Room that comes after more than the usual two seconds."""
+    import threading
+
+    monkeypatch.setenv("MINIRAY_STORE_FULL_WAIT", "60s")
+    miniray.init(num_workers=1, object_store_memory=32 * MB)
+    try:
+        views = [miniray.get(miniray.put(array(i))) for i in range(7)]
+        later = threading.Timer(4, views.clear)
+        later.start()
+        assert is_array(miniray.get(miniray.put(array(9, 16 * MB))), 9, 16 * MB)
+        later.join()
+    finally:
+        miniray.shutdown()

@@ -225,9 +225,6 @@ void mrpy_plan_free(mrpy_plan *p)
     memset(p, 0, sizeof(*p));
 }
 
-/* A put that found the store full is tried again when this process has collected garbage, but not for ever. */
-static const int64_t PUT_TRIES_NS = INT64_C(3000000000);
-
 /* The object that `o` is a view of, all of it: its bytes never change, so they are as good as a copy.  One reference
  * more, or 0. */
 static mr_id there_already(mrpy_state *st, mr_session *s, PyObject *o, const mrpy_plan *p)
@@ -261,7 +258,7 @@ mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o, bool error)
         p.format = MRPY_FORMAT_ERROR | MR_PUT_ERROR;
     const mr_id *refs = p.enc->refs.v;
     uint32_t n_refs = p.enc->refs.n;
-    int64_t left = -1, since = 0, began = mrpy_now();
+    int64_t left = -1, since = mrpy_now();
 again:
     if (p.total <= 65536 && p.n_parts == 0) {
         status = mr_put(s, p.format, p.head, p.total, refs, n_refs, &id, &err);
@@ -280,7 +277,7 @@ again:
         }
         Py_END_ALLOW_THREADS;
     }
-    if (status == MR_E_INTERRUPTED && mrpy_now() - began < PUT_TRIES_NS) {
+    if (status == MR_E_INTERRUPTED) { /* the node knows for how long already */
         if (!mrpy_interrupted(&left, &since))
             goto again;
         mrpy_plan_free(&p);

@@ -1,7 +1,7 @@
 /* asks.c: what workers ask the engine itself (kinds 600 and up): bytes to write, ids, state, functions.
  *
  * A creation that finds the store full, or its id still taken by an earlier attempt, waits here, is tried again
- * whenever the node does something, and is refused after FULL_WAIT_NS or EARLIER_WAIT_NS.  Nothing in a request is
+ * whenever the node does something, and is refused after [store] full_wait or EARLIER_WAIT_NS.  Nothing in a request is
  * believed: an unknown kind, a short record, or an object of somebody else drops the peer or refuses the request. Lock:
  * the node list's.
  */
@@ -13,7 +13,6 @@
 #include "engine/process/leases.h"
 
 enum { HUNGRY_POLL_NS = 10000000 };
-static const int64_t FULL_WAIT_NS = INT64_C(2000000000);
 static const int64_t EARLIER_WAIT_NS = INT64_C(30000000000); /* a large copy takes its time */
 
 /* OK: it was answered.  FULL: there is no room yet.  EXISTS: what an earlier attempt wrote under this id is still on
@@ -44,7 +43,7 @@ static void ask_create(mr_nodes *n, mr_peer *p, const mr_ask *a)
     }
     h->worker = p->worker;
     h->ask = *a;
-    h->until = mr_drive_monotonic() + (status == MR_E_FULL ? FULL_WAIT_NS : EARLIER_WAIT_NS);
+    h->until = mr_drive_monotonic() + (status == MR_E_FULL ? n->room.full_ns : EARLIER_WAIT_NS);
     h->again = mr_drive_monotonic() + HUNGRY_POLL_NS;
     mr_hungry **end = &n->hungry;
     while (*end)

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "engine/process/drive.h"
 #include "engine/process/leases.h"
+#include "engine/process/room.h"
 
 enum { HUNGRY_NS = 5000000 };
 static const int64_t CARRIER_WAIT_NS = INT64_C(30000000000);

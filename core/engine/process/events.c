@@ -13,6 +13,7 @@
 #include "engine/process/drive.h"
 #include "engine/process/node.h"
 #include "engine/process/recorder.h"
+#include "engine/process/room.h"
 
 /* The value that a record carries. */
 typedef struct carried {

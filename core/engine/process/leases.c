@@ -6,6 +6,7 @@
  * and only where values lie in the carrier itself: else they need room in two stores.  Lock: the node list's.
  */
 #include "engine/process/leases.h"
+#include "engine/process/room.h"
 
 #include "base/log.h"
 

@@ -15,6 +15,7 @@
 #include "engine/process/drive.h"
 #include "engine/process/named.h"
 #include "engine/process/node.h"
+#include "engine/process/room.h"
 
 typedef struct tail {
     char magic[8];

@@ -109,6 +109,7 @@ static mr_status nodes_stores(mr_nodes *n, mr_err *err)
     if (!mr_config_text(n->config, "store", "capacity"))
         capacity = mr_machine_memory("") / 10 * 3 / n->n_nodes;
     n->capacity = capacity;
+    n->room.full_ns = mr_config_int(n->config, "store", "full_wait");
     n->room.idle_ns = mr_config_int(n->config, "store", "idle_return_s");
     for (uint32_t i = 0; i < n->n_nodes; i++) {
         mr_status status = mr_place_open(n, &n->node[i].store, n->store_plugin, i, capacity, err);

@@ -316,6 +316,7 @@ struct mr_nodes {
         int64_t credit;                    /* bytes that may be taken before the next look at the headroom */
         int64_t left;                      /* at that look */
         bool short_of;                     /* it said no */
+        int64_t full_ns, since, waited_at; /* a put waits so long; it began and was interrupted then (monotonic) */
         int64_t idle_ns, used_at, trim_at; /* engine time; trim_at -1: no timer */
         uint64_t inlined;                  /* bytes of values outside stores; they count in the first node's capacity */
         int64_t slack;                     /* at least this is left of that; -1: not known */
@@ -478,18 +479,6 @@ void mr_spill_retry(mr_nodes *n); /* room may have come back */
 mr_status mr_spill_fits(mr_nodes *n, const mr_id *ids, size_t count, mr_err *err);
 /* Prints what fills the store of `node`, and who keeps it there. */
 size_t mr_spill_who(mr_nodes *n, uint32_t node, char *text, size_t size);
-
-/* room.c */
-/* `create` of a store, after a look whether the machine has the bytes.  Errors: those of create; FULL also when it has
- * not. */
-mr_status mr_room_create(mr_nodes *n, mr_place *s, mr_id id, uint64_t len, mr_region *out);
-/* May a value of `len` bytes stay outside the stores?  They hold a quarter of a capacity at most. */
-bool mr_room_inline(const mr_nodes *n, uint64_t len);
-void mr_room_inlined(mr_nodes *n, uint64_t len, bool add); /* it does; or it is gone */
-/* Capacity and use of a node's store, with the values outside it that count there. */
-void mr_room_stats(mr_nodes *n, uint32_t node, mr_store_stats *out);
-void mr_room_used(mr_nodes *n); /* something was taken or given back: idle memory is returned a while after the last */
-void mr_room_trim(mr_nodes *n); /* by the timer, at room.trim_at */
 
 /* spawn.c */
 mr_status mr_spawn_supervisor(mr_nodes *n, mr_err *err);

@@ -10,9 +10,10 @@
 #include "engine/process/drive.h"
 #include "engine/process/named.h"
 #include "engine/process/node.h"
+#include "engine/process/room.h"
 
 enum { FULL_LOOK_NS = 10000000, LAZY_FROM = 8, LOOK_EVERY = 16, VALUES_AT_ONCE = 1024, DISK_WINDOW = 64 };
-static const int64_t PORT_FULL_WAIT_NS = INT64_C(2000000000);
+static const int64_t WAIT_ENDS_NS = INT64_C(1000000000);
 
 static mr_nodes *port_nodes(mr_port *p)
 {
@@ -319,7 +320,10 @@ static void port_values(mr_port *p, const mr_id *ids, size_t count, mr_value *ou
  * of that record. */
 static mr_status create_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_record *small, mr_region *region)
 {
-    int64_t until = mr_drive_monotonic() + PORT_FULL_WAIT_NS, again = 0;
+    int64_t now = mr_drive_monotonic(), again = 0;
+    if (now - n->room.waited_at > WAIT_ENDS_NS)
+        n->room.since = now; /* else it comes again, from looking after its garbage */
+    int64_t until = n->room.since + n->room.full_ns;
     mr_place *s = &n->node[home].store;
     mr_status status = MR_E_FULL;
     while (status == MR_E_FULL && (mr_drive_monotonic() < until || n->spill.writing)) {
@@ -331,12 +335,15 @@ static mr_status create_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len,
         mr_drive_add(n, &w);
         mr_status waited = mr_drive_wait(n, &w, mr_drive_monotonic() + FULL_LOOK_NS);
         mr_drive_remove(n, &w);
+        if (waited == MR_E_INTERRUPTED)
+            n->room.waited_at = mr_drive_monotonic();
         if (waited == MR_E_CLOSED || waited == MR_E_INTERRUPTED)
             return waited;
         if (!n->node[home].alive)
             return MR_E_NODE_DIED; /* its store may be closed */
         status = small ? mr_event_place(n, small, home) : mr_room_create(n, s, id, len, region);
     }
+    n->room.waited_at = 0;
     return status;
 }
 

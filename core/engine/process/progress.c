@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "engine/process/drive.h"
 #include "engine/process/node.h"
+#include "engine/process/room.h"
 
 enum { TAG_EVENT = 1, TAG_TIMER, TAG_SUPERVISOR, YIELDS = 3 };
 

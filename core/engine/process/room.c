@@ -4,6 +4,7 @@
  * takes bytes, the headroom is compared, whatever the store.  What is missing counts as a full store: others leave for
  * the disk, or the creator waits and is told.  Lock: the node list's.
  */
+#include "engine/process/room.h"
 #include "base/machine.h"
 #include "engine/process/node.h"
 

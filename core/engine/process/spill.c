@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "engine/process/drive.h"
 #include "engine/process/node.h"
+#include "engine/process/room.h"
 
 enum { LOOK_NS = 10000000 };
 static const int64_t AFTER_FAILURE_NS = INT64_C(1000000000), SAY_EVERY_NS = INT64_C(10000000000);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "engine/process/census.h"
 #include "engine/process/leases.h"
+#include "engine/process/room.h"
 
 /* CPU, GPU and custom resources are kept in 1/10000, memory in bytes. */
 void mr_state_amount(mr_text *t, const char *name, int64_t amount)

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "engine/process/drive.h"
 #include "engine/process/node.h"
+#include "engine/process/room.h"
 
 typedef struct payload {
     size_t len;

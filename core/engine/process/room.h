@@ -1,0 +1,18 @@
+/* room.h: creating bytes in stores, within what the capacity and the machine allow.  Lock: the node list's. */
+#ifndef MR_ENGINE_PROCESS_ROOM_H
+#define MR_ENGINE_PROCESS_ROOM_H
+
+#include "engine/process/node.h"
+
+/* `create` of a store, after a look whether the machine has the bytes.  Errors: those of create; FULL also when it has
+ * not. */
+mr_status mr_room_create(mr_nodes *n, mr_place *s, mr_id id, uint64_t len, mr_region *out);
+/* May a value of `len` bytes stay outside the stores?  They hold a quarter of a capacity at most. */
+bool mr_room_inline(const mr_nodes *n, uint64_t len);
+void mr_room_inlined(mr_nodes *n, uint64_t len, bool add); /* it does; or it is gone */
+/* Capacity and use of a node's store, with the values outside it that count there. */
+void mr_room_stats(mr_nodes *n, uint32_t node, mr_store_stats *out);
+void mr_room_used(mr_nodes *n); /* something was taken or given back: idle memory is returned a while after the last */
+void mr_room_trim(mr_nodes *n); /* by the timer, at room.trim_at */
+
+#endif
