@@ -85,13 +85,21 @@ def _needs(task: workloads.Line, needs: Mapping[str, float]) -> None:
 
 
 def _lanes(done: Sequence[Event], cpus: Mapping[int, int]) -> dict[str, tuple[int, int]]:
-    """Task -> (lane of its node, its turn there), both from 1: the fewest lanes in which no two overlap."""
+    """Task -> (lane of its node, its turn there), both from 1: its worker, where a node had no more of them than CPUs; else the
+    fewest lanes in which no two overlap.  (What a worker ran ahead is told at once: such runs begin and end in one instant.)"""
+    workers: dict[int, list[int]] = {}
+    for e in sorted(done, key=lambda e: e["started"]):
+        if e.get("worker", -1) not in workers.setdefault(e["node"], []):
+            workers[e["node"]].append(e.get("worker", -1))
     ends: dict[int, list[int]] = {}
     turns: dict[tuple[int, int], int] = {}
     out = {}
     for e in sorted(done, key=lambda e: (e["started"], e["ended"])):
         lanes = ends.setdefault(e["node"], [0] * cpus.get(e["node"], 1))
-        lane = next((i for i, at in enumerate(lanes) if at <= e["started"]), min(range(len(lanes)), key=lanes.__getitem__))
+        if "worker" in e and len(workers[e["node"]]) <= len(lanes):
+            lane = workers[e["node"]].index(e["worker"])
+        else:
+            lane = next((i for i, at in enumerate(lanes) if at <= e["started"]), min(range(len(lanes)), key=lanes.__getitem__))
         lanes[lane] = e["ended"]
         turns[e["node"], lane] = turns.get((e["node"], lane), 0) + 1
         out[e["task"]] = lane + 1, turns[e["node"], lane]
