@@ -58,7 +58,8 @@ def _named(obj: Any) -> str:
     from ._function import Code, qualified
 
     if isinstance(obj, Code):
-        return f"the {'actor class' if isinstance(obj._target, type) else 'function'} {qualified(obj._target)}"
+        target = obj.target
+        return f"the {'actor class' if isinstance(target, type) else 'function'} {qualified(target)}"
     return getattr(obj, "__qualname__", None) or f"an object of {type(obj).__name__}"
 
 
