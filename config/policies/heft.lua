@@ -10,6 +10,13 @@
 ---   task c duration=1s inputs=a
 ---   same a b c
 ---   makespan 3s
+--- test a gap is used: while the second slot waits for a, c fits before b2
+---   nodes 2 cpus 1
+---   task a duration=10s
+---   task b*2 duration=5s after=a
+---   task c duration=4s
+---   ends c 4s
+---   makespan 15s
 local new, at, line = {}, {}, {}
 local function far(side, own) -- dearest way to the exit (t counts) or from the entry
   local memo, f = {}, nil

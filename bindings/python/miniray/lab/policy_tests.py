@@ -271,8 +271,8 @@ def _world(kind: str, seed: int, how: Dict[str, Any]) -> List[workloads.Line]:
     return lines
 
 
-# Nodes that are not alike: 1, 2 and 4 CPUs.
-_UNLIKE: workloads.Line = {"platform": {"nodes": [{"cpus": 1}, {"cpus": 2}, {"cpus": 4}]}}
+# Nodes that are not alike: 1, 2 and 4 CPUs, and the more, the slower.
+_UNLIKE: workloads.Line = {"platform": {"nodes": [{"cpus": 1, "speed": 4.0}, {"cpus": 2}, {"cpus": 4, "speed": 0.5}]}}
 
 
 def _plain(lines: List[workloads.Line]) -> List[workloads.Line]:
@@ -307,17 +307,26 @@ def _same_twice(path: str) -> List[str]:
     return [f"{name}: two runs of one seed differ" for (name, a), (_, b) in zip(first, second) if a != b]
 
 
+def _other_times(lines: List[workloads.Line]) -> List[workloads.Line]:
+    """The same but for the true durations: what was short is long, by other amounts, so no order or ratio of them stays."""
+    longest = max(line["duration_s"] for line in lines if "duration_s" in line)
+    return [{**line, "duration_s": (1.2 * longest - line["duration_s"]) * (1 + i % 7 / 20)} if "duration_s" in line else line
+            for i, line in enumerate(lines)]
+
+
 def _blind(path: str) -> List[str]:
-    """Two workloads that differ in their true durations alone give equal answers until the first task ends."""
+    """Two workloads that differ in their true durations alone give equal answers until the first task ends.  First as they are
+    made, then with all that depends on nothing there at once: there more waits than fits."""
     out = []
     for kind, how, where in _WORLDS:
         lines = _world(kind, 1, how)
-        other = [{**line, "duration_s": line["duration_s"] * 1.5} if "duration_s" in line else line for line in lines]
-        a, b = (run_sim.simulate(v, path, know="learned", **where) for v in (lines, other))
-        end = min(t["ended"] for r in (a, b) for t in r.tasks if t["ended"] >= 0)
-        seen = [{(t["task"], t["node"], slot, since) for t in r.tasks for since, _, slot in pieces(t) if since < end} for r in (a, b)]
-        if seen[0] != seen[1]:
-            out.append(f"{kind}: what it did before anything ended depends on how long tasks take")
+        at_once = [{**line, "arrival_s": 0.0} if "arrival_s" in line else line for line in lines]
+        for world, name in ((lines, kind), (at_once, f"{kind}, all at once")):
+            a, b = (run_sim.simulate(v, path, know="learned", **where) for v in (world, _other_times(world)))
+            end = min(t["ended"] for r in (a, b) for t in r.tasks if t["ended"] >= 0)
+            seen = [{(t["task"], t["node"], slot, since) for t in r.tasks for since, _, slot in pieces(t) if since < end} for r in (a, b)]
+            if seen[0] != seen[1]:
+                out.append(f"{name}: what it did before anything ended depends on how long tasks take")
     return out
 
 
