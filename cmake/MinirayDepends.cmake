@@ -22,7 +22,7 @@ endif()
 
 add_library(miniray_depends INTERFACE)
 target_link_libraries(miniray_depends INTERFACE
-    PkgConfig::INIH PkgConfig::XXHASH PkgConfig::LZ4 PkgConfig::ZSTD PkgConfig::CJSON Threads::Threads ${CMAKE_DL_LIBS} m rt)
+    PkgConfig::INIH PkgConfig::XXHASH PkgConfig::LZ4 PkgConfig::ZSTD PkgConfig::CJSON Threads::Threads ${CMAKE_DL_LIBS} m $<$<PLATFORM_ID:Linux>:rt>)
 
 # miniray_lua: what sched-lua links.  The shared library, because Debian's static one is not position independent; whoever
 # has one that is (for wheels) names it in MINIRAY_LUA_ARCHIVE, and its symbols stay inside the plugin.

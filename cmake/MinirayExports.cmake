@@ -31,7 +31,7 @@ function(miniray_limit_exports target)
 endfunction()
 
 function(miniray_export_dynamic target)
-    if(EXISTS "${MINIRAY_DYNAMIC_LIST}")
+    if(EXISTS "${MINIRAY_DYNAMIC_LIST}" AND MINIRAY_ENGINES STREQUAL "all")
         target_link_options(${target} PRIVATE "LINKER:--dynamic-list=${MINIRAY_DYNAMIC_LIST}")
     endif()
 endfunction()

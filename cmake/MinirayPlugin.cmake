@@ -16,6 +16,8 @@ function(miniray_add_plugin name)
     endif()
     target_link_libraries(${name} PRIVATE ${arg_LIBS} m)
     # Symbols of static libraries (Lua) stay inside: the host may have another copy.
-    target_link_options(${name} PRIVATE "LINKER:--exclude-libs,ALL" "LINKER:--no-undefined")
+    if(NOT APPLE) # whose linker knows neither, and refuses what is undefined anyway
+        target_link_options(${name} PRIVATE "LINKER:--exclude-libs,ALL" "LINKER:--no-undefined")
+    endif()
     set_property(GLOBAL APPEND PROPERTY MINIRAY_PLUGIN_TARGETS ${name})
 endfunction()

@@ -5,7 +5,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=$1
-tests=(test_sim test_sim_bounds test_sim_platform test_sim_workload test_sched_lua)
+tests=(test_sched_lua test_lua_sandbox)
+for source in tests/unit/test_sim*.c; do
+    tests+=("$(basename "$source" .c)")
+done
 mkdir -p "$build"
 if ! {
     cmake -S . -B "$build" -G Ninja -DMINIRAY_ENGINES=sim -DMINIRAY_TESTS=ON -DMINIRAY_WERROR=ON &&
@@ -17,6 +20,15 @@ if ! {
 fi
 wanted=$(IFS='|'; echo "${tests[*]}")
 ctest --test-dir "$build" -R "^($wanted)\$" -j "$(nproc)" --no-tests=error --output-on-failure
+# What its files include where the system is not Linux.
+cc -M -U__linux__ -Icore/include -Icore -I"$build/plugins/sched-lua" $(pkg-config --cflags libcjson lua5.4) \
+    core/{base,plugin,plugin/conformance,control,engine/sim}/*.c plugins/sched-*/*.c >"$build/includes"
+linux=$(grep -oE '[^ ]*/sys/(prctl|epoll|eventfd|signalfd|timerfd|inotify|pidfd|sendfile|syscall|sysinfo)\.h' "$build/includes" | sort -u || true)
+if [ -n "$linux" ]; then
+    echo "the simulator alone is for any Unix, but includes:"
+    echo "$linux"
+    exit 1
+fi
 foreign=$(nm -u "$build/bin/miniray-sim" "$build"/plugins/*.so |
     grep -E ' (v?fork|clone|posix_spawnp?|execv[pe]*|pthread_create|socket|memfd_create|eventfd|epoll_create1?|pidfd_open|syscall)(@|$)' || true)
 if [ -n "$foreign" ]; then

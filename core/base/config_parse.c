@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#ifdef __APPLE__
+#include <xlocale.h> /* strtod_l */
+#endif
 
 #include "base/config.h"
 #include "base/config_keys.h"

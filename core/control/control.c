@@ -304,7 +304,7 @@ fail:
 static void free_waits(mr_link *waits)
 {
     for (mr_link *l; (l = mr_list_pop_front(waits));)
-        free(MR_LIST_ENTRY(l, wait, link));
+        free(MR_LIST_ENTRY(l, waiter, link));
 }
 
 void mr_control_free(mr_control *c)

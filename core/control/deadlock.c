@@ -38,7 +38,7 @@ static void look_object(mr_control *c, search *s, mr_id id)
         s->lives = true;
 }
 
-static void look_wait(mr_control *c, search *s, const wait *w)
+static void look_wait(mr_control *c, search *s, const waiter *w)
 {
     if (w->flags & MR_WAIT_TIMED)
         s->lives = true;
@@ -57,7 +57,7 @@ static void look_blocked(mr_control *c, search *s, const task *t)
     }
     MR_LIST_EACH(list, l)
     {
-        const wait *w = MR_LIST_ENTRY(l, wait, link);
+        const waiter *w = MR_LIST_ENTRY(l, waiter, link);
         if (w->task == t->v.ref)
             look_wait(c, s, w);
     }
@@ -127,7 +127,7 @@ static void name_tasks(mr_control *c, const search *s)
     }
 }
 
-bool mr_deadlock_stuck(mr_control *c, const wait *w)
+bool mr_deadlock_stuck(mr_control *c, const waiter *w)
 {
     search s = {.c = c};
     look_at(&s, w->task);
@@ -152,7 +152,7 @@ static bool look_client(mr_control *c, mr_link *waits)
 {
     MR_LIST_EACH(waits, l)
     {
-        wait *w = MR_LIST_ENTRY(l, wait, link);
+        waiter *w = MR_LIST_ENTRY(l, waiter, link);
         if (w->task && mr_deadlock_stuck(c, w)) {
             mr_wait_end(c, w, MR_E_DEADLOCK, true);
             return true;
@@ -196,13 +196,13 @@ void mr_deadlock_capped(mr_control *c)
     if (!c->n_blocked || !c->n_ready || c->n_blocked != c->n_running || c->n_travel || c->n_starting || c->n_retiring ||
         c->n_flight != c->n_flight_blocked || c->n_ahead || mr_ready_any(c) || mr_bundles_soon(c))
         return;
-    wait *newest = NULL;
+    waiter *newest = NULL;
     const task *by = NULL;
     uint64_t at = 0, id;
     for (proc *p; (p = mr_table_next(&c->procs, &at, &id));) {
         MR_LIST_EACH(&p->waits, l)
         {
-            wait *w = MR_LIST_ENTRY(l, wait, link);
+            waiter *w = MR_LIST_ENTRY(l, waiter, link);
             const task *t = w->task ? task_live(c, w->task) : NULL;
             if (t && (w->flags & MR_WAIT_TIMED))
                 return;

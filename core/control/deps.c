@@ -158,7 +158,7 @@ static void unblock(mr_control *c, task *t)
         p->state = MR_PROC_BUSY;
 }
 
-void mr_wait_end(mr_control *c, wait *w, mr_status status, bool tell)
+void mr_wait_end(mr_control *c, waiter *w, mr_status status, bool tell)
 {
     for (uint32_t i = 0; i < w->n; i++)
         unlink_node(c, &w->nodes[i]);
@@ -175,7 +175,7 @@ void mr_wait_settle(mr_control *c, object *o)
 {
     while (o->waits) {
         waitnode *n = o->waits;
-        wait *w = n->w;
+        waiter *w = n->w;
         unlink_node(c, n);
         w->done++;
         if (bad(o) && (w->flags & GETS))
@@ -188,7 +188,7 @@ void mr_wait_settle(mr_control *c, object *o)
 void mr_wait_drop_all(mr_control *c, mr_link *waits)
 {
     for (mr_link *l; (l = mr_list_first(waits));)
-        mr_wait_end(c, MR_LIST_ENTRY(l, wait, link), MR_E_CLOSED, false);
+        mr_wait_end(c, MR_LIST_ENTRY(l, waiter, link), MR_E_CLOSED, false);
 }
 
 /* Is there something to take: settled, gone for good, or an item of a stream? */
@@ -226,7 +226,7 @@ static void block(mr_control *c, task *t, uint32_t flags)
 }
 
 /* Counts what is already there; links the rest. */
-static void link_nodes(mr_control *c, wait *w, const mr_id *ids, uint32_t n)
+static void link_nodes(mr_control *c, waiter *w, const mr_id *ids, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         object *o = object_at(c, ids[i]);
@@ -267,7 +267,7 @@ mr_status mr_wait_blocked(mr_control *c, const mr_record *r)
         deliver(c, r->from, r->token, MR_OK);
         return MR_OK;
     }
-    wait *w = mr_control_alloc(c, sizeof *w + r->n_ids * sizeof(waitnode));
+    waiter *w = mr_control_alloc(c, sizeof *w + r->n_ids * sizeof(waitnode));
     if (!w) {
         deliver(c, r->from, r->token, MR_E_NOMEM);
         return MR_E_NOMEM;
@@ -300,7 +300,7 @@ mr_status mr_wait_unblocked(mr_control *c, const mr_record *r)
         return MR_OK;
     MR_LIST_EACH(list, l)
     {
-        wait *w = MR_LIST_ENTRY(l, wait, link);
+        waiter *w = MR_LIST_ENTRY(l, waiter, link);
         if (w->token == r->token) {
             mr_wait_end(c, w, MR_OK, false);
             return MR_OK;

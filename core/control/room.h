@@ -237,13 +237,13 @@ mr_status mr_wait_blocked(mr_control *c, const mr_record *r);
 mr_status mr_wait_unblocked(mr_control *c, const mr_record *r);
 void mr_wait_settle(mr_control *c, object *o);
 void mr_wait_drop_all(mr_control *c, mr_link *waits);
-void mr_wait_end(mr_control *c, wait *w, mr_status status, bool deliver);
+void mr_wait_end(mr_control *c, waiter *w, mr_status status, bool deliver);
 void mr_wait_lend(mr_control *c, task *t);
 void mr_wait_take_back(mr_control *c, task *t);
 void mr_wait_unlend(mr_control *c, task *t);         /* the CPU alone, not the slot */
 bool mr_wait_descends(mr_control *c, const task *t); /* is an ancestor blocked? */
 /* deadlock.c */
-bool mr_deadlock_stuck(mr_control *c, const wait *w);
+bool mr_deadlock_stuck(mr_control *c, const waiter *w);
 void mr_deadlock_look(mr_control *c);
 void mr_deadlock_capped(mr_control *c);
 mr_link *mr_wait_list(mr_control *c, uint32_t client);

@@ -171,7 +171,7 @@ static void say_blocked(mr_control *c, const task *t, char *out, size_t n)
     if (waits)
         MR_LIST_EACH(waits, l)
         {
-            const wait *w = MR_LIST_ENTRY(l, wait, link);
+            const waiter *w = MR_LIST_ENTRY(l, waiter, link);
             for (uint32_t i = 0; w->task == t->v.ref && i < w->n; i++)
                 if (w->nodes[i].id) {
                     say_object(c, w->nodes[i].id, w->need > w->done + 1 ? w->need - w->done - 1 : 0, out, n);

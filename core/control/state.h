@@ -26,7 +26,7 @@ typedef struct slot slot;
 typedef struct kind kind;
 typedef struct shape shape;
 typedef struct func func;
-typedef struct wait wait;
+typedef struct waiter waiter;
 typedef struct stream stream;
 typedef struct pool pool;
 typedef struct group group;
@@ -180,7 +180,7 @@ typedef struct extra {
 
 typedef struct waitnode {
     struct waitnode *next, *prev; /* of the object; prev NULL: first */
-    wait *w;
+    waiter *w;
     mr_id id; /* 0: not linked */
 } waitnode;
 
@@ -204,8 +204,8 @@ _Static_assert(sizeof(object) == 64, "a result of a queued task has grown");
 enum { MR_NODE_BITS = 32 }; /* of object.nodes; the others are in extra.more */
 #define MR_NOBODYS UINT32_MAX
 
-/* A client's unanswered BLOCKED. */
-struct wait {
+/* A client's unanswered BLOCKED.  (A type `wait` would clash with wait(2), which some systems' stdlib.h declares.) */
+struct waiter {
     mr_link link; /* of the client */
     uint32_t client, token;
     mr_id task;

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -217,7 +216,7 @@ static int in_child(const options *o, const char *name)
         return EXIT_BAD;
     }
     if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        mr_case_die_with_parent();
         exit(look_at(o, name));
     }
     for (int ms = 0; ms < LIMIT_S * 1000 && !got; ms++) {

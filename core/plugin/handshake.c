@@ -62,13 +62,30 @@ static mr_status check_folder(const char *path, mr_err *err)
     return MR_OK;
 }
 
+/* How a file begins that dlopen() takes here. */
+#ifdef __APPLE__
+#define MARK_NAME "Mach-O"
+static const unsigned char marks[][4] = {{0xcf, 0xfa, 0xed, 0xfe}, {0xca, 0xfe, 0xba, 0xbe}}; /* for one CPU, several */
+#else
+#define MARK_NAME "ELF"
+static const unsigned char marks[][4] = {{0x7f, 'E', 'L', 'F'}};
+#endif
+
+static bool is_library(int fd)
+{
+    unsigned char begin[sizeof marks[0]];
+    bool found = false;
+    if (pread(fd, begin, sizeof begin, 0) != (ssize_t)sizeof begin)
+        return false;
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+        found |= memcmp(begin, marks[i], sizeof begin) == 0;
+    return found;
+}
+
 mr_status mr_handshake_file(const char *path, mr_err *err)
 {
-    static const unsigned char elf[4] = {0x7f, 'E', 'L', 'F'};
-    unsigned char magic[4] = {0};
     struct stat st;
     mr_status status = MR_OK;
-    ssize_t n = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return mr_err_set(err, errno == ENOENT ? MR_E_NOTFOUND : MR_E_PLUGIN, "%s: can not be opened: %s", path,
@@ -80,11 +97,10 @@ mr_status mr_handshake_file(const char *path, mr_err *err)
     else if (!(status = check_writers(&st, path, err)) && !(status = check_folder(path, err))) {
         size_t len = strlen(path);
         bool lua = len > 4 && strcmp(path + len - 4, ".lua") == 0;
-        n = pread(fd, magic, sizeof(magic), 0);
-        if (n != (ssize_t)sizeof(magic) || memcmp(magic, elf, sizeof(elf)) != 0)
+        if (!is_library(fd))
             status = mr_err_set(
-                err, MR_E_PLUGIN, "%s: is not a shared library (it does not begin with the ELF mark); %s", path,
-                lua ? "a policy in Lua is named by [sched] policy =" : "build it with `cc -shared -fPIC`");
+                err, MR_E_PLUGIN, "%s: is not a shared library (it does not begin with the " MARK_NAME " mark); %s",
+                path, lua ? "a policy in Lua is named by [sched] policy =" : "build it with `cc -shared -fPIC`");
     }
     close(fd);
     return status;

@@ -11,9 +11,11 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 
 #include "base/log.h"
 #include "plugin/conformance/cases.h"
@@ -59,13 +61,20 @@ void mr_case_skip(mr_case *c, const char *why)
 
 /* -- the child -------------------------------------------------------------------------------------------------- */
 
+void mr_case_die_with_parent(void)
+{
+#ifdef __linux__
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
+}
+
 static _Noreturn void child(const mr_loaded *plugin, const mr_case_def *def, int pipe_end)
 {
     mr_case c = {.plugin = plugin, .ops = &plugin->ops.store, .capacity = def->capacity, .pipe = pipe_end};
     const mr_store_conf conf = {.capacity = def->capacity, .node = 0};
     mr_err err = {0};
     setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    mr_case_die_with_parent();
     if (mr_host_new(&c.box, plugin->plugin, NULL, NULL, NULL))
         mr_case_fail(&c, __FILE__, __LINE__, "no memory for a host table");
     c.host = mr_host_table(c.box);
@@ -162,7 +171,7 @@ static _Noreturn void peer(mr_case *c, const mr_share *share, void (*run)(mr_cas
 {
     void *self = NULL;
     mr_err err = {0};
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    mr_case_die_with_parent();
     if (c->ops->attach(&self, c->host, share, &err))
         mr_case_fail(c, __FILE__, __LINE__, "attach gives %s: %s", mr_status_name(err.status), err.text);
     run(c, self, arg);

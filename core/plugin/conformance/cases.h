@@ -12,6 +12,10 @@
 
 #include "plugin/loader.h"
 
+/* A child calls it first: it is killed when its parent dies (where the system can; else its parent's time limit is
+ * all). */
+void mr_case_die_with_parent(void);
+
 /* `out` is flushed before every case, because the cases fork. */
 int mr_store_conformance(const mr_loaded *l, FILE *out);
 
