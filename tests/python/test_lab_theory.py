@@ -96,7 +96,8 @@ def jobs(*rows):
 
 
 def test_ostep_without_preemption():
-    """Three jobs of 100, 10 and 10 s at once: turnaround 110 on average in order, 50 shortest first."""
+    """Three jobs of 10 s at once: turnaround 20 on average.  Of 100, 10 and 10 s: 110 in order, 50 shortest first."""
+    assert simulate(jobs((0, 10), (0, 10), (0, 10)), "fifo").summary["flow_mean_s"] == pytest.approx(20)
     lines = jobs((0, 100), (0, 10), (0, 10))
     assert simulate(lines, "fifo").summary["flow_mean_s"] == pytest.approx(110)
     assert simulate(lines, "shortest-first", know="exact").summary["flow_mean_s"] == pytest.approx(50)
@@ -106,11 +107,13 @@ def test_ostep_without_preemption():
 
 def test_ostep_with_preemption(tmp_path):
     """Shortest time to completion first: 50 for the late arrivals too.  Round robin of three times 5 s by slices of 1 s: response
-    1 s on average, turnaround 14."""
+    1 s on average (5 shortest first), turnaround 14."""
     late = jobs((0, 100), (10, 10), (10, 10))
     assert simulate(late, "srpt", know="exact").summary["flow_mean_s"] == pytest.approx(50)
+    five = jobs((0, 5), (0, 5), (0, 5))
+    assert statistics.fmean(t["started"] for t in simulate(five, "shortest-first", know="exact").tasks) == pytest.approx(5e9)
     turns = policy(tmp_path, "return { slice = function() return 1*s end }\n")
-    run = simulate(jobs((0, 5), (0, 5), (0, 5)), turns)
+    run = simulate(five, turns)
     assert run.summary["flow_mean_s"] == pytest.approx(14)
     assert statistics.fmean(t["started"] for t in run.tasks) == pytest.approx(1e9)
     assert run.summary["stops"] >= 12
