@@ -141,10 +141,11 @@ def test_list_scheduling_is_tight_on_its_family(tmp_path, m):
     assert run.summary["bounds"]["upper_rule"] == "list"
 
 
-def test_an_upper_bound_is_promised_only_where_its_premises_held():
-    def why(*changes, nodes=1, **how):
+def test_an_upper_bound_is_promised_only_where_its_premises_held(tmp_path):
+    def why(*changes, nodes=1, machines={}, **how):
         lines = workload.generate("graham")
         lines[0] = workload.platform(nodes, 3)
+        lines[0]["platform"].update(machines)
         for line, change in changes:
             lines[line].update(change)
         return simulate(lines, **how).summary["bounds"].get("no_upper_bound")
@@ -154,6 +155,10 @@ def test_an_upper_bound_is_promised_only_where_its_premises_held():
     assert why((3, {"max_running": 1})) == "some task may not run anywhere, or not beside its like"
     assert why((4, {"outputs": 10**6}), *((k, {"inputs": ["T4"]}) for k in (5, 6, 7, 8)), nodes=2) == "there were copies"
     assert why(settings={"sim.dispatch_us": 5}) == "dispatching takes time"
+    assert why(policy=policy(tmp_path, "return { slice = function() return 1*s end }\n")) == "there were stops"
+    assert why(policy=policy(tmp_path, "return { place = function(t) return workers(t)[1] end }\n")) == "the policy held tasks back"
+    assert why(machines={"worker_mtbf_s": 3}) == "workers died"
+    assert why(machines={"failures": [{"node": "node0", "at_s": 1, "back_s": 2}]}) == "nodes died"
 
 
 def test_cpop_of_the_heft_example_takes_86(tmp_path):
