@@ -440,10 +440,11 @@ static void drive_settle(mr_nodes *n)
         return; /* a leader arms for itself; a follower was rung and is about to lead */
     for (;;) {
         uint32_t word = atomic_load_explicit(&bell->word, memory_order_relaxed);
+        /* Either is a full fence: who published before it and saw the bell as it was is seen by the look below. */
         if ((word & 3) != MR_BELL_EVENT)
             mr_bell_arm(bell, MR_BELL_EVENT);
         else
-            atomic_thread_fence(memory_order_seq_cst);
+            (void)mr_bell_sleeps(bell);
         if (!mr_drive_pending(n) || n->closing)
             return;
         mr_drive_pump(n);
