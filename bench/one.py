@@ -82,7 +82,7 @@ def call_cost(call: Callable[[], object], get: Callable[[list], object]) -> floa
     return statistics.median(costs)
 
 
-def call_cost_alone(ray, noop, workers: int) -> float:
+def cost_alone(ray, noop, workers: int) -> float:
     """The same where nothing runs beside it: the calls wait behind tasks that have all CPUs until a file is there."""
 
     @ray.remote
@@ -90,18 +90,17 @@ def call_cost_alone(ray, noop, workers: int) -> float:
         while not os.path.exists(path):
             time.sleep(0.01)
 
+    costs = []
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "go")
-        refs = [hold.remote(path) for _ in range(workers)]
-        time.sleep(1)  # they have begun
-        costs = []
-        for _ in range(9):
+        for i in range(9):  # the first ones also touch the memory that the others find warm
+            path = os.path.join(folder, f"go-{i}")
+            held = [hold.remote(path) for _ in range(workers)]
+            time.sleep(0.2)  # they have begun
             start = clock()
-            calls = [noop.remote() for _ in range(BATCH)]
+            refs = [noop.remote() for _ in range(BATCH)]
             costs.append((clock() - start) / BATCH * 1e6)
-            refs += calls
-        Path(path).touch()
-        ray.get(refs)
+            Path(path).touch()
+            ray.get(held + refs)
     return statistics.median(costs)
 
 
@@ -132,7 +131,7 @@ def ray_like(ray, workers: int, array_mb: int) -> dict[str, float]:
     ray.get([noop.remote() for _ in range(2 * BATCH)])
     out["tasks, asynchronous"] = rate(BATCH, lambda: ray.get([noop.remote() for _ in range(BATCH)]), 1.0)
     out["tasks, synchronous"] = rate(1, lambda: ray.get(noop.remote()))
-    out["remote() alone"] = call_cost_alone(ray, noop, workers)
+    out["remote() alone"] = cost_alone(ray, noop, workers)
     out["remote() while tasks run"] = call_cost(noop.remote, ray.get)
 
     @ray.remote
