@@ -140,3 +140,19 @@ helper_run helper_sim_run(mr_workload *w, const mr_sched_ops *ops, const mr_sim_
     mr_sim_free(s);
     return r;
 }
+
+mr_workload *helper_sim_lines(const char *lines)
+{
+    mr_workload *w = NULL;
+    mr_err err = {0};
+    ck_assert_msg(!helper_sim_text(&w, lines, &err), "%s", err.text);
+    return w;
+}
+
+helper_run helper_sim_sound(mr_workload *w, const mr_sched_ops *ops, const mr_sim_conf *conf)
+{
+    helper_run r = helper_sim_run(w, ops, conf);
+    ck_assert_msg(r.status == MR_OK, "%s", r.err.text);
+    ck_assert_str_eq(r.policy_error, "");
+    return r;
+}

@@ -24,5 +24,8 @@ typedef struct helper_run {
 } helper_run;
 /* One verified run, control's invariants recounted at each instant.  The caller frees run.tasks. */
 helper_run helper_sim_run(mr_workload *w, const mr_sched_ops *ops, const mr_sim_conf *conf);
+/* The same two for what must be accepted, and must run with nothing refused and no error of the policy. */
+mr_workload *helper_sim_lines(const char *lines);
+helper_run helper_sim_sound(mr_workload *w, const mr_sched_ops *ops, const mr_sim_conf *conf);
 
 #endif

@@ -13,22 +13,6 @@
 
 #define S INT64_C(1000000000)
 
-static mr_workload *text(const char *lines)
-{
-    mr_workload *w = NULL;
-    mr_err err = {0};
-    ck_assert_msg(!helper_sim_text(&w, lines, &err), "%s", err.text);
-    return w;
-}
-
-static helper_run run(mr_workload *w, const mr_sched_ops *ops, const mr_sim_conf *conf)
-{
-    helper_run r = helper_sim_run(w, ops, conf);
-    ck_assert_msg(r.status == MR_OK, "%s", r.err.text);
-    ck_assert_str_eq(r.policy_error, "");
-    return r;
-}
-
 /* a, b, c make 1 MB each on nodes 0, 1, 2 and end at 1 s; d, e, f read all three, over links of 1 MB/s.  Node 1 dies in
  * the middle of the copies, at 1.5 s, with b's result; it is back at 4 s. */
 static const char *const by_hand =
@@ -45,8 +29,8 @@ START_TEST(what_a_node_had_is_made_again)
 {
     char lines[2000];
     snprintf(lines, sizeof lines, by_hand, ", \"back_s\": 4");
-    mr_workload *w = text(lines);
-    helper_run r = run(w, NULL, NULL);
+    mr_workload *w = helper_sim_lines(lines);
+    helper_run r = helper_sim_sound(w, NULL, NULL);
     ck_assert_uint_eq(r.stats.node_deaths, 1);
     ck_assert_uint_eq(r.stats.remade, 1);
     ck_assert_uint_eq(r.stats.deaths, 0);            /* its worker stood idle: e had not begun */
@@ -81,7 +65,7 @@ START_TEST(one_node_alone)
              "{\"id\": \"a\", \"duration_s\": 2}\n{\"id\": \"b\", \"duration_s\": 2, \"deps\": [\"a\"]}\n"
              "{\"id\": \"c\", \"duration_s\": 1, \"deps\": [\"b\"]}\n",
              single[_i].more);
-    mr_workload *w = text(lines);
+    mr_workload *w = helper_sim_lines(lines);
     helper_run r = helper_sim_run(w, NULL, NULL);
     if (single[_i].end < 0) {
         ck_assert_int_eq(r.status, MR_E_DEADLOCK);
@@ -126,12 +110,13 @@ START_TEST(by_chance)
                                      i - 1 - (int)(mr_rand_next(&rand) % 5));
         used += (size_t)snprintf(lines + used, sizeof lines - used, "}\n");
     }
-    mr_workload *w = text(lines);
+    mr_workload *w = helper_sim_lines(lines);
     mr_sim_conf conf;
     mr_sim_conf_init(&conf);
     conf.seed = (uint64_t)_i;
     mr_workload_draw(w, conf.seed);
-    helper_run a = run(w, NULL, &conf), b = run(w, NULL, &conf), c = run(w, &last_first, &conf);
+    helper_run a = helper_sim_sound(w, NULL, &conf), b = helper_sim_sound(w, NULL, &conf),
+               c = helper_sim_sound(w, &last_first, &conf);
     ck_assert_uint_eq(a.digest, b.digest);
     ck_assert_uint_ne(a.digest, c.digest);
     ck_assert_uint_gt(a.stats.node_deaths, 0);

@@ -13,22 +13,6 @@
 
 #define S INT64_C(1000000000)
 
-static mr_workload *text(const char *lines)
-{
-    mr_workload *w = NULL;
-    mr_err err = {0};
-    ck_assert_msg(!helper_sim_text(&w, lines, &err), "%s", err.text);
-    return w;
-}
-
-static helper_run run(mr_workload *w, const mr_sched_ops *ops, const mr_sim_conf *conf)
-{
-    helper_run r = helper_sim_run(w, ops, conf);
-    ck_assert_msg(r.status == MR_OK, "%s", r.err.text);
-    ck_assert_str_eq(r.policy_error, "");
-    return r;
-}
-
 /* ---- copies: one reader on c of a file of 100 bytes on each of a and b; and one on b of one on a ---- */
 
 static const char *const copies =
@@ -55,8 +39,8 @@ START_TEST(copies_wait_for_what_carries_them)
 {
     char lines[2000];
     snprintf(lines, sizeof lines, copies, carried[_i].b, carried[_i].links);
-    mr_workload *w = text(lines);
-    helper_run r = run(w, NULL, NULL);
+    mr_workload *w = helper_sim_lines(lines);
+    helper_run r = helper_sim_sound(w, NULL, NULL);
     ck_assert_int_eq(r.end, carried[_i].end * S);
     ck_assert_uint_eq(r.stats.transfers, 3);
     free(r.tasks);
@@ -68,14 +52,14 @@ END_TEST
  * has arrived at 3 s; then the first has a's port alone again, and takes 1 s for its last 100. */
 START_TEST(copies_share_a_port_while_both_go)
 {
-    mr_workload *w =
-        text("{\"platform\": {\"nodes\": [{\"name\": \"a\", \"cpus\": 0}, {\"name\": \"b\", \"cpus\": 1, "
-             "\"resources\": {\"b\": 1}}, {\"name\": \"c\", \"cpus\": 1, \"resources\": {\"c\": 1}}], "
-             "\"bandwidth\": 100, \"latency\": 0.25, \"links\": \"fair\"}}\n"
-             "{\"file\": \"x\", \"bytes\": 300, \"node\": \"a\"}\n{\"file\": \"y\", \"bytes\": 100, \"node\": \"a\"}\n"
-             "{\"id\": \"tb\", \"duration_s\": 1, \"inputs\": [\"x\"], \"resources\": {\"b\": 1}}\n"
-             "{\"id\": \"tc\", \"duration_s\": 1, \"inputs\": [\"y\"], \"resources\": {\"c\": 1}, \"arrival_s\": 1}\n");
-    helper_run r = run(w, NULL, NULL);
+    mr_workload *w = helper_sim_lines(
+        "{\"platform\": {\"nodes\": [{\"name\": \"a\", \"cpus\": 0}, {\"name\": \"b\", \"cpus\": 1, "
+        "\"resources\": {\"b\": 1}}, {\"name\": \"c\", \"cpus\": 1, \"resources\": {\"c\": 1}}], "
+        "\"bandwidth\": 100, \"latency\": 0.25, \"links\": \"fair\"}}\n"
+        "{\"file\": \"x\", \"bytes\": 300, \"node\": \"a\"}\n{\"file\": \"y\", \"bytes\": 100, \"node\": \"a\"}\n"
+        "{\"id\": \"tb\", \"duration_s\": 1, \"inputs\": [\"x\"], \"resources\": {\"b\": 1}}\n"
+        "{\"id\": \"tc\", \"duration_s\": 1, \"inputs\": [\"y\"], \"resources\": {\"c\": 1}, \"arrival_s\": 1}\n");
+    helper_run r = helper_sim_sound(w, NULL, NULL);
     ck_assert_int_eq(r.tasks[1].started, 3 * S + S / 4);
     ck_assert_int_eq(r.tasks[0].started, 4 * S + S / 4);
     free(r.tasks);
@@ -95,15 +79,15 @@ START_TEST(what_leaves_a_full_store_is_read_from_the_disk)
 {
     char lines[2000];
     snprintf(lines, sizeof lines, stores, "");
-    mr_workload *w = text(lines);
-    helper_run r = run(w, NULL, NULL);
+    mr_workload *w = helper_sim_lines(lines);
+    helper_run r = helper_sim_sound(w, NULL, NULL);
     ck_assert_int_eq(r.end, 13 * S);
     ck_assert_uint_eq(r.stats.spills, 0);
     free(r.tasks);
     mr_workload_free(w);
     snprintf(lines, sizeof lines, stores, ", \"store\": 7000000");
-    w = text(lines);
-    r = run(w, NULL, NULL);
+    w = helper_sim_lines(lines);
+    r = helper_sim_sound(w, NULL, NULL);
     ck_assert_uint_eq(r.stats.spills, 1);
     ck_assert_uint_eq(r.stats.spilled_bytes, 6000000);
     ck_assert_uint_eq(r.stats.store_peak, 12000000); /* both, while the older one is on its way out */
@@ -129,7 +113,7 @@ static mr_workload *mortal(const char *more, int n)
     for (int i = 0; i < n; i++)
         used +=
             (size_t)snprintf(lines + used, sizeof lines - used, "{\"id\": \"t%d\", \"duration_s\": 1%s}\n", i, more);
-    return text(lines);
+    return helper_sim_lines(lines);
 }
 
 START_TEST(workers_die_by_the_same_luck_under_every_policy)
@@ -138,7 +122,8 @@ START_TEST(workers_die_by_the_same_luck_under_every_policy)
     mr_workload *w = mortal(", \"max_retries\": 100", 200);
     mr_sim_conf conf;
     mr_sim_conf_init(&conf);
-    helper_run a = run(w, NULL, &conf), b = run(w, NULL, &conf), c = run(w, &last_first, &conf);
+    helper_run a = helper_sim_sound(w, NULL, &conf), b = helper_sim_sound(w, NULL, &conf),
+               c = helper_sim_sound(w, &last_first, &conf);
     ck_assert_uint_eq(a.digest, b.digest);
     ck_assert_uint_gt(a.stats.deaths, 20); /* about one start in five */
     ck_assert_uint_lt(a.stats.deaths, 90);
@@ -153,7 +138,7 @@ START_TEST(workers_die_by_the_same_luck_under_every_policy)
     }
     ck_assert_uint_eq(again, a.stats.deaths);
     conf.seed = 1;
-    helper_run d = run(w, NULL, &conf);
+    helper_run d = helper_sim_sound(w, NULL, &conf);
     ck_assert_uint_ne(d.stats.lost, a.stats.lost);
     free(a.tasks);
     free(b.tasks);
@@ -166,7 +151,7 @@ END_TEST
 START_TEST(a_task_without_retries_dies_with_its_worker)
 {
     mr_workload *w = mortal(", \"max_retries\": 0", 60);
-    helper_run r = run(w, NULL, NULL);
+    helper_run r = helper_sim_sound(w, NULL, NULL);
     uint64_t failed = 0;
     for (uint32_t t = 0; t < w->n_tasks; t++) {
         ck_assert_uint_eq(r.tasks[t].attempt, 1);
@@ -201,7 +186,7 @@ START_TEST(distributions_have_their_mean_and_spread)
     size_t used = (size_t)snprintf(lines, sizeof lines, "{\"table\": \"k\", \"duration_s\": %s}\n", drawn[_i].dist);
     for (int i = 0; i < N; i++)
         used += (size_t)snprintf(lines + used, sizeof lines - used, "{\"id\": \"t%d\", \"duration_s\": \"k\"}\n", i);
-    mr_workload *w = text(lines);
+    mr_workload *w = helper_sim_lines(lines);
     double sum = 0, squares = 0;
     int64_t first = w->tasks[0].duration, least = INT64_MAX;
     for (int i = 0; i < N; i++) {
@@ -228,11 +213,11 @@ END_TEST
 
 START_TEST(tables_by_class_draw_once_for_all_classes)
 {
-    mr_workload *w =
-        text("{\"platform\": {\"nodes\": [{\"class\": \"slow\"}, {\"class\": \"fast\"}]}}\n"
-             "{\"table\": \"k\", \"duration_s\": {\"slow\": [10, 20, 30], \"fast\": [1, 2, 3]}}\n"
-             "{\"id\": \"a\", \"duration_s\": \"k\"}\n{\"id\": \"b\", \"duration_s\": {\"fast\": 5, \"slow\": "
-             "{\"dist\": \"uniform\", \"min\": 6, \"max\": 7}}}\n");
+    mr_workload *w = helper_sim_lines(
+        "{\"platform\": {\"nodes\": [{\"class\": \"slow\"}, {\"class\": \"fast\"}]}}\n"
+        "{\"table\": \"k\", \"duration_s\": {\"slow\": [10, 20, 30], \"fast\": [1, 2, 3]}}\n"
+        "{\"id\": \"a\", \"duration_s\": \"k\"}\n{\"id\": \"b\", \"duration_s\": {\"fast\": 5, \"slow\": "
+        "{\"dist\": \"uniform\", \"min\": 6, \"max\": 7}}}\n");
     for (uint64_t seed = 0; seed < 20; seed++) {
         mr_workload_draw(w, seed);
         const int64_t *a = w->by_class + w->tasks[0].first_class, *b = w->by_class + w->tasks[1].first_class;
@@ -240,7 +225,7 @@ START_TEST(tables_by_class_draw_once_for_all_classes)
         ck_assert_int_eq(b[1], 5 * S);
         ck_assert(b[0] >= 6 * S && b[0] <= 7 * S);
     }
-    helper_run r = run(w, NULL, NULL);
+    helper_run r = helper_sim_sound(w, NULL, NULL);
     free(r.tasks);
     mr_workload_free(w);
 }
