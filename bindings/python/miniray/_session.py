@@ -191,8 +191,8 @@ def _zygote(names: str) -> List[str]:
     """The command that starts the zygote: the same interpreter, with this program's module search path."""
     paths = [_script_dir()] + [os.path.abspath(p or os.getcwd()) for p in sys.path]
     parent = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    start = f"import sys; sys.path.append({parent!r}); from miniray._zygote import main; main()"
-    return [sys.executable, "-c", start, "--namespace", names, "--path", os.pathsep.join(dict.fromkeys(paths))]
+    start = f"import gc, sys; gc.disable(); sys.path.append({parent!r}); from miniray._zygote import main; main()"
+    return [sys.executable, "-c", start, names, *dict.fromkeys(paths)]
 
 
 def _check_address(address: Optional[str]) -> None:
