@@ -77,7 +77,7 @@ if ! build/venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 10))'
     mkdir -p build
     "$python" -m venv build/venv
 fi
-tools=("scikit-build-core>=0.10" "cloudpickle>=3.0" "click>=8.0" "rich>=13.0")
+tools=("scikit-build-core>=0.10" "cloudpickle>=3.0" "click>=8.0" "rich>=13.0" "tree-sitter>=0.23" "tree-sitter-lua>=0.2")
 if [ "$(printf '%s\n' 3.25 "$(cmake --version 2>/dev/null | sed -n '1s/[^0-9]*//p')" | sort -V | head -1)" != 3.25 ]; then
     tools+=("cmake>=3.25")
 fi

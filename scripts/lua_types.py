@@ -13,7 +13,7 @@ PLUGIN = Path(__file__).resolve().parents[1] / "plugins" / "sched-lua"
 TYPES = {
     "AS_U64": "integer", "AS_U32": "integer", "AS_U16": "integer", "AS_INT": "integer", "AS_DOUBLE": "number", "AS_TIME": "integer",
     "AS_TEXT": "string", "AS_ID": "integer", "AS_REMAINING": "integer", "AS_NEEDS": "table<string, number>",
-    "AS_LABELS": "table<string, string>", "AS_PREDS": "Edge[]", "AS_SUCCS": "Edge[]", "AS_IDLE": "boolean",
+    "AS_LABELS": "table<string, string|number|nil>", "AS_PREDS": "Edge[]", "AS_SUCCS": "Edge[]", "AS_IDLE": "boolean",
     "AS_TOTAL": "table<string, number>", "AS_FREE": "table<string, number>",
     "AS_KIND": '"task"|"actor"|"group"', "AS_STATE": '"waiting"|"ready"|"travelling"|"running"|"stopped"|"over"',
 }
@@ -44,6 +44,22 @@ def fields(kind: str) -> str:
     return "\n".join(out)
 
 
+def library() -> str:
+    """What is there of Lua's own library, as an alias of its names, and why some of the rest is not."""
+    text = (PLUGIN / "sandbox.c").read_text()
+    lists = re.findall(r"names\[\] = \{(.*?)NULL\}", text, re.S)  # string, table, math, the base library
+    prefixes = ("string.", "table.", "math.", "")
+    if len(lists) != len(prefixes):
+        raise SystemExit("sandbox.c has lists of names that are not known here")
+    names = [prefix + name for prefix, some in zip(prefixes, lists) for name in re.findall(r'"(\w+)"', some)]
+    names += re.findall(r'\{"(\w+)", box_\w+\}', text)  # what is written anew
+    names += re.findall(r"function G\.(table\.sort|pairs)\b", (PLUGIN / "prelude.lua").read_text())
+    names += ["table.unpack", "math.random"]
+    why = re.findall(r'\{"(\w+)", "(.*?)"\}', re.search(r"hints\[\]\[2\] = \{(.*?)\};", text, re.S)[1])
+    return ("-- Of Lua's own library:\n---@alias Library " + "|".join(f'"{name}"' for name in sorted(names)) + "\n"
+            + "\n".join(f"-- {name} is not available: {reason}" for name, reason in why))
+
+
 def function(name: str, signature: str, what: str, generic: bool = False) -> str:
     """One global function: its ---@ lines and an empty body."""
     inside, _, returns = signature.partition(" -> ")
@@ -67,12 +83,13 @@ def main() -> None:
           "-- Times are ns since the run began; a field that is not known is nil.\n")
     for kind, name in (("task", "Task"), ("slot", "Slot"), ("node", "Node")):
         print(f"---@class {name}\n{fields(kind)}\n")
-    print("---@class Edge\n---@field task Task|nil\n---@field bytes integer\n---@field node Node|nil\n")
+    print("---@class Edge\n---@field task Task|nil nil: it is over\n---@field bytes integer\n---@field node Node|nil nil: nothing is sealed yet\n")
     print("---@class Policy\n" + "\n".join(f"---@field {hook}? {HOOKS[hook]}" for hook in hooks) + "\n")
     print("\n\n".join(function(*row) for row in rows) + "\n")
     print("\n\n".join(function(*row, generic=True) for row in HELPERS) + "\n")
     print("---a microsecond, a millisecond, a second, in ns\nus, ms, s = 1000, 1000000, 1000000000\n")
-    print("---the other keys of [sched.sched-lua]: numbers, durations in ns, booleans, text\n---@type table<string, any>\nconf = {}")
+    print("---the other keys of [sched.sched-lua]: numbers, durations in ns, booleans, text\n---@type table<string, any>\nconf = {}\n")
+    print(library())
 
 
 if __name__ == "__main__":

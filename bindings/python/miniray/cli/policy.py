@@ -46,7 +46,9 @@ def new(name: str, into: str) -> None:
     target.write_text((_TEMPLATES / "policy.lua").read_text(encoding="utf-8").replace("@NAME@", name), encoding="utf-8")
     settings = target.parent / ".luarc.json"
     if not settings.exists():  # types and completion in every editor with the Lua language server
-        settings.write_text(json.dumps({"runtime.version": "Lua 5.4", "workspace.library": [str(_TEMPLATES)]}, indent=2) + "\n")
+        left_out = {name: "disable" for name in ("coroutine", "debug", "io", "os", "package", "utf8")}
+        settings.write_text(json.dumps({"runtime.version": "Lua 5.4", "runtime.builtin": left_out,
+                                        "workspace.library": [str(_TEMPLATES)]}, indent=2) + "\n")
     click.echo(f"{target}: try it with\n  miniray policy test {target}\nand on real workers with\n"
                f"  miniray run --policy {target} SCRIPT.py")
 
@@ -54,16 +56,24 @@ def new(name: str, into: str) -> None:
 @policy.command()
 @click.argument("files", nargs=-1, required=True)
 def check(files: "tuple[str, ...]") -> None:
-    """Loads FILES and runs the conformance suite of schedulers on each: answers, budget, deaths, swaps, nothing known.
+    """Reads FILES for mistakes that need no run (names, fields, types, arguments, what may be nil), then runs the conformance suite
+    of schedulers on each: answers, budget, deaths, swaps, nothing known.
 
-    Exit status: 0 all is well, 1 one does not load or fails a case, 2 there is no such file."""
-    from miniray.lab import places, policy_tests
+    Exit status: 0 all is well (warnings may be told), 1 one does not load, has an error or fails a case, 2 there is no such file."""
+    from miniray.lab import places, policy_lint, policy_tests
 
     own, bad = places.plugins(), 0
     paths = [_file(file) for file in files]
     for file, path in zip(files, paths):
         if why := policy_tests.load_error(path):
             click.echo(f"{file} does not load: {why}")
+            bad = 1
+            continue
+        found = policy_lint.lint(Path(path).read_bytes())
+        for one in found:
+            click.echo(f"{file}:{one.line}: {'' if one.error else 'warning: '}{one.text}")
+        if errors := sum(one.error for one in found):
+            click.echo(f"{file}: {errors} error{'s' if errors > 1 else ''}; the cases are run when there is none")
             bad = 1
             continue
         command = [tool(), *(["--own", str(own)] if own else []), "--policy", path, "sched-lua"]

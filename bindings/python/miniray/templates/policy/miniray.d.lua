@@ -26,7 +26,7 @@
 ---@field from Slot|nil nil: the driver submitted it
 ---@field on Slot|Node|nil nil: it has no place yet
 ---@field needs table<string, number>
----@field labels table<string, string>
+---@field labels table<string, string|number|nil>
 ---@field preds Edge[]
 ---@field succs Edge[]
 ---@field n_preds integer
@@ -48,9 +48,9 @@
 ---@field free table<string, number>
 
 ---@class Edge
----@field task Task|nil
+---@field task Task|nil nil: it is over
 ---@field bytes integer
----@field node Node|nil
+---@field node Node|nil nil: nothing is sealed yet
 
 ---@class Policy
 ---@field rank? fun(t: Task): number?
@@ -167,3 +167,20 @@ us, ms, s = 1000, 1000000, 1000000000
 ---the other keys of [sched.sched-lua]: numbers, durations in ns, booleans, text
 ---@type table<string, any>
 conf = {}
+
+-- Of Lua's own library:
+---@alias Library "assert"|"error"|"ipairs"|"math.abs"|"math.acos"|"math.asin"|"math.atan"|"math.ceil"|"math.cos"|"math.deg"|"math.exp"|"math.floor"|"math.fmod"|"math.huge"|"math.log"|"math.max"|"math.maxinteger"|"math.min"|"math.mininteger"|"math.modf"|"math.pi"|"math.rad"|"math.random"|"math.sin"|"math.sqrt"|"math.tan"|"math.tointeger"|"math.type"|"math.ult"|"pairs"|"pcall"|"print"|"select"|"string.byte"|"string.char"|"string.format"|"string.len"|"string.lower"|"string.rep"|"string.reverse"|"string.sub"|"string.upper"|"table.concat"|"table.insert"|"table.pack"|"table.remove"|"table.sort"|"table.unpack"|"tonumber"|"tostring"|"type"
+-- next is not available: use pairs, or keep a count
+-- os is not available: there is no clock but now()
+-- io is not available: a policy can not reach files; print goes to the log
+-- debug is not available: it is not available to a policy
+-- require is not available: a policy is one file
+-- load is not available: a policy can not make code
+-- dofile is not available: a policy is one file
+-- coroutine is not available: a budget can not hold it; use a table
+-- setmetatable is not available: a budget can not hold metamethods; use functions
+-- getmetatable is not available: a budget can not hold metamethods; use functions
+-- xpcall is not available: its handler would run after a kill; use pcall
+-- collectgarbage is not available: memory is looked after
+-- rawget is not available: there are no metatables: t[k]
+-- utf8 is not available: it is not available to a policy
