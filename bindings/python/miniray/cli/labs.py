@@ -97,7 +97,7 @@ def start(lab: str, into: str) -> None:
         shutil.copytree(source, target)
     except (labs.LabError, OSError) as error:
         _ours(error)
-    click.echo(f"{target}: read README.md, change starter.lua, and try it with\n  miniray lab grade {target} {target}/starter.lua")
+    click.echo(f"{target}: read README.md (or open handout.ipynb in Jupyter), change starter.lua, and try it with\n  cd {target}\n  miniray lab grade . starter.lua")
 
 
 @click.command()
@@ -133,4 +133,23 @@ def targets(lab: str, solutions: str | None) -> None:
     click.echo(f"wrote {path}")
 
 
-COMMANDS: tuple[Any, ...] = (grade, list_, start, question, targets)
+@click.command()
+@click.argument("lab")
+@click.option("--secret", required=True, type=click.Path(exists=True, dir_okay=False), help="File whose first line the hidden instances follow from.")
+@click.option("--out", default="autograder.zip", show_default=True, type=click.Path(dir_okay=False))
+@click.option("--solutions", type=click.Path(exists=True, file_okay=False), help="Folder of the reference solutions.")
+@click.option("--source", type=click.Path(exists=True, file_okay=False), help="A clone of miniray; without it, the one that the solution lies in.")
+def autograder(lab: str, secret: str, out: str, solutions: str | None, source: str | None) -> None:
+    """For who teaches: writes the archive to upload as the autograder of LAB to Gradescope.
+
+    It holds the lab, its solution, the secret, and miniray's source, which is built there once."""
+    from miniray.lab import autograder as archive, grade as grading, labs
+
+    try:
+        archive.write(out, labs.load(lab, solutions), grading.read_secret(secret), source)
+    except (labs.LabError, OSError, ValueError) as error:
+        _ours(error)
+    click.echo(f"{out}: students hand in policy.lua, or one file NAME.lua; keep the archive to yourself, it holds the solution and the secret")
+
+
+COMMANDS: tuple[Any, ...] = (grade, list_, start, question, targets, autograder)

@@ -121,12 +121,12 @@ def _value(lab: labs.Lab, figures: dict[str, Any], metric: str, who: str, name: 
 
 
 class Grader:
-    """Runs policies on the instances of a lab.  ``secret``: None for the public instances alone."""
+    """Runs policies on the instances of a lab.  ``secret``: None for the public instances alone; ``only``: for that one of them."""
 
-    def __init__(self, lab: labs.Lab, secret: str | None, each: Callable[[], None] | None = None):
+    def __init__(self, lab: labs.Lab, secret: str | None, each: Callable[[], None] | None = None, only: str | None = None):
         self.lab, self.each = lab, each or (lambda: None)
         self.secret = secret if lab.solution else None
-        self.instances = labs.instances(lab, self.secret)
+        self.instances = [i for i in labs.instances(lab, self.secret) if only is None or i.name == only]
         self.home = tempfile.TemporaryDirectory(prefix="miniray-grade-")
         self.known: dict[str, dict[str, dict[str, float]]] = {}
 
@@ -166,33 +166,38 @@ class Grader:
         if instance.name not in self.known:
             wanted = sorted({lab.metric, *lab.conditions})
             goal = {}
-            for who, policy in (("baseline", _beside(lab, lab.baseline)), ("reference", str(lab.solution))):
+            for who, policy in (("baseline", beside(lab, lab.baseline)), ("reference", str(lab.solution))):
                 figures = self._ours(policy, instance)
                 goal[who] = {m: _value(lab, figures, m, who, instance.name) for m in wanted}
             self.known[instance.name] = goal
         return self.known[instance.name]
 
-    def grade(self, policy: bytes) -> Grade:
-        """Everything of one hand-in.  LabError where the lab, not the policy, is at fault."""
-        lab, path = self.lab, os.path.join(self.home.name, _NAME)
+    def hand_in(self, policy: bytes) -> str:
+        """The copy of a policy that is run."""
+        path = os.path.join(self.home.name, _NAME)
         with open(path, "wb") as file:
             file.write(policy)
-        out = Grade(lab, practice=self.secret == PRACTICE)
-        worth = lab.points / len(self.instances)
-        for instance in self.instances:
-            goal = self.goals(instance)
-            outcome = Outcome(instance.name, instance.hidden, 0.0, worth, baseline=goal["baseline"][lab.metric],
-                              reference=goal["reference"][lab.metric])
-            out.outcomes.append(outcome)
-            try:
-                run, figures = self.run(path, instance)
-            except SimError as error:
-                self._refused(outcome, error)
-                continue
-            self._judge(outcome, run, figures, goal)
-            if instance.proven and outcome.figure is not None:
-                outcome.gap, outcome.proven = figures["makespan_s"] / instance.proven - 1, True
-        return out
+        return path
+
+    def one(self, path: str, instance: labs.Instance, worth: float) -> tuple[Outcome, Run | None]:
+        """What comes of a policy on one instance; no run if it was refused, or came to no end."""
+        goal = self.goals(instance)
+        outcome = Outcome(instance.name, instance.hidden, 0.0, worth, baseline=goal["baseline"][self.lab.metric],
+                          reference=goal["reference"][self.lab.metric])
+        try:
+            run, figures = self.run(path, instance)
+        except SimError as error:
+            self._refused(outcome, error)
+            return outcome, None
+        self._judge(outcome, run, figures, goal)
+        if instance.proven and outcome.figure is not None:
+            outcome.gap, outcome.proven = figures["makespan_s"] / instance.proven - 1, True
+        return outcome, run
+
+    def grade(self, policy: bytes) -> Grade:
+        """Everything of one hand-in.  LabError where the lab, not the policy, is at fault."""
+        path, worth = self.hand_in(policy), self.lab.points / len(self.instances)
+        return Grade(self.lab, [self.one(path, instance, worth)[0] for instance in self.instances], practice=self.secret == PRACTICE)
 
     def _refused(self, outcome: Outcome, error: SimError) -> None:
         """Status 2: the policy does not load; 4: it held work back for ever, or virtual time ran out.  The workload and the
@@ -234,7 +239,7 @@ def _plain(text: str) -> str:
     return re.sub(re.escape(os.path.join(tempfile.gettempdir(), "miniray-grade-")) + "[^/]*/", "", text)
 
 
-def _beside(lab: labs.Lab, policy: str) -> str:
+def beside(lab: labs.Lab, policy: str) -> str:
     """A policy of the lab's own folder, else one that is shipped."""
     own = lab.folder / policy
     return str(own) if policy.endswith(".lua") and own.is_file() else policy

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 from . import metrics
 from .grade import FAILED, PASSED, Grade, Outcome
+from .labs import Lab
 from .report import amount, seconds
 
 
@@ -19,12 +20,13 @@ def show(metric: str, value: float) -> str:
     return amount(value) if metric == "bytes_moved" else f"{value:.6g}"
 
 
-def _words(grade: Grade, o: Outcome) -> str:
+def words(lab: Lab, o: Outcome) -> str:
+    """What may be said of an outcome in one line."""
     if o.hidden:
         return o.problem
     said = [o.problem] if o.problem else []
     if o.figure is not None:
-        m = grade.lab.metric
+        m = lab.metric
         said.append(f"{m} {show(m, o.figure)}, baseline {show(m, o.baseline)}, reference {show(m, o.reference)}")
         if o.gap is not None:
             said.append(f"makespan {o.gap * 100:.1f}% above the {'proven' if o.proven else 'best lower'} bound")
@@ -49,7 +51,7 @@ def as_text(grade: Grade) -> str:
     width = max((len(o.name) for o in grade.outcomes), default=0)
     for o in grade.outcomes:
         mark = "FAILED" if o.failed else "ok" if o.points > 0 else "-"
-        out.append(f"{mark:<7}{o.name:<{width}}  score {o.score:6.3f}  {o.points:6.2f} of {o.worth:.2f}  {_words(grade, o)}".rstrip())
+        out.append(f"{mark:<7}{o.name:<{width}}  score {o.score:6.3f}  {o.points:6.2f} of {o.worth:.2f}  {words(lab, o)}".rstrip())
     if grade.outcomes and not any(o.hidden for o in grade.outcomes):
         out.append("no hidden instance was run: this is not the grade yet")
     out.append(f"{grade.points:g} of {lab.points:g} points, {lab.passing:g} are needed: {_verdict(grade)}")
@@ -68,13 +70,13 @@ def as_junit(grade: Grade) -> str:
         ElementTree.SubElement(ElementTree.SubElement(suite, "testcase", classname=grade.lab.name, name="hand-in", time="0"), "error", message=problem)
     for o in grade.outcomes:
         case = ElementTree.SubElement(suite, "testcase", classname=grade.lab.name, name=o.name, time="0")
-        words = _words(grade, o) or f"score {o.score:.3f}"
+        said = words(grade.lab, o) or f"score {o.score:.3f}"
         if o.failed:
-            ElementTree.SubElement(case, "error", message=words)
+            ElementTree.SubElement(case, "error", message=said)
         elif o.points <= 0:
-            ElementTree.SubElement(case, "failure", message=words)
+            ElementTree.SubElement(case, "failure", message=said)
         else:
-            ElementTree.SubElement(case, "system-out").text = f"score {o.score:.6f}, {o.points:.2f} of {o.worth:.2f} points; {words}"
+            ElementTree.SubElement(case, "system-out").text = f"score {o.score:.6f}, {o.points:.2f} of {o.worth:.2f} points; {said}"
     case = ElementTree.SubElement(suite, "testcase", classname=grade.lab.name, name="points", time="0")
     total = f"{grade.points:g} of {grade.lab.points:g} points, {grade.lab.passing:g} are needed: {_verdict(grade)}"
     if grade.status != PASSED:
@@ -97,7 +99,7 @@ def as_gradescope(grade: Grade) -> str:
                                     "output": problem, "visibility": "visible", "tags": ["public"]} for problem in grade.lint]
     for number, o in enumerate(grade.outcomes, 1):
         tests.append({"name": o.name, "number": str(number), "score": round(o.points, 6), "max_score": round(o.worth, 6),
-                      "status": "failed" if o.failed or o.points <= 0 else "passed", "output": _words(grade, o),
+                      "status": "failed" if o.failed or o.points <= 0 else "passed", "output": words(grade.lab, o),
                       "visibility": "after_published" if o.hidden else "visible", "tags": ["hidden" if o.hidden else "public"]})
     data = {
         "score": grade.points, "execution_time": 0, "visibility": "visible", "stdout_visibility": "hidden",

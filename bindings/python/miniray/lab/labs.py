@@ -48,10 +48,13 @@ import json
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import places, readers, sources, stats, workload as workloads
 from .metrics import METRICS
+
+if TYPE_CHECKING:
+    from .attempt import Attempt
 
 _KEYS: dict[str, tuple[str, ...] | None] = {
     "lab": ("title", "metric", "know", "reveal", "nodes", "cpus", "baseline", "keep"),
@@ -114,6 +117,13 @@ class Lab:
             raise LabError(f"{self.name}: there is neither a solution nor {path}; give --solutions") from None
         except ValueError as error:
             raise LabError(f"{path}: {error}") from None
+
+    def run(self, policy: str, instance: str | None = None) -> "Attempt":
+        """A policy file on one public instance (the first, if none is named), as the grader runs it: shown beside the baseline in a notebook, and
+        judged by `Attempt.assert_ratio` in a test.  Raises LabError, and ValueError if the file is no text."""
+        from .attempt import attempt
+
+        return attempt(self, policy, instance)
 
     def share(self, score: float) -> float:
         """The share of an instance's points that a score is worth: 0 to 1, a straight line between thresholds."""
@@ -194,7 +204,6 @@ def load(name: str, solutions: str | None = None) -> Lab:
     if set(keep) - set(KEEP):
         raise LabError(f"{path}: [lab] keep = {lab['keep']}: may only name {', '.join(KEEP)}")
     settings = {**dict(ini["settings"]), "sched.sched-lua.budget": limits.get("instructions", "1000000"),
-                
                 "sched.sched-lua.total": limits.get("total", "1000000000"), "sched.sched-lua.memory": limits.get("memory", "8M"), "sim.max_time": limits.get("virtual_time", "1000h"),
                 **{f"sched.sched-lua.{k}": v for k, v in ini["conf"].items()}}
     options: dict[str, Any] = {"know": lab.get("know", "exact"), "reveal": lab.get("reveal", "whole"), "settings": settings}
