@@ -285,6 +285,23 @@ START_TEST(test_copy)
 }
 END_TEST
 
+/* What two threads do together: each byte once, and none beside them. */
+START_TEST(test_copy_large)
+{
+    const size_t n = (18u << 20) + 12345;
+    unsigned char *from = malloc(n + 64), *to = malloc(n + 64);
+    for (size_t i = 0; i < n + 64; i++)
+        from[i] = (unsigned char)(i * 7 + i / 256);
+    memset(to, 0xAA, n + 64);
+    mr_copy(to + 5, from + 3, n);
+    ck_assert(memcmp(to + 5, from + 3, n) == 0);
+    ck_assert_uint_eq(to[4], 0xAA);
+    ck_assert_uint_eq(to[5 + n], 0xAA);
+    free(from);
+    free(to);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("client");
@@ -303,6 +320,7 @@ int main(void)
     tcase_add_test(c, test_drops_of_threads);
     tcase_add_test(c, test_drops_of_another);
     tcase_add_test(c, test_copy);
+    tcase_add_test(c, test_copy_large);
     suite_add_tcase(s, c);
     return run_suite(s);
 }
