@@ -182,8 +182,10 @@ static bool has_pointers(PyObject *dtype)
     return yes;
 }
 
-static PyObject *array_dtype(mrpy_state *st, const char *name)
+static PyObject *array_dtype(mrpy_state *st, const char name[16])
 {
+    if (st->last_dtype && !memcmp(name, st->last_text, sizeof(st->last_text)))
+        return Py_NewRef(st->last_dtype);
     if (!st->ndarray) {
         PyObject *numpy = PyImport_ImportModule("numpy");
         if (!numpy)
@@ -200,6 +202,10 @@ static PyObject *array_dtype(mrpy_state *st, const char *name)
         dtype = PyObject_CallOneArg(st->dtype, key);
         if (dtype && (has_pointers(dtype) || PyDict_SetItem(st->dtypes, key, dtype)))
             Py_CLEAR(dtype);
+    }
+    if (dtype) {
+        st->last_dtype = dtype;
+        memcpy(st->last_text, name, sizeof(st->last_text));
     }
     Py_XDECREF(key);
     return dtype;
@@ -229,13 +235,11 @@ static PyObject *array(mrpy_state *st, const char *p, uint64_t len, mr_id id, Py
         else
             PyTuple_SET_ITEM(shape, i, item);
     }
-    if (zero) {
-        PyObject *order = PyUnicode_InternFromString(h.fortran ? "F" : "C");
-        PyObject *args[] = {shape, dtype, data, zero, Py_None, order};
-        if (order)
-            result = PyObject_Vectorcall(st->ndarray, args, 6, NULL);
-        Py_XDECREF(order);
-    }
+    PyObject *order = zero && h.fortran ? PyUnicode_InternFromString("F") : NULL;
+    PyObject *args[] = {shape, dtype, data, zero, Py_None, order};
+    if (order || (zero && !h.fortran))
+        result = PyObject_Vectorcall(st->ndarray, args, order ? 6 : 3, NULL);
+    Py_XDECREF(order);
     Py_XDECREF(zero);
     Py_XDECREF(data);
     Py_XDECREF(shape);

@@ -68,8 +68,7 @@ static void getting_fini(getting *g)
 /* OK, TIMEOUT or another status; -1000: a Python exception.  Values that it filled in are the caller's to drop. */
 static int fetch(mr_session *s, getting *g, int64_t left, mr_err *err)
 {
-    int64_t since = mrpy_now();
-    int64_t slice = 0, nap = MRPY_NAP; /* first only look */
+    int64_t since = 0, slice = 0, nap = MRPY_NAP; /* first only look: that reads no clock */
     uint32_t more = 0;
     for (;;) {
         mr_status status;
@@ -85,6 +84,7 @@ static int fetch(mr_session *s, getting *g, int64_t left, mr_err *err)
         bool timeout = status == MR_E_TIMEOUT;
         if (!timeout && status != MR_E_INTERRUPTED)
             return status;
+        since = since ? since : mrpy_now();
         more = g->flags & MR_GET_HELD ? MR_GET_MORE : 0;
         if (timeout && left == 0)
             return status;
