@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import json
+import mmap
 import os
 import re
 import statistics
@@ -181,13 +182,18 @@ def ray_like(ray, workers: int, array_mb: int) -> dict[str, float]:
     out["wait, 10,000 objects"] = fastest(lambda: ray.wait(many, num_returns=len(many)))
     middle = ray.put(numpy.ones(25 << 17))
     out["get, array of 25 MB"] = 1 / rate(1, lambda: ray.get(middle))
+    out["get, array of 25 MB, best call"] = fastest(lambda: ray.get(middle), 1000)
     del many, middle
-    array = numpy.ones(array_mb << 17)  # doubles
-    gigabytes, puts, gets = array.nbytes / 1e9, [], []
+    other, array = ray.put(numpy.ones(1 << 17)), numpy.ones(array_mb << 17)  # doubles
+    gigabytes, puts, colds, gets = array.nbytes / 1e9, [], [], []
     for _ in range(4):
         start = clock()
         ref = ray.put(array)
         puts.append(clock() - start)
+        start = clock()
+        ray.get(other)  # finds code and data in no cache: what was copied is larger than all of them
+        colds.append(clock() - start)
+        fastest(lambda: ray.get(other), 100)  # now it does again
         start = clock()
         view = ray.get(ref)
         gets.append(clock() - start)
@@ -196,7 +202,8 @@ def ray_like(ray, workers: int, array_mb: int) -> dict[str, float]:
         time.sleep(0.2)
     out["put, large array, first"] = gigabytes / puts[0]  # touches the store's memory for the first time
     out["put, large array, again"] = gigabytes / statistics.median(puts[1:])
-    out["get, large array"] = statistics.median(gets)
+    out["get, large array, its first"] = statistics.median(gets)
+    out["get, array of 1 MB, after a large put"] = statistics.median(colds)
     start = clock()
     ray.shutdown()
     out["shutdown"] = clock() - start
@@ -295,19 +302,46 @@ def crowd(miniray, count: int = 1000) -> dict[str, float]:
     return {"1,000 actors": spent, "private memory of an actor": own / 1024 / count}
 
 
-def copy_rate(array_mb: int) -> float:
-    """GB/s of a copy into memory that is warm."""
+def put_ratio(miniray, array_mb: int) -> float:
+    """put over a copy into memory that is warm, in turns; the median."""
     import numpy
 
-    a, b = numpy.ones(array_mb << 17), numpy.ones(array_mb << 17)
-    return a.nbytes / 1e9 / fastest(lambda: numpy.copyto(b, a), 3)
+    a, b, ratios = numpy.ones(array_mb << 17), numpy.ones(array_mb << 17), []
+    with miniray.init(num_cpus=1):
+        miniray.put(a)  # the store's memory is warm from here on
+        for _ in range(7):
+            start = clock()
+            numpy.copyto(b, a)
+            middle = clock()
+            ref = miniray.put(a)
+            ratios.append((middle - start) / (clock() - middle))
+            del ref
+    return statistics.median(ratios)
+
+
+def fresh_rate(array_mb: int) -> float:
+    """GB/s of a copy into 4 KB pages that this process has not had before, but the machine has."""
+    import numpy
+
+    a, rates = numpy.ones(array_mb << 17), []
+    for _ in range(3):
+        with mmap.mmap(-1, a.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as fresh:
+            fresh.madvise(mmap.MADV_NOHUGEPAGE)
+            b = numpy.frombuffer(fresh)
+            start = clock()
+            numpy.copyto(b, a)
+            rates.append(a.nbytes / 1e9 / (clock() - start))
+            del b
+    return statistics.median(rates)
 
 
 def run_miniray(workers: int, array_mb: int) -> dict[str, float]:
     import miniray
 
+    fresh = fresh_rate(array_mb)
     out = ray_like(miniray, workers, array_mb)
-    out["put / warm memcpy"] = out["put, large array, again"] / copy_rate(array_mb)
+    out["put, first / fresh memcpy"] = out["put, large array, first"] / fresh
+    out["put / warm memcpy"] = put_ratio(miniray, array_mb)
     out.update(disk_rates(miniray))
     out.update(crowd(miniray))
     with miniray.init(num_cpus=workers), miniray.Executor(workers) as pool:

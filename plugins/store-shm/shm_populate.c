@@ -29,7 +29,8 @@ enum {
     COLLAPSE_FROM = SHM_HUGE / 4, /* a huge page is worth it from here; it takes at most four times what was asked */
     GANG_FROM = 32 << 20,         /* fresh bytes from which threads are worth their start */
     GANG = 4,                     /* threads, the caller's own among them */
-    RETRY_EVERY = 64              /* windows between two tries of the dearer way */
+    RETRY_EVERY = 64,             /* windows between two tries of the dearer way, at least ... */
+    RETRY_SHARE = 32              /* ... and so many that the tries are this part of the whole */
 };
 
 enum { SMALL, HUGE, N_WAYS };
@@ -95,9 +96,11 @@ static void huge_page(shm_map *m, uint64_t window)
 static int choose_way(shm_map *m)
 {
     uint64_t small = atomic_load(&m->cost[SMALL]), huge = atomic_load(&m->cost[HUGE]);
-    bool again = atomic_fetch_add(&m->n_windows, 1) % RETRY_EVERY == RETRY_EVERY - 1;
+    uint64_t n = atomic_fetch_add(&m->n_windows, 1) + 1;
     if (!huge || !small)
         return huge ? SMALL : HUGE;
+    uint64_t every = huge > small ? huge / small * RETRY_SHARE : small / huge * RETRY_SHARE;
+    bool again = n % (every > RETRY_EVERY ? every : RETRY_EVERY) == 0;
     return (huge <= small) != again ? HUGE : SMALL;
 }
 
