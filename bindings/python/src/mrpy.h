@@ -47,7 +47,7 @@ typedef struct mrpy_state {
     PyObject *dtypes;          /* dict: dtype text -> dtype */
     PyObject *last_dtype;      /* the one decoded last, and its text; borrowed from dtypes, which keeps all */
     char last_text[16];
-    PyObject *dtype_texts;     /* dict: dtype -> text, only those that are plain */
+    PyObject *dtype_texts; /* dict: dtype -> text, only those that are plain */
     PyObject *s_prepare, *s_check, *s_dtype, *s_str, *s_numpy, *s_rebuild;
 } mrpy_state;
 
