@@ -138,7 +138,7 @@ def test_report_is_one_file_that_needs_nothing(tmp_path):
     assert page.links == [] and "http" not in text.replace("http-equiv", "")
     assert "a &amp; b" in text and "&lt;oops&gt;" in text and "ejected to FIFO" in text
     drawn = json.loads(page.data)
-    assert [len(r["blocks"]) for r in drawn["runs"]] == [2, 1] and drawn["runs"][1]["rows"] == [["node1", 3, 1]]
+    assert [len(r["blocks"]) for r in drawn["runs"]] == [2, 1] and drawn["runs"][1]["rows"] == [["node0", 0, 1], ["node1", 3, 1]]
     assert drawn["runs"][0]["blocks"][0][8] == "a</script><b>"
 
 
@@ -485,68 +485,6 @@ def test_an_interrupted_comparison_reports_what_it_has(tmp_path, monkeypatch):
                                       "--json", str(out), "--html", str(page)])
     assert result.exit_code == 130 and "interrupted after 3 of 6 runs" in result.output
     assert json.loads(out.read_text())["partial"] and "interrupted after 3 of 6 runs" in page.read_text()
-
-
-def test_what_the_end_waited_for():
-    from miniray.lab import analysis
-
-    lines = [{"id": "a", "duration_s": 2}, {"id": "b", "duration_s": 3}, {"id": "c", "duration_s": 1, "deps": ["a"]}]
-    rows = [task("a", 0, 2), task("b", 2, 5), task("c", 5, 6, ready=2)]
-    assert analysis.critical(trace.Run("p", rows, workload=lines)) == ["a", "b", "c"]
-    rows = [task("a", 0, 2), task("b", 0, 3, slot=1), task("c", 2, 3, ready=2)]
-    assert analysis.critical(trace.Run("p", rows[:1] + rows[2:], workload=lines)) == ["a", "c"]
-    assert analysis.critical(trace.Run("p", [])) == []
-
-
-def test_curves_over_time():
-    from miniray.lab import analysis
-
-    run = trace.Run("p", [task("a", 0, 4 * 10**9), task("b", 2 * 10**9, 4 * 10**9, slot=1)])
-    assert [y for _, y in analysis.running(run, 4 * 10**9, 4)] == [1, 1, 2, 2]
-    assert [y for _, y in analysis.waiting(run, 4 * 10**9, 4)] == [1, 1, 0, 0]
-    assert analysis.distribution([3.0, 1.0, 2.0, 4.0]) == [(1.0, 0.25), (2.0, 0.5), (3.0, 0.75), (4.0, 1.0)]
-
-
-def test_where_two_runs_part():
-    from miniray.lab import analysis
-
-    a = trace.Run("a", [task("x", 0, 10), task("y", 10, 20), task("z", 20, 30)])
-    b = trace.Run("b", [task("x", 0, 10), task("z", 10, 20), task("y", 20, 40)])
-    found = analysis.first_difference(a, b)
-    assert found["at"] == 10 and [t["task"] for t in found["a"]] == ["y"] and [t["task"] for t in found["b"]] == ["z"]
-    assert found["makespan"] == pytest.approx(1e-8) and found["worst"] == ("y", pytest.approx(2e-8))
-    assert analysis.first_difference(a, a) is None
-    # No two times of real workers are equal: the order of the starts counts.
-    real, late, other = (trace.Run("r", rows, engine="process") for rows in (a.tasks, [task("x", 1, 12), task("y", 13, 25), task("z", 26, 40)], b.tasks))
-    assert analysis.first_difference(real, late) is None and analysis.first_difference(a, late) is None
-    found = analysis.first_difference(real, other)
-    assert found["at"] == 10 and [t["task"] for t in found["a"]] == ["y"] and [t["task"] for t in found["b"]] == ["z"]
-    assert analysis.first_difference(a, trace.Run("c", [task("x", 0, 10)])) is None
-
-
-def test_a_trace_for_perfetto():
-    events = trace.chrome([trace.Run("p", [task("a", 1000, 3000), task("b", 0, 1000, node="node1", slot=3)])])
-    spans = [e for e in events if e["ph"] == "X"]
-    assert [(e["name"], e["ts"], e["dur"]) for e in spans] == [("f", 1.0, 2.0), ("f", 0.0, 1.0)]
-    assert spans[0]["pid"] != spans[1]["pid"] and {e["args"]["name"] for e in events if e["name"] == "process_name"} == {"p node0", "p node1"}
-
-
-def test_a_trace_as_a_data_frame():
-    pytest.importorskip("pandas")
-    run = trace.Run("p", [task("a", 10**9, 3 * 10**9), task("b", -1, -1)], workload=[{"id": "a", "user": "ann", "duration_s": 2}])
-    table = run.frame()
-    assert list(table["wait_s"].dropna()) == [1.0] and list(table["run_s"].dropna()) == [2.0] and table.loc[0, "user"] == "ann"
-    assert table["started"].isna().sum() == 1
-
-
-def test_a_figure_for_papers(tmp_path):
-    pytest.importorskip("matplotlib")
-    row = {**task("a", 0, 10**9), "fn": "f"}
-    code = (f"from miniray.lab import trace; from miniray.lab.figure import write_figure; runs = [trace.Run('p', [{row}]), trace.Run('q', [{row}])]\n"
-            f"for ending in ('png', 'svg'): print(write_figure(r'{tmp_path}/f.' + ending, runs))")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)  # matplotlib keeps its fonts open
-    assert done.returncode == 0, done.stderr
-    assert all(os.path.getsize(tmp_path / f"f.{ending}") > 1000 for ending in ("png", "svg"))
 
 
 @needs_simulator

@@ -64,7 +64,7 @@ mr_status mr_report_finish(mr_report_totals *t, const mr_sim_conf *conf, const c
 /* One JSON object; the caller frees the text.  NULL: out of memory. */
 char *mr_report_json(const mr_workload *w, const mr_platform *p, const mr_sim_report *r, const mr_sim_conf *conf);
 /* One line per task, in the order of the file: {task, fn, node, slot, submitted, ready, started, ended, outcome,
- * bytes}, ns. Errors: IO. */
+ * bytes}, ns; where there are any also "stretches" and "lost" (miniray.lab.trace tells what they are). Errors: IO. */
 mr_status mr_report_trace(const mr_workload *w, const mr_platform *p, const mr_sim *s, const char *path,
                           mr_err *err) MR_CHECK_RESULT;
 

@@ -30,21 +30,34 @@ static int by_task(const void *a, const void *b)
     return x->from < y->from ? -1 : x->from > y->from;
 }
 
-/* Of `left` ones in order those of the last attempt of task t, after which others follow: "stretches": [[from, to,
- * slot], ...].  Returns how many were t's. */
-static size_t put_stretches(FILE *f, const mr_sim_stretch *v, size_t left, uint32_t t, uint32_t attempt)
+/* Of `left` ones in order those of task t, after which others follow: "stretches": [[from, to, slot], ...] of its last
+ * attempt, "lost": [[from, to, slot, node], ...] of those before.  Returns how many were t's. */
+static size_t put_stretches(FILE *f, const mr_platform *p, const mr_sim_stretch *v, size_t left, uint32_t t,
+                            uint32_t attempt)
 {
     size_t n = 0;
-    bool any = false;
-    for (; n < left && v[n].task == t; n++) {
-        if (v[n].attempt != attempt)
-            continue;
-        fprintf(f, "%s[%lld,%lld,%u]", any ? "," : ",\"stretches\":[", (long long)v[n].from, (long long)v[n].to,
-                v[n].slot);
-        any = true;
+    while (n < left && v[n].task == t)
+        n++;
+    for (int lost = 0; lost < 2; lost++) {
+        bool any = false;
+        for (size_t i = 0; i < n; i++) {
+            if ((v[i].attempt != attempt) != lost)
+                continue;
+            fprintf(f, "%s[%lld,%lld,%u",
+                    any    ? ","
+                    : lost ? ",\"lost\":["
+                           : ",\"stretches\":[",
+                    (long long)v[i].from, (long long)v[i].to, v[i].slot);
+            if (lost) {
+                fputc(',', f);
+                put_text(f, p->nodes[v[i].node].name);
+            }
+            fputc(']', f);
+            any = true;
+        }
+        if (any)
+            fputc(']', f);
     }
-    if (any)
-        fputc(']', f);
     return n;
 }
 
@@ -63,7 +76,7 @@ size_t mr_report_trace_one(FILE *f, const mr_workload *w, const mr_platform *p, 
             "\"bytes\":%llu",
             me->slot, (long long)me->submitted, (long long)me->ready, (long long)me->started, (long long)me->ended,
             me->outcome == MR_OK ? "ok" : mr_status_name(me->outcome), (unsigned long long)me->bytes);
-    size_t n = put_stretches(f, v, left, t, me->attempt);
+    size_t n = put_stretches(f, p, v, left, t, me->attempt);
     fputs("}\n", f);
     return n;
 }

@@ -317,8 +317,9 @@ static mr_status gone(mr_sim *s, const mr_moment *m, mr_err *err)
     if (!p->alive || (m->b && (p->task != m->b || s->lives[m->b - 1].gen != m->gen)))
         return MR_OK;
     p->alive = false;
-    if (p->task)
-        mr_sim_proc_lost(s, p, m->b > 0);
+    mr_status status = p->task ? mr_sim_proc_lost(s, p, m->b > 0, err) : MR_OK;
+    if (status)
+        return status;
     bool died = m->kind == MR_AT_DIED;
     return tell_worker(s, died ? MR_EV_WORKER_DIED : MR_EV_WORKER_RETIRED, m->a, died ? MR_DEATH_SIGNAL : MR_DEATH_NONE,
                        err);

@@ -48,10 +48,11 @@ typedef struct mr_sim_task {
     int32_t outcome; /* mr_status */
 } mr_sim_task;
 
-/* A stretch of an attempt that was stopped at least once; those of one task are in order of time.  One that never was
- * has a single stretch, which is not listed: started to ended. */
+/* A stretch of an attempt that was stopped at least once, or was lost: with its worker, its node, or because its
+ * results went with a node.  Those of one task are in order of time.  What is not listed is an attempt that was
+ * neither: it has a single stretch, started to ended. */
 typedef struct mr_sim_stretch {
-    uint32_t task, slot, attempt;
+    uint32_t task, node, slot, attempt;
     int64_t from, to; /* ns on its slot; what a switch costs is at its beginning */
 } mr_sim_stretch;
 

@@ -167,11 +167,12 @@ mr_status mr_sim_stretch_end(mr_sim *s, uint32_t task, mr_err *err)
         size_t cap = s->cap_stretches ? s->cap_stretches * 2 : 256;
         mr_sim_stretch *v = realloc(s->stretches, cap * sizeof *v);
         if (!v)
-            return mr_err_set(err, MR_E_NOMEM, "out of memory for %zu stretches of stopped tasks", cap);
+            return mr_err_set(err, MR_E_NOMEM, "out of memory for %zu stretches of tasks", cap);
         s->stretches = v;
         s->cap_stretches = cap;
     }
     s->stretches[s->n_stretches++] = (mr_sim_stretch){.task = task,
+                                                      .node = s->tasks[task].node,
                                                       .slot = s->tasks[task].slot,
                                                       .attempt = s->tasks[task].attempt,
                                                       .from = s->lives[task].from,

@@ -104,14 +104,16 @@ static mr_status lose_copies(mr_sim *s, uint32_t machine, mr_err *err)
     return status;
 }
 
-void mr_sim_proc_lost(mr_sim *s, mr_sim_proc *p, bool died)
+mr_status mr_sim_proc_lost(mr_sim *s, mr_sim_proc *p, bool died, mr_err *err)
 {
     mr_sim_life *l = &s->lives[p->task - 1];
+    mr_status status = l->state == MR_LIFE_RUNNING ? mr_sim_stretch_end(s, p->task - 1, err) : MR_OK;
     l->gen++;
     s->stats.deaths += died;
     s->stats.lost += l->state == MR_LIFE_RUNNING ? s->tasks[p->task - 1].ran + s->now - l->since : 0;
     l->state = MR_LIFE_QUEUED;
     p->task = 0;
+    return status;
 }
 
 mr_status mr_sim_node_down(mr_sim *s, const mr_moment *m, mr_err *err)
@@ -121,19 +123,21 @@ mr_status mr_sim_node_down(mr_sim *s, const mr_moment *m, mr_err *err)
         return MR_OK;
     mr_ev_place gone = {.h = {.size = sizeof gone, .kind = MR_EV_NODE_REMOVED, .version = MR_RECORD_VERSION},
                         .node = machine->number};
-    for (uint32_t i = 0; i < s->cap_procs; i++) {
+    mr_status status = MR_OK;
+    for (uint32_t i = 0; !status && i < s->cap_procs; i++) {
         mr_sim_proc *p = &s->procs[i];
         if (!p->alive || p->node != m->a)
             continue;
         p->alive = false;
         if (p->task)
-            mr_sim_proc_lost(s, p, true);
+            status = mr_sim_proc_lost(s, p, true, err);
     }
     mr_sim_store_gone(s, m->a);
     machine->number = MR_WL_NONE;
     machine->gen++;
     s->stats.node_deaths++;
-    mr_status status = mr_sim_tell(s, &gone, err);
+    if (!status)
+        status = mr_sim_tell(s, &gone, err);
     if (!status)
         status = lose_copies(s, m->a, err);
     if (!status && mr_sim_fair_died(s))
@@ -165,9 +169,17 @@ mr_status mr_sim_remake(mr_sim *s, uint32_t task)
         s->earlier = v;
         s->cap_earlier = cap;
     }
+    mr_err ignored;
+    mr_sim_life *l = &s->lives[task];
+    if (l->stretch == 0) { /* else it is listed already */
+        l->from = s->tasks[task].started;
+        if (mr_sim_stretch_end(s, task, &ignored))
+            return MR_E_NOMEM;
+        s->stretches[s->n_stretches - 1].to = s->tasks[task].ended;
+    }
     s->earlier[s->n_earlier++] = (mr_sim_earlier){task, s->tasks[task]};
-    s->lives[task].state = MR_LIFE_QUEUED;
-    s->lives[task].again = 1;
+    l->state = MR_LIFE_QUEUED;
+    l->again = 1;
     s->stats.remade++;
     s->over--;
     return MR_OK;

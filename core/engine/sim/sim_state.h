@@ -158,7 +158,7 @@ uint32_t mr_sim_machine_of(const mr_sim *s, uint64_t number);
 /* `task` is given to a worker once more, though it has ended.  Errors: NOMEM. */
 mr_status mr_sim_remake(mr_sim *s, uint32_t task) MR_CHECK_RESULT;
 /* What ran on a process goes back into the queue with its end. */
-void mr_sim_proc_lost(mr_sim *s, mr_sim_proc *p, bool died);
+mr_status mr_sim_proc_lost(mr_sim *s, mr_sim_proc *p, bool died, mr_err *err) MR_CHECK_RESULT;
 /* ---- sim_gate.c ---- */
 /* The gate lets truths through, with or without an error: durations and the sizes of results. */
 bool mr_sim_knows_truth(const mr_sim *s);

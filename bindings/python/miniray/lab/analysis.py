@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Any, Iterable, Mapping, Sequence
 
-from .trace import Run, pieces
+from .trace import Run, first, pieces, queued
 
 Task = dict[str, Any]
 Points = list[tuple[float, float]]
@@ -51,14 +51,14 @@ def _means(steps: Sequence[tuple[int, int]], end: int, bins: int) -> Points:
 
 def running(run: Run, end: int, bins: int = 240, widths: Mapping[str, int] = {}) -> Points:
     """How many tasks run, over time; with ``widths`` each counts so often."""
-    done = [(since, to, widths.get(t["task"], 1)) for t in run.tasks for since, to, _ in pieces(t) if since <= to]
+    done = [(since, to, widths.get(t["task"], 1)) for t in run.tasks for since, to, *_ in [*pieces(t), *t.get("lost", ())] if since <= to]
     return _means(_steps([(since, n) for since, _, n in done] + [(to, -n) for _, to, n in done]), end, bins)
 
 
 def waiting(run: Run, end: int, bins: int = 240) -> Points:
-    """How many tasks are ready and have not begun, over time: the length of the queue."""
-    done = [t for t in run.tasks if t["started"] >= 0 and t["ready"] >= 0]
-    return _means(_steps([(t["ready"], 1) for t in done] + [(max(t["started"], t["ready"]), -1) for t in done]), end, bins)
+    """How many tasks are ready and have not begun (or have to begin again), over time: the length of the queue."""
+    spans = [span for t in run.tasks if t["started"] >= 0 for span in queued(t)]
+    return _means(_steps([(since, 1) for since, _ in spans] + [(to, -1) for _, to in spans]), end, bins)
 
 
 def distribution(values: Sequence[float], points: int = 200) -> Points:
@@ -138,20 +138,20 @@ def first_difference(a: Run, b: Run) -> dict[str, Any] | None:
         return None
 
     def order(rows: dict[str, Task]) -> list[Task]:
-        return sorted((t for t in rows.values() if t["started"] >= 0), key=lambda t: (t["started"], t["node"], t["slot"], t["task"]))
+        return sorted((t for t in rows.values() if t["started"] >= 0), key=lambda t: (*first(t), t["task"]))
 
     measured = "process" in (a.engine, b.engine)  # no two times are equal there: the order of the starts is what can be compared
 
     def same(x: Task, y: Task) -> bool:
-        return all(x[k] == y[k] for k in (("task",) if measured else ("task", "started", "node", "slot")))
+        return x["task"] == y["task"] and (measured or first(x) == first(y))
 
     for x, y in zip(order(left), order(right)):
         if not same(x, y):
             break
     else:
         return None
-    at = y["started"] if measured else min(x["started"], y["started"])
-    both = [t for t in left if left[t]["ended"] >= 0 and right[t]["ended"] >= 0]
+    at = first(y)[0] if measured else min(first(x)[0], first(y)[0])
+    both = [t for t in left if 0 <= left[t]["started"] <= left[t]["ended"] and 0 <= right[t]["started"] <= right[t]["ended"]]
     if not both:
         return None
     loss = {t: (right[t]["ended"] - left[t]["ended"]) / 1e9 for t in both}
@@ -161,7 +161,7 @@ def first_difference(a: Run, b: Run) -> dict[str, Any] | None:
     def begun(rows: dict[str, Task]) -> list[Task]:
         if measured:
             return [x if rows is left else y]
-        return [t for t in order(rows) if t["started"] == at]
+        return [t for t in order(rows) if first(t)[0] == at]
 
     return {"at": at, "a": begun(left), "b": begun(right), "makespan": ends[1] - ends[0],
             "flow": sum(loss.values()) / len(both), "worst": (worst, loss[worst])}

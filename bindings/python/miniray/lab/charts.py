@@ -66,7 +66,7 @@ def chart(curves: Sequence[tuple[str, Sequence[tuple[float, float]]]], label: st
             if steps and k:
                 line.append(f"{px(x):.1f},{py(points[k - 1][1]):.1f}")
             line.append(f"{px(x):.1f},{py(y):.1f}")
-        parts.append(f'<polyline class="curve" stroke="var(--c{i % 9})" points="{" ".join(line)}"><title>{html.escape(name)}</title></polyline>')
+        parts.append(f'<polyline class="curve" stroke="var(--c{i % 9})" stroke-width="{max(1.2, 3.4 - 0.9 * i):.1f}" points="{" ".join(line)}"><title>{html.escape(name)}</title></polyline>')
     return f'<svg role="img" aria-label="{html.escape(label)}" viewBox="0 0 {WIDTH} {HEIGHT}">{"".join(parts)}</svg>'
 
 

@@ -7,7 +7,7 @@ import os
 from typing import Any, Sequence
 
 from . import trace as traces
-from .report import MAX_COLOURS, _names, _rows
+from .report import MAX_COLOURS, _names, _rows_of
 
 PALETTE = ("#3b6fd4", "#e08a1e", "#2a9d77", "#c94f7c", "#8464c8", "#b0902a", "#3aa3bd", "#c4573b", "#9aa0a6")
 
@@ -20,7 +20,7 @@ def figure(runs: Sequence[traces.Run], width: float = 7.0) -> Any:
     if not runs:
         raise ValueError("a figure needs at least one run")
     fns, _, _ = _names(runs)
-    rows = [_rows(dataclasses.replace(r, tasks=traces.normalise(r.tasks))) for r in runs]
+    rows = _rows_of([dataclasses.replace(r, tasks=traces.normalise(r.tasks)) for r in runs])
     heights = [max(1, len(r)) for r in rows]
     out = Figure(figsize=(width, sum(0.16 * h + 0.5 for h in heights) + 0.5), layout="constrained")
     axes = out.subplots(len(runs), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
@@ -28,7 +28,11 @@ def figure(runs: Sequence[traces.Run], width: float = 7.0) -> Any:
         for y, (_, _, lanes) in enumerate(lanes_of):
             for lane in lanes:
                 axis.broken_barh([(t["started"] / 1e9, (t["ended"] - t["started"]) / 1e9) for t in lane], (y - 0.42, 0.84),
-                                 facecolors=[PALETTE[min(fns.index(t["fn"]), MAX_COLOURS)] for t in lane], edgecolor="white", linewidth=0.2)
+                                 facecolors=[(PALETTE[min(fns.index(t["fn"]), MAX_COLOURS)], 0.3 if t.get("gone") else 1.0) for t in lane],
+                                 edgecolor="white", linewidth=0.2)
+                gone = [t for t in lane if t.get("gone")]  # attempts that were lost
+                axis.broken_barh([(t["started"] / 1e9, (t["ended"] - t["started"]) / 1e9) for t in gone], (y - 0.42, 0.84), facecolor="none", edgecolor="#b3261e",
+                                 linewidth=0.4, hatch="xxxx")
         axis.margins(x=0.01)
         axis.set_ylim(len(lanes_of) - 0.5, -0.5)
         axis.set_yticks(range(len(lanes_of)), [f"{node} {slot}".strip() for node, slot, _ in lanes_of], fontsize=6)

@@ -71,11 +71,17 @@ def _widths(run: traces.Run) -> dict[str, int]:
     return {t: int(w) for t, w in found.items()} if whole and any(w > 1 for w in found.values()) else {}
 
 
+def _attempts(tasks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each task, and each of its attempts that were lost as one more, marked."""
+    return [*tasks, *({**{k: v for k, v in t.items() if k not in traces.PIECES}, "started": since, "ended": to, "slot": slot, "node": node, "ready": -1, "gone": True}
+                      for t in tasks for since, to, slot, node in t.get("lost", ()))]
+
+
 def _cpus(tasks: Sequence[dict[str, Any]], widths: dict[str, int]) -> list[dict[str, Any]]:
     """A task of n CPUs as n, one for each CPU; which ones is made up here (the lowest that are free, side by side if there is such a place)."""
     out: list[dict[str, Any]] = []
     held: dict[str, list[int]] = {}  # node -> until when each of its CPUs is taken
-    parts = [(since, to, t) for t in tasks for since, to, _ in traces.pieces(t) if to >= since]
+    parts = [(since, to, t) for t in _attempts(tasks) for since, to, _ in traces.pieces(t) if to >= since]
     for i, (since, to, task) in enumerate(sorted(parts, key=lambda p: (p[0], p[1], p[2]["task"]))):
         until, n = held.setdefault(task["node"], []), widths[task["task"]]
         free = [k for k, t in enumerate(until) if t <= since]
@@ -84,15 +90,18 @@ def _cpus(tasks: Sequence[dict[str, Any]], widths: dict[str, int]) -> list[dict[
         at = next((k for k in range(len(free) - n + 1) if free[k + n - 1] - free[k] == n - 1), 0)
         for cpu in free[at:at + n]:
             until[cpu] = to
-            out.append({**{k: v for k, v in task.items() if k != "stretches"}, "started": since, "ended": to, "slot": cpu})
+            out.append({**{k: v for k, v in task.items() if k not in traces.PIECES}, "started": since, "ended": to, "slot": cpu})
     return out
 
 
-def _rows(run: traces.Run) -> list[tuple[str, int, list[list[dict[str, Any]]]]]:
+Row = tuple[str, int, list[list[dict[str, Any]]]]
+
+
+def _rows(run: traces.Run) -> list[Row]:
     """(node, slot or CPU, lanes): more than one lane only where tasks of one slot overlap, as calls of an actor may."""
     widths = _widths(run)
     slots: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for task in _cpus(run.tasks, widths) if widths else run.tasks:
+    for task in _cpus(run.tasks, widths) if widths else _attempts(run.tasks):
         stretches = traces.pieces(task)
         for i, (since, to, slot) in enumerate(stretches, 1):
             if to >= since:
@@ -109,6 +118,18 @@ def _rows(run: traces.Run) -> list[tuple[str, int, list[list[dict[str, Any]]]]]:
             lane.append(task)
         rows.append((node, slot, lanes))
     return rows
+
+
+def _rows_of(runs: Sequence[traces.Run]) -> list[list[Row]]:
+    """The rows of each run.  What one of them used and another of the same engine did not is an empty row there: idle processors are seen."""
+    found = [_rows(run) for run in runs]
+    for group in {(run.engine, bool(_widths(run))) for run in runs}:
+        members = [rows for run, rows in zip(runs, found) if (run.engine, bool(_widths(run))) == group]
+        everywhere = {(node, slot) for rows in members for node, slot, _ in rows}
+        for rows in members:
+            rows += [(node, slot, [[]]) for node, slot in everywhere - {(node, slot) for node, slot, _ in rows}]
+            rows.sort(key=lambda row: (_natural(row[0]), row[1]))
+    return found
 
 
 def _natural(name: str) -> tuple[Any, ...]:
@@ -132,22 +153,23 @@ def _blocks(lane: list[dict[str, Any]], finest: float) -> list[tuple[int, int, d
             members = lane[i:j]
             functions = [t["fn"] for t in members]
             task = next(t for t in members if t["fn"] == max(set(functions), key=lambda f: (functions.count(f), f)))
-            bad = next((t for t in members if t["outcome"] != "ok"), None)
+            bad = next((t for t in members if t["outcome"] != "ok" or t.get("gone")), None)
             task = bad or task
         out.append((lane[i]["started"], end, task, j - i))
         i = j
     return out
 
 
-def _picture(run: traces.Run, span: float, fns: dict[str, int], users: dict[str, int], whose: dict[str, str]) -> dict[str, Any]:
+def _picture(run: traces.Run, own: Sequence[Row], span: float, fns: dict[str, int], users: dict[str, int], whose: dict[str, str]) -> dict[str, Any]:
     """What the script draws: rows, and blocks of (row, lane, start, end, -, function, user, flags, name, ready, bytes[, many])."""
     chain = set(analysis.critical(run))
     rows, blocks, outcomes = [], [], {}
-    for number, (node, slot, lanes) in enumerate(_rows(run)):
+    for number, (node, slot, lanes) in enumerate(own):
         rows.append([node, slot, len(lanes)])
         for k, lane in enumerate(lanes):
             for start, end, task, many in _blocks(lane, span / FINEST):
-                flags = (task["outcome"] != "ok") + 2 * (task["task"] in chain)
+                gone = bool(task.get("gone"))
+                flags = (task["outcome"] != "ok" and not gone) + 2 * (task["task"] in chain and not gone) + 4 * gone
                 block: list[Any] = [number, k, start, end, 0, fns[task["fn"]], users[whose.get(task["task"], "")], flags]
                 if flags & 1:
                     outcomes[task["task"]] = task["outcome"]
@@ -212,6 +234,8 @@ def _facts(summary: dict[str, Any]) -> str:
     if bounds:
         unlike = f", unlike nodes {seconds(bounds['classes_s'])}" if "classes_s" in bounds else ""
         facts.append(f"lower bounds: critical path {seconds(bounds['critical_path_s'])}, area {seconds(bounds['area_s'])}{unlike}")
+    if summary.get("deaths"):
+        facts.append("attempts lost with their workers: {}{}".format(summary["deaths"], f", deaths of nodes: {n}" if (n := summary.get("node_deaths")) else ""))
     if summary.get("know"):
         facts.append(f"knows: {summary['know']}")
     if summary.get("digest"):
@@ -264,10 +288,10 @@ def _partings(runs: Sequence[traces.Run], pictures: Sequence[dict[str, Any]]) ->
         def more(value: float, what: str) -> str:
             return f"{what} the same" if abs(value) < 5e-10 else f"{what} {seconds(abs(value))} {'longer' if value > 0 else 'shorter'}"
 
-        worst = f", {html.escape(name)} ends {seconds(loss)} later" if loss > 5e-10 else ""
+        worst = f"; what loses most is {html.escape(name)}, which ends {seconds(loss)} later" if loss > 5e-10 else ""
         said.append(f'<li><b>{html.escape(run.name)}</b> parts from {html.escape(first.name)} at '
                     f'<button data-goto="{found["at"]}" data-run="{number}" title="show it">{seconds(found["at"] / 1e9)}</button>: it starts {_starts(found["b"], nodes, wide)}; '
-                    f'{html.escape(first.name)} starts {_starts(found["a"], nodes, wide)}. In the end the makespan is {more(found["makespan"], "")}, '
+                    f'{html.escape(first.name)} starts {_starts(found["a"], nodes, wide)}. In the end the makespan is {more(found["makespan"], "").strip()}, '
                     f'the mean flow time {more(found["flow"], "")}{worst}.</li>')
     return f'<section class="card"><h3>Where they part</h3><ul class="part">{"".join(said)}</ul></section>' if said else ""
 
@@ -305,7 +329,7 @@ def page(runs: Sequence[traces.Run], title: str = "miniray: runs compared", subt
     span = max((t["ended"] for r in shown for t in r.tasks), default=0) or 1
     fns, users, whose = _names(shown)
     numbers = {f: i for i, f in enumerate(fns)}, {u: i for i, u in enumerate(users)}
-    pictures = [_picture(r, span, *numbers, whose) for r in shown]
+    pictures = [_picture(r, own, span, *numbers, whose) for r, own in zip(shown, _rows_of(shown))]
     partings = _partings(shown, pictures)
     data = json.dumps({"span": span, "fns": fns, "users": users, "runs": pictures},
                       separators=(",", ":")).replace("</", "<\\/")
@@ -328,7 +352,8 @@ def page(runs: Sequence[traces.Run], title: str = "miniray: runs compared", subt
             f'{"" if several else _all_figures(every)}'
             f'{_curves(shown, span)}{partings}{tools}{"".join(cards)}'
             f'<footer>One row is one slot of a node, or one worker process; all pictures share one time axis; the dashed line is the end of a run, '
-            f'the red one where it parts from the first. Best values are green.</footer>'
+            f'the red one where it parts from the first. Crossed out: an attempt that was lost with its worker or node, or whose results went with a node. '
+            f'Best values are green.</footer>'
             f'<div id="tip"></div><script type="application/json" id="data">{data}</script>'
             f"<script>{(_PARTS / 'script.js').read_text(encoding='utf-8')}</script></body></html>\n")
 

@@ -2,7 +2,8 @@
 
 ``{"task", "fn", "node", "slot", "submitted", "ready", "started", "ended", "outcome", "bytes"}``; a time that never came
 is -1, ``outcome`` is ``"ok"`` or the name of a status.  A task that was stopped has ``"stretches"``: [from, to, slot] of each
-time that it had a slot; ``"slot"`` is the last.
+time that it had a slot; ``"slot"`` is the last.  One that ran before in vain (its worker or node died, or its results went with a node) has
+``"lost"``: [from, to, slot, node] of each time; all else is of the last attempt.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Iterable
 
 KEYS = ("task", "fn", "node", "slot", "submitted", "ready", "started", "ended", "outcome", "bytes")
 TIMES = ("submitted", "ready", "started", "ended")
+PIECES = ("stretches", "lost")
 
 
 def pieces(task: dict[str, Any]) -> list[tuple[int, int, int]]:
@@ -22,6 +24,22 @@ def pieces(task: dict[str, Any]) -> list[tuple[int, int, int]]:
     if task.get("stretches"):
         return [(a, b, slot) for a, b, slot in task["stretches"]]
     return [(task["started"], task["ended"], task["slot"])] if task["started"] >= 0 else []
+
+
+def first(task: dict[str, Any]) -> tuple[int, str, int]:
+    """(when, node, slot) of a task's first start, also of an attempt that was lost; when is -1 for none."""
+    return min([(task["started"], task["node"], pieces(task)[0][2] if task["started"] >= 0 else task["slot"]),
+                *((since, node, slot) for since, _, slot, node in task.get("lost", ()))])
+
+
+def queued(task: dict[str, Any]) -> list[tuple[int, int]]:
+    """(from, to) of each time that a task was ready and had no slot, stops left out."""
+    out, since = [], task["ready"]
+    for begin, end, *_ in [*sorted(task.get("lost", ())), [task["started"], task["ended"]]]:
+        if 0 <= since <= begin:
+            out.append((since, begin))
+        since = end
+    return out
 
 
 @dataclass
@@ -94,15 +112,16 @@ def normalise(tasks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         for key in TIMES:
             value = task.get(key, task.get(f"{key}_at", -1))
             row[key] = -1 if value is None else int(value)
-        if task.get("stretches"):
-            row["stretches"] = [list(piece) for piece in task["stretches"]]
+        for key in PIECES:
+            if task.get(key):
+                row[key] = [list(piece) for piece in task[key]]
         out.append(row)
     zero = min((row["submitted"] for row in out if row["submitted"] >= 0), default=0)
     for row in out:
         for key in TIMES:
             if row[key] >= 0:
                 row[key] -= zero
-        for piece in row.get("stretches", ()):
+        for piece in [*row.get("stretches", ()), *row.get("lost", ())]:
             piece[0] -= zero
             piece[1] -= zero
     return out
@@ -113,7 +132,8 @@ def chrome(runs: Iterable[Run]) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     numbers: dict[tuple[str, str], int] = {}
     for run in runs:
-        for slot in sorted({(t["node"], t["slot"]) for t in run.tasks if t["started"] >= 0}):
+        places = {(t["node"], slot) for t in run.tasks for _, _, slot in pieces(t)} | {(node, slot) for t in run.tasks for _, _, slot, node in t.get("lost", ())}
+        for slot in sorted(places):
             if (run.name, slot[0]) not in numbers:
                 numbers[run.name, slot[0]] = len(numbers) + 1
                 out.append({"name": "process_name", "ph": "M", "pid": len(numbers), "tid": 0, "args": {"name": f"{run.name} {slot[0]}".strip()}})
@@ -125,6 +145,8 @@ def chrome(runs: Iterable[Run]) -> list[dict[str, Any]]:
                          "tid": slot + 1, "ts": since / 1e3, "dur": (to - since) / 1e3,
                          "args": {"task": task["task"], "waited_us": max(0, task["started"] - task["ready"]) / 1e3, "bytes": task["bytes"]}}
                         for since, to, slot in pieces(task)]
+            out += [{"name": task["fn"], "cat": "lost", "ph": "X", "pid": numbers[run.name, node], "tid": slot + 1, "ts": since / 1e3, "dur": (to - since) / 1e3,
+                     "args": {"task": task["task"], "lost": True}} for since, to, slot, node in task.get("lost", ())]
     return out
 
 
@@ -149,7 +171,7 @@ def read_trace(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 def write_trace(path: str | os.PathLike[str], tasks: Iterable[dict[str, Any]]) -> None:
     with open(path, "w", encoding="utf-8") as file:
         for task in tasks:
-            file.write(json.dumps({key: task[key] for key in (*KEYS, "stretches") if key in KEYS or key in task}, separators=(",", ":")) + "\n")
+            file.write(json.dumps({key: task[key] for key in (*KEYS, *PIECES) if key in KEYS or key in task}, separators=(",", ":")) + "\n")
 
 
 def quantile(values: list[float], q: float) -> float:

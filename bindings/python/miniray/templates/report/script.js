@@ -59,7 +59,15 @@
       const r = p.rows[block[0]], h = r.height / r.lanes, left = Math.max(x(block[2]), LEFT - 2), w = Math.max(Math.min(x(block[3]), LEFT + plot + 2) - left, 0.5);
       const dim = only !== null && colourOf(p.run, block) !== only;
       g.globalAlpha = dim ? 0.15 : 1;
-      g.fillStyle = palette.c[colourOf(p.run, block)]; g.fillRect(left, r.y + block[1] * h, w, Math.max(h - 0.5, 0.7));
+      const gone = block[7] & 4, top = r.y + block[1] * h;
+      if (gone) g.globalAlpha = dim ? 0.05 : 0.3;
+      g.fillStyle = palette.c[colourOf(p.run, block)]; g.fillRect(left, top, w, Math.max(h - 0.5, 0.7));
+      if (gone) {  // crossed out, right to its end
+        g.globalAlpha = dim ? 0.15 : 1; g.strokeStyle = palette.fail; g.lineWidth = 1; g.beginPath();
+        if (w > 4 && h > 4) { g.moveTo(left, top); g.lineTo(left + w, top + h - 0.5); g.moveTo(left, top + h - 0.5); g.lineTo(left + w, top); }
+        else { g.moveTo(left + w / 2, top); g.lineTo(left + w / 2, top + h); }
+        g.stroke();
+      }
       if (w > 3 && h > 2) { g.fillStyle = palette.card; g.globalAlpha = dim ? 0.1 : 0.8; g.fillRect(left + w - 0.7, r.y + block[1] * h, 0.7, h - 0.5); g.globalAlpha = dim ? 0.15 : 1; }
       if (block[7] & 1) { g.strokeStyle = palette.fail; g.lineWidth = 1.4; g.strokeRect(left + 0.7, r.y + block[1] * h + 0.7, Math.max(w - 1.4, 0.4), h - 1.9); }
       if (p.hover && (block === p.hover || block[8] && block[8] === p.hover[8])) { g.globalAlpha = 1; g.strokeStyle = palette.ink; g.lineWidth = 1.5; g.strokeRect(left, r.y + block[1] * h, w, h - 0.5); }
@@ -88,8 +96,9 @@
 
   function say(block, run) {
     const [, , start, end, , fn, user, flags, name, ready, size, many] = block;
-    if (many) return `${many} tasks too short to draw apart\nmost of them ${data.fns[fn]}`;
+    if (many) return `${many} tasks too short to draw apart\nmost of them ${data.fns[fn]}${flags & 4 ? '\nsome were lost, and began again' : ''}`;
     const lines = [`${name}  (${data.fns[fn]})`, `${text(start)} to ${text(end)}: ran ${text(end - start)}`];
+    if (flags & 4) lines.push('in vain: it was lost, and began again');
     if (run.seat === 'CPU') lines.push(`CPUs: ${run.blocks.filter(b => b[8] === name && b[2] === start).length}`);
     if (ready >= 0) lines.push(start > ready ? `waited ${text(start - ready)} after it was ready` : 'began as soon as it was ready');
     if (data.users.length > 1) lines.push(`user ${data.users[user]}`);
