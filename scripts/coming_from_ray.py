@@ -208,9 +208,9 @@ def rows(names: Dict[str, Dict[str, str]]) -> Dict[str, List[Row]]:
 
 
 def _ignored(name: str) -> bool:
-    from miniray import _session
+    from miniray import _init
 
-    return name in _session._IGNORED
+    return name in _init._IGNORED
 
 
 def page() -> str:

@@ -68,6 +68,20 @@ void mr_task_cancel_one(mr_control *c, task *t, uint32_t flags)
         mr_actor_pump(c, a);
 }
 
+/* With all that it started.  What runs is struck before they end: an end of theirs that it waits for would let it go on, and
+ * perhaps finish, before it is told.  What is killed goes after them: its death ends them in another way. */
+static void cancel_deep(mr_control *c, task *t, uint32_t flags)
+{
+    bool first = (t->where == W_RUN || t->where == W_FLIGHT) && !(flags & MR_CANCEL_FORCE);
+    mr_id id = t->v.ref;
+    t->flags |= T_DEEP;
+    if (first)
+        mr_task_cancel_one(c, t, flags);
+    mr_task_cancel_children(c, id, flags & ~(uint32_t)MR_CANCEL_FORCE);
+    if (!first)
+        mr_task_cancel_one(c, t, flags);
+}
+
 /* Children were submitted by the process that runs (or ran) the parent: they are among what it owns.  Ending one may
  * end others there, so the next is found by its id; if it is gone too the search begins anew. */
 static void cancel_owned(mr_control *c, proc *p, mr_id parent, uint32_t flags)
@@ -77,9 +91,7 @@ static void cancel_owned(mr_control *c, proc *p, mr_id parent, uint32_t flags)
         after = mr_list_next(&p->owned, l);
         if (t->parent == parent && !(t->flags & T_CANCEL)) {
             mr_id next = after ? MR_LIST_ENTRY(after, task, owned)->v.ref : 0;
-            mr_task_cancel_children(c, t->v.ref, flags);
-            t->flags |= T_DEEP;
-            mr_task_cancel_one(c, t, flags);
+            cancel_deep(c, t, flags);
             t = next ? task_live(c, next) : NULL;
             after = !next ? NULL : t && t->owner == p->number ? &t->owned : mr_list_first(&p->owned);
         }
@@ -105,10 +117,9 @@ mr_status mr_task_cancel(mr_control *c, const mr_record *r)
     if (t->actor && (e->flags & MR_CANCEL_FORCE))
         return mr_control_refuse(c, MR_E_INVAL,
                                  "force=True is not supported for actor tasks (calls of actors): kill the actor");
-    if (e->flags & MR_CANCEL_RECURSIVE) {
-        t->flags |= T_DEEP;
-        mr_task_cancel_children(c, t->v.ref, e->flags & ~(uint32_t)MR_CANCEL_FORCE);
-    }
-    mr_task_cancel_one(c, t, e->flags);
+    if (e->flags & MR_CANCEL_RECURSIVE)
+        cancel_deep(c, t, e->flags);
+    else
+        mr_task_cancel_one(c, t, e->flags);
     return MR_OK;
 }

@@ -10,7 +10,8 @@ import pytest
 
 import miniray
 from miniray.util import ActorPool
-from miniray.util.progress import Display, tqdm
+from miniray._bars import Display
+from miniray.util.progress import tqdm
 from miniray.util.queue import Empty, Full, Queue
 from miniray.util.sync import Event, Lock, Semaphore
 

@@ -368,8 +368,10 @@ START_TEST(cancel_takes_the_children_along)
     w.client = 0;
     w.parent = 0;
     world_time(&w, 1);
+    world_forget(&w);
     world_cancel(&w, p, MR_CANCEL_RECURSIVE);
     ck_assert(world_sees(&w, MR_ACT_INTERRUPT, p) && world_sees(&w, MR_ACT_INTERRUPT, kid));
+    ck_assert(w.seen[0].kind == MR_ACT_INTERRUPT && w.seen[0].id == p); /* before an end of theirs lets it go on */
     ck_assert_int_eq(world_state(&w, queued), MR_OBJ_ERROR);
 }
 END_TEST

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from . import _core, _errors, _pickle, exceptions
 from ._core import ObjectRef, contains, get, put
-from ._session import Context, init, is_initialized, shutdown
 from . import _session
-from ._function import RemoteFunction, remote
+from ._init import Context, init, shutdown
+from ._session import is_initialized
+from ._function import RemoteFunction
+from ._remote import remote
 from ._generator import DynamicObjectRefGenerator, ObjectRefGenerator
 from ._actor import ActorClass, ActorHandle, ActorMethod, exit_actor, get_actor, method
 from ._api import (available_resources, cancel, cluster_resources, free, get_gpu_ids, kill, nodes, set_policy, timeline)

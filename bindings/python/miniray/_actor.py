@@ -7,8 +7,11 @@ import warnings
 from typing import Any, Dict, Optional, Tuple
 
 from . import _core, _env, _options, _session, _signature
+from ._code import Code, qualified
+from ._errors import ActorExit
+from ._function import check_yields, export, n_returns, results
 from ._ids import ActorID
-from ._function import Code, check_yields, export, n_returns, qualified, results
+from .exceptions import ActorUnschedulableError, TaskUnschedulableError
 
 _BUILT_IN: Dict[str, tuple] = {  # every actor answers these
     "__ray_ready__": ((), {}),
@@ -127,6 +130,17 @@ def _describe_class(cls: type, options: Dict[str, Any]) -> ClassInfo:
     for name, (_, own) in methods.items():
         info.lane(name, own)  # raises for a group that is not there
     return info
+
+
+_own: Optional[ClassInfo] = None
+
+
+def own_info() -> Optional[ClassInfo]:
+    """The description of the actor that this process is; None elsewhere.  Made when asked: a thousand actors need not pay for it."""
+    global _own
+    if _own is None and isinstance(_session._actor_class, type):
+        _own = _describe_class(_session._actor_class, _session._actor_options)
+    return _own
 
 
 class ActorMethod(_core.Submitter):
@@ -272,8 +286,6 @@ class ActorClass:
 
         Raises ValueError for a name that is taken, ActorUnschedulableError when no node can ever hold it.
         """
-        from .exceptions import ActorUnschedulableError, TaskUnschedulableError
-
         options = self._options
         _session.ensure()
         _signature.check(self._info.methods["__init__"][0] if "__init__" in self._info.methods else (), args, kwargs)
@@ -396,8 +408,6 @@ def get_actor(name: str, namespace: Optional[str] = None) -> ActorHandle:
 
 def exit_actor() -> None:
     """Ends the actor that calls it, after this method.  TypeError outside of an actor."""
-    from ._errors import ActorExit
-
     if not _session.in_actor():
         raise TypeError("exit_actor API is called on a non-actor worker: call it in a method of an actor, which then ends.")
     raise ActorExit()

@@ -75,8 +75,8 @@ def watch(ref: "_core.ObjectRef", done: "Callable[[bool], Any]") -> int:
         if _thread is None:
             _thread = threading.Thread(target=_run, name="miniray-ready", daemon=True)
             _thread.start()
-            if _stop not in _session._cleanup:
-                _session._cleanup.append(_stop)
+            if _stop not in _session.at_shutdown:
+                _session.at_shutdown.append(_stop)
         number = next(_numbers)
         _pending[number] = (ref, done)
     try:

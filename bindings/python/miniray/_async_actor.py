@@ -13,8 +13,8 @@ import threading
 import types
 from typing import Any, Callable, Dict, Optional, Set
 
-from . import _core, _errors, _worker
-from ._worker import _Left
+from . import _calls, _core, _errors
+from ._calls import Left
 
 
 _SUSPEND = {dis.opmap[name] for name in ("YIELD_VALUE", "YIELD_FROM", "SEND", "GET_AWAITABLE") if name in dis.opmap}
@@ -112,7 +112,7 @@ class _Serving:
     def begin(self, call: "_core.Call") -> None:
         known = self.methods.get(call.func)
         if known is None:
-            function = _worker.method_for(call)
+            function = _calls.method_for(call)
             flat = _is_flat(function)
             suspends = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
             known = self.methods[call.func] = (function, flat, flat or not suspends)
@@ -139,7 +139,7 @@ class _Serving:
     def run(self, call: "_core.Call", function: Callable, flat: bool) -> None:
         number = call.task
         self.unbegun.discard(number)
-        _worker._current = call
+        _calls.current = call
         try:
             made = call.begin(function, self.instance, flat)
             if call.window > 0 and inspect.isgenerator(made):
@@ -166,7 +166,7 @@ class _Serving:
 
     async def follow(self, call: "_core.Call", made: Any, number: int) -> None:
         self.unbegun.discard(number)
-        _worker._running[number] = call
+        _calls.running[number] = call
         try:
             if inspect.isasyncgen(made):
                 await self.drain(call, made)
@@ -180,11 +180,11 @@ class _Serving:
         else:
             self.end(call, value)
         finally:
-            _worker._running.pop(number, None)
+            _calls.running.pop(number, None)
 
     async def drain(self, call: "_core.Call", made: Any) -> None:
         """An async generator.  One with a window may have to wait for its reader, which must not stop the loop."""
-        items = _worker.Items(call)
+        items = _calls.Items(call)
         waits = call.window > 0
         try:
             step = made.__anext__
@@ -208,8 +208,8 @@ class _Serving:
     def end(self, call: "_core.Call", value: Any) -> None:
         items = None
         try:
-            if call.flags & _worker._ITEMS or call.n_returns > 1 and inspect.isgenerator(value):
-                items = _worker.Items(call)
+            if call.flags & _calls.ITEMS or call.n_returns > 1 and inspect.isgenerator(value):
+                items = _calls.Items(call)
                 for item in value:
                     items.take(item)
                 items.end()
@@ -225,8 +225,8 @@ class _Serving:
         from .exceptions import AsyncioActorExit
 
         try:
-            _worker._fail(call, _errors.ActorExit() if isinstance(exc, AsyncioActorExit) else exc)
-        except _Left:
+            _calls.fail(call, _errors.ActorExit() if isinstance(exc, AsyncioActorExit) else exc)
+        except Left:
             self.stop(at_once=True)
 
     def over(self, call: "_core.Call", number: int) -> None:

@@ -1,45 +1,16 @@
-"""Remote functions: the decorator, options, and what happens at the first call in a session."""
+"""Remote functions: their options, and what happens at the first call in a session."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-import pickle
 from typing import Any, Callable, Dict, Optional
 
-from . import _core, _env, _options, _session, _signature
+from . import _core, _env, _options, _pickle, _session, _signature
+from ._code import Code, qualified
 
 _STREAM = -1
 MAX_CODE = 95 << 20
-
-
-class Code:
-    """What a worker needs to run something: the function or class, and how to treat it.  Pickled by cloudpickle.
-
-    What has an environment of its own is pickled twice: the worker must have that before it can load the target."""
-
-    def __init__(self, target: Any, env: Dict[str, Any], retry: Any, held: Dict[str, float],
-                 actor: Optional[Dict[str, Any]] = None, pickled: Optional[bytes] = None):
-        self.actor = actor or {}  # of a class: what its handles are made by
-        self._target = target
-        self._pickled = pickled
-        self.env = env
-        self.retry = retry
-        self.held = held
-
-    @property
-    def target(self) -> Any:
-        if self._pickled is not None:
-            self._target = pickle.loads(self._pickled)
-            self._pickled = None
-        return self._target
-
-    def __reduce__(self):
-        if not self.env:
-            return Code, (self._target, self.env, self.retry, self.held, self.actor)
-        import cloudpickle
-
-        return Code, (None, self.env, self.retry, self.held, self.actor, cloudpickle.dumps(self.target, protocol=5))
 
 
 def export(target: Any, options: Dict[str, Any], name: str, actor: bool) -> "_core.ObjectRef":
@@ -47,16 +18,8 @@ def export(target: Any, options: Dict[str, Any], name: str, actor: bool) -> "_co
     env = _env.merged(_env.current, options.get("runtime_env", {}))
     code = Code(target, env, options.get("retry_exceptions", False), _options.held(options, actor),
                 {key: options[key] for key in ("concurrency_groups", "max_task_retries", "max_pending_calls") if actor and key in options})
-    from . import _pickle
-
     with _pickle.code_limit(name, MAX_CODE):
         return _core.put(code)
-
-
-def qualified(target: Any) -> str:
-    """Name for people: without the classes and functions that it is in."""
-    name = getattr(target, "__qualname__", None) or getattr(target, "__name__", None) or type(target).__name__
-    return name.rpartition(".")[2].replace("<lambda>", "lambda")
 
 
 def n_returns(returns: Any) -> int:
@@ -170,35 +133,3 @@ def _attached(name, options, described, n_returns, code, number, session, base) 
     f._number_session = session if base == _env.number(_env.current) else 0
     f.__dict__["__name__"] = name.rpartition(".")[2]
     return f
-
-
-def remote(*args: Any, **options: Any):
-    """Makes a function or class remote: ``@remote``, ``@remote(num_cpus=2)``, ``remote(f)``.
-
-    Options of both: num_cpus (CPUs; 0 and fractions of 0.0001 too), num_gpus, memory (bytes), resources ({name:
-    amount}), name, scheduling_strategy, runtime_env ({"env_vars": ...}), priority, estimate_s, deadline_s, limit_s
-    (seconds), user, labels.  Of functions: num_returns, max_retries, retry_exceptions, max_calls.  Of classes:
-    max_restarts, max_task_retries, max_concurrency, max_pending_calls, namespace, lifetime, get_if_exists.
-
-    Raises ValueError for an unknown or unsupported option, TypeError for one of the wrong type.
-    """
-    if len(args) == 1 and not options and callable(args[0]):
-        return _make(args[0], {})
-    if args or not options:
-        raise TypeError(
-            "The @ray.remote decorator must be applied either with no arguments and no parentheses, for example "
-            "'@ray.remote', or it must be applied using some of the arguments, as in '@ray.remote(num_cpus=2)'.")
-    return functools.partial(_make, options=options)
-
-
-def _make(target: Any, options: Dict[str, Any]) -> Any:
-    from ._actor import ActorClass
-
-    if inspect.isclass(target):
-        return ActorClass(target, _options.check(options, "actors"))
-    if isinstance(target, RemoteFunction) or not callable(target):
-        raise TypeError("The @ray.remote decorator must be applied to either a function or a class.")
-    if inspect.iscoroutinefunction(target):
-        raise ValueError("'async def' should not be used for remote tasks. You can wrap the async function with "
-                         "`asyncio.run()`, or make it a method of an (async) actor.")
-    return RemoteFunction(target, _options.check(options, "remote functions"))

@@ -17,7 +17,8 @@ import os
 import threading
 from typing import Any, Callable, Deque, Dict, Iterator, List, Optional
 
-from . import _chain, _core, _env, _errors, _generator, _options, _session, _worker
+from . import _calls, _chain, _core, _env, _errors, _generator, _options, _session
+from ._actor import ActorHandle
 from ._ids import ActorID, TaskID, actor_hex
 from .exceptions import ActorAlreadyExistsError, DeadlockError, RayTaskError, TaskCancelledError, _from_error
 from .runtime_context import RuntimeContext
@@ -215,6 +216,15 @@ class Local:
     def __init__(self) -> None:
         self.actors: "Dict[int, _Actor]" = {}
 
+    def in_actor(self) -> bool:
+        """Does this code run in an actor?"""
+        frame = _frame.get()
+        return frame is not None and frame.actor is not None
+
+    def context(self) -> RuntimeContext:
+        """What get_runtime_context() gives."""
+        return LocalContext()
+
     def close(self) -> None:
         for actor in self.actors.values():
             actor.close()
@@ -244,10 +254,8 @@ class Local:
             if actor.death is not None:
                 return self._dead(frame)
             info.lane(entry, options)
-            if entry == "__ray_terminate__":
-                target: Any = _worker._terminate
-            elif entry in _worker._SPECIAL:
-                target = _worker._SPECIAL[entry]
+            if entry in _calls.SPECIAL:
+                target: Any = _calls.SPECIAL[entry]
             else:
                 def target(instance: Any, *args: Any, **kwargs: Any) -> Any:
                     return getattr(instance, entry)(*args, **kwargs)
@@ -303,7 +311,7 @@ class Local:
             made = _generator.DynamicObjectRefGenerator([_seal(item, frame) for item in made])
         if n == 0:
             return None
-        values = [next(iter(made), None) if inspect.isgenerator(made) else made] if n == 1 else _worker._spread(frame, made)  # type: ignore[arg-type]
+        values = [next(iter(made), None) if inspect.isgenerator(made) else made] if n == 1 else _calls.spread(frame, made)  # type: ignore[arg-type]
         return _given([_seal(value, frame) for value in values], n)
 
     def _steps(self, frame: _Frame, variables: Dict[str, str], target: Callable, args: tuple, kwargs: Dict[str, Any]
@@ -387,12 +395,6 @@ def _sync(actor: Any, made: Any, frame: _Frame) -> Iterator[Any]:
             return
 
 
-def in_actor() -> bool:
-    """Does this code run in an actor?"""
-    frame = _frame.get()
-    return frame is not None and frame.actor is not None
-
-
 class LocalContext(RuntimeContext):
     """What get_runtime_context() gives in local mode."""
 
@@ -438,8 +440,6 @@ class LocalContext(RuntimeContext):
 
     @property
     def current_actor(self) -> Any:
-        from ._actor import ActorHandle
-
         frame = _frame.get()
         if frame is None or frame.actor is None:
             raise RuntimeError("This method is only available in an actor.")

@@ -316,16 +316,14 @@ def _place(options: Dict[str, Any], out: Dict[str, Any]) -> None:
         if strategy is not None:
             raise ValueError("Placement groups should be specified via the scheduling_strategy option. The placement_group "
                              "option is deprecated; give one of the two.")
-        from .util.scheduling_strategies import PlacementGroupSchedulingStrategy
-
-        strategy = PlacementGroupSchedulingStrategy(group, options.get("placement_group_bundle_index", -1),
-                                                    options.get("placement_group_capture_child_tasks"))
     elif options.get("placement_group_bundle_index", -1) != -1:
         raise ValueError("If placement group is not set, the value of bundle index must be -1.")
-    out["flags"] = 0 if strategy is None else _core.DEF_OWN_PLACE
+    out["flags"] = 0 if strategy is None and group == "default" else _core.DEF_OWN_PLACE
     out["conditions"] = _conditions(options.get("label_selector", {})) + [
         (key, "", 2, False) for key in sorted(options.get("requires", ()))]
-    if strategy == "SPREAD":
+    if group != "default":
+        group._define(out, options.get("placement_group_bundle_index", -1), options.get("placement_group_capture_child_tasks"))
+    elif strategy == "SPREAD":
         out["schedule"] = _core.SCHEDULE_SPREAD
     elif strategy is not None and not isinstance(strategy, str):
         strategy._define(out)

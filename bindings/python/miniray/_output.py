@@ -11,10 +11,9 @@ import threading
 import time
 from typing import Callable, Dict, Optional, Set, Tuple
 
-from . import _core
+from . import _bars, _core
 
 WINDOW = 1.0  # seconds
-PROGRESS = "\x1emr-progress "  # begins a line that util.progress made
 
 
 class _Seen:
@@ -90,15 +89,12 @@ def _main(merge: bool) -> None:
             return  # the session broke; whoever waits is told
         if line is None:
             merger.flush()
-            if "miniray.util.progress" in sys.modules:
-                sys.modules["miniray.util.progress"].session_ended()
+            _bars.session_ended()
             return
         if line is False:
             merger.flush(time.monotonic())
-        elif line[3].startswith(PROGRESS):
-            from .util import progress
-
-            progress.from_worker(line[0], line[2], line[3])
+        elif line[3].startswith(_bars.MARK):
+            _bars.from_worker(line[0], line[2], line[3])
         elif merge:
             merger.add(*line)
         else:

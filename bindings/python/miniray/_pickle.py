@@ -8,6 +8,8 @@ import sys
 import warnings
 from typing import Any, List, Tuple
 
+from ._code import Code, qualified
+
 _warned = False
 
 
@@ -55,8 +57,6 @@ def _reducer_override(self: Any, obj: Any) -> Any:
 
 def _named(obj: Any) -> str:
     """What it is, for people."""
-    from ._function import Code, qualified
-
     if isinstance(obj, Code):
         target = obj.target
         return f"the {'actor class' if isinstance(target, type) else 'function'} {qualified(target)}"

@@ -16,7 +16,7 @@ import time
 import weakref
 from typing import Any, Callable, Deque, Dict, Iterable, List, Optional
 
-from . import _api, _async, _core, _function, _options, _session
+from . import _api, _async, _code, _core, _function, _options, _session
 from .exceptions import NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
 
 CRASHES = (WorkerCrashedError, OutOfMemoryError, NodeDiedError)
@@ -91,7 +91,7 @@ class Each:
 
     def __init__(self, function: Callable):
         self.function = function
-        self.__qualname__ = _function.qualified(function)
+        self.__qualname__ = _code.qualified(function)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Each) and other.function == self.function
@@ -204,7 +204,7 @@ class Workers:
     def _target(self, function: Optional[Callable]) -> "_function.RemoteFunction":
         made = self._targets.get(function)
         if made is None:
-            name = _function.qualified(function) if function is not None else "call"
+            name = _code.qualified(function) if function is not None else "call"
             made = self._targets[function] = _function.RemoteFunction(Target(function, self._prepare), self._options, None, name)
             made._described = None  # a wrong call is told by its future
         return made

@@ -15,27 +15,27 @@ import threading
 import time
 from typing import Any, Dict, List, Optional
 
-from . import _core, _worker
-from ._worker import _Left
+from . import _calls, _core
+from ._calls import Left
 
 SHORT = 100e-6  # seconds, on the average
 LOOK = 500e-6
 
 
 def run(call: "_core.Call", instance: Any) -> None:
-    """One call, from its arguments to its end.  Raises _Left when the actor is to end."""
+    """One call, from its arguments to its end.  Raises Left when the actor is to end."""
     items = None
     number = call.task
-    _worker._running[number] = call
+    _calls.running[number] = call
     try:
-        function = _worker._methods.get(call.func) or _method(call)
+        function = _calls.methods.get(call.func) or _method(call)
         if function is None:
             return
         made = call.begin(function, instance, False)
         if made is None:
             return
-        if call.flags & _worker._ITEMS or call.n_returns > 1 and inspect.isgenerator(made):
-            items = _worker.Items(call)
+        if call.flags & _calls.ITEMS or call.n_returns > 1 and inspect.isgenerator(made):
+            items = _calls.Items(call)
             for item in made:
                 items.take(item)
             if call.cancelled:
@@ -46,17 +46,17 @@ def run(call: "_core.Call", instance: Any) -> None:
             call.give_all(made)
     except BaseException as exc:
         if items is None or not items.failed(exc):
-            _worker._fail(call, exc)
+            _calls.fail(call, exc)
             return
     finally:
-        _worker._running.pop(number, None)
+        _calls.running.pop(number, None)
     call.finish(_core.OK)
 
 
 def _method(call: "_core.Call") -> Any:
     """What the call names; None: it was taken back meanwhile, and is finished."""
     try:
-        function = _worker._methods[call.func] = _worker.method_for(call)
+        function = _calls.methods[call.func] = _calls.method_for(call)
         return function
     except BaseException:
         if call.start(False):
@@ -110,7 +110,7 @@ class _Pool:
                         continue
                     self.idle.append(turn)
                 turn.acquire()
-        except _Left:
+        except Left:
             self.over.set()
 
     def take(self) -> bool:
@@ -118,7 +118,7 @@ class _Pool:
         while True:
             call = _core.next_call(True)
             if call is None:
-                raise _Left
+                raise Left
             if call.kind != _core.CALL_METHOD:
                 if not self.told(call):
                     return False

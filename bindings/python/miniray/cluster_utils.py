@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 from typing import Any, Dict, List, Optional
 
-from . import _core, _nodes, _session
+from . import _core, _init, _nodes, _session
 from ._ids import node_hex
 
 _EXTRA = ("object_store_memory", "node_name")
@@ -87,7 +87,7 @@ class Cluster:
         if self.head_node is None:
             memory = node.pop("object_store_memory", None)
             node.setdefault("name", "head")
-            context = _session.init(nodes=[node], object_store_memory=memory, **self._init_args)
+            context = _init.init(nodes=[node], object_store_memory=memory, **self._init_args)
             self._number = _core.session_number()
             context.address_info["address"] = self.address
             self.head_node = Node(0, node["name"])
@@ -127,12 +127,12 @@ class Cluster:
         if not self._running():
             raise RuntimeError("there is no node yet: Cluster(initialize_head=True) or add_node() first")
         self.connected = True
-        return _session.init(address=self.address, namespace=namespace)
+        return _init.init(address=self.address, namespace=namespace)
 
     def shutdown(self) -> None:
         """Ends the session and all nodes; nothing if it has ended."""
         if self._running():
-            _session.shutdown()
+            _init.shutdown()
         self.head_node = None
         self.worker_nodes = []
         self.connected = False

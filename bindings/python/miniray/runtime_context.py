@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any, Dict, List, Optional
 
-from . import _core, _env, _session
+from . import _actor, _calls, _core, _env, _session
 from ._ids import ActorID, JobID, PlacementGroupID, TaskID, actor_hex, job_hex, node_hex, node_number, task_hex, worker_hex
 
 
 def _call() -> Any:
     """The call that this thread runs; None in the driver and outside of calls."""
-    worker = sys.modules.get(f"{__package__}._worker")
-    return worker.current_call() if worker is not None and _core.is_worker() else None
+    return _calls.current_call() if _core.is_worker() else None
 
 
 class RuntimeContext:
@@ -54,12 +52,10 @@ class RuntimeContext:
         call = _call()
         if call is None:
             return None
-        from . import _worker
-
-        info = _session.actor_info()
+        info = _actor.own_info()
         if info is not None:
             return f"{_session._actor_class.__module__}.{info.name}.{call.entry if call.kind == _core.CALL_METHOD else '__init__'}"
-        return f"{getattr(_worker._functions.get(call.func), '__module__', '')}.{call.entry}"
+        return f"{getattr(_calls.functions.get(call.func), '__module__', '')}.{call.entry}"
 
     def get_task_attempt(self) -> int:
         """1 for the first run of the task, 2 for its first retry, ...; 0 in the driver."""
@@ -116,9 +112,7 @@ class RuntimeContext:
         call = _call()
         if call is None:
             return {}
-        from . import _worker
-
-        return dict(_worker._held.get(call.func, {}))
+        return dict(_calls.held.get(call.func, {}))
 
     def get_resource_ids(self) -> Dict[str, List[str]]:
         """The same as get_accelerator_ids(): only those have ids."""
@@ -165,11 +159,11 @@ class RuntimeContext:
     @property
     def current_actor(self) -> Any:
         """A handle of the actor that this process is; it does not keep the actor alive.  RuntimeError elsewhere."""
-        from ._actor import ActorHandle
-
         if _session._actor_ref is None:
             raise RuntimeError("This method is only available in an actor.")
-        return ActorHandle(_session.actor_info(), _session._actor_ref)
+        info = _actor.own_info()
+        assert info is not None
+        return _actor.ActorHandle(info, _session._actor_ref)
 
     @property
     def was_current_actor_reconstructed(self) -> bool:
@@ -209,8 +203,4 @@ class RuntimeContext:
 def get_runtime_context() -> RuntimeContext:
     """Where this code runs.  Opens the default session if none is open."""
     _session.ensure()
-    if _session.local is not None:
-        from ._local import LocalContext
-
-        return LocalContext()
-    return RuntimeContext()
+    return RuntimeContext() if _session.local is None else _session.local.context()

@@ -163,12 +163,12 @@ static void mend_import(PyObject *tb)
     }
     if (!importing)
         return;
-    PyObject *worker = PyImport_ImportModule("miniray._worker");
-    PyObject *done = worker ? PyObject_CallMethod(worker, "mend_imports", NULL) : NULL;
+    PyObject *calls = PyImport_ImportModule("miniray._calls");
+    PyObject *done = calls ? PyObject_CallMethod(calls, "mend_imports", NULL) : NULL;
     if (!done)
-        PyErr_WriteUnraisable(worker);
+        PyErr_WriteUnraisable(calls);
     Py_XDECREF(done);
-    Py_XDECREF(worker);
+    Py_XDECREF(calls);
 }
 
 int mrpy_call_run(mrpy_call *self, PyObject *function, PyObject *instance)

@@ -27,7 +27,7 @@ class _Recorder:
         self.tasks: list[dict[str, Any]] = []
         self.begin = time.perf_counter()
         self.wall = 0.0
-        _session._cleanup.append(self.collect)
+        _session.at_shutdown.append(self.collect)
 
     def collect(self) -> None:
         self.wall = time.perf_counter() - self.begin

@@ -17,7 +17,7 @@ try:
 except ImportError:
     raise ImportError(f"miniray.util.dask needs dask 2024.12 or later; this is {dask.__version__}") from None
 
-from .. import _api, _core, _function
+from .. import _api, _core, _remote
 
 __all__ = ["disable_dask_on_miniray", "disable_dask_on_ray", "enable_dask_on_miniray", "enable_dask_on_ray",
            "miniray_dask_get", "ray_dask_get"]
@@ -40,7 +40,7 @@ def _nodes(graph: Mapping[Hashable, Any]) -> Dict[Hashable, _Node]:
     return out
 
 
-@_function.remote
+@_remote.remote
 def _run(node: Callable[[Mapping[Hashable, Any]], Any], keys: List[Hashable], *values: Any) -> Any:
     return node(dict(zip(keys, values)))
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import warnings
 from typing import Any, Dict, List, Optional, Union
 
-from .. import _core, _options, _session
+from .. import _api, _core, _options, _session, _wait
+from .._function import RemoteFunction
 from .._ids import PlacementGroupID, node_hex
-from ..exceptions import StaleReferenceError
+from ..exceptions import StaleReferenceError, TaskPlacementGroupRemoved
 
 _STRATEGIES = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")  # by the core's number
 
@@ -52,25 +53,18 @@ class PlacementGroup:
         """
         if self.is_empty:
             return _core.put(self)
-        from .._function import RemoteFunction
-        from .scheduling_strategies import PlacementGroupSchedulingStrategy
-
-        options = {"num_cpus": 0, "max_retries": -1, "name": "placement_group.ready",
-                   "scheduling_strategy": PlacementGroupSchedulingStrategy(self)}
+        options = {"num_cpus": 0, "max_retries": -1, "name": "placement_group.ready", "placement_group": self}
         return RemoteFunction(_give, options).remote(self)
 
     def wait(self, timeout_seconds: Union[float, int] = 30) -> bool:
         """Waits until all bundles are reserved.  False: not within so many seconds, or the group was
         removed.  Raises StaleReferenceError for a group of an earlier session."""
-        from .. import cancel, get, wait
-        from ..exceptions import TaskPlacementGroupRemoved
-
         try:
             ref = self.ready()
-            if not wait([ref], timeout=None if timeout_seconds < 0 else timeout_seconds)[0]:
-                cancel(ref)
+            if not _wait.wait([ref], timeout=None if timeout_seconds < 0 else timeout_seconds)[0]:
+                _api.cancel(ref)
                 return False
-            get(ref)
+            _core.get(ref)
         except TaskPlacementGroupRemoved:
             return False
         return True
@@ -86,6 +80,14 @@ class PlacementGroup:
     def bundle_count(self) -> int:
         """How many bundles it was made with."""
         return len(self.bundle_specs)
+
+    def _define(self, made: Dict[str, Any], bundle: int, capture: Optional[bool]) -> None:
+        """What a definition says of the group that its tasks run in.  ValueError: there is no such bundle."""
+        check_placement_group_index(self, bundle)
+        if not self.is_empty:
+            made["group"] = _number(self)
+            made["bundle"] = bundle
+            made["flags"] |= _core.DEF_CAPTURE if capture else 0
 
     def __eq__(self, other: Any) -> bool:
         return isinstance(other, PlacementGroup) and self.id == other.id

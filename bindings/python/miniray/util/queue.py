@@ -7,7 +7,7 @@ import asyncio
 import queue
 from typing import Any, Dict, Iterable, List, Optional
 
-from .. import _api, _core, _function, _wait
+from .. import _api, _core, _remote, _wait
 from .._actor import ActorHandle
 
 __all__ = ["Empty", "Full", "Queue"]
@@ -82,7 +82,7 @@ class Queue:
         from .._actor import ActorClass
 
         self.maxsize = maxsize
-        made: ActorClass = _function.remote(_Store)
+        made: ActorClass = _remote.remote(_Store)
         self.actor: ActorHandle = made.options(**{"max_concurrency": 1000, **(actor_options or {})}).remote(maxsize)
 
     def __len__(self) -> int:

@@ -5,13 +5,11 @@ These cut the nodes that come into question; the session's policy chooses among 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 from .. import _core, exceptions
 from .._ids import NO_NODE, NodeID, node_number
-
-if TYPE_CHECKING:
-    from .placement_group import PlacementGroup
+from .placement_group import PlacementGroup, check_placement_group_index
 
 Condition = Tuple[str, str, int, bool]  # key, value, operator, soft
 
@@ -48,10 +46,8 @@ class PlacementGroupSchedulingStrategy:
     submits it is in.
     """
 
-    def __init__(self, placement_group: "Optional[PlacementGroup]", placement_group_bundle_index: int = -1,
+    def __init__(self, placement_group: Optional[PlacementGroup], placement_group_bundle_index: int = -1,
                  placement_group_capture_child_tasks: Optional[bool] = None):
-        from .placement_group import PlacementGroup, check_placement_group_index
-
         if placement_group is not None and not isinstance(placement_group, PlacementGroup):
             raise TypeError(f"placement_group is what placement_group() returned, or None, not {type(placement_group)}")
         check_placement_group_index(placement_group, placement_group_bundle_index)
@@ -64,13 +60,8 @@ class PlacementGroupSchedulingStrategy:
                 f"{self.placement_group_capture_child_tasks})")
 
     def _define(self, made: Dict[str, Any]) -> None:
-        if self.placement_group is None or self.placement_group.is_empty:
-            return
-        from .placement_group import _number
-
-        made["group"] = _number(self.placement_group)
-        made["bundle"] = self.placement_group_bundle_index
-        made["flags"] |= _core.DEF_CAPTURE if self.placement_group_capture_child_tasks else 0
+        if self.placement_group is not None:
+            self.placement_group._define(made, self.placement_group_bundle_index, self.placement_group_capture_child_tasks)
 
 
 class _Operator:

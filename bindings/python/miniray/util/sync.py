@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Dict, Optional
 
-from .. import _function
+from .. import _remote
 from .queue import ask, check_timeout
 
 __all__ = ["Event", "Lock", "Semaphore"]
@@ -61,7 +61,7 @@ class _Flag:
 
 
 def _actor(cls: type, options: Optional[Dict[str, Any]], *args: Any) -> Any:
-    return _function.remote(cls).options(**{"max_concurrency": 10000, **(options or {})}).remote(*args)
+    return _remote.remote(cls).options(**{"max_concurrency": 10000, **(options or {})}).remote(*args)
 
 
 class Semaphore:
