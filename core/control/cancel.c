@@ -68,8 +68,8 @@ void mr_task_cancel_one(mr_control *c, task *t, uint32_t flags)
         mr_actor_pump(c, a);
 }
 
-/* With all that it started.  What runs is struck before they end: an end of theirs that it waits for would let it go on, and
- * perhaps finish, before it is told.  What is killed goes after them: its death ends them in another way. */
+/* With all that it started.  What runs is struck before they end: an end of theirs that it waits for would let it go
+ * on, and perhaps finish, before it is told.  What is killed goes after them: its death ends them in another way. */
 static void cancel_deep(mr_control *c, task *t, uint32_t flags)
 {
     bool first = (t->where == W_RUN || t->where == W_FLIGHT) && !(flags & MR_CANCEL_FORCE);
