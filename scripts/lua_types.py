@@ -11,9 +11,9 @@ from pathlib import Path
 
 PLUGIN = Path(__file__).resolve().parents[1] / "plugins" / "sched-lua"
 TYPES = {
-    "AS_U64": "integer", "AS_U32": "integer", "AS_U16": "integer", "AS_INT": "integer", "AS_DOUBLE": "number", "AS_TIME": "integer",
-    "AS_TEXT": "string", "AS_ID": "integer", "AS_REMAINING": "integer", "AS_NEEDS": "table<string, number>",
-    "AS_LABELS": "table<string, string|number|nil>", "AS_PREDS": "Edge[]", "AS_SUCCS": "Edge[]", "AS_IDLE": "boolean",
+    "AS_U64": "integer", "AS_U32": "integer", "AS_U16": "integer", "AS_INT": "integer", "AS_TIME": "integer",
+    "AS_TEXT": "string", "AS_ID": "integer", "AS_REMAINING": "integer", "AS_ENTRY": "integer", "AS_RANK": "number", "AS_BYTES": "integer",
+    "AS_NEEDS": "table<string, number>", "AS_LABELS": "table<string, string|number|nil>", "AS_PREDS": "Edge[]", "AS_SUCCS": "Edge[]", "AS_IDLE": "boolean",
     "AS_TOTAL": "table<string, number>", "AS_FREE": "table<string, number>",
     "AS_KIND": '"task"|"actor"|"group"', "AS_STATE": '"waiting"|"ready"|"travelling"|"running"|"stopped"|"over"',
 }

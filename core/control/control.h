@@ -181,6 +181,8 @@ const char *mr_control_policy_error(const mr_control *c);
 /* What an ejected policy answered last and how it left the queues: lines of text, good until the next change of policy.
  * NULL: none was ejected, or there was no memory for it. */
 const char *mr_control_policy_dump(const mr_control *c);
+/* The first answer of the policy at work that was refused, in words; NULL: none was. */
+const char *mr_control_policy_refusal(const mr_control *c);
 /* Closes the policy's instance, as free does, for an engine that wants to know that it comes to an end: FIFO from here
  * on. */
 void mr_control_policy_end(mr_control *c);

@@ -1,5 +1,5 @@
-/* eject.c: the end of a policy that failed: its last answers and the queues as it left them, in words; and the end of
- * the session's work where [sched] on_error = stop.
+/* eject.c: a policy's wrong answers in words; the end of one that failed: its last answers and the queues as it left
+ * them; and the end of the session's work where [sched] on_error = stop.
  *
  * The answers are kept in a ring as they are given (a few stores each).  Nothing else here is on the way of a task.
  */
@@ -16,7 +16,7 @@ enum { DUMP_BYTES = 16 * 1024, DUMP_QUEUE = 5, DUMP_QUEUES = 40 };
 
 typedef struct text {
     char *at;
-    size_t used;
+    size_t used, room;
 } text;
 
 static void add(text *t, const char *fmt, ...) MR_PRINTF(2, 3);
@@ -24,10 +24,10 @@ static void add(text *t, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    int k = vsnprintf(t->at + t->used, DUMP_BYTES - t->used, fmt, args);
+    int k = vsnprintf(t->at + t->used, t->room - t->used, fmt, args);
     va_end(args);
     if (k > 0)
-        t->used = t->used + (size_t)k < DUMP_BYTES ? t->used + (size_t)k : DUMP_BYTES - 1;
+        t->used = t->used + (size_t)k < t->room ? t->used + (size_t)k : t->room - 1;
 }
 
 static void add_ref(mr_control *c, text *t, mr_ref ref)
@@ -43,19 +43,26 @@ static void add_ref(mr_control *c, text *t, mr_ref ref)
         add(t, "task %llx%s%s", (unsigned long long)ref, x ? " " : "", x ? c->funcs[x->func - 1]->def->name : "");
 }
 
-static void add_answers(mr_control *c, text *t)
+static const char *op_name(uint32_t op)
 {
     static const char *const names[] = {"rank", "place", "plan", "pick", "slice", "preempt"};
+    int at = __builtin_ctz(op);
+    return names[at < 6 ? at : 0];
+}
+
+static void add_answers(mr_control *c, text *t)
+{
     const policy *p = &c->pol;
     uint64_t from = p->n_said > MR_SAID ? p->n_said - MR_SAID : 0;
     add(t, "its last %llu answers:%s\n", (unsigned long long)(p->n_said - from), p->n_said ? "" : " none");
     for (uint64_t i = from; i < p->n_said; i++) {
         const said *s = &p->said[i % MR_SAID];
-        int op = __builtin_ctz(s->op);
-        add(t, "  %.9f s  %s of ", (double)s->at / 1e9, names[op < 6 ? op : 0]);
+        add(t, "  %.9f s  %s of ", (double)s->at / 1e9, op_name(s->op));
         add_ref(c, t, s->of);
         add(t, ": ");
-        if (s->op == MR_OP_RANK || s->op == MR_OP_SLICE)
+        if (s->failed)
+            add(t, "it failed");
+        else if (s->op == MR_OP_RANK || s->op == MR_OP_SLICE)
             add(t, "%.17g", s->number);
         else
             add_ref(c, t, s->answer);
@@ -101,7 +108,7 @@ static void add_nodes(mr_control *c, text *t)
 void mr_eject_dump(mr_control *c)
 {
     policy *p = &c->pol;
-    text t = {.at = malloc(DUMP_BYTES)};
+    text t = {.at = malloc(DUMP_BYTES), .room = DUMP_BYTES};
     free(p->dump);
     p->dump = t.at;
     if (!t.at)
@@ -115,6 +122,69 @@ void mr_eject_dump(mr_control *c)
     for (uint32_t i = 0; c->placed && i < c->n_slots && i < DUMP_QUEUES; i++)
         add_queue(c, &t, c->slots[i]->v.ref);
     add_nodes(c, &t);
+}
+
+/* ------------------------------------------------------------------------------------------------ wrong answers -- */
+
+static const char *why_not_there(mr_control *c, mr_ref at)
+{
+    uint32_t i = (uint32_t)at - 1;
+    if (!mr_ref_is_slot(at) && !mr_ref_is_node(at))
+        return "is neither a slot nor a node";
+    if (mr_ref_is_slot(at) ? i >= c->n_slots || !c->nodes[c->slots[i]->node]->alive
+                           : i >= c->n_nodes || !c->nodes[i]->alive)
+        return "is gone";
+    return "is where it may never run";
+}
+
+/* `at`: the slot that pick was asked of; NULL: preempt was asked. */
+static const char *why_not_it(mr_control *c, const slot *at, mr_ref answer)
+{
+    const task *t = mr_ref_is_task(answer) ? task_live(c, answer) : NULL;
+    if (!mr_ref_is_task(answer))
+        return "is not a task";
+    if (!t)
+        return "is over";
+    if (!at)
+        return "is none of running(t): its stop alone does not let t start";
+    const shape *s = c->shapes[t->shape];
+    if (t->where == W_WAITING || t->where == W_FRESH)
+        return "waits for its arguments";
+    if (t->where == W_RUN)
+        return "runs already";
+    if (t->where != W_READY)
+        return "has its slot already";
+    if (!mr_caps_allow(s))
+        return "is stopped by the limit of its function or the quota of its user";
+    return mr_node_allows(c, c->nodes[at->node], s) ? "does not fit there now" : "may never run there";
+}
+
+void mr_eject_answer(mr_control *c, uint32_t op, mr_ref of, mr_ref answer)
+{
+    policy *p = &c->pol;
+    text t = {.at = c->why, .room = sizeof c->why};
+    c->refused++;
+    if (p->reported & op)
+        return;
+    p->reported |= op;
+    add(&t, "%s of ", op_name(op));
+    add_ref(c, &t, of);
+    add(&t, " answered ");
+    add_ref(c, &t, answer);
+    add(&t, ", which %s",
+        op & (MR_OP_PLACE | MR_OP_PLAN)
+            ? why_not_there(c, answer)
+            : why_not_it(c, mr_ref_is_slot(of) ? c->slots[(uint32_t)of - 1] : NULL, answer));
+    if (!p->refusal[0])
+        snprintf(p->refusal, sizeof p->refusal, "%.199s", c->why);
+    mr_action *x = mr_control_act(c, MR_ACT_REPORT);
+    x->flags = MR_REPORT_REFUSED;
+    x->value = op;
+}
+
+const char *mr_control_policy_refusal(const mr_control *c)
+{
+    return c->pol.refusal[0] ? c->pol.refusal : NULL;
 }
 
 const char *mr_control_policy_dump(const mr_control *c)

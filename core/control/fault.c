@@ -170,6 +170,8 @@ size_t mr_fault_text(const mr_control *c, const mr_fault *f, char *out, size_t n
         break;
     case MR_E_TIMEOUT:
         add(&t, "the task ran longer than its limit");
+        if (f->func && f->func <= c->n_funcs && c->funcs[f->func - 1]->def->limit >= 0)
+            add(&t, " of %.6g s", (double)c->funcs[f->func - 1]->def->limit / 1e9);
         add_subject(c, &t, f, ":");
         break;
     case MR_E_POLICY:

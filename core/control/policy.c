@@ -202,9 +202,11 @@ static void tell(mr_control *c, const note *n)
         told.worker = p->host.worker(&p->host, MR_REF_SLOT | n->slot);
     if (n->slot && !told.worker && (n->what & (MR_STARTED | MR_STOPPED | MR_DONE))) /* its node has left since */
         told.worker = &c->slots[n->slot - 1]->v;
+    p->telling = n->t;
     policy_enter(p, IN_NOTICE);
     p->ops.notice(p->self, &told);
     policy_leave(p);
+    p->telling = NULL;
 }
 
 static bool target_ok(mr_control *c, const task *t, mr_ref at)
@@ -214,19 +216,6 @@ static bool target_ok(mr_control *c, const task *t, mr_ref at)
                     : mr_ref_is_node(at) && i < c->n_nodes ? c->nodes[i]
                                                            : NULL;
     return n && mr_node_allows(c, n, c->shapes[t->shape]);
-}
-
-void mr_policy_refused(mr_control *c, const char *op, uint32_t bit)
-{
-    policy *p = &c->pol;
-    c->refused++;
-    if (p->reported & bit)
-        return;
-    p->reported |= bit;
-    snprintf(c->why, sizeof c->why, "policy %s: an answer of %s was refused", p->name, op);
-    mr_action *x = mr_control_act(c, MR_ACT_REPORT);
-    x->flags = MR_REPORT_REFUSED;
-    x->value = bit;
 }
 
 static void ask_plan(mr_control *c, task *t)
@@ -241,7 +230,7 @@ static void ask_plan(mr_control *c, task *t)
     if (at == MR_NONE || p->failed)
         return;
     if (!target_ok(c, t, at)) {
-        mr_policy_refused(c, "plan", MR_OP_PLAN);
+        mr_eject_answer(c, MR_OP_PLAN, t->v.ref, at);
         return;
     }
     t->flags |= T_PLANNED;
@@ -345,7 +334,7 @@ void mr_policy_place(mr_control *c, task *t)
     if (at == MR_NONE || p->failed)
         return;
     if (!target_ok(c, t, at)) {
-        mr_policy_refused(c, "place", MR_OP_PLACE);
+        mr_eject_answer(c, MR_OP_PLACE, t->v.ref, at);
         return;
     }
     t->v.on = at;
@@ -416,7 +405,7 @@ static mr_ref ask_pick(mr_control *c, slot *s)
         return p->failed ? MR_STOP : ref;
     task *t = mr_ref_is_task(ref) ? task_live(c, ref) : NULL;
     if (!t || !mr_ready_can(c, t, s)) {
-        mr_policy_refused(c, "pick", MR_OP_PICK);
+        mr_eject_answer(c, MR_OP_PICK, s->v.ref, ref);
         return MR_NONE;
     }
     if (!mr_ready_start(c, t, s) && t->where == W_READY)

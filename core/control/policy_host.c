@@ -294,8 +294,8 @@ static bool host_edge(const mr_sched_host *h, mr_ref ref, bool succ, uint32_t i,
 static const char *host_label(const mr_sched_host *h, mr_ref t, const char *key)
 {
     mr_control *c = of(h);
-    const task *x = live(c, t);
-    if (!x || x->where == W_OVER)
+    const task *told = c->pol.telling, *x = told && told->v.ref == t ? told : live(c, t);
+    if (!x || (x->where == W_OVER && x != told))
         return NULL;
     const mr_define *d = c->funcs[x->func - 1]->def;
     const mr_named *named = mr_record_bytes(d, sizeof *d);

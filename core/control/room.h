@@ -483,11 +483,14 @@ static inline void policy_leave(policy *p)
 static inline void policy_said(mr_control *c, uint32_t op, mr_ref of, mr_ref answer, double number)
 {
     policy *p = &c->pol;
-    p->said[p->n_said++ % MR_SAID] = (said){.at = c->now, .of = of, .answer = answer, .number = number, .op = op};
+    p->said[p->n_said++ % MR_SAID] =
+        (said){.at = c->now, .of = of, .answer = answer, .number = number, .op = op, .failed = p->failed};
 }
 void mr_eject_dump(mr_control *c);
 void mr_eject_stop(mr_control *c);
 mr_status mr_eject_refuses(mr_control *c, const char *name); /* a submission, after on_error = stop */
+/* The answer to `op` (MR_OP_), asked of a task or a slot, can not be: counted, and told once for each op. */
+void mr_eject_answer(mr_control *c, uint32_t op, mr_ref of, mr_ref answer);
 
 /* ----------------------------------------------------------------------------------------------------- policy.c -- */
 
@@ -518,7 +521,6 @@ void mr_explain_wrap(mr_control *c); /* puts itself between control and the poli
 /* swap.c */
 mr_status mr_policy_swapped(mr_control *c, const mr_record *r);
 void mr_policy_present(mr_control *c, task *t); /* ready, in no queue: enters for the policy that came */
-void mr_policy_refused(mr_control *c, const char *op, uint32_t bit);
 int64_t mr_policy_cost(mr_control *c, const task *t, const slot *s);
 
 /* ------------------------------------------------------------------------------------------------------ limits.c -- */

@@ -462,8 +462,8 @@ enum { MR_SAID = 32 };
 typedef struct said { /* one answer of a policy, for the dump of one that fails */
     int64_t at;
     mr_ref of, answer;
-    double number; /* of rank and slice */
-    uint32_t op;   /* MR_OP_ */
+    double number;       /* of rank and slice */
+    uint32_t op, failed; /* MR_OP_; it failed meanwhile: the answer is not its own */
 } said;
 
 typedef struct policy {
@@ -474,8 +474,8 @@ typedef struct policy {
     bool open, any;
     char *opening; /* while an instance is made: room (sizeof error) for what it says it failed of; NULL: none is */
     uint32_t notices, requires;
-    char name[64], error[512];
-    uint32_t n_past; /* policies ever installed */
+    char name[64], error[512], refusal[200]; /* refusal: the first answer that was refused, in words; "": none was */
+    uint32_t n_past;                         /* policies ever installed */
     mr_policy_past past[MR_POLICY_PAST];
     bool failed, ejected;
     uint32_t reported;           /* ops whose refusals were reported */
@@ -491,6 +491,7 @@ typedef struct policy {
     uint32_t n_rerank, room_rerank;
     bool rerank_all;
     bool swapped;
+    const task *telling; /* whom the notice that is told now is about */
     note *notes;
     size_t n_notes, room_notes;
     struct {

@@ -443,7 +443,7 @@ static task *ask(mr_control *c, task *t)
     task *r = mr_ref_is_task(ref) ? task_live(c, ref) : NULL;
     if (r && mr_stop_frees(c, t, r))
         return r;
-    mr_policy_refused(c, "preempt", MR_OP_PREEMPT);
+    mr_eject_answer(c, MR_OP_PREEMPT, t->v.ref, ref);
     return NULL;
 }
 

@@ -127,6 +127,7 @@ mr_status mr_control_policy(mr_control *c, const char *given, const mr_sched_ops
     mr_policy_host_init(c, base);
     p->failed = p->ejected = false;
     p->reported = 0;
+    p->refusal[0] = 0;
     p->error[0] = 0;
     memcpy(p->name, name, sizeof name);
     memcpy(p->now->policy, name, sizeof name);

@@ -176,11 +176,15 @@ static mr_status not_found(const folders *f, const char *name, mr_err *err)
     for (size_t i = 0; i < f->n && used < sizeof(where); i++)
         used += (size_t)snprintf(where + used, sizeof(where) - used, "%s%s%s", i ? ", " : "", f->at[i],
                                  access(f->at[i], F_OK) ? " (no such folder)" : "");
+    size_t length = strlen(name);
     mr_status status =
-        mr_err_set(err, MR_E_NOTFOUND,
-                   "no plugin \"%s\"%s%s%s; looked for %s.so and lib%s.so in %s; to add a folder, set "
-                   "MINIRAY_PLUGIN_PATH or [plugins] path",
-                   name, near ? ", did you mean \"" : "", near ? near : "", near ? "\"" : "", name, name, where);
+        length > 4 && !strcmp(name + length - 4, ".lua")
+            ? mr_err_set(err, MR_E_NOTFOUND,
+                         "%s is a policy in Lua, not a plugin: name it in [sched] policy, or with --policy", name)
+            : mr_err_set(err, MR_E_NOTFOUND,
+                         "no plugin \"%s\"%s%s%s; looked for %s.so and lib%s.so in %s; to add a folder, set "
+                         "MINIRAY_PLUGIN_PATH or [plugins] path",
+                         name, near ? ", did you mean \"" : "", near ? near : "", near ? "\"" : "", name, name, where);
     for (size_t i = 0; i < n; i++)
         free(names[i]);
     return status;

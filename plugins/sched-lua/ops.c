@@ -17,7 +17,7 @@ static void give_up(mr_lua *s)
     s->failed = true;
     if (s->task) {
         const char *fn = s->host->text(s->host, s->task->fn);
-        snprintf(whom, sizeof whom, " (task %llu%s%.80s)", (unsigned long long)s->task->ref, fn && *fn ? ", " : "",
+        snprintf(whom, sizeof whom, " (task %llx%s%.80s)", (unsigned long long)s->task->ref, fn && *fn ? ", " : "",
                  fn ? fn : "");
     }
     s->base->fail(s->base, "%s, in %s%s", text, mr_lua_hook_names[s->now_hook], whom);

@@ -6,6 +6,8 @@
  */
 #include "sched_lua.h"
 
+#include <stdio.h>
+
 const char *const mr_lua_kind_names[N_KINDS + 1] = {"task", "slot", "node", "nothing"};
 
 /* How a field is shown. */
@@ -14,7 +16,6 @@ enum show {
     AS_U32,
     AS_U16,
     AS_INT,
-    AS_DOUBLE,
     AS_TIME, /* negative: nil */
     AS_TEXT, /* interned */
     AS_REF,
@@ -22,6 +23,9 @@ enum show {
     AS_KIND,
     AS_STATE,
     AS_REMAINING,
+    AS_ENTRY, /* these three: nil before it is ready */
+    AS_RANK,
+    AS_BYTES,
     AS_NEEDS,
     AS_LABELS,
     AS_PREDS,
@@ -46,13 +50,13 @@ static const struct field task_fields[] = {
     {"id", AS_ID, 0, NULL},
     {"state", AS_STATE, 0, NULL},
     {"seq", AS_U64, T(seq), NULL},
-    {"entry", AS_U64, T(entry), NULL},
+    {"entry", AS_ENTRY, 0, "it was not ready yet"},
     {"fn", AS_TEXT, T(fn), NULL},
     {"user", AS_TEXT, T(user), NULL},
     {"priority", AS_INT, T(priority), NULL},
     {"attempt", AS_U16, T(attempt), NULL},
     {"kind", AS_KIND, 0, NULL},
-    {"rank", AS_DOUBLE, T(rank), NULL},
+    {"rank", AS_RANK, 0, "it was not ready yet"},
     {"submitted_at", AS_TIME, T(submitted_at), "not submitted yet"},
     {"ready_at", AS_TIME, T(ready_at), "it waits for an argument"},
     {"started_at", AS_TIME, T(started_at), "it has not started"},
@@ -60,9 +64,9 @@ static const struct field task_fields[] = {
     {"limit", AS_TIME, T(limit), "the user gave none"},
     {"estimate", AS_TIME, T(estimate), "no estimate yet"},
     {"n_learned", AS_U32, T(n_learned), NULL},
-    {"ran", AS_TIME, T(ran), "it has not run"},
+    {"ran", AS_TIME, T(ran), NULL},
     {"remaining", AS_REMAINING, 0, "no estimate yet"},
-    {"bytes", AS_U64, T(bytes), NULL},
+    {"bytes", AS_BYTES, 0, "it was not ready yet"},
     {"from", AS_REF, T(from), "the driver submitted it"},
     {"on", AS_REF, T(on), "it has no place yet"},
     {"needs", AS_NEEDS, 0, NULL},
@@ -176,6 +180,17 @@ static int64_t remaining(const mr_task *t)
     return t->estimate < 0 ? MR_UNKNOWN : t->estimate > ran ? t->estimate - ran : 0;
 }
 
+/* Known from its first entry into the ready queue on. */
+static void push_entered(lua_State *L, enum show show, const mr_task *t)
+{
+    if (!t->entry)
+        lua_pushnil(L);
+    else if (show == AS_RANK)
+        lua_pushnumber(L, t->rank);
+    else
+        lua_pushinteger(L, (lua_Integer)(show == AS_ENTRY ? t->entry : t->bytes));
+}
+
 /* What is not one plain member. */
 static void push_derived(lua_State *L, const mr_sched_host *h, enum show show, const void *view)
 {
@@ -191,6 +206,11 @@ static void push_derived(lua_State *L, const mr_sched_host *h, enum show show, c
         break;
     case AS_REMAINING:
         push_time(L, remaining(t));
+        break;
+    case AS_ENTRY:
+    case AS_RANK:
+    case AS_BYTES:
+        push_entered(L, show, t);
         break;
     case AS_NEEDS:
         mr_lua_push_amounts(L, h, t->needs, t->n_needs);
@@ -230,9 +250,6 @@ static void push_field(lua_State *L, const mr_sched_host *h, const struct field 
         break;
     case AS_INT:
         lua_pushinteger(L, *(const int32_t *)at);
-        break;
-    case AS_DOUBLE:
-        lua_pushnumber(L, *(const double *)at);
         break;
     case AS_TIME:
         push_time(L, *(const int64_t *)at);
@@ -322,7 +339,12 @@ static int handle_tostring(lua_State *L)
 {
     mr_ref ref = (mr_ref)(uintptr_t)lua_touserdata(L, 1);
     mr_kind kind = mr_lua_kind(ref);
-    lua_pushfstring(L, "%s %I", mr_lua_kind_names[kind], (LUAI_UACINT)id_of(ref, kind));
+    char name[40];
+    if (kind == KIND_TASK) /* as everything else that people read shows it */
+        snprintf(name, sizeof name, "task %llx", (unsigned long long)ref);
+    else
+        snprintf(name, sizeof name, "%s %lld", mr_lua_kind_names[kind], (long long)id_of(ref, kind));
+    lua_pushstring(L, name);
     return 1;
 }
 

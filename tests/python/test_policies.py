@@ -234,6 +234,61 @@ def test_a_batch_of_another_thread_is_left_alone(ray, tmp_path):
     thread.join()
 
 
+def test_what_is_over_has_its_labels_while_it_is_told(tmp_path):
+    from miniray.lab import simulate
+
+    text = """local served = {}
+return { done = function(t, w, ran) served[t.labels.team] = (served[t.labels.team] or 0) + ran; if #t.preds > 0 then error("edges") end end,
+  dropped = function(t) if t.labels.team ~= "red" then error("no label") end end }"""
+    path = write(tmp_path, "served.lua", text)
+    run = simulate([{"id": "a", "duration_s": 1, "labels": {"team": "red"}}, {"id": "b", "duration_s": 1, "labels": {"team": "red"}, "deps": ["a"]}], str(path))
+    assert not run.summary["degraded"], run.summary["ejected"]
+    with miniray.init(num_cpus=1, policy=str(path)):
+        @miniray.remote(labels={"team": "red"})
+        def one(x=None):
+            return 1
+
+        held = one.remote(one.remote())
+        assert miniray.get(held) == 1
+        cancelled = one.remote()
+        miniray.cancel(cancelled)
+        miniray.wait([cancelled])
+        assert told()["degraded"] is None
+
+
+def test_a_task_has_one_name_everywhere(tmp_path):
+    """In a policy's error, in the dump, in `miniray why`."""
+    from miniray.util.state import why
+
+    with miniray.init(num_cpus=1, policy=str(write(tmp_path, "fails.lua", "return { rank = function(t) return t.limit + 1 end }"))):
+        @miniray.remote(name="one")
+        def one():
+            return 1
+
+        miniray.get(one.remote())
+        error, dump = told()["degraded"], told()["dump"]
+        name = error[error.index("(task ") + 6:].split(",")[0]
+        assert f"rank of task {name} one: it failed" in dump, dump
+        assert why(name).startswith(f"one ({name})")
+
+
+def test_a_refused_answer_is_told_with_its_reason(tmp_path):
+    from miniray.lab import policy_tests
+
+    path = write(tmp_path, "again.lua", "local one\nreturn { ready = function(t) one = one or t end, pick = function(w) return w.id == 0 and first(nil, w) or one end }")
+    with miniray.init(num_cpus=2, policy=str(path)):
+        @miniray.remote(name="one")
+        def one():
+            time.sleep(0.05)
+
+        miniray.get([one.remote() for _ in range(4)])
+        assert told()["refusal"].startswith("pick of slot 1 answered task ") and ", which " in told()["refusal"]
+        shown = CliRunner().invoke(main, ["status", "--session", _desk.Source()("session")["folder"]]).output
+        assert "answers refused" in shown and f"the first: {told()['refusal']}" in shown
+    failures = policy_tests.property_failures(str(path), "it works with everything known")
+    assert any("answers were refused, the first: pick of slot" in line for line in failures), failures
+
+
 # ---- why -------------------------------------------------------------------------------------------------------------
 
 @pytest.fixture

@@ -532,7 +532,7 @@ START_TEST(a_limit_is_enforced)
     world_die(&w, x.worker, MR_DEATH_SIGNAL, 9);
     ck_assert(world_took(&w, MR_ACT_FAIL, a, &x));
     mr_fault_text(w.c, &x.fault, text, sizeof text);
-    ck_assert_str_eq(text, "the task ran longer than its limit: f, attempt 1 of 6");
+    ck_assert_str_eq(text, "the task ran longer than its limit of 1e-06 s: f, attempt 1 of 6");
     ck_assert(!world_sees(&w, MR_ACT_FAIL, b));
 }
 END_TEST

@@ -281,6 +281,69 @@ START_TEST(wild_answers_lose_nothing)
 }
 END_TEST
 
+static mr_ref answer; /* of any question */
+
+static mr_ref given_place(void *self, const mr_task *t)
+{
+    (void)self;
+    (void)t;
+    return answer;
+}
+
+static mr_ref given_pick(void *self, const mr_worker *k)
+{
+    (void)self;
+    (void)k;
+    return answer;
+}
+
+/* What a policy's author needs to know of it: who was asked, what was answered, and why that can not be. */
+START_TEST(a_wrong_answer_is_told_with_its_reason)
+{
+    static const mr_sched_ops picks = {.open = p_open, .pick = given_pick},
+                              places = {.open = p_open, .place = given_place};
+    uint32_t f = world_func(&w, "f", NULL), one = world_define(&w, (spec){.name = "one", .max_running = 1}),
+             wide = world_func(&w, "wide", "CPU=2");
+    mr_id running = world_run(&w, one);
+    world_time(&w, 1);
+    mr_id over = world_run(&w, f);
+    world_time(&w, 1);
+    world_finish(&w, over);
+    world_time(&w, 1);
+    mr_id second = world_run(&w, one), large = world_run(&w, wide), waits = world_submit(&w, f, (mr_id[]){running, 0});
+    char text[8][120];
+    snprintf(text[0], sizeof text[0], "pick of slot 1 answered task %llx, which is over", (unsigned long long)over);
+    snprintf(text[1], sizeof text[1], "pick of slot 1 answered task %llx one, which runs already",
+             (unsigned long long)running);
+    snprintf(text[2], sizeof text[2],
+             "pick of slot 1 answered task %llx one, which is stopped by the limit of its function or the quota of its "
+             "user",
+             (unsigned long long)second);
+    snprintf(text[3], sizeof text[3], "pick of slot 1 answered task %llx wide, which does not fit there now",
+             (unsigned long long)large);
+    snprintf(text[4], sizeof text[4], "pick of slot 1 answered task %llx f, which waits for its arguments",
+             (unsigned long long)waits);
+    mr_ref wrong[] = {over, running, second, large, waits, MR_REF_NODE | 1, MR_REF_SLOT | 77, large};
+    for (int i = 0; i < 8; i++) {
+        mr_action a;
+        world_forget(&w);
+        use(i < 6 ? &picks : &places);
+        ck_assert_ptr_null(mr_control_policy_refusal(w.c));
+        answer = wrong[i];
+        if (i >= 6)
+            world_run(&w, f);
+        world_time(&w, 1);
+        ck_assert(world_took(&w, MR_ACT_REPORT, 0, &a));
+        ck_assert_int_eq(a.flags, MR_REPORT_REFUSED);
+        const char *said = mr_control_policy_refusal(w.c), *end = i == 5   ? " answered node 0, which is not a task"
+                                                                  : i == 6 ? " answered slot 76, which is gone"
+                                                                           : ", which is neither a slot nor a node";
+        ck_assert_ptr_nonnull(said);
+        ck_assert_msg(i < 5 ? !strcmp(said, text[i]) : strstr(said, end) != NULL, "%d: %s", i, said);
+    }
+}
+END_TEST
+
 static mr_ref never(void *self, const mr_worker *k)
 {
     (void)self;
@@ -449,6 +512,7 @@ static Suite *suite(void)
     tcase_add_test(t, an_instant_in_order);
     tcase_add_test(t, drops_and_retries_are_told);
     tcase_add_test(t, wild_answers_lose_nothing);
+    tcase_add_test(t, a_wrong_answer_is_told_with_its_reason);
     tcase_add_test(t, holding_everything_back_is_ejected);
     tcase_add_test(t, nan_is_an_error);
     tcase_add_test(t, a_failure_told_from_outside);

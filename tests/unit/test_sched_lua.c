@@ -360,6 +360,24 @@ START_TEST(notices_carry_what_they_say)
 }
 END_TEST
 
+/* What a task gets when it becomes ready is not known before. */
+START_TEST(nothing_is_known_too_early)
+{
+    mr_bench *b =
+        world("local function early(t) return t.entry == nil and t.rank == nil and t.bytes == nil end\n"
+              "return { submitted = function(t) if not early(t) or t.ran ~= 0 then error('known') end end,\n"
+              "plan = function(t) if not early(t) then error('known') end end,\n"
+              "ready = function(t) if not t.entry or not t.rank or t.bytes ~= 0 then error('unknown') end end,\n"
+              "rank = function(t) return t.seq end }");
+    ck_assert_msg(mr_bench_run(b), "%s", b->failure);
+    mr_bench_free(b);
+    b = world("return { plan = function(t) if t.bytes > 5 then return end end }");
+    ck_assert(!mr_bench_run(b));
+    ck_assert_ptr_nonnull(strstr(b->failure, "(t.bytes is nil: it was not ready yet), in plan (task 1, load)"));
+    mr_bench_free(b);
+}
+END_TEST
+
 START_TEST(unknown_ranks_come_last)
 {
     mr_bench *b = world("return { rank = function(t) if t.seq > 1 then return 5 end end }");
@@ -550,6 +568,7 @@ int main(void)
     tcase_add_loop_test(t, truth, 0, (int)(sizeof truths / sizeof truths[0]));
     tcase_add_loop_test(t, field, 0, (int)(sizeof fields / sizeof fields[0]));
     tcase_add_test(t, notices_carry_what_they_say);
+    tcase_add_test(t, nothing_is_known_too_early);
     tcase_add_test(t, unknown_ranks_come_last);
     tcase_add_test(t, only_hooks_that_are_there_are_asked);
     tcase_add_test(t, random_follows_the_seed);

@@ -326,8 +326,8 @@ static void act_report(mr_nodes *n, const mr_action *a)
             report_unhandled(n, a);
         break;
     case MR_REPORT_REFUSED:
-        mr_log(MR_LOG_WARN, "sched", "an answer of policy %s about task %llx was refused: %s",
-               mr_control_policy_given(n->control), (unsigned long long)a->id, mr_control_why(n->control));
+        mr_log(MR_LOG_WARN, "sched", "an answer of policy %s was refused, and counts as none: %s",
+               mr_control_policy_given(n->control), mr_control_why(n->control));
         break;
     case MR_REPORT_STALE:
         mr_log(MR_LOG_DEBUG, "engine", "a message of an old attempt of task %llx was refused",

@@ -149,6 +149,11 @@ static void state_stats(mr_nodes *n, mr_text *t)
         mr_text_string(t, mr_control_policy_dump(n->control));
     else
         mr_text_put(t, "null");
+    mr_text_put(t, ",\"refusal\":");
+    if (mr_control_policy_refusal(n->control))
+        mr_text_string(t, mr_control_policy_refusal(n->control));
+    else
+        mr_text_put(t, "null");
     mr_text_put(t, "}");
 }
 
@@ -228,7 +233,7 @@ char *mr_state_json(mr_nodes *n, const char *what, mr_status *status, mr_err *er
         mr_output_table(n, &t, strtoull(what + name, NULL, 10));
     if (name == 3 && strncmp(what, "why", 3) == 0 && !mr_census_why(n, &t, what + name)) {
         *status = mr_err_set(err, MR_E_NOTFOUND, "no task %s is known: not living, nor among the last that ended",
-                             what + name);
+                             what + name + strspn(what + name, " "));
         return NULL;
     }
     *status = MR_OK;

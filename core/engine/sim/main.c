@@ -306,6 +306,9 @@ static int write_results(const options *o, const mr_workload *w, const mr_sim *s
     if (r.ejected)
         fprintf(stderr, "miniray-sim: the policy %s was ejected, the run went on as FIFO: %s\n%s", r.policy, r.ejected,
                 r.dump ? r.dump : "");
+    if (r.refusal && !o->quiet)
+        fprintf(stderr, "miniray-sim: %llu answers of the policy %s were refused; the first: %s\n",
+                (unsigned long long)r.stats.refused, r.policy, r.refusal);
     if (!o->quiet && !(o->json && strcmp(o->json, "-") == 0)) {
         mr_report_print(w, sim, conf, &r);
     }

@@ -63,6 +63,8 @@ char *mr_report_json(const mr_workload *w, const mr_platform *p, const mr_sim_re
     cJSON_AddNumberToObject(o, "lost_s", seconds(r->stats.lost));
     cJSON_AddNumberToObject(o, "held_slot_s", seconds(r->stats.held));
     cJSON_AddNumberToObject(o, "refused_answers", (double)r->stats.refused);
+    if (r->refusal)
+        cJSON_AddStringToObject(o, "refused_first", r->refusal);
     cJSON_AddBoolToObject(o, "degraded", r->ejected != NULL);
     if (r->ejected)
         cJSON_AddStringToObject(o, "ejected", r->ejected);

@@ -116,6 +116,8 @@ void mr_sim_stats_get(const mr_sim *s, mr_sim_stats *out);
 const char *mr_sim_policy_error(const mr_sim *s);
 /* What it answered last and how it left the queues; see mr_control_policy_dump. */
 const char *mr_sim_policy_dump(const mr_sim *s);
+/* The first of its answers that was refused, in words; see mr_control_policy_refusal. */
+const char *mr_sim_policy_refusal(const mr_sim *s);
 /* Any thread: which op runs, and how many were called; see mr_control_policy_op. */
 const char *mr_sim_policy_op(const mr_sim *s, uint64_t *calls);
 const char *mr_sim_policy_name(const mr_sim *s);

@@ -33,6 +33,11 @@ const char *mr_sim_policy_dump(const mr_sim *s)
     return mr_control_policy_dump(s->control);
 }
 
+const char *mr_sim_policy_refusal(const mr_sim *s)
+{
+    return mr_control_policy_refusal(s->control);
+}
+
 const char *mr_sim_policy_op(const mr_sim *s, uint64_t *calls)
 {
     return mr_control_policy_op(s->control, calls);

@@ -243,6 +243,7 @@ mr_status mr_report_finish(mr_report_totals *t, const mr_sim_conf *conf, const c
     r.know = know;
     r.ejected = mr_sim_policy_error(t->s);
     r.dump = mr_sim_policy_dump(t->s);
+    r.refusal = mr_sim_policy_refusal(t->s);
     r.unfold = conf->unfold;
     r.seed = conf->seed;
     r.begin = r.tasks ? r.begin : 0;

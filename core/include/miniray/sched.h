@@ -123,7 +123,8 @@ struct mr_sched_host {
     int64_t (*copy)(const mr_sched_host *h, uint64_t bytes, mr_ref from, mr_ref to); /* ns; none: mean over pairs */
     uint64_t (*missing)(const mr_sched_host *h, mr_ref t, mr_ref n);                 /* argument bytes not on n */
     bool (*edge)(const mr_sched_host *h, mr_ref t, bool succ, uint32_t i, mr_edge *out);
-    const char *(*label)(const mr_sched_host *h, mr_ref t, const char *key); /* NULL: no such label */
+    const char *(*label)(const mr_sched_host *h, mr_ref t, const char *key); /* NULL: no such label; a notice's task has
+                                                                                its labels, also when it is over */
     const char *(*text)(const mr_sched_host *h, uint32_t interned);          /* names of fn, user, and of resources:
                                                                                 text(MR_TEXT_RES | res) */
     uint64_t (*random)(const mr_sched_host *h);       /* a stream of the policy's own, from the run's seed */

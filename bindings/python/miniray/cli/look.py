@@ -134,6 +134,8 @@ def status(session: Optional[str], as_json: bool) -> None:
             click.echo(f"  {line}")
     else:
         click.echo(f"policy {stats['policy']}, {stats['refused']} answers refused, {stats['held'] / 1e9:.3f} slot-seconds held back")
+        if stats["refusal"]:
+            click.echo(f"  the first: {stats['refusal']}")
     click.echo("")
     _print_table(["node", "state", "used", "objects"], _nodes(told["nodes"]))
     click.echo("")

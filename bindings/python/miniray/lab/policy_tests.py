@@ -296,7 +296,7 @@ def _whole(path: str, know: str, seeds: int, unlike: bool = False) -> List[str]:
         if run.summary["degraded"]:
             out.append(f"{name}: ejected: {run.summary['ejected']}")
         elif run.summary["refused_answers"]:
-            out.append(f"{name}: {run.summary['refused_answers']} answers were refused")
+            out.append(f"{name}: {run.summary['refused_answers']} answers were refused, the first: {run.summary['refused_first']}")
         elif len(ended) != len(set(ended)) or len(ended) != run.summary["tasks"]:
             out.append(f"{name}: {run.summary['tasks'] - len(set(ended))} of {run.summary['tasks']} tasks did not end")
     return out

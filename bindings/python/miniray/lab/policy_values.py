@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set
 from .policy_api import ANY, LIBRARIES, Api, Type, element, kinds, shown
 
 # Nil in some states of a task, and not in those in which most hooks see it.
-_BY_STATE = {"submitted_at", "ready_at", "started_at", "ran", "on"}
+_BY_STATE = {"entry", "rank", "bytes", "submitted_at", "ready_at", "started_at", "on"}
 _ARITHMETIC = {"+", "-", "*", "/", "//", "%", "^"}
 _ORDER = {"<", ">", "<=", ">="}
 

@@ -6,13 +6,13 @@
 ---@field id integer
 ---@field state "waiting"|"ready"|"travelling"|"running"|"stopped"|"over"
 ---@field seq integer
----@field entry integer
+---@field entry integer|nil nil: it was not ready yet
 ---@field fn string
 ---@field user string
 ---@field priority integer
 ---@field attempt integer
 ---@field kind "task"|"actor"|"group"
----@field rank number
+---@field rank number|nil nil: it was not ready yet
 ---@field submitted_at integer|nil nil: not submitted yet
 ---@field ready_at integer|nil nil: it waits for an argument
 ---@field started_at integer|nil nil: it has not started
@@ -20,9 +20,9 @@
 ---@field limit integer|nil nil: the user gave none
 ---@field estimate integer|nil nil: no estimate yet
 ---@field n_learned integer
----@field ran integer|nil nil: it has not run
+---@field ran integer
 ---@field remaining integer|nil nil: no estimate yet
----@field bytes integer
+---@field bytes integer|nil nil: it was not ready yet
 ---@field from Slot|nil nil: the driver submitted it
 ---@field on Slot|Node|nil nil: it has no place yet
 ---@field needs table<string, number>
