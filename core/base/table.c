@@ -1,4 +1,5 @@
-/* table.c: owns the pages of one table and the hash that finds them.  Knows nothing of what the entries are.
+/* table.c: owns the hash that finds the pages of one table, and through its slab the pages.  Knows nothing of what the
+ * entries are.
  *
  * The hash is open addressing with linear probing and backward-shift deletion, so there are no tombstones and a long
  * life does not slow it.  It is at most half full.  No lock (see table.h).
@@ -21,17 +22,12 @@ void mr_table_init(mr_table *t, size_t size)
     memset(t, 0, sizeof *t);
     t->stride = (size + 7) & ~(size_t)7;
     t->last = &nowhere;
+    mr_slab_init(&t->pages, sizeof(mr_table_page) + MR_TABLE_PAGE * t->stride);
 }
 
 void mr_table_fini(mr_table *t)
 {
-    for (size_t i = 0; i < t->n_slots; i++)
-        free(t->slots[i]);
-    while (t->spare) {
-        mr_table_page *next = t->spare->next_spare;
-        free(t->spare);
-        t->spare = next;
-    }
+    mr_slab_fini(&t->pages);
     free(t->slots);
     mr_table_init(t, t->stride);
 }
@@ -54,7 +50,7 @@ void *mr_table_find(mr_table *t, uint64_t id)
         return NULL;
     t->last = p;
     size_t i = (size_t)(id % MR_TABLE_PAGE);
-    return p->used[i / 64] >> (i % 64) & 1 ? p->entries + i * t->stride : NULL;
+    return p->used[i / 64] >> (i % 64) & 1 ? mr_table_entry(t, p, i) : NULL;
 }
 
 static void hash_insert(mr_table *t, mr_table_page *p)
@@ -82,25 +78,12 @@ static bool hash_grow(mr_table *t)
     return true;
 }
 
-static size_t page_head(void)
-{
-    return (sizeof(mr_table_page) + 63) & ~(size_t)63;
-}
-
 static mr_table_page *page_new(mr_table *t, uint64_t key)
 {
-    mr_table_page *p = t->spare;
-    if (p) {
-        t->spare = p->next_spare;
-        t->n_spare--;
-    } else {
-        p = aligned_alloc(64, page_head() + MR_TABLE_PAGE * t->stride); /* both are multiples of 64 */
-        if (!p)
-            return NULL;
-    }
-    memset(p, 0, sizeof *p);
-    p->key = key;
-    p->entries = (unsigned char *)p + page_head();
+    mr_table_page *p = mr_slab_get(&t->pages);
+    if (!p)
+        return NULL;
+    *p = (mr_table_page){.slab = p->slab, .key = key};
     return p;
 }
 
@@ -109,17 +92,16 @@ void *mr_table_make(mr_table *t, uint64_t id)
     uint64_t key = id / MR_TABLE_PAGE;
     mr_table_page *p = t->last->key == key ? t->last : page_find(t, key);
     if (!p) {
-        if ((t->n_pages + 1) * 2 > t->n_slots && !hash_grow(t))
+        if ((t->pages.n_used + 1) * 2 > t->n_slots && !hash_grow(t))
             return NULL;
         p = page_new(t, key);
         if (!p)
             return NULL;
         hash_insert(t, p);
-        t->n_pages++;
     }
     t->last = p;
     size_t i = (size_t)(id % MR_TABLE_PAGE);
-    unsigned char *entry = p->entries + i * t->stride;
+    void *entry = mr_table_entry(t, p, i);
     if (!(p->used[i / 64] >> (i % 64) & 1)) {
         p->used[i / 64] |= UINT64_C(1) << (i % 64);
         p->count++;
@@ -148,25 +130,21 @@ static void hash_remove(mr_table *t, const mr_table_page *p)
 bool mr_table_drop(mr_table *t, uint64_t id)
 {
     uint64_t key = id / MR_TABLE_PAGE;
-    mr_table_page *p = t->last->key == key ? t->last : page_find(t, key);
+    mr_table_page *p = t->last->key == key ? t->last : page_find(t, key), *before = t->empty;
     size_t i = (size_t)(id % MR_TABLE_PAGE);
     if (!p || !(p->used[i / 64] >> (i % 64) & 1))
         return false;
     p->used[i / 64] &= ~(UINT64_C(1) << (i % 64));
     t->n_entries--;
-    if (--p->count)
+    if (--p->count || p == before)
         return true;
-    hash_remove(t, p);
-    t->n_pages--;
-    if (t->last == p)
+    t->empty = p;
+    if (!before || before->count)
+        return true;
+    hash_remove(t, before);
+    if (t->last == before)
         t->last = &nowhere;
-    if (t->n_spare < MR_TABLE_SPARE) {
-        p->next_spare = t->spare;
-        t->spare = p;
-        t->n_spare++;
-    } else {
-        free(p);
-    }
+    mr_slab_put(&t->pages, before);
     return true;
 }
 
@@ -183,7 +161,7 @@ void *mr_table_next(const mr_table *t, uint64_t *cursor, uint64_t *id)
             *cursor = at + 1;
             if (id)
                 *id = p->key * MR_TABLE_PAGE + i;
-            return p->entries + i * t->stride;
+            return mr_table_entry(t, p, i);
         }
     }
     *cursor = (uint64_t)t->n_slots * MR_TABLE_PAGE;
@@ -192,5 +170,5 @@ void *mr_table_next(const mr_table *t, uint64_t *cursor, uint64_t *id)
 
 size_t mr_table_bytes(const mr_table *t)
 {
-    return (t->n_pages + t->n_spare) * (page_head() + MR_TABLE_PAGE * t->stride) + t->n_slots * sizeof(mr_table_page *);
+    return t->pages.bytes + t->n_slots * sizeof(mr_table_page *);
 }

@@ -1,17 +1,17 @@
-/* blocks.c: tasks in the order of (rank, entry): a tree of blocks, each of up to 128 keys that lie together.
+/* blocks.c: tasks in the order of (rank, entry): a tree of blocks, each of up to 64 keys that lie together.
  *
- * A search touches one block on each level, three of them at a million tasks: a tree of the tasks themselves would miss
- * the cache, and the page tables, once for each of its twenty levels.  A key of an inner block is not above what lies
- * below it, and above all that lies before; the first of a block stands for whatever is less.  A full block is split
- * before it is entered, so its parent has room, and a step without memory leaves the tree whole.  Leaves are never
- * empty, and are chained.  Owns the blocks, not the tasks.
+ * A search touches one block on each level, four of them at a million tasks: a tree of the tasks themselves would miss
+ * the cache, and the page tables, once for each of its twenty levels.  The leaf is cold, so all of it is asked for at
+ * once.  A key of an inner block is not above what lies below it, and above all that lies before; the first of a block
+ * stands for whatever is less.  A full block is split before it is entered, so its parent has room, and a step without
+ * memory leaves the tree whole.  Leaves are never empty, and are chained.  The blocks of all trees are pieces of one
+ * slab.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "control/room.h"
 
-enum { KEYS = 128, FEW = KEYS / 4, DEEP = 8, AHEAD = 8 };
+enum { KEYS = 64, FEW = KEYS / 4, DEEP = 8, AHEAD = 8 };
 
 typedef struct key {
     double rank;
@@ -20,6 +20,7 @@ typedef struct key {
 } key;
 
 typedef struct keyblock {
+    void *slab;
     uint32_t from, n;             /* v[from .. from + n) */
     uint32_t put;                 /* where the last key was put */
     struct keyblock *prev, *next; /* of a leaf */
@@ -30,6 +31,12 @@ typedef struct step {
     keyblock *b;
     uint32_t i;
 } step;
+
+static inline void prefetch(const void *p, size_t bytes)
+{
+    for (size_t line = 0; line < bytes; line += 64)
+        __builtin_prefetch((const char *)p + line);
+}
 
 static inline bool before(const key *a, const key *b)
 {
@@ -74,21 +81,14 @@ static keyblock *leaf_of(const blocks *k, const key *x, step path[DEEP])
     return b;
 }
 
-static keyblock *block_new(uint64_t *heap)
+static keyblock *block_new(mr_slab *keys)
 {
-    keyblock *b = malloc(sizeof *b);
+    keyblock *b = mr_slab_get(keys);
     if (b) {
-        *heap += sizeof *b;
         b->from = b->n = b->put = 0;
         b->prev = b->next = NULL;
     }
     return b;
-}
-
-static void block_free(keyblock *b, uint64_t *heap)
-{
-    *heap -= sizeof *b;
-    free(b);
 }
 
 /* There is room. */
@@ -116,9 +116,9 @@ static void take(keyblock *b, uint32_t i)
 
 /* Child i of `b`, which is full, becomes two.  Where keys come in order, the first keeps all that came before x, so
  * that blocks are full of those; else each gets a half. */
-static bool split(keyblock *b, uint32_t i, const key *x, bool leaf, uint64_t *heap)
+static bool split(keyblock *b, uint32_t i, const key *x, bool leaf, mr_slab *keys)
 {
-    keyblock *left = at(b, i)->at, *right = block_new(heap);
+    keyblock *left = at(b, i)->at, *right = block_new(keys);
     if (!right)
         return false;
     uint32_t cut = below(left, x, false);
@@ -140,12 +140,12 @@ static bool split(keyblock *b, uint32_t i, const key *x, bool leaf, uint64_t *he
     return true;
 }
 
-static bool grow(blocks *k, uint64_t *heap)
+static bool grow(blocks *k, mr_slab *keys)
 {
     keyblock *b = k->root, *top;
     if (b && b->n < KEYS)
         return true;
-    if (k->height == DEEP - 1 || !(top = block_new(heap)))
+    if (k->height == DEEP - 1 || !(top = block_new(keys)))
         return false;
     if (b)
         put(top, 0, (key){.rank = at(b, 0)->rank, .entry = at(b, 0)->entry, .at = b});
@@ -155,17 +155,19 @@ static bool grow(blocks *k, uint64_t *heap)
     return true;
 }
 
-bool mr_blocks_insert(blocks *k, task *t, uint64_t *heap)
+bool mr_blocks_insert(blocks *k, task *t, mr_slab *keys)
 {
     const key x = {.rank = t->v.rank, .entry = t->v.entry, .at = t};
-    if (!grow(k, heap))
+    if (!grow(k, keys))
         return false;
     keyblock *b = k->root;
     for (uint32_t h = k->height; h; h--) {
         uint32_t i = child_of(b, &x);
         const keyblock *down = at(b, i)->at;
+        if (h == 1)
+            prefetch(down, sizeof *down);
         if (down->n == KEYS) {
-            if (!split(b, i, &x, h == 1, heap))
+            if (!split(b, i, &x, h == 1, keys))
                 return false;
             i = child_of(b, &x);
         }
@@ -177,18 +179,18 @@ bool mr_blocks_insert(blocks *k, task *t, uint64_t *heap)
 }
 
 /* What is empty goes, up to the root; a root with one child too. */
-static void drop(blocks *k, keyblock *leaf, step path[DEEP], uint64_t *heap)
+static void drop(blocks *k, keyblock *leaf, step path[DEEP], mr_slab *keys)
 {
     if (leaf->next)
         leaf->next->prev = leaf->prev;
     *(leaf->prev ? &leaf->prev->next : &k->first) = leaf->next;
-    block_free(leaf, heap);
+    mr_slab_put(keys, leaf);
     uint32_t h = 1;
     for (; h <= k->height; h++) {
         take(path[h].b, path[h].i);
         if (path[h].b->n)
             break;
-        block_free(path[h].b, heap);
+        mr_slab_put(keys, path[h].b);
     }
     if (h > k->height) {
         k->root = NULL;
@@ -198,12 +200,12 @@ static void drop(blocks *k, keyblock *leaf, step path[DEEP], uint64_t *heap)
         keyblock *top = k->root;
         k->root = at(top, 0)->at;
         k->height--;
-        block_free(top, heap);
+        mr_slab_put(keys, top);
     }
 }
 
 /* The leaf takes the keys of the one behind it, which has the same parent, if both are small. */
-static bool join(blocks *k, keyblock *a, step path[DEEP], uint64_t *heap)
+static bool join(blocks *k, keyblock *a, step path[DEEP], mr_slab *keys)
 {
     keyblock *b = path[1].i + 1 < path[1].b->n ? a->next : NULL;
     if (!b || a->n + b->n > KEYS / 2)
@@ -213,11 +215,11 @@ static bool join(blocks *k, keyblock *a, step path[DEEP], uint64_t *heap)
     a->from = 0;
     a->n += b->n;
     path[1].i++;
-    drop(k, b, path, heap);
+    drop(k, b, path, keys);
     return true;
 }
 
-void mr_blocks_remove(blocks *k, const task *t, uint64_t *heap)
+void mr_blocks_remove(blocks *k, const task *t, mr_slab *keys)
 {
     const key x = {.rank = t->v.rank, .entry = t->v.entry};
     step path[DEEP];
@@ -227,14 +229,13 @@ void mr_blocks_remove(blocks *k, const task *t, uint64_t *heap)
     take(b, i);
     k->n--;
     if (i == 0 && b->n > AHEAD) /* tasks go from the front, and the next ones are cold when there are many */
-        for (size_t line = 0; line < sizeof *t; line += 64)
-            __builtin_prefetch((const char *)at(b, AHEAD)->at + line);
+        prefetch(at(b, AHEAD)->at, sizeof *t);
     if (!b->n) {
-        drop(k, b, path, heap);
+        drop(k, b, path, keys);
     } else if (b->n < FEW && k->height && b->prev) { /* the first is emptied from its front: it goes when it is empty */
-        if (!join(k, b, path, heap) && path[1].i) {
+        if (!join(k, b, path, keys) && path[1].i) {
             path[1].i--;
-            join(k, b->prev, path, heap);
+            join(k, b->prev, path, keys);
         }
     }
 }
@@ -272,16 +273,7 @@ task *mr_blocks_before(const blocks *k, double rank, uint64_t entry)
     return b && b->prev ? at(b->prev, b->prev->n - 1)->at : NULL;
 }
 
-static void free_below(keyblock *b, uint32_t height)
+void mr_blocks_init(mr_slab *keys)
 {
-    for (uint32_t i = 0; height && i < b->n; i++)
-        free_below(at(b, i)->at, height - 1);
-    free(b);
-}
-
-void mr_blocks_fini(blocks *k)
-{
-    if (k->root)
-        free_below(k->root, k->height);
-    *k = (blocks){.n = 0};
+    mr_slab_init(keys, sizeof(keyblock));
 }

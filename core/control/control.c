@@ -260,6 +260,7 @@ mr_status mr_control_new(const mr_control_conf *conf, mr_control **out)
     mr_table_init(&c->actors, sizeof(actor));
     mr_table_init(&c->streams, sizeof(stream));
     mr_table_init(&c->groups, sizeof(group *));
+    mr_blocks_init(&c->keys);
     mr_list_init(&c->active);
     mr_list_init(&c->roomy);
     mr_list_init(&c->aheads);
@@ -334,6 +335,7 @@ void mr_control_free(mr_control *c)
     mr_table_fini(&c->procs);
     mr_table_fini(&c->actors);
     mr_table_fini(&c->streams);
+    mr_slab_fini(&c->keys);
     for (uint32_t i = 0; i < c->n_nodes; i++)
         mr_node_free(c, c->nodes[i]);
     free(c->nodes);

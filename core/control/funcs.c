@@ -314,7 +314,6 @@ void mr_funcs_free(mr_control *c)
     for (uint32_t i = 0; i < c->n_funcs; i++)
         func_free(c->funcs[i]);
     for (uint32_t i = 0; i < c->n_shapes; i++) {
-        mr_blocks_fini(&c->shapes[i]->shared.blocks);
         free(c->shapes[i]->needs);
         free(c->shapes[i]->terms);
         free(c->shapes[i]);

@@ -255,6 +255,6 @@ void mr_control_stats_get(const mr_control *c, mr_control_stats *out)
     if (c->held_now)
         out->held += (int64_t)c->held_slots * (c->now - c->held_at);
     out->memory = sizeof *c + c->heap + mr_table_bytes(&c->tasks) + mr_table_bytes(&c->objects) +
-                  mr_table_bytes(&c->procs) + mr_table_bytes(&c->actors) + mr_table_bytes(&c->streams) +
+                  mr_table_bytes(&c->procs) + mr_table_bytes(&c->actors) + mr_table_bytes(&c->streams) + c->keys.bytes +
                   c->conf.history * sizeof(mr_task_info);
 }

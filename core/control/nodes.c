@@ -292,10 +292,7 @@ mr_status mr_node_unschedulable(mr_control *c, const func *f, const shape *s)
 static void place_free(place *p)
 {
     for (uint32_t k = 0; k < p->room; k++)
-        if (p->q[k]) {
-            mr_blocks_fini(&p->q[k]->blocks);
-            free(p->q[k]);
-        }
+        free(p->q[k]);
     free(p->q);
 }
 

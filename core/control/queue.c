@@ -74,7 +74,7 @@ static void walk_in(queue *q, task *t)
     *(at ? &at->qb : &q->head) = t;
 }
 
-void mr_queue_push(queue *q, task *t, uint64_t *heap)
+void mr_queue_push(queue *q, task *t, mr_slab *keys)
 {
     t->q = q;
     q->n++;
@@ -92,7 +92,7 @@ void mr_queue_push(queue *q, task *t, uint64_t *heap)
         t->qb = q->head;
         q->head->qa = t;
         q->head = t;
-    } else if (mr_blocks_insert(&q->blocks, t, heap)) {
+    } else if (mr_blocks_insert(&q->blocks, t, keys)) {
         t->flags |= T_BLOCK;
         t->qa = t->qb = NULL;
     } else {

@@ -54,7 +54,7 @@ static void insert(mr_control *c, task *t)
         if (mr_ref_is_slot(t->v.on))
             c->slots[(uint32_t)t->v.on - 1]->v.load++;
     }
-    mr_queue_push(q, t, &c->heap);
+    mr_queue_push(q, t, &c->keys);
     s->ready++;
     c->n_ready++;
     t->where = W_READY;
@@ -67,7 +67,7 @@ static inline void take(mr_control *c, task *t)
 {
     shape *s = c->shapes[t->shape];
     queue *q = t->q;
-    mr_queue_remove(q, t, &c->heap);
+    mr_queue_remove(q, t, &c->keys);
     s->ready--;
     c->n_ready--;
     if (q == &s->shared) {

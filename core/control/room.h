@@ -115,17 +115,18 @@ static inline slot *task_slot(mr_control *c, const task *t)
 /* ------------------------------------------------------------------------------------------------------ queue.c -- */
 
 void mr_tlist_push_front(tlist *l, task *t);
-void mr_tlist_sort(tlist *l);                          /* by seq */
-void mr_queue_push(queue *q, task *t, uint64_t *heap); /* heap: bytes, counted */
-/* blocks.c: false: no memory.  Rank and entry of a task in it stay as they are. */
-bool mr_blocks_insert(blocks *k, task *t, uint64_t *heap);
-void mr_blocks_remove(blocks *k, const task *t, uint64_t *heap);
-static inline void mr_queue_remove(queue *q, task *t, uint64_t *heap)
+void mr_tlist_sort(tlist *l); /* by seq */
+void mr_queue_push(queue *q, task *t, mr_slab *keys);
+/* blocks.c: false: no memory.  Rank and entry of a task in it stay as they are.  keys: where all blocks come from. */
+void mr_blocks_init(mr_slab *keys);
+bool mr_blocks_insert(blocks *k, task *t, mr_slab *keys);
+void mr_blocks_remove(blocks *k, const task *t, mr_slab *keys);
+static inline void mr_queue_remove(queue *q, task *t, mr_slab *keys)
 {
     t->q = NULL;
     q->n--;
     if (t->flags & T_BLOCK) {
-        mr_blocks_remove(&q->blocks, t, heap);
+        mr_blocks_remove(&q->blocks, t, keys);
         t->flags &= ~(uint32_t)T_BLOCK;
         return;
     }
@@ -137,7 +138,6 @@ task *mr_blocks_first(const blocks *k);
 task *mr_blocks_last(const blocks *k);
 task *mr_blocks_after(const blocks *k, double rank, uint64_t entry);
 task *mr_blocks_before(const blocks *k, double rank, uint64_t entry);
-void mr_blocks_fini(blocks *k);
 task *mr_queue_first_of(const queue *q); /* of both */
 static inline task *mr_queue_first(const queue *q)
 {

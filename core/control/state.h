@@ -42,7 +42,7 @@ typedef struct tlist {
 
 /* Keys in order: see blocks.c. */
 typedef struct blocks {
-    struct keyblock *root, *first; /* first: leaf; NULL while it is empty */
+    struct keyblock *root, *first; /* first: leaf; NULL while it is empty; pieces of c->keys */
     uint32_t n, height;            /* keys; 0: the root is a leaf */
 } blocks;
 
@@ -526,6 +526,7 @@ struct mr_control {
     mr_fault fault; /* of the last failed step, for REPLY */
 
     mr_table tasks, objects, procs, actors, streams, groups;
+    mr_slab keys; /* of ready queues (blocks.c) */
     func **funcs;
     shape **shapes;
     uint32_t n_funcs, room_funcs, n_shapes, room_shapes;

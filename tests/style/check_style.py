@@ -53,7 +53,7 @@ CONTROL_MAY = re.compile(
     |(v?s?n?printf_chk|v?snprintf|__(v?snprintf|memcpy|memmove|memset|strcpy|strncpy)_chk)
     |qsort|bsearch|abort|fmod|floor|ceil|fabs|log|log2|exp|pow|sqrt|l?round|ldexp|frexp|isfinite|isnan
     |__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__assert_fail|__isoc99_sscanf
-    |mr_control\w*|mr_(table|intern|rand|list|status|err|handshake)_\w+|mr_bug|mr_nearest
+    |mr_control\w*|mr_(table|slab|intern|rand|list|status|err|handshake)_\w+|mr_bug|mr_nearest
     |XXH\w+|XXH3\w+)$"""
 )
 

@@ -97,14 +97,51 @@ START_TEST(table_gives_pages_back)
 {
     mr_table t;
     mr_table_init(&t, 300);
-    for (uint64_t id = 0; id < 256 * 100; id++)
+    for (uint64_t id = 0; id < 256 * 300; id++)
         ck_assert_ptr_nonnull(mr_table_put(&t, id));
     size_t full = mr_table_bytes(&t);
-    for (uint64_t id = 0; id < 256 * 100; id++)
+    for (uint64_t id = 0; id < 256 * 300; id++)
         ck_assert(mr_table_del(&t, id));
     ck_assert_uint_lt(mr_table_bytes(&t), full / 10);
     mr_table_fini(&t);
     ck_assert_uint_eq(mr_table_bytes(&t), 0);
+}
+END_TEST
+
+/* Single pieces and blocks of many, taken and put back in turn. */
+START_TEST(slab_keeps_its_pieces_apart)
+{
+    enum { SIZE = 100000, MANY = 500 };
+    static uint64_t *v[MANY];
+    mr_slab s;
+    mr_rand r;
+    mr_rand_seed(&r, 1, 0);
+    mr_slab_init(&s, SIZE);
+    for (int step = 0; step < 20000; step++) {
+        /* Mostly full in one half of the time, mostly empty in the other. */
+        size_t i = mr_rand_below(&r, MANY);
+        bool want = mr_rand_below(&r, 10) < (step / 5000 % 2 ? 1 : 9);
+        if (want == (v[i] != NULL))
+            continue;
+        if (want) {
+            v[i] = mr_slab_get(&s);
+            ck_assert_ptr_nonnull(v[i]);
+            ck_assert_uint_eq((uintptr_t)v[i] % 64, 0);
+            v[i][1] = v[i][SIZE / 8 - 1] = i;
+        } else {
+            ck_assert_uint_eq(v[i][1], i);
+            ck_assert_uint_eq(v[i][SIZE / 8 - 1], i);
+            mr_slab_put(&s, v[i]);
+            v[i] = NULL;
+        }
+    }
+    for (size_t i = 0; i < MANY; i++)
+        if (v[i])
+            mr_slab_put(&s, v[i]);
+    ck_assert_uint_eq(s.n_used, 0);
+    ck_assert_uint_lt(s.bytes, 3 << 20);
+    mr_slab_fini(&s);
+    ck_assert_uint_eq(s.bytes, 0);
 }
 END_TEST
 
@@ -327,6 +364,7 @@ int main(void)
     tcase_add_test(c, table_finds_what_was_put);
     tcase_add_loop_test(c, table_agrees_with_a_model, 0, 3);
     tcase_add_test(c, table_gives_pages_back);
+    tcase_add_test(c, slab_keeps_its_pieces_apart);
     tcase_add_test(c, intern_numbers_are_dense_and_stable);
     tcase_add_test(c, list_keeps_order);
     tcase_add_test(c, random_is_a_function_of_the_seed);

@@ -51,7 +51,8 @@ static double rank_of(mr_rand *dice, int how, int i)
 START_TEST(as_a_sorted_array_is)
 {
     queue q = {.n = 0};
-    uint64_t heap = 0;
+    mr_slab keys;
+    mr_blocks_init(&keys);
     mr_rand dice;
     mr_rand_seed(&dice, 11, (uint64_t)_i);
     int next = 0;
@@ -66,24 +67,24 @@ START_TEST(as_a_sorted_array_is)
             for (int k = n_sorted++; k > at; k--)
                 sorted[k] = sorted[k - 1];
             sorted[at] = t;
-            mr_queue_push(&q, t, &heap);
+            mr_queue_push(&q, t, &keys);
         } else if (n_sorted) {
             int at = mr_rand_below(&dice, 3) ? 0 : (int)mr_rand_below(&dice, (uint64_t)n_sorted);
             task *t = sorted[at];
             for (int k = at; k + 1 < n_sorted; k++)
                 sorted[k] = sorted[k + 1];
             n_sorted--;
-            mr_queue_remove(&q, t, &heap);
+            mr_queue_remove(&q, t, &keys);
         }
         if (step % 499 == 0)
             check_all(&q);
     }
     while (n_sorted)
-        mr_queue_remove(&q, sorted[--n_sorted], &heap);
+        mr_queue_remove(&q, sorted[--n_sorted], &keys);
     check_all(&q);
     ck_assert_uint_eq(q.blocks.n, 0);
-    ck_assert_uint_eq(heap, 0); /* the blocks were given back */
-    mr_blocks_fini(&q.blocks);
+    ck_assert_uint_eq(keys.n_used, 0); /* the blocks were given back */
+    mr_slab_fini(&keys);
 }
 END_TEST
 
@@ -108,7 +109,9 @@ START_TEST(many_levels)
     static task many[MANY];
     static bool in[MANY];
     blocks b = {.n = 0};
-    uint64_t heap = 0, entry = 0;
+    mr_slab keys;
+    uint64_t entry = 0;
+    mr_blocks_init(&keys);
     mr_rand dice;
     mr_rand_seed(&dice, 12, (uint64_t)_i);
     memset(in, 0, sizeof in);
@@ -118,10 +121,10 @@ START_TEST(many_levels)
             bool wanted = round < 5 && mr_rand_below(&dice, 5) >= (uint64_t)round;
             task *t = &many[i];
             if (in[i] && !wanted)
-                mr_blocks_remove(&b, t, &heap);
+                mr_blocks_remove(&b, t, &keys);
             if (!in[i] && wanted) {
                 *t = (task){.v.rank = rank_of(&dice, _i, i), .v.entry = ++entry};
-                if (!mr_blocks_insert(&b, t, &heap))
+                if (!mr_blocks_insert(&b, t, &keys))
                     ck_abort_msg("no memory");
             }
             n += in[i] = wanted;
@@ -130,8 +133,8 @@ START_TEST(many_levels)
         ck_assert_uint_eq(in_order(&b), n);
         ck_assert(round || b.height >= 2);
     }
-    ck_assert_uint_eq(heap, 0);
-    mr_blocks_fini(&b);
+    ck_assert_uint_eq(keys.n_used, 0);
+    mr_slab_fini(&keys);
 }
 END_TEST
 
@@ -140,22 +143,24 @@ START_TEST(blocks_are_full)
 {
     static task many[MANY];
     blocks b = {.n = 0};
-    uint64_t heap = 0;
+    mr_slab keys;
+    mr_blocks_init(&keys);
     for (int i = 0; i < MANY; i++) {
         many[i] = (task){.v.rank = i % 4, .v.entry = (uint64_t)i + 1};
-        if (!mr_blocks_insert(&b, &many[i], &heap))
+        if (!mr_blocks_insert(&b, &many[i], &keys))
             ck_abort_msg("no memory");
     }
     ck_assert_uint_eq(in_order(&b), MANY);
-    ck_assert_uint_lt(heap / MANY, 27); /* 24 is a key */
+    ck_assert_uint_lt(keys.n_used * keys.size / MANY, 27); /* 24 is a key */
     int right = 0;
     for (int i = 0; i < MANY; i++) {
         task *first = mr_blocks_first(&b);
         right += first == &many[i % (MANY / 4) * 4 + i / (MANY / 4)];
-        mr_blocks_remove(&b, first, &heap);
+        mr_blocks_remove(&b, first, &keys);
     }
     ck_assert_int_eq(right, MANY);
-    ck_assert_uint_eq(heap, 0);
+    ck_assert_uint_eq(keys.n_used, 0);
+    mr_slab_fini(&keys);
 }
 END_TEST
 
