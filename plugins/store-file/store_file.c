@@ -1,67 +1,56 @@
 /* store-file: objects in a memory-mapped file, on a disk: a store may be larger than memory, or stay.
  *
- * Owns the mapped file, the list of its objects by address and an index (uthash).  The file has no name, so nothing is
- * ever left, unless `persist` is set: then it stays with a log of what was sealed and removed, and the next instance
- * with the same dir and node finds again those that last (MR_ID_LASTS).  Blocks are taken from the disk before they are
- * written: a full disk is FULL and never a SIGBUS.  It does not share memory, so the engine copies to other processes.
- * No lock: every op runs under the node's.
+ * Owns the mapped file and the list of its objects by address.  The file has no name, so nothing is ever left, unless
+ * `persist` is set: then it stays with a log of the objects that last (MR_ID_LASTS), and the next instance with the
+ * same dir and node finds those again.  Blocks are taken from the disk before they are written: a full disk is FULL and
+ * never a SIGBUS.  It does not share memory, so the engine copies to other processes.  No lock: every op runs under the
+ * node's.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include <miniray/plugin.h>
-#include <miniray/store.h>
-
-#define HASH_NONFATAL_OOM 1
-#define uthash_nonfatal_oom(o) ((o)->lost = true)
-#include <uthash.h>
+#include <miniray/store_book.h>
 
 enum { TAKE = 1 << 20 }; /* disk blocks are taken in steps of this */
 
 typedef struct object {
-    mr_id id;
-    uint64_t off, end; /* its place, multiples of the alignment */
-    uint64_t bytes;    /* as asked for */
-    uint32_t pins;
-    bool sealed, lost;
-    struct object *before, *after; /* by address; what lies between two is free */
-    UT_hash_handle hh;
+    mr_entry e;             /* first: the book knows only this */
+    uint64_t off;           /* its place in the file */
+    TAILQ_ENTRY(object) by; /* by address; what lies between two is free */
 } object;
 
-typedef struct entry { /* of the log */
+typedef struct line { /* of the log */
     mr_id id;
-    uint64_t off, bytes, sealed;
-} entry;
+    uint64_t off, len, sealed;
+} line;
 
 typedef struct store {
-    const mr_host *host;
-    uint64_t capacity, used, taken, logged; /* taken, logged: bytes of the file and of the log */
-    object first, *objects, *hand;          /* first: before all of them, empty */
+    mr_book book;             /* first: see mr_book_release */
+    uint64_t on_disk, logged; /* bytes of the file that have blocks, and of the log */
+    TAILQ_HEAD(by_address, object) all;
+    object first, *hand; /* first: before all, empty; hand: where the search for room begins */
     char *map;
     int fd, log; /* log: -1 unless it persists */
 } store;
 
-static uint64_t rounded(uint64_t len)
+static uint64_t end(const object *o)
 {
-    return len ? (len + MR_STORE_ALIGN - 1) & ~(uint64_t)(MR_STORE_ALIGN - 1) : MR_STORE_ALIGN;
-}
-
-static object *find(store *s, mr_id id)
-{
-    object *o;
-    HASH_FIND(hh, s->objects, &id, sizeof(id), o);
-    return o;
+    return o->off + o->e.taken;
 }
 
 static uint64_t gap(const store *s, const object *o)
 {
-    return (o->after ? o->after->off : s->capacity) - o->end;
+    const object *after = TAILQ_NEXT(o, by);
+    return (after ? after->off : s->book.capacity) - end(o);
 }
 
 /* The first from `hand` on with room behind it: a file that is filled in order is searched in no time. */
@@ -71,44 +60,52 @@ static object *roomy(store *s, uint64_t len)
     do {
         if (gap(s, o) >= len)
             return o;
-        o = o->after ? o->after : &s->first;
+        o = TAILQ_NEXT(o, by) ? TAILQ_NEXT(o, by) : &s->first;
     } while (o != s->hand);
     return NULL;
 }
 
-static void unlink_object(store *s, object *o)
+/* The one with the place [off, off + len) free behind it. */
+static object *before(store *s, uint64_t off, uint64_t len)
 {
-    o->before->after = o->after;
-    if (o->after)
-        o->after->before = o->before;
-    s->hand = s->hand == o ? o->before : s->hand;
-    s->used -= o->end - o->off;
-    s->host->free(s->host, o);
+    object *o = TAILQ_FIRST(&s->all);
+    while (o && (end(o) > off || gap(s, o) < len || off - end(o) > gap(s, o) - len))
+        o = TAILQ_NEXT(o, by);
+    return o;
 }
 
-static void drop(store *s, object *o)
+/* Object `id` at `off`, in the gap behind `o`.  NULL: no memory. */
+static object *add(store *s, object *o, uint64_t off, mr_id id, uint64_t len)
 {
-    HASH_DEL(s->objects, o);
-    unlink_object(s, o);
-}
-
-/* Object `id` in the gap behind `before`, at `off`.  NULL: no memory. */
-static object *add(store *s, object *before, uint64_t off, mr_id id, uint64_t bytes)
-{
-    object *o = s->host->alloc(s->host, sizeof(*o));
-    if (!o)
+    object *new = s->book.host->alloc(s->book.host, sizeof(*new));
+    if (!new || mr_book_add(&s->book, &new->e, id, len, s->map + off)) {
+        s->book.host->free(s->book.host, new);
         return NULL;
-    *o = (object){.id = id, .off = off, .end = off + rounded(bytes), .bytes = bytes, .before = before};
-    o->after = before->after;
-    if (o->after)
-        o->after->before = o;
-    before->after = s->hand = o;
-    s->used += o->end - o->off;
-    HASH_ADD(hh, s->objects, id, sizeof(id), o);
-    if (!o->lost)
-        return o;
-    unlink_object(s, o);
-    return NULL;
+    }
+    new->off = off;
+    TAILQ_INSERT_AFTER(&s->all, o, new, by);
+    return s->hand = new;
+}
+
+static void drop(mr_book *book, mr_entry *e)
+{
+    store *s = (store *)book;
+    object *o = (object *)e;
+    s->hand = s->hand == o ? TAILQ_PREV(o, by_address, by) : s->hand;
+    TAILQ_REMOVE(&s->all, o, by);
+    book->host->free(book->host, o);
+}
+
+/* Tells the log about an object that lasts; half a line is written over by the next. */
+static mr_status note(store *s, const object *o, bool sealed)
+{
+    const line x = {o->e.id, o->off, o->e.len, sealed};
+    if (s->log < 0 || !MR_ID_LASTS(o->e.id))
+        return MR_OK;
+    if (pwrite(s->log, &x, sizeof(x), (off_t)s->logged) != sizeof(x))
+        return MR_E_IO;
+    s->logged += sizeof(x);
+    return MR_OK;
 }
 
 /* -- open and close ----------------------------------------------------------------------------------------------- */
@@ -116,73 +113,49 @@ static object *add(store *s, object *before, uint64_t off, mr_id id, uint64_t by
 static void file_close(void *self)
 {
     store *s = self;
-    HASH_CLEAR(hh, s->objects);
-    while (s->first.after)
-        unlink_object(s, s->first.after);
+    mr_book_fini(&s->book);
     if (s->map && s->map != MAP_FAILED)
-        munmap(s->map, s->capacity);
+        munmap(s->map, s->book.capacity);
     if (s->fd >= 0)
         close(s->fd);
     if (s->log >= 0)
         close(s->log);
-    s->host->free(s->host, s);
+    s->book.host->free(s->book.host, s);
 }
 
-static mr_status note(store *s, const object *o, bool sealed)
-{
-    const entry x = {o->id, o->off, o->bytes, sealed};
-    if (s->log >= 0 && pwrite(s->log, &x, sizeof(x), (off_t)s->logged) != sizeof(x))
-        return MR_E_IO; /* half an entry is written over by the next */
-    s->logged += sizeof(x);
-    return MR_OK;
-}
-
-/* False: no memory, or no disk.  Whatever the log says, two objects never share a place.  What a session that was
- * killed had not saved goes. */
+/* False: no memory.  Whatever the log says, two objects never share a place. */
 static bool replay(store *s)
 {
-    entry x;
+    line x;
     for (; pread(s->log, &x, sizeof(x), (off_t)s->logged) == sizeof(x); s->logged += sizeof(x)) {
-        object *o = find(s, x.id);
+        object *o = (object *)mr_book_find(&s->book, x.id);
         if (o && !x.sealed)
-            drop(s, o);
-        if (o || !x.sealed || !x.id || x.off % MR_STORE_ALIGN || x.bytes > s->capacity ||
-            x.off > s->capacity - rounded(x.bytes))
+            mr_book_drop(&s->book, &o->e);
+        if (o || !x.sealed || !MR_ID_LASTS(x.id) || x.off % MR_STORE_ALIGN || x.len > s->book.capacity)
             continue;
-        o = s->hand->end <= x.off ? s->hand : &s->first;
-        while (o->after && o->after->off < x.off)
-            o = o->after;
-        if (o->end > x.off || gap(s, o) - (x.off - o->end) < rounded(x.bytes))
-            continue;
-        if (!(o = add(s, o, x.off, x.id, x.bytes)))
+        o = before(s, x.off, mr_book_taken(x.len));
+        if (o && !(o = add(s, o, x.off, x.id, x.len)))
             return false;
-        o->sealed = true;
-    }
-    for (object *o = s->first.after, *after; o; o = after) {
-        after = o->after;
-        if (MR_ID_LASTS(o->id))
-            continue;
-        if (note(s, o, false))
-            return false;
-        drop(s, o);
+        if (o)
+            o->e.sealed = true;
     }
     return true;
 }
 
 static bool open_files(store *s, const mr_store_conf *conf, bool persist)
 {
-    const char *dir = s->host->conf(s->host, "dir"), *tmp = getenv("TMPDIR");
+    const char *dir = s->book.host->conf(s->book.host, "dir"), *tmp = getenv("TMPDIR");
     char path[4096];
     dir = dir ? dir : tmp && *tmp ? tmp : "/var/tmp";
     snprintf(path, sizeof(path), "%.4000s/miniray-store-%u.bytes", dir, conf->node);
     s->fd = persist ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)
                     : open(dir, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-    if (s->fd < 0 || flock(s->fd, LOCK_EX | LOCK_NB) || ftruncate(s->fd, (off_t)s->capacity))
+    if (s->fd < 0 || flock(s->fd, LOCK_EX | LOCK_NB) || ftruncate(s->fd, (off_t)s->book.capacity))
         return false;
     snprintf(path, sizeof(path), "%.4000s/miniray-store-%u.log", dir, conf->node);
     if (persist && (s->log = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0)
         return false;
-    s->map = mmap(NULL, s->capacity, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+    s->map = mmap(NULL, s->book.capacity, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
     return s->map != MAP_FAILED && (!persist || replay(s));
 }
 
@@ -191,17 +164,19 @@ static mr_status file_open(void **self, const mr_host *h, const mr_store_conf *c
     store *s = h->alloc(h, sizeof(*s));
     if (!s)
         return err->status = MR_E_NOMEM;
-    *s = (store){.host = h, .capacity = conf->capacity & ~(uint64_t)(MR_STORE_ALIGN - 1), .fd = -1, .log = -1};
-    s->hand = &s->first;
+    const uint64_t capacity = conf->capacity & ~(uint64_t)(MR_STORE_ALIGN - 1);
+    *s = (store){.book = {.host = h, .capacity = capacity, .drop = drop}, .fd = -1, .log = -1, .hand = &s->first};
+    TAILQ_INIT(&s->all);
+    TAILQ_INSERT_HEAD(&s->all, &s->first, by);
     errno = EINVAL;
-    if (s->capacity && open_files(s, conf, h->conf_int(h, "persist", 0))) {
+    if (capacity && open_files(s, conf, h->conf_int(h, "persist", 0))) {
         *self = s;
         return MR_OK;
     }
     snprintf(err->text, sizeof(err->text),
              "store-file: a capacity of %llu bytes, in a file in [store.store-file] dir: %s",
              (unsigned long long)conf->capacity, errno == EWOULDBLOCK ? "another session has it" : strerror(errno));
-    err->status = s->capacity ? MR_E_IO : MR_E_CONFIG;
+    err->status = capacity ? MR_E_IO : MR_E_CONFIG;
     file_close(s);
     return err->status;
 }
@@ -211,78 +186,41 @@ static mr_status file_open(void **self, const mr_host *h, const mr_store_conf *c
 static mr_status file_create(void *self, mr_id id, uint64_t len, mr_region *out)
 {
     store *s = self;
-    if (id == MR_NO_ID)
-        return MR_E_INVAL;
-    if (find(s, id))
-        return MR_E_EXISTS;
-    if (len > s->capacity)
-        return MR_E_TOOBIG;
-    object *o = roomy(s, rounded(len));
+    mr_status status = mr_book_may_create(&s->book, id, len);
+    object *o = status ? NULL : roomy(s, mr_book_taken(len));
     if (!o)
-        return MR_E_FULL;
-    uint64_t off = o->end, end = off + rounded(len);
-    uint64_t step = end > s->taken ? (end - s->taken + TAKE - 1) & ~(uint64_t)(TAKE - 1) : 0;
-    if (step && (errno = posix_fallocate(s->fd, (off_t)s->taken, (off_t)step)))
+        return status ? status : MR_E_FULL;
+    uint64_t high = end(o) + mr_book_taken(len);
+    uint64_t step = high > s->on_disk ? (high - s->on_disk + TAKE - 1) & ~(uint64_t)(TAKE - 1) : 0;
+    if (step && (errno = posix_fallocate(s->fd, (off_t)s->on_disk, (off_t)step)))
         return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? MR_E_FULL : MR_E_IO;
-    s->taken += step;
-    if (!add(s, o, off, id, len))
+    s->on_disk += step;
+    o = add(s, o, end(o), id, len);
+    if (!o)
         return MR_E_NOMEM;
-    *out = (mr_region){s->map + off, len, MR_NOWHERE};
+    *out = (mr_region){o->e.data, len, MR_NOWHERE};
     return MR_OK;
 }
 
 static mr_status file_seal(void *self, mr_id id)
 {
-    object *o = find(self, id);
-    mr_status status = !o ? MR_E_NOTFOUND : o->sealed ? MR_E_INVAL : note(self, o, true);
-    if (!status)
-        o->sealed = true;
-    return status;
-}
-
-static mr_status file_abort(void *self, mr_id id)
-{
-    object *o = find(self, id);
-    if (!o || o->sealed)
-        return o ? MR_E_INVAL : MR_E_NOTFOUND;
-    drop(self, o);
-    return MR_OK;
-}
-
-static mr_status file_get(void *self, mr_id id, mr_region *out)
-{
-    store *s = self;
-    object *o = find(s, id);
-    if (!o || !o->sealed)
-        return MR_E_NOTFOUND;
-    o->pins++;
-    *out = (mr_region){s->map + o->off, o->bytes, MR_NOWHERE};
-    return MR_OK;
-}
-
-static mr_status file_release(void *self, mr_id id)
-{
-    object *o = find(self, id);
-    if (!o || !o->pins)
-        return o ? MR_E_INVAL : MR_E_NOTFOUND;
-    o->pins--;
-    return MR_OK;
+    mr_entry *e = mr_book_find(self, id);
+    mr_status status = e && !e->sealed ? note(self, (object *)e, true) : MR_OK;
+    return status ? status : mr_book_seal(self, id);
 }
 
 static mr_status file_remove(void *self, mr_id id)
 {
-    object *o = find(self, id);
-    mr_status status = !o || !o->sealed ? MR_E_NOTFOUND : o->pins ? MR_E_BUSY : note(self, o, false);
-    if (!status)
-        drop(self, o);
-    return status;
+    mr_entry *e = mr_book_find(self, id);
+    mr_status status = e && e->sealed && !e->pins ? note(self, (object *)e, false) : MR_OK;
+    return status ? status : mr_book_remove(self, id);
 }
 
 static void file_stats(void *self, mr_store_stats *out)
 {
     const store *s = self;
-    *out = (mr_store_stats){s->capacity, s->used, HASH_COUNT(s->objects), 0, s->taken};
-    for (const object *o = &s->first; o; o = o->after)
+    *out = (mr_store_stats){s->book.capacity, s->book.used, s->book.n_entries, 0, s->on_disk};
+    for (const object *o = &s->first; o; o = TAILQ_NEXT(o, by))
         out->largest = gap(s, o) > out->largest ? gap(s, o) : out->largest;
 }
 
@@ -294,9 +232,9 @@ static const mr_store_ops ops = {.open = file_open,
                                  .close = file_close,
                                  .create = file_create,
                                  .seal = file_seal,
-                                 .abort = file_abort,
-                                 .get = file_get,
-                                 .release = file_release,
+                                 .abort = mr_book_abort,
+                                 .get = mr_book_get,
+                                 .release = mr_book_release,
                                  .remove = file_remove,
                                  .stats = file_stats};
 

@@ -3,9 +3,9 @@
 
 static mr_status crooked_abort(void *self, mr_id id)
 {
-    uint64_t used = ((store *)self)->used;
-    mr_status status = mem_abort(self, id);
-    ((store *)self)->used = used;
+    uint64_t used = ((mr_book *)self)->used;
+    mr_status status = mr_book_abort(self, id);
+    ((mr_book *)self)->used = used;
     return status;
 }
 

@@ -3,9 +3,9 @@
 
 static mr_status crooked_get(void *self, mr_id id, mr_region *out)
 {
-    object *o = find(self, id);
-    *out = (mr_region){o->data, o->len, MR_NOWHERE};
-    o->pins++;
+    mr_entry *e = mr_book_find(self, id);
+    *out = (mr_region){e->data, e->len, MR_NOWHERE};
+    e->pins++;
     return MR_OK;
 }
 

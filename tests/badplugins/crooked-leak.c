@@ -3,9 +3,7 @@
 
 static void crooked_close(void *self)
 {
-    store *s = self;
-    while (s->objects)
-        drop(s, s->objects);
+    mr_book_fini(self);
 }
 
 CROOKED("crooked-leak", close, crooked_close)

@@ -3,9 +3,9 @@
 
 static mr_status crooked_get(void *self, mr_id id, mr_region *out)
 {
-    mr_status status = mem_get(self, id, out);
+    mr_status status = mr_book_get(self, id, out);
     if (!status)
-        out->len = find(self, id)->taken;
+        out->len = mr_book_find(self, id)->taken;
     return status;
 }
 

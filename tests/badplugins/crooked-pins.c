@@ -3,10 +3,10 @@
 
 static mr_status crooked_remove(void *self, mr_id id)
 {
-    object *o = find(self, id);
-    if (!o || !o->sealed)
+    mr_entry *e = mr_book_find(self, id);
+    if (!e || !e->sealed)
         return MR_E_NOTFOUND;
-    drop(self, o);
+    mr_book_drop(self, e);
     return MR_OK;
 }
 

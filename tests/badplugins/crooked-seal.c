@@ -5,7 +5,7 @@ static mr_status crooked_create(void *self, mr_id id, uint64_t len, mr_region *o
 {
     mr_status status = mem_create(self, id, len, out);
     if (!status)
-        find(self, id)->sealed = true;
+        mr_book_find(self, id)->sealed = true;
     return status;
 }
 

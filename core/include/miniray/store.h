@@ -18,8 +18,9 @@
  * one process.  Objects are aligned to MR_STORE_ALIGN bytes.  A zero-length object is legal: its data pointer is
  * non-NULL and must not be read.
  *
- * The shortest complete store is plugins/store-mem; `miniray new-plugin store NAME` writes one to begin with, and
- * `miniray plugins check FILE.so` runs the conformance suite, which is this header as tests.
+ * store_book.h does for a store what all of them do alike.  The shortest complete store is plugins/store-mem; `miniray
+ * new-plugin store NAME` writes one to begin with, and `miniray plugins check FILE.so` runs the conformance suite,
+ * which is this header as tests.
  */
 #ifndef MINIRAY_STORE_H
 #define MINIRAY_STORE_H
