@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from miniray.cli.lab import lab as lab_command
 from miniray.lab import trace, workload
 from miniray.lab.taskbench import PATTERNS
 from miniray.lab.report import amount, seconds, write_report
@@ -371,6 +373,42 @@ def test_jobs_of_another_format_are_played_on_real_workers(tmp_path):
     run = compare(str(jobs), ["fifo"], engine="process", workers=2, scale=0.01)[0]
     assert len(run.tasks) == 3
     assert run.summary["makespan_s"] >= 0.06
+
+
+def test_both_engines_and_whether_the_ranking_holds(tmp_path):
+    out, page = tmp_path / "c.json", tmp_path / "c.html"
+    result = CliRunner().invoke(lab_command, ["compare", "--workload", "gen:tenants,tasks=8,seed=1", "--policies", "fifo,shortest-first", "--engine", "sim,process",
+                                              "--workers", "2", "--scale", "0.01", "--html", str(page), "--json", str(out)])
+    assert result.exit_code == 0, result.output
+    found = json.loads(out.read_text())
+    assert [(r["engine"], r["policy"]) for r in found["rows"]] == [(e, p) for e in ("sim", "process") for p in ("fifo", "shortest-first")]
+    assert {d["engine"] for d in found["differences"]} == {"sim", "process"}
+    assert [r["metric"] for r in found["rankings"]] == ["makespan_s", "flow_mean_s"] and all(r["tau"] in (1, -1, None) for r in found["rankings"])
+    text = page.read_text()
+    assert "Kendall's tau" in result.output and "real against simulated" in result.output and "fifo (real)" in text and "fifo (simulated)" in text
+    drawn = json.loads(text.split('id="data">')[1].split("</script>")[0])
+    names = [{b[8] for b in run["blocks"]} for run in drawn["runs"]]
+    assert names == [{f"t{i}" for i in range(8)}] * 4 and "user0" in drawn["users"]  # real tasks have the names of the workload, and its users
+    for more, why in ((["--nodes", "2"], "give workers, not nodes"), (["--workload", "x.py"], "a driver script is for real workers alone")):
+        result = CliRunner().invoke(lab_command, ["compare", "--workload", "gen:bag", "--policies", "fifo", "--engine", "sim,process", *more])
+        assert result.exit_code == 2 and why in result.output
+
+
+def test_rankings_of_two_engines():
+    from miniray.lab import engines
+
+    def runs(engine: str, **spans: "list[float]"):
+        return [trace.Run(p, [], engine=engine, seed=seed, summary={"makespan_s": v, "flow_mean_s": 1.0}) for p, values in spans.items() for seed, v in enumerate(values)]
+
+    simulated = runs("sim", a=[1.0], b=[2.0], c=[3.0])
+    one = engines.rankings(simulated + runs("process", a=[1.1, 1.2], b=[2.5, 2.2], c=[3.3, 3.2]))[0]
+    assert one.tau == 1 and one.holds and one.swapped == [] and list(one.real) == ["a", "b", "c"] and "the ranking holds" in str(one)
+    one, level = engines.rankings(simulated + runs("process", a=[1.1, 1.2, 1.1], b=[3.5, 3.6, 3.4], c=[3.0, 3.1, 3.0]))
+    assert one.tau == pytest.approx(1 / 3) and one.holds is False and one.swapped == [("b", "c", True)] and "c overtakes b on real workers (beyond chance)" in str(one)
+    assert level.tau is None and level.swapped == []
+    one = engines.rankings(simulated + runs("process", a=[1.1, 1.2], b=[2.0, 4.0], c=[3.0, 2.5]))[0]
+    assert one.holds is None and "may be chance" in str(one)
+    assert engines.rankings(simulated) == [] and engines.rankings(simulated + runs("process", a=[1.0])) == []
 
 
 def test_demo_counts_right(tmp_path):

@@ -115,8 +115,9 @@ def run(workload: str, policy: str, seed: int, trace_: str | None, stream: bool,
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1, 10000),
               help="Runs of each, seeds 0, 1, ...; a trace of arrivals has blocks of it drawn again.")
 @click.option("--warmup", default=0.0, show_default=True, type=click.FloatRange(0, 0.9), help="Share of the tasks that flow times leave out.")
-@click.option("--engine", type=click.Choice(["sim", "process"]), default="sim", show_default=True)
-@click.option("--workers", type=click.IntRange(1), help="CPUs of the real node.")
+@click.option("--engine", type=click.Choice(["sim", "process", "sim,process"]), default="sim", show_default=True,
+              help="Both: also whether the ranking of the policies holds on real workers.")
+@click.option("--workers", type=click.IntRange(1), help="CPUs of the real node (and of the simulated one, for both engines).")
 @click.option("--scale", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True),
               help="Multiplies the times of a workload that is played on real workers.")
 @click.option("--figure", type=click.Path(dir_okay=False), help="Writes the Gantt pictures as .png, .svg or .pdf (matplotlib).")
@@ -137,7 +138,7 @@ def compare(workload: str, policies: str, stores: str | None, seeds: int, warmup
 
     names = [name.strip() for name in policies.split(",") if name.strip()]
     places: list[Any] = [name.strip() for name in (stores or "").split(",") if name.strip()] or [None]
-    runs, total, partial = Comparison(), len(names) * len(places) * seeds, ""
+    runs, total, partial = Comparison(), len(names) * len(places) * seeds * len(engine.split(",")), ""
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -170,16 +171,21 @@ def compare(workload: str, policies: str, stores: str | None, seeds: int, warmup
 def _tell(runs: Any, workload: str, engine: str, seeds: int, warmup: float, partial: str, html: str | None, json_: str | None,
           figure: str | None, perfetto: str | None) -> None:
     """Everything that a comparison leaves behind."""
-    from miniray.lab import differences, summarise, table, write_report
+    from miniray.lab import differences, engines, summarise, table, write_report
     from miniray.lab.compare import difference_table, warnings
     from miniray.lab.trace import chrome
 
     said = [*([partial] if partial else []), *warnings(runs, warmup)]
-    pairs = differences(runs)
+    parts = [part for name in engine.split(",") if (part := [r for r in runs if r.engine == name])]
+    pairs = [{**row, "engine": part[0].engine} for part in parts for row in differences(part)]
+    ranked = engines.rankings(runs)
     if json_ != "-":
         _print(table(runs))
-        if any(not r.summary.get("degraded") for r in runs):
-            _print(difference_table(runs))
+        for part in parts:
+            if any(not r.summary.get("degraded") for r in part):
+                _print(difference_table(part))
+        for one in ranked:
+            click.echo(str(one))
         if seeds == 1 and engine == "sim":
             for one in runs:
                 click.echo(f"digest {one.summary['digest']}  {one.name}")
@@ -187,13 +193,15 @@ def _tell(runs: Any, workload: str, engine: str, seeds: int, warmup: float, part
         click.echo(f"note: {line}", err=True)
     if json_:
         with click.open_file(json_, "w", encoding="utf-8") as file:
-            json.dump({"rows": summarise(runs), "differences": pairs, "notes": said, "partial": bool(partial),
-                       "runs": [{**r.summary, "policy": r.policy, "store": r.store, "seed": r.seed} for r in runs]}, file, indent=2)
+            json.dump({"rows": summarise(runs), "differences": pairs, "notes": said, "rankings": [r.as_dict() for r in ranked], "partial": bool(partial),
+                       "runs": [{**r.summary, "policy": r.policy, "engine": r.engine, "store": r.store, "seed": r.seed} for r in runs]}, file, indent=2)
             file.write("\n")
     shown = [r for r in runs if not r.seed]
+    said += [str(one) for one in ranked]
     try:
         if html != "":
-            path = write_report(html or "miniray-compare.html", shown, subtitle=f"{workload} on the {engine} engine", notes=said, every=runs)
+            where = " and ".join({"sim": "the simulator", "process": "real workers"}[name] for name in engine.split(","))
+            path = write_report(html or "miniray-compare.html", shown, subtitle=f"{workload} on {where}", notes=said, every=runs)
             click.echo(f"report: {path}", err=json_ == "-")
         if figure:
             from miniray.lab.figure import write_figure

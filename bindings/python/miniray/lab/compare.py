@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
 import subprocess
 import sys
 import tempfile
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Callable, Iterable, Iterator, Sequence
 
 from . import metrics, places, sources, stats, trace as traces, workload as workloads
 from .run_sim import SimError, simulate
@@ -48,17 +49,37 @@ def _lines(workload: str, seed: int, seeds: int) -> tuple[Any, list[dict[str, An
     return (made if lines is None else lines), lines
 
 
-def _sim_runs(workload: str, policies: Sequence[str], seeds: int, options: dict[str, Any]) -> Iterator[traces.Run]:
+def scaled(lines: Sequence[workloads.Line], scale: float) -> list[workloads.Line]:
+    """The workload as `miniray.lab.driver` plays it with this ``--scale``: all times of its tasks multiplied, on whatever node there is."""
+    def times(line: workloads.Line) -> workloads.Line:
+        if isinstance(line.get("duration_s"), dict):
+            raise ValueError(f"{line['id']}: durations by class of node, or by distribution, exist in the simulator only")
+        return {k: v * scale if k.endswith("_s") and isinstance(v, (int, float)) else v for k, v in line.items() if k != "node"}
+
+    return [times(line) for line in lines if "platform" not in line]
+
+
+def _sim_runs(workload: str, policies: Sequence[str], seeds: int, options: dict[str, Any], scale: float | None = None) -> Iterator[traces.Run]:
+    """``scale``: beside real workers; then one outcome of a fixed graph is enough, where more are refused otherwise."""
     first: list[Any] = []
     for seed in range(seeds):
         given, lines = _lines(workload, seed, seeds)
-        made = []
+        if scale is not None:
+            given = lines = scaled(workloads.read(given) if isinstance(given, str) else given, scale)
+        made, done = [], []
         for policy in policies:
             run = simulate(workload if seeds == 1 and isinstance(given, str) else given, policy, seed=seed, **options)
             run.seed, run.workload = seed if seeds > 1 else None, lines
             made.append((given, run.tasks))
-            yield run
-        if seed == 1 and made == first:
+            done.append(run)
+            if scale is None:
+                yield run
+        same = seed == 1 and made == first
+        if scale is not None and not same:
+            yield from done
+        if same and scale is not None:
+            return
+        if same:
             raise ValueError(f"seeds 0 and 1 of {workload} gave the same runs under each of {', '.join(policies)}: a fixed graph under policies without chance has one "
                              "outcome. Leave --seeds out, or use gen:... without seed=, or --know noisy:0.1")
         first = made
@@ -108,7 +129,7 @@ def _process_runs(workload: str, policies: Sequence[str], stores: Sequence[str |
                     tasks = traces.normalise(result["tasks"])
                     summary = {**traces.figures(tasks, workers), "columns": {"wall time": f"{result['wall_s']:.3f} s"}}
                     yield traces.Run(policy=name, tasks=tasks, engine="process", store=store, seed=seed if seeds > 1 else None,
-                                     summary=summary)
+                                     summary=summary, workload=None if path.endswith(".py") else scaled(workloads.read(path), scale))
 
 
 def compare(
@@ -128,18 +149,42 @@ def compare(
     """All runs of ``policies`` × ``stores`` × ``seeds``.
 
     ``workload``: a JSONL or WfFormat file, ``gen:KIND,KEY=VALUE,...`` (made anew for each seed, the same for all
-    policies of one seed), or, on real workers, a driver script.  ``each`` is called after every run.  ``warmup``: see
+    policies of one seed), or, on real workers, a driver script.  ``engine``: "sim", "process", or "sim,process": both, the simulator with one
+    node of ``workers`` CPUs and all times multiplied by ``scale``, as on the real one (`engines.rankings` tells whether the order of the
+    policies is the same).  ``each`` is called after every run.  ``warmup``: see
     `metrics.figures`.  ``options`` are those of `simulate`.  Raises SimError with the failing run's own message."""
+    if engine == "sim,process":
+        return _both(workload, policies, stores, seeds, workers, arguments, scale, each, warmup, options)
     if engine not in ("sim", "process"):
-        raise ValueError(f"engine must be 'sim' or 'process', not {engine!r}")
+        raise ValueError(f"engine must be 'sim', 'process' or 'sim,process', not {engine!r}")
     if engine == "sim" and workload.endswith(".py"):
         raise ValueError("a driver script runs on real workers: engine='process'")
     if engine == "process" and options:
         raise ValueError(f"only the simulator knows {', '.join(sorted(options))}")
     if engine == "sim" and any(stores):
         raise ValueError("the simulator moves no bytes through a store: stores are compared on real workers (engine='process')")
-    source = (_sim_runs(workload, policies, seeds, options) if engine == "sim"
-              else _process_runs(workload, policies, stores or (None,), seeds, workers, arguments, scale))
+    return _collect(_sim_runs(workload, policies, seeds, options) if engine == "sim"
+                    else _process_runs(workload, policies, stores or (None,), seeds, workers, arguments, scale), each, warmup)
+
+
+def _both(workload: str, policies: Sequence[str], stores: Sequence[str | None], seeds: int, workers: int | None, arguments: Sequence[str], scale: float,
+          each: Callable[[traces.Run], None] | None, warmup: float, options: dict[str, Any]) -> Comparison:
+    given = [key for key in ("nodes", "cpus", "platform") if options.get(key)]
+    if workload.endswith(".py") or any(stores):
+        raise ValueError(f"{'a driver script' if workload.endswith('.py') else 'a store'} is for real workers alone: engine='process'")
+    if given:
+        raise ValueError(f"both engines run on one node: give workers, not {given[0]}")
+    workers = workers or len(os.sched_getaffinity(0))
+
+    def named(run: traces.Run) -> traces.Run:
+        run.label = f"{run.name} ({'simulated' if run.engine == 'sim' else 'real'})"
+        return run
+
+    return _collect(map(named, itertools.chain(_sim_runs(workload, policies, seeds, {**options, "nodes": 1, "cpus": workers}, scale),
+                                               _process_runs(workload, policies, (None,), seeds, workers, arguments, scale))), each, warmup)
+
+
+def _collect(source: Iterable[traces.Run], each: Callable[[traces.Run], None] | None, warmup: float) -> Comparison:
     runs = Comparison()
     runs.warmup = warmup
     for run in source:
@@ -153,11 +198,11 @@ def compare(
 def summarise(runs: Sequence[traces.Run]) -> list[dict[str, Any]]:
     """One row per policy and store: the mean of each figure over its runs, and ``sd`` of the makespan when there are
     several that differ.  A row is degraded if any of its runs was."""
-    groups: dict[tuple[str, str | None], list[traces.Run]] = {}
+    groups: dict[tuple[str, str, str | None], list[traces.Run]] = {}
     for run in runs:
-        groups.setdefault((run.policy, run.store), []).append(run)
+        groups.setdefault((run.engine, run.policy, run.store), []).append(run)
     rows = []
-    for (policy, store), members in groups.items():
+    for (_, policy, store), members in groups.items():
         row: dict[str, Any] = {"policy": policy, "store": store, "runs": len(members), "engine": members[0].engine}
         for metric in METRICS:
             values = [m.summary[metric] for m in members if metric in m.summary]
@@ -212,10 +257,10 @@ def differences(runs: Sequence[traces.Run]) -> list[dict[str, Any]]:
 def warnings(runs: Sequence[traces.Run], warmup: float = 0.0) -> list[str]:
     """What a reader of the figures should know before they believe them."""
     out = []
-    groups: dict[str, list[traces.Run]] = {}
+    groups: dict[tuple[str, str], list[traces.Run]] = {}
     for run in runs:
-        groups.setdefault(run.policy, []).append(run)
-    for policy, members in groups.items():
+        groups.setdefault((run.engine, run.policy), []).append(run)
+    for (_, policy), members in groups.items():
         drifts = [d for d in (stats.halves(_after(m.tasks, warmup)) for m in members) if d is not None]
         if drifts:
             found = stats.estimate(drifts)
@@ -298,10 +343,12 @@ def table(runs: Sequence[traces.Run], title: str | None = None) -> Any:
 
     rows = summarise(runs)
     fit = [r for r in rows if not r["degraded"]]
-    stores = any(r["store"] for r in rows)
+    stores, engines = any(r["store"] for r in rows), len({r["engine"] for r in rows}) > 1
     out = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     moved, bounded = any(r.get("bytes_moved") for r in rows), any(r["gap"] is not None for r in rows)
     out.add_column("policy", style="bold", no_wrap=True)
+    if engines:
+        out.add_column("engine", no_wrap=True)
     if stores:
         out.add_column("store", no_wrap=True)
     heads = ["makespan", "mean flow", "p99 flow", "busy", *(["moved"] if moved else []), *(["bound"] if bounded else [])]
@@ -311,14 +358,14 @@ def table(runs: Sequence[traces.Run], title: str | None = None) -> Any:
         out.add_column("ejected", no_wrap=True)
 
     def best(metric: str, row: dict[str, Any], text: str) -> str:
-        values = [r[metric] for r in fit if metric in r]
+        values = [r[metric] for r in fit if metric in r and r["engine"] == row["engine"]]
         return f"[green]{text}[/green]" if row in fit and len(set(values)) > 1 and row.get(metric) == min(values) else text
 
     for row in rows:
         makespan = seconds(row.get("makespan_s", 0))
         if row["runs"] > 1:
             makespan += " (all equal)" if row["same"] else f" ± {seconds(row['makespan_sd'])}"
-        cells = [row["policy"]]
+        cells = [row["policy"], *([row["engine"]] if engines else [])]
         if stores:
             cells.append(row["store"] or "default")
         cells += [best("makespan_s", row, makespan), best("flow_mean_s", row, seconds(row.get("flow_mean_s", 0))),

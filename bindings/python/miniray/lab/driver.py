@@ -17,6 +17,9 @@ import time
 from typing import Any
 
 
+WARM_UP = "(warm-up)"
+
+
 class _Recorder:
     """Takes the timeline at the last moment there is one: when a session closes, by whatever door."""
 
@@ -25,13 +28,14 @@ class _Recorder:
 
         self.miniray, self.path = miniray, path
         self.tasks: list[dict[str, Any]] = []
+        self.names: dict[str, str] = {}  # task -> what the workload calls it
         self.begin = time.perf_counter()
         self.wall = 0.0
         _session.at_shutdown.append(self.collect)
 
     def collect(self) -> None:
         self.wall = time.perf_counter() - self.begin
-        self.tasks += self.miniray.timeline()
+        self.tasks += [{**task, "task": self.names.get(task["task"], task["task"])} for task in self.miniray.timeline() if task["fn"] != WARM_UP]
 
     def write(self, status: int) -> None:
         with open(self.path, "w", encoding="utf-8") as file:
@@ -48,9 +52,17 @@ def _compute(duration: float, sizes: list[int], *inputs: Any) -> Any:
     return values if len(values) != 1 else values[0]
 
 
-def play(lines: list[dict[str, Any]], scale: float = 1.0) -> float:
+def warm_up() -> None:
+    """Has every worker process started, so that no figure holds that: a task on each CPU at once."""
+    import miniray
+
+    wait = miniray.remote(time.sleep).options(name=WARM_UP)
+    miniray.get([wait.remote(0.1) for _ in range(int(miniray.cluster_resources().get("CPU", 1)))])
+
+
+def play(lines: list[dict[str, Any]], scale: float, names: dict[str, str]) -> None:
     """Submits the tasks of a workload to the running session, each at its arrival (times `scale`) and after its parents,
-    and waits for all.  Gives the seconds it took.  Durations by class of node are refused: real nodes have no class."""
+    and waits for all.  Fills ``names``: task -> what the workload calls it.  Durations by class of node are refused: real nodes have no class."""
     import miniray
 
     work = miniray.remote(_compute)
@@ -58,7 +70,7 @@ def play(lines: list[dict[str, Any]], scale: float = 1.0) -> float:
     outside = {line["file"]: line for line in lines if "file" in line and "id" not in line}
     tasks = [line for line in lines if "id" in line]
     owners = {out["file"]: t["id"] for t in tasks if isinstance(t.get("outputs"), list) for out in t["outputs"]}
-    names = {t["id"] for t in tasks}
+    own = {t["id"] for t in tasks}
     waiting = sorted(tasks, key=lambda t: t.get("arrival_s", 0.0))
     refs: list[Any] = []
 
@@ -74,13 +86,14 @@ def play(lines: list[dict[str, Any]], scale: float = 1.0) -> float:
 
     for task in tasks:  # what is there from the start is there before the clock runs
         for item in [*task.get("inputs", []), *task.get("deps", [])]:
-            if key(item) not in names and key(item) not in owners:
+            if key(item) not in own and key(item) not in owners:
                 fetch(item)
+    warm_up()
     begin = time.perf_counter()
     while waiting:
         for i, task in enumerate(waiting):
             wanted = [key(item) for item in [*task.get("inputs", []), *task.get("deps", [])]]
-            if all(name not in names and name not in owners or name in produced for name in wanted):
+            if all(name not in own and name not in owners or name in produced for name in wanted):
                 break
         else:
             raise ValueError(f"the tasks wait for each other in a cycle, or for what is not there: {waiting[0]['id']}")
@@ -97,13 +110,13 @@ def play(lines: list[dict[str, Any]], scale: float = 1.0) -> float:
         options.update({said: task[said] * scale for said in ("estimate_s", "limit_s") if said in task})
         out = work.options(**options).remote(task["duration_s"] * scale, sizes, *inputs)
         outs = list(out) if isinstance(out, (list, tuple)) else [out]
+        names[outs[0].task_id().hex()[16:32]] = str(task["id"])
         produced[task["id"]] = outs[0]
         for spec, ref in zip(outputs if isinstance(outputs, list) else [], outs):
             produced[spec["file"]] = ref
         refs.append(outs[0])
     miniray.wait(refs, num_returns=len(refs))
     miniray.get(refs)
-    return time.perf_counter() - begin
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -122,7 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
             from . import workload
 
             miniray.init()
-            play(workload.read(options.workload), options.scale)
+            play(workload.read(options.workload), options.scale, recorder.names)
             miniray.shutdown()
         else:
             sys.argv = options.rest

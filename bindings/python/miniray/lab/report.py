@@ -273,9 +273,13 @@ def _starts(tasks: Sequence[dict[str, Any]], nodes: int, wide: bool) -> str:
 
 def _partings(runs: Sequence[traces.Run], pictures: Sequence[dict[str, Any]]) -> str:
     """Where each run leaves the way of the first one, and what that cost."""
-    first, said = runs[0], []
-    wide, nodes = bool(_widths(first)), len({t["node"] for run in runs for t in run.tasks})
-    for number, (run, picture) in enumerate(zip(runs[1:], pictures[1:]), 1):
+    said = []
+    wide, nodes = bool(_widths(runs[0])), len({t["node"] for run in runs for t in run.tasks})
+    firsts = {run.engine: run for run in reversed(runs)}
+    for number, (run, picture) in enumerate(zip(runs, pictures)):
+        first = firsts[run.engine]
+        if run is first:
+            continue
         found = analysis.first_difference(first, run)
         if found is None:
             if {t["task"] for t in run.tasks} == {t["task"] for t in first.tasks}:
@@ -297,14 +301,20 @@ def _partings(runs: Sequence[traces.Run], pictures: Sequence[dict[str, Any]]) ->
 
 
 def _all_figures(every: Sequence[traces.Run]) -> str:
-    """All metrics of the first policy, and the differences to it, over the seeds that were run."""
+    """All metrics of the first policy, and the differences to it, over the seeds that were run; apart for each engine."""
+    engines = dict.fromkeys(run.engine for run in every)
+    return "".join(_figures_in([run for run in every if run.engine == engine], {"process": " (real workers)", "sim": " (simulated)"}.get(engine, "") if len(engines) > 1 else "")
+                   for engine in engines)
+
+
+def _figures_in(every: Sequence[traces.Run], where: str) -> str:
     from .compare import figure_rows
 
     names, rows = figure_rows(every)
     if not rows:
         return ""
     seeds = len({run.seed for run in every})
-    said = f"All figures of {names[0]}" + ("" if len(names) < 2 else ", and differences to it")
+    said = f"All figures of {names[0]}{where}" + ("" if len(names) < 2 else ", and differences to it")
     said += f": means over {seeds} seeds; mean of pairs and 95% interval" if seeds > 1 else ""
     body = []
     for metric, cells in rows:
