@@ -35,14 +35,6 @@ static mr_status note(mr_session *s, uint32_t number, const mr_define *def, cons
     return st;
 }
 
-void mr_session_funcs_free(mr_session *s)
-{
-    for (size_t i = 0; i < MR_FUNC_PAGES; i++) {
-        free(atomic_load(&s->funcs[i]));
-        atomic_store(&s->funcs[i], NULL);
-    }
-}
-
 /* A worker that never heard of it asks. */
 static mr_status find_def(mr_session *s, uint32_t number, const mr_define **out, mr_err *err)
 {

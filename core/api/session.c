@@ -308,6 +308,14 @@ static void drafts_free(mr_session *s)
     s->drafts = NULL;
 }
 
+static void funcs_free(mr_session *s)
+{
+    for (size_t i = 0; i < MR_FUNC_PAGES; i++) {
+        free(atomic_load(&s->funcs[i]));
+        atomic_store(&s->funcs[i], NULL);
+    }
+}
+
 void mr_close(mr_session *s)
 {
     if (!s)
@@ -322,7 +330,7 @@ void mr_close(mr_session *s)
         p->ops->close(p);
         mr_refs_free(s->refs);
         drafts_free(s);
-        mr_session_funcs_free(s);
+        funcs_free(s);
         pthread_mutex_destroy(&s->drafts_lock);
         s->port = NULL;
         s->ring = NULL;

@@ -72,7 +72,6 @@ mr_status mr_session_config(const mr_open_args *args, struct mr_config **out, mr
 
 /* funcs.c.  Errors: NOTFOUND. */
 mr_status mr_session_func(mr_session *s, uint32_t number, const mr_func_note **out, mr_err *err) MR_CHECK_RESULT;
-void mr_session_funcs_free(mr_session *s);
 
 /* A record built on the stack if it is small. */
 typedef struct mr_scratch {
