@@ -4,8 +4,7 @@
  * paged tables under their dense ids: entries never move, so plain pointers to them are kept inside control (never in
  * events, actions or records).  Nothing here is locked: the caller of mr_control_step serialises.
  *
- * A task is in exactly one place, told by `where`; its two links (qa, qb) belong to that place.
- */
+ * A task is in exactly one place, told by `where`; its two links (qa, qb) belong to that place. */
 #ifndef MR_CONTROL_STATE_H
 #define MR_CONTROL_STATE_H
 
