@@ -11,9 +11,13 @@ endfunction()
 
 miniray_need(INIH inih libinih-dev)
 miniray_need(XXHASH libxxhash libxxhash-dev)
-miniray_need(LZ4 liblz4 liblz4-dev)
-miniray_need(ZSTD libzstd libzstd-dev)
 miniray_need(CJSON libcjson libcjson-dev)
+set(compressors "")
+if(MINIRAY_ENGINES STREQUAL "all") # for spilled bytes; virtual time has none
+    miniray_need(LZ4 liblz4 liblz4-dev)
+    miniray_need(ZSTD libzstd libzstd-dev)
+    set(compressors PkgConfig::LZ4 PkgConfig::ZSTD)
+endif()
 include(CheckIncludeFile)
 check_include_file(uthash.h MINIRAY_HAVE_UTHASH)
 if(NOT MINIRAY_HAVE_UTHASH)
@@ -22,7 +26,7 @@ endif()
 
 add_library(miniray_depends INTERFACE)
 target_link_libraries(miniray_depends INTERFACE
-    PkgConfig::INIH PkgConfig::XXHASH PkgConfig::LZ4 PkgConfig::ZSTD PkgConfig::CJSON Threads::Threads ${CMAKE_DL_LIBS} m $<$<PLATFORM_ID:Linux>:rt>)
+    PkgConfig::INIH PkgConfig::XXHASH ${compressors} PkgConfig::CJSON Threads::Threads ${CMAKE_DL_LIBS} m $<$<PLATFORM_ID:Linux>:rt>)
 
 # miniray_lua: what sched-lua links.  The shared library, because Debian's static one is not position independent; whoever
 # has one that is (for wheels) names it in MINIRAY_LUA_ARCHIVE, and its symbols stay inside the plugin.

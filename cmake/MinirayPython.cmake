@@ -1,4 +1,8 @@
 # miniray/_core: the extension module.  It holds the core (symbols hidden) and needs nothing of ours at run time.
+if(MINIRAY_ENGINES STREQUAL "sim") # the laboratory alone: what stands in for the extension says so
+    install(FILES bindings/python/sim/_core.py DESTINATION miniray)
+    return()
+endif()
 find_package(Python3 3.10 REQUIRED COMPONENTS Interpreter Development.Module)
 file(GLOB extension_sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/bindings/python/src/*.c")
 if(NOT extension_sources)

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Builds the simulator alone (control, sim, Lua: MINIRAY_ENGINES=sim) in BUILD, runs its tests, and looks that nothing in it
-# can start a process or a thread, or asks for what only Linux has.
+# can start a process or a thread, or asks for what only Linux has, or for a library that it does not need.  Then the Python package
+# of the laboratory alone: it grades.
 #   scripts/check_sim_build.sh BUILD
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,7 +10,11 @@ tests=(test_sched_lua test_lua_sandbox)
 for source in tests/unit/test_sim*.c; do
     tests+=("$(basename "$source" .c)")
 done
-mkdir -p "$build"
+mkdir -p "$build/pkgconfig"
+ln -sf $(for one in inih libxxhash libcjson lua5.4 check libsubunit; do # these and no others are there
+    echo "$(pkg-config --variable=pcfiledir $one)/$one.pc"
+done) "$build/pkgconfig"
+export PKG_CONFIG_LIBDIR=$PWD/$build/pkgconfig
 if ! {
     cmake -S . -B "$build" -G Ninja -DMINIRAY_ENGINES=sim -DMINIRAY_TESTS=ON -DMINIRAY_WERROR=ON &&
         cmake --build "$build" -j "$(nproc)" --target miniray-sim sched-fifo sched-locality sched-lua "${tests[@]}"
@@ -37,3 +42,18 @@ if [ -n "$foreign" ]; then
     exit 1
 fi
 "$build/bin/miniray-sim" --workload tests/sim/graham.jsonl --plugins "$build/plugins" --policy config/policies/list.lua --check
+site=$build/site
+rm -rf "$site"
+build/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --target "$site" \
+    -Ccmake.define.MINIRAY_ENGINES=sim -Cbuild-dir="$build/pip" .
+status=0
+(cd "$site" && PYTHONPATH=$PWD "$OLDPWD/build/venv/bin/python" -m miniray lab grade 1 miniray/labs/01-shortest-first/starter.lua >grade.txt) || status=$?
+if [ $status != 1 ] || ! grep -q 'below the threshold' "$site/grade.txt"; then
+    echo "the laboratory alone does not grade: status $status"
+    cat "$site/grade.txt"
+    exit 1
+fi
+if (cd "$site" && "$OLDPWD/build/venv/bin/python" -c 'import miniray; miniray.init()') 2>"$site/init.txt" || ! grep -q 'for the laboratory alone' "$site/init.txt"; then
+    echo "the laboratory alone does not say that it runs no tasks"
+    exit 1
+fi

@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ class Guard:
             _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         for what, most in ((resource.RLIMIT_CPU, self.cpu_s), (resource.RLIMIT_AS, self.memory), (resource.RLIMIT_FSIZE, self.file),
                            (resource.RLIMIT_CORE, 0)):
+            if what == resource.RLIMIT_AS and sys.platform == "darwin":
+                continue  # it refuses this one
             hard = resource.getrlimit(what)[1]
             most = most if hard == resource.RLIM_INFINITY else min(most, hard)
             resource.setrlimit(what, (most, most))
