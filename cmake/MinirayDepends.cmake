@@ -31,9 +31,11 @@ target_link_libraries(miniray_depends INTERFACE
 # miniray_lua: what sched-lua links.  The shared library, because Debian's static one is not position independent; whoever
 # has one that is (for wheels) names it in MINIRAY_LUA_ARCHIVE, and its symbols stay inside the plugin.
 set(MINIRAY_LUA_ARCHIVE "" CACHE FILEPATH "a position independent liblua5.4.a; empty: the shared library")
-pkg_search_module(LUA IMPORTED_TARGET GLOBAL lua5.4 lua-5.4 lua54)
+pkg_search_module(LUA IMPORTED_TARGET GLOBAL lua5.4 lua-5.4 lua54 lua)
 if(NOT LUA_FOUND)
     message(FATAL_ERROR "Lua 5.4 was not found by pkg-config: install liblua5.4-dev (scripts/bootstrap.sh does)")
+elseif(NOT LUA_VERSION MATCHES "^5\\.4\\.")
+    message(FATAL_ERROR "pkg-config found Lua ${LUA_VERSION}; policies are counted in instructions of Lua 5.4: install liblua5.4-dev")
 endif()
 add_library(miniray_lua INTERFACE)
 if(MINIRAY_LUA_ARCHIVE)

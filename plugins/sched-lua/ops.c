@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <miniray/plugin.h>
 
@@ -246,7 +247,10 @@ static mr_status lua_open_(void **self, const mr_sched_host *h, mr_err *err)
     int64_t total = base->conf_int(base, "total", 0);
     mr_status status = MR_E_CONFIG;
     const char *wrong = NULL;
-    if (!path || !*path)
+    if (!strstr(lua_ident, LUA_RELEASE " "))
+        wrong = "it was built with " LUA_RELEASE " and finds another Lua library: build miniray anew, since how many "
+                "instructions a policy takes, and with it where it is cut off, differs from release to release";
+    else if (!path || !*path)
         wrong = "no policy: name a file in [sched.lua] policy, in [sched] policy, or with --policy FILE.lua";
     else if (budget < LUA_STEP)
         wrong = "budget must be at least 1000 instructions";
@@ -303,4 +307,4 @@ static const mr_sched_ops ops = {
     .restore = mr_lua_restore,
 };
 
-MR_PLUGIN(MR_KIND_SCHED, "sched-lua", "hosts a policy written in Lua 5.4", ops, keys, 5)
+MR_PLUGIN(MR_KIND_SCHED, "sched-lua", "hosts a policy written in " LUA_RELEASE, ops, keys, 5)

@@ -24,6 +24,10 @@
 #include <lua.h>
 #include <lualib.h>
 
+#if LUA_VERSION_NUM != 504
+#error "sched-lua needs Lua 5.4: budgets are counted in its instructions"
+#endif
+
 #include <miniray/sched.h>
 
 enum {

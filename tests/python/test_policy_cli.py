@@ -1,6 +1,8 @@
 """`miniray policy new | check | test`: what a writer of policies sees."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -183,3 +185,20 @@ def test_repl_steps_and_asks(tmp_path):
     for part in ("has no pick", 'no task "nobody"', 'no command "shwo": did you mean show?', "bad.lua:2: unexpected symbol", "the old one stays",
                  "policy late", "1.000000000 s  last started", "step N: so many", "until SECONDS", "all 4 tasks are over, at 10.000000000 s", "long is over"):
         assert part in done.stdout, part
+
+
+def test_a_policy_is_counted_in_the_release_of_lua_it_was_built_with(tmp_path):
+    """A report names it; another library than the one it was built with is refused."""
+    from miniray.lab import places, run_sim
+
+    path = tmp_path / "p.lua"
+    path.write_text("return { rank = function(t) return t.seq end }\n")
+    run = run_sim.simulate([{"id": "a", "duration_s": 1.0}], str(path))
+    assert re.fullmatch(r"hosts a policy written in Lua 5\.4\.\d+", run.summary["policy_host"])
+    (tmp_path / "other.c").write_text('const char lua_ident[] = "$LuaVersion: Lua 5.4.99  Copyright (C) nobody $";\n')
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "other.so", tmp_path / "other.c"], check=True)
+    (tmp_path / "w.jsonl").write_text('{"id": "a", "duration_s": 1}\n')
+    own = places.plugins()
+    done = subprocess.run([places.program(), *(["--plugins", own] if own else []), "--policy", path, "--workload", tmp_path / "w.jsonl"],
+                          capture_output=True, text=True, env={**os.environ, "LD_PRELOAD": str(tmp_path / "other.so")})
+    assert done.returncode == 2 and "finds another Lua library: build miniray anew" in done.stderr, done.stderr

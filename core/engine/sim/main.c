@@ -274,7 +274,7 @@ static bool stopped; /* by it */
 
 /* totals NULL: a whole workload, which is counted now. */
 static int write_results(const options *o, const mr_workload *w, const mr_sim *sim, const mr_sim_conf *conf,
-                         mr_report_totals *totals, const char *know, mr_err *err)
+                         mr_report_totals *totals, const char *know, const mr_plugin *plugin, mr_err *err)
 {
     mr_sim_report r;
     mr_status status = MR_OK;
@@ -288,6 +288,7 @@ static int write_results(const options *o, const mr_workload *w, const mr_sim *s
     if (status)
         return EXIT_OURS;
     r.interrupted = stopped;
+    r.host = plugin->summary;
     if (o->trace && !totals && mr_report_trace(w, &w->platform, sim, o->trace, err))
         return EXIT_GIVEN;
     char *json = mr_report_json(w, &w->platform, &r, conf);
@@ -556,7 +557,7 @@ static int run(mr_config *c, const options *o, mr_err *err)
                    : EXIT_OURS;
         goto end;
     }
-    code = write_results(o, w, s, &conf, totals, mr_config_text(c, "sched", "know"), err);
+    code = write_results(o, w, s, &conf, totals, mr_config_text(c, "sched", "know"), plugin->plugin, err);
 end:
     mr_report_totals_free(totals);
     if (s)

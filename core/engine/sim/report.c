@@ -35,6 +35,8 @@ char *mr_report_json(const mr_workload *w, const mr_platform *p, const mr_sim_re
     cJSON_AddStringToObject(o, "workload", w->path);
     cJSON_AddStringToObject(o, "engine", "sim");
     cJSON_AddStringToObject(o, "policy", r->policy);
+    if (r->host)
+        cJSON_AddStringToObject(o, "policy_host", r->host);
     cJSON_AddStringToObject(o, "know", r->know);
     cJSON_AddStringToObject(o, "reveal", r->unfold ? "unfold" : "whole");
     cJSON_AddNumberToObject(o, "seed", (double)r->seed);

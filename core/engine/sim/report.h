@@ -27,6 +27,7 @@ typedef struct mr_report_guarantee {
 typedef struct mr_sim_report {
     const char *policy, *know, *ejected, *dump; /* ejected NULL: it was not */
     const char *refusal;                        /* the first of stats.refused; NULL: there is none */
+    const char *host;                           /* what the plugin says of itself; NULL: nothing.  Set by the caller */
     bool unfold, interrupted;                   /* interrupted: set by the caller; the run did not come to its end */
     uint64_t seed;
     uint64_t tasks, failed;
