@@ -238,6 +238,20 @@ static void take(mr_control *c, group *g, bundle *b)
     node *n = c->nodes[b->at];
     b->placed = true;
     b->p.node = n->number;
+    b->v = (mr_task){.ref = MR_REF_BUNDLE | ++c->next_held,
+                     .kind = MR_GROUP,
+                     .state = MR_RUNNING_NOW,
+                     .attempt = 1,
+                     .submitted_at = MR_UNKNOWN,
+                     .ready_at = MR_UNKNOWN,
+                     .started_at = c->now,
+                     .deadline = MR_UNKNOWN,
+                     .limit = MR_UNKNOWN,
+                     .estimate = MR_UNKNOWN,
+                     .ran = MR_UNKNOWN,
+                     .on = n->v.ref,
+                     .needs = b->p.free,
+                     .n_needs = b->p.n_res};
     g->unplaced--;
     for (uint32_t i = 0; i < b->n_asks; i++) {
         uint32_t res = b->asks[i].res;
@@ -280,4 +294,32 @@ void mr_bundle_drop(mr_control *c, bundle *b)
             mr_gpu_return(&b->p, &n->own);
     }
     c->dirty = true;
+}
+
+/* ----------------------------------------------------------------------------------------------------- for policies --
+ */
+
+/* The oldest placed bundle of a node (NULL: any) behind `after`. */
+static const mr_task *held_after(mr_control *c, const node *n, mr_ref after)
+{
+    const mr_task *best = NULL;
+    uint64_t at = 0, id;
+    for (group **g; c->next_held && (g = mr_table_next(&c->groups, &at, &id));)
+        for (uint32_t i = 0; i < (*g)->n; i++) {
+            const bundle *b = &(*g)->b[i];
+            if (b->placed && (!n || b->p.node == n->number) && b->v.ref > after && (!best || b->v.ref < best->ref))
+                best = &b->v;
+        }
+    return best;
+}
+
+const mr_task *mr_bundle_next(mr_control *c, const node *n, mr_ref after)
+{
+    return held_after(c, n, after > MR_REF_BUNDLE ? after : MR_REF_BUNDLE);
+}
+
+const mr_task *mr_bundle_find(mr_control *c, mr_ref ref)
+{
+    const mr_task *t = MR_REF_KIND(ref) == MR_REF_BUNDLE && ref > MR_REF_BUNDLE ? held_after(c, NULL, ref - 1) : NULL;
+    return t && t->ref == ref ? t : NULL;
 }

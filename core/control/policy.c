@@ -162,11 +162,13 @@ static void forget_notes(mr_control *c)
     p->room_notes = 0;
 }
 
-/* Where it runs, or stood when it was stopped: id + 1; 0: nowhere. */
+/* Where it runs, or stood when it was stopped or blocked: id + 1; 0: nowhere. */
 static uint32_t note_slot(mr_control *c, const task *t)
 {
-    if (t->flags & T_STOPPED) {
-        const node *n = c->nodes[proc_at(c, t->worker)->node];
+    bool sat = (t->flags & T_STOPPED) || (t->where == W_RUN && !mr_ref_is_slot(t->v.on));
+    const proc *by = sat ? proc_at(c, t->worker) : NULL;
+    if (by) {
+        const node *n = c->nodes[by->node];
         return t->last_slot < n->n_slots ? n->slots[t->last_slot] + 1 : 0;
     }
     return mr_ref_is_slot(t->v.on) ? (uint32_t)t->v.on : 0;

@@ -47,7 +47,7 @@ static const mr_task *host_task(const mr_sched_host *h, mr_ref t)
     mr_control *c = of(h);
     task *x = live(c, t);
     if (!x || x->where == W_OVER)
-        return NULL;
+        return x ? NULL : mr_bundle_find(c, t);
     if (x->where == W_RUN)
         x->v.ran = proc_at(c, x->worker)->ran + mr_stop_ran(c, x);
     return &x->v;
@@ -128,21 +128,24 @@ static mr_ref next_running(mr_control *c, mr_ref of_what, mr_ref after)
     node *only = node_of(c, of_what);
     if (s)
         return !after && s->t && s->t->v.state == MR_RUNNING_NOW ? s->t->v.ref : MR_NONE;
+    const mr_task *held = last ? NULL : mr_bundle_find(c, after);
     if (of_what && !t && !only)
         return MR_NONE;
-    if (after && (!last || !mr_list_linked(&last->run)))
+    if (after && !held && (!last || !mr_list_linked(&last->run)))
         return MR_NONE;
-    const node *at = last ? task_node(c, last) : NULL;
+    const node *at = last ? task_node(c, last) : held ? whose(c, held->on) : NULL;
     for (uint32_t i = only ? only->number : at ? at->number : 0; i < c->n_nodes; i++) {
         node *n = c->nodes[i];
-        for (mr_link *l = at == n ? mr_list_next(&n->running, &last->run) : mr_list_first(&n->running); l;
-             l = mr_list_next(&n->running, l)) {
+        bool here = at == n;
+        mr_link *l = here && held ? NULL : here ? mr_list_next(&n->running, &last->run) : mr_list_first(&n->running);
+        for (; l; l = mr_list_next(&n->running, l)) {
             const task *r = MR_LIST_ENTRY(l, task, run);
             if (!t || mr_stop_frees(c, t, r))
                 return r->v.ref;
         }
-        if (only)
-            break;
+        const mr_task *next = t ? NULL : mr_bundle_next(c, n, here ? after : MR_NONE);
+        if (next || only)
+            return next ? next->ref : MR_NONE;
     }
     return MR_NONE;
 }

@@ -575,5 +575,10 @@ void mr_bundles_order(group *g);                   /* once, when it is made */
 bool mr_bundles_possible(mr_control *c, group *g); /* on the nodes as they are if they were empty; true if unsure */
 bool mr_bundles_soon(mr_control *c);               /* will a pending group be placed, if only on lent CPUs? */
 void mr_bundle_drop(mr_control *c, bundle *b);     /* what is free of it goes back to its node */
+/* For policies: handles of placed bundles are by age, never used again.  `next`: on a node, after one (none: the
+ * first); NULL: none.  `find`: any handle; NULL: it is no bundle's, or of one that is gone. */
+#define MR_REF_BUNDLE (UINT64_C(0xEFFF) << 48)
+const mr_task *mr_bundle_next(mr_control *c, const node *n, mr_ref after);
+const mr_task *mr_bundle_find(mr_control *c, mr_ref ref);
 
 #endif

@@ -359,6 +359,7 @@ typedef struct bundle {
     uint32_t n_asks, at; /* at: where the search tries it */
     int64_t score;       /* of that node */
     bool placed;
+    mr_task v; /* what policies see of it: it holds what of it is free */
     uint32_t n_terms;
     mr_term *terms; /* conditions on the labels of its node, all hard */
 } bundle;
@@ -540,8 +541,8 @@ struct mr_control {
     mr_link active, roomy, aheads, named, driver_waits;
     mr_link lenders; /* pools */
     ceiling *caps;
-    mr_link pending, named_groups; /* groups, by creation */
-    uint32_t n_procs, next_proc;
+    mr_link pending, named_groups;          /* groups, by creation */
+    uint32_t n_procs, next_proc, next_held; /* next_held: of MR_REF_BUNDLE */
 
     tlist fresh, failing, over, past;
     uint64_t past_bytes; /* of the records of `past` */

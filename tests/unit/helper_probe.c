@@ -1,5 +1,6 @@
 /* helper_probe.c: see helper_probe.h. */
 #include "helper_probe.h"
+#include "helper_probe_recount.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -57,72 +58,6 @@ static void ask_everything(void)
 }
 
 /* In a queue: ready, or stopped and told so. */
-static bool queued(const mr_task *t)
-{
-    return t && (t->state == MR_READY_NOW || t->state == MR_STOPPED_NOW);
-}
-
-static uint64_t ready_count(mr_ref at, uint64_t *all)
-{
-    uint64_t n = 0;
-    const mr_task *before = NULL;
-    for (mr_ref r = MR_NONE; (r = probe.h->next(probe.h, MR_READY, at, r)); n++) {
-        const mr_task *t = probe.h->task(probe.h, r);
-        OUGHT(P_RECOUNT, t && probe_of(r)->last == 'R' && queued(t) && n < MOST);
-        OUGHT(P_RECOUNT, !before || before->rank < t->rank || (before->rank == t->rank && before->entry < t->entry));
-        before = t;
-    }
-    *all += n;
-    return n;
-}
-
-static void recount(void)
-{
-    uint64_t listed = 0, expected = 0;
-    ready_count(MR_NONE, &listed);
-    for (mr_ref n = MR_NONE; (n = probe.h->next(probe.h, MR_NODES, MR_NONE, n));)
-        ready_count(n, &listed);
-    for (mr_ref s = MR_NONE; (s = probe.h->next(probe.h, MR_WORKERS, MR_NONE, s));) {
-        const mr_worker *k = probe.h->worker(probe.h, s);
-        uint64_t queued = ready_count(s, &listed);
-        OUGHT(P_RECOUNT, k->ref == s && k->load == queued + (k->task != MR_NONE));
-    }
-    for (mr_ref r = BASE; r < BASE + MOST; r++) {
-        const mr_task *t = probe_of(r)->last == 'R' ? probe.h->task(probe.h, r) : NULL;
-        expected += queued(t);
-    }
-    OUGHT(P_RECOUNT, listed == expected);
-}
-
-static void pools(void)
-{
-    for (mr_ref n = MR_NONE; (n = probe.h->next(probe.h, MR_NODES, MR_NONE, n));) {
-        const mr_node *k = probe.h->node(probe.h, n);
-        for (uint32_t i = 0; i < k->n_res; i++) {
-            int64_t sum = k->free[i].amount;
-            for (mr_ref r = MR_NONE; (r = probe.h->next(probe.h, MR_RUNNING, n, r));) {
-                const mr_task *t = probe.h->task(probe.h, r);
-                for (uint32_t x = 0; t && x < t->n_needs; x++)
-                    sum += t->needs[x].res == k->free[i].res ? t->needs[x].amount : 0;
-            }
-            for (mr_ref r = BASE; r < BASE + MOST; r++) { /* a stopped one keeps all but its CPU */
-                const mr_task *t = probe_of(r)->last ? probe.h->task(probe.h, r) : NULL;
-                for (uint32_t x = 0; t && t->state == MR_STOPPED_NOW && t->on == n && x < t->n_needs; x++)
-                    sum += t->needs[x].res == k->free[i].res && i != MR_RES_CPU ? t->needs[x].amount : 0;
-            }
-            OUGHT(P_POOLS, sum == k->total[i].amount);
-        }
-    }
-}
-
-static mr_ref node_of(mr_ref slot)
-{
-    if (mr_ref_is_node(slot))
-        return slot;
-    const mr_worker *k = probe.h->worker(probe.h, slot);
-    return k ? k->node : MR_NONE;
-}
-
 static bool may_ever(const mr_task *t, mr_ref node)
 {
     for (mr_ref n = MR_NONE; (n = probe.h->next(probe.h, MR_NODES, t->ref, n));)
@@ -164,15 +99,55 @@ static bool capped(const mr_task *t)
 
 static bool could(const mr_task *t, const mr_worker *k)
 {
-    return queued(t) && !k->task && may_ever(t, k->node) && room(t, k->node, NULL) && !capped(t);
+    return probe_queued(t) && !k->task && may_ever(t, k->node) && room(t, k->node, NULL) && !capped(t);
+}
+
+static bool in_group(const mr_task *t)
+{
+    const char *fn = t ? probe.h->text(probe.h, t->fn) : NULL;
+    return fn && !strcmp(fn, "in");
+}
+
+/* A bundle's room is its own; CPUs that blocked tasks lend are for their children first. */
+static bool lent_or_grouped(const mr_task *t, const mr_worker *k)
+{
+    bool lent = in_group(t);
+    for (mr_ref r = MR_NONE; k && !lent && (r = probe.h->next(probe.h, MR_RUNNING, k->node, r));)
+        lent = probe.h->task(probe.h, r)->kind == MR_TASK && mr_ref_is_node(probe.h->task(probe.h, r)->on);
+    return lent;
+}
+
+/* Whom `running(t)` must list, if nobody is on the way out: all that can be stopped and leave room. */
+static uint64_t stops_that_help(const mr_task *t)
+{
+    uint64_t n = 0;
+    for (mr_ref r = MR_NONE; !capped(t) && (r = probe.h->next(probe.h, MR_RUNNING, MR_NONE, r));) {
+        const mr_task *x = probe.h->task(probe.h, r);
+        bool cpu = x->n_needs && x->needs[0].res == MR_RES_CPU;
+        n += x->kind == MR_TASK && x->state == MR_RUNNING_NOW && cpu && mr_ref_is_slot(x->on) &&
+             x->started_at < probe.step_now && probe.step_now - x->started_at >= probe.min_slice &&
+             !probe_of(r)->cancelled && may_ever(t, probe_node_of(x->on)) && room(t, probe_node_of(x->on), x);
+    }
+    return n;
 }
 
 static void running_for(const mr_task *t)
 {
+    uint64_t listed = 0;
+    for (mr_ref r = MR_NONE; (r = probe.h->next(probe.h, MR_RUNNING, t->ref, r));)
+        listed++;
+    bool leaving = probe.mixed || probe.n_heirs || probe.failed;
+    for (mr_ref r = BASE; r < BASE + MOST; r++)
+        leaving = leaving || probe_of(r)->stopping || probe_of(r)->asked ||
+                  (probe_of(r)->slice_at && probe_of(r)->slice_at <= probe.step_now);
+    if (!leaving && t->state == MR_READY_NOW)
+        OUGHT(P_RUNNING, listed == stops_that_help(t));
     for (mr_ref r = MR_NONE; (r = probe.h->next(probe.h, MR_RUNNING, t->ref, r));) {
         const mr_task *x = probe.h->task(probe.h, r);
-        OUGHT(P_RUNNING, x && x->kind == MR_TASK && x->state == MR_RUNNING_NOW && may_ever(t, node_of(x->on)) &&
-                             (probe.n_heirs || room(t, node_of(x->on), x))); /* what others give up counts */
+        OUGHT(P_RUNNING,
+              x && x->kind == MR_TASK && x->state == MR_RUNNING_NOW && may_ever(t, probe_node_of(x->on)) &&
+                  mr_ref_is_slot(x->on) && in_group(t) == in_group(x) &&
+                  (probe.n_heirs || in_group(t) || room(t, probe_node_of(x->on), x))); /* what others give up counts */
         OUGHT(P_RUNNING, x->started_at < probe.step_now && probe.step_now - x->started_at >= probe.min_slice &&
                              !probe_of(r)->stopping && !probe_of(r)->cancelled);
     }
@@ -191,9 +166,9 @@ static void judge_answer(void)
 {
     const mr_task *t = probe.answer.t ? probe.h->task(probe.h, probe.answer.t) : NULL;
     if (probe.answer.t && probe.answer.can)
-        OUGHT(P_CAN, !queued(t));
+        OUGHT(P_CAN, !probe_queued(t));
     else if (probe.answer.t && probe.answer.was_ready)
-        OUGHT(P_CAN, queued(t));
+        OUGHT(P_CAN, probe_queued(t));
     probe.answer.t = MR_NONE;
 }
 
@@ -230,7 +205,7 @@ static void stopped(const mr_notice *n, seen *s)
 {
     mr_ref r = n->task->ref;
     bool told_anew = probe.reranked && n->task->state == MR_STOPPED_NOW; /* to the next policy */
-    OUGHT(P_SLICE, s->stopping || told_anew || (s->slice_at && s->slice_at <= probe.step_now));
+    OUGHT(P_SLICE, s->stopping || told_anew || s->blocked || (s->slice_at && s->slice_at <= probe.step_now));
     OUGHT(P_SLICE, n->ran >= 0);
     for (int i = 0; i < probe.n_heirs; i++)
         if (probe.heir[i].of == r)
@@ -267,8 +242,10 @@ static void transition(const mr_notice *n)
         stopped(n, s);
     if (now == 'R' && was != 'P')
         s->goes_on = false;
-    if (now != 'R')
+    if (now != 'R') {
         s->slice_at = 0;
+        s->blocked = false;
+    }
     if (strchr("PEX", now))
         s->stopping = s->asked = false;
     if (now == 'S') { /* a value that was lost with its node, an actor that died: made again by its own task */
@@ -281,7 +258,7 @@ static void transition(const mr_notice *n)
         s->ranks = s->places = 0;
     if (now == 'E')
         s->over = true;
-    if (now == 'B') /* it may have ended since: all of an instant is applied before it is told */
+    if (strchr("BPE", now)) /* it may have ended since: all of an instant is applied before it is told */
         OUGHT(P_NOTICES, n->worker != NULL);
 }
 
@@ -333,7 +310,7 @@ static mr_ref some_place(const mr_task *t)
 
 static void promise_to_send(const mr_task *t, mr_ref at)
 {
-    mr_ref node = mr_ref_is_slot(at) ? node_of(at) : at;
+    mr_ref node = mr_ref_is_slot(at) ? probe_node_of(at) : at;
     if (at && probe.h->missing(probe.h, t->ref, node) && probe.n_due < MOST) {
         probe.due[probe.n_due].t = t->ref;
         probe.due[probe.n_due++].node = (uint32_t)node - 1;
@@ -393,23 +370,24 @@ static mr_ref p_pick(void *self, const mr_worker *k)
     in_phase(5);
     probe.picks++;
     if (any_of(6) == 0)
-        recount();
+        probe_recount();
     if (any_of(6) == 0)
-        pools();
+        probe_pools();
     for (mr_ref r = any_of(3) ? probe.w.next_id : BASE; r < probe.w.next_id; r++) {
         const mr_task *x = probe_of(r)->last == 'R' ? probe.h->task(probe.h, r) : NULL;
-        if (queued(x) && capped(x))
+        if (probe_queued(x) && capped(x))
             OUGHT(P_CAPS, !probe.h->can(probe.h, r, k->ref));
     }
     mr_ref first = probe.h->first(probe.h, MR_NONE, k->ref, any_of(2));
     OUGHT(P_CAN, !first || probe.h->can(probe.h, first, k->ref));
     mr_ref t = any_of(3) ? first : some_ready();
     const mr_task *v = t ? probe.h->task(probe.h, t) : NULL;
-    if (queued(v))
+    if (probe_queued(v))
         running_for(v);
     bool can = t && probe.h->can(probe.h, t, k->ref);
-    OUGHT(P_CAN, can == could(v, k));
-    if (queued(v) && capped(v))
+    OUGHT(P_CAN, lent_or_grouped(v, k) || can == could(v, k));
+    OUGHT(P_CAN, !can || in_group(v) || could(v, k));
+    if (probe_queued(v) && capped(v))
         OUGHT(P_CAPS, !can && first != t);
     probe.depth--;
     if (any_of(25) == 0) {
@@ -420,7 +398,7 @@ static mr_ref p_pick(void *self, const mr_worker *k)
         return MR_NONE;
     probe.answer.t = t;
     probe.answer.can = can;
-    probe.answer.was_ready = queued(v);
+    probe.answer.was_ready = probe_queued(v);
     probe.accepted = probe.accepted || can;
     probe.actor = probe.actor || (can && v->kind == MR_ACTOR);
     return t;
@@ -446,7 +424,7 @@ static mr_ref p_preempt(void *self, const mr_task *t)
     OUGHT(P_ORDER, probe.phase < 6 || t->rank >= probe.last_rank);
     in_phase(6);
     probe.last_rank = t->rank;
-    OUGHT(P_ORDER, queued(t));
+    OUGHT(P_ORDER, probe_queued(t));
     running_for(t);
     mr_ref pick = MR_NONE;
     uint64_t n = 0;
@@ -505,7 +483,8 @@ void probe_see_stops(void)
             continue;
         probe.w.seen[i].flags = PROBE_SEEN;
         seen *s = probe_of(a->id);
-        OUGHT(P_SLICE, !s->stopping && s->last == 'B' && (s->asked || (s->slice_at && s->slice_at <= probe.step_now)));
+        OUGHT(P_SLICE, !s->stopping && s->last == 'B' &&
+                           (s->asked || s->blocked || (s->slice_at && s->slice_at <= probe.step_now)));
         s->stopping = true;
     }
 }
@@ -516,15 +495,15 @@ static void stops_are_done(void)
     for (mr_ref r = BASE; r < BASE + MOST; r++) {
         const seen *s = probe_of(r);
         OUGHT(P_SLICE, s->last != 'P');
-        if (s->last == 'B' && s->slice_at && s->slice_at <= probe.step_now)
+        if (s->last == 'B' && !s->blocked && s->slice_at && s->slice_at <= probe.step_now)
             OUGHT(P_SLICE, s->stopping || s->cancelled);
     }
     int n = 0;
     for (int i = 0; i < probe.n_heirs; i++) {
         const mr_task *t = probe.h->task(probe.h, probe.heir[i].t);
         if (probe.heir[i].must && t)
-            OUGHT(P_ORDER, !queued(t) || probe_of(t->ref)->goes_on);
-        if (probe_of(probe.heir[i].of)->stopping && queued(t))
+            OUGHT(P_ORDER, !probe_queued(t) || probe_of(t->ref)->goes_on);
+        if (probe_of(probe.heir[i].of)->stopping && probe_queued(t))
             probe.heir[n++] = probe.heir[i];
     }
     probe.n_heirs = n;
@@ -572,8 +551,8 @@ void probe_end_step(void)
             idle = idle || !probe.h->worker(probe.h, s)->task;
         for (mr_ref r = BASE; r < BASE + MOST; r++) {
             const mr_task *t = probe.h->task(probe.h, r);
-            ready = ready || queued(t);
-            if (queued(t))
+            ready = ready || probe_queued(t);
+            if (probe_queued(t))
                 running_for(t);
         }
         if (probe.woken && idle && ready && probe.seed_now % 4 != 1)

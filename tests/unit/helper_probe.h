@@ -37,6 +37,8 @@ typedef struct seen {
     int ranks, places, plans;
     bool over, again, goes_on, stopping, asked,
         cancelled;    /* goes_on: was stopped; asked: preempt named it; stopping: STOP */
+    bool blocked;     /* it waited in this start: its slice is longer by that */
+    int items;        /* that it yielded */
     int64_t slice_at; /* 0: none */
     mr_ref at;        /* where it was planned or placed */
 } seen;
@@ -49,6 +51,7 @@ typedef struct probe_state {
     seen tasks[MOST];
     int depth, phase, opens, closes, picks, n_due;
     bool accepted, stopped, removed, woken, failed;
+    bool mixed;   /* there are groups, streams, tasks that wait, tasks of half a CPU */
     bool actor;   /* one was given a slot in this instant: its process counts no more, and all is asked again */
     int reranked; /* for so many instants ranks may be asked for again */
     int64_t step_now, wish, min_slice;

@@ -15,6 +15,7 @@
 #include "base/rand.h"
 #include "helper_control.h"
 #include "helper_probe.h"
+#include "helper_probe_recount.h"
 #include "helper_stops.h"
 #include "run_suite.h"
 
@@ -48,7 +49,7 @@ static mr_id pick_task(bool (*is)(const mr_task_info *i))
 
 static bool is_running(const mr_task_info *i)
 {
-    return i->worker && (i->phase == MR_PHASE_RUNNING || i->phase == MR_PHASE_STOPPED);
+    return i->worker && !i->blocked && (i->phase == MR_PHASE_RUNNING || i->phase == MR_PHASE_STOPPED);
 }
 
 static bool is_living(const mr_task_info *i)
@@ -61,15 +62,64 @@ static bool is_any(const mr_task_info *i)
     return i->state != MR_OVER;
 }
 
+static bool is_stream(uint32_t func)
+{
+    return mr_control_func(probe.w.c, func)->flags & MR_FUNC_STREAMING;
+}
+
+static bool yields(const mr_task_info *i)
+{
+    return is_running(i) && i->phase == MR_PHASE_RUNNING && is_stream(i->func);
+}
+
+/* An item, which others may take long before its task ends. */
+static void yield(mr_id id)
+{
+    (void)world_yield(&probe.w, id, (uint32_t)probe_of(id)->items++, probe.w.next_id++);
+}
+
+/* Tasks that wait for a value that is not there, and lend their CPU. */
+static struct {
+    mr_id task;
+    uint32_t client, token;
+} waits[MOST];
+static int n_waits;
+
+static void block(mr_id id)
+{
+    mr_id ids[2] = {0};
+    uint64_t n = 0;
+    for (mr_id x = BASE; x < probe.w.next_id; x++)
+        if (x != id && world_state(&probe.w, x) == MR_OBJ_PENDING && below(++n) == 0)
+            ids[0] = x;
+    if (!ids[0] || n_waits == MOST)
+        return;
+    probe_of(id)->blocked = true;
+    waits[n_waits].task = id;
+    waits[n_waits].client = world_worker(&probe.w, id);
+    waits[n_waits].token = world_block(&probe.w, waits[n_waits].client, id, 1, MR_WAIT_LEND, ids);
+    n_waits++;
+}
+
+static void unblock(void)
+{
+    mr_worker_info info;
+    int i = (int)below((uint64_t)n_waits);
+    uint32_t client = waits[i].client, token = waits[i].token;
+    waits[i] = waits[--n_waits];
+    if (mr_control_worker(probe.w.c, client, &info))
+        world_unblock(&probe.w, client, token);
+}
+
 static void finish(mr_id id)
 {
     uint64_t at = 0;
     for (mr_task_info i; mr_control_task_next(probe.w.c, &at, &i);)
         if (i.task == id) {
-            if (below(4))
+            if (!is_stream(i.func) && below(4))
                 world_seal(&probe.w, id, 0, 500, i.node, NULL);
-            bool sealed = world_state(&probe.w, id) == MR_OBJ_SEALED;
-            world_finish_as(&probe.w, id, MR_OK, sealed ? 0 : MR_FINISHED_RESULT, 1 + (int64_t)below(1000));
+            bool bare = world_state(&probe.w, id) == MR_OBJ_SEALED || is_stream(i.func); /* it says no more */
+            world_finish_as(&probe.w, id, MR_OK, bare ? 0 : MR_FINISHED_RESULT, 1 + (int64_t)below(1000));
             return;
         }
 }
@@ -127,11 +177,25 @@ static void answer_stop(const mr_action *a)
     OUGHT(P_SLICE, runs || probe.w.last == MR_E_INVAL || probe.opens == probe.closes);
 }
 
-enum { FUNCS = 9, ACTOR = 6, METHOD = 8 };
+enum { FUNCS = 12, ACTOR = 6, METHOD = 8, HALF = 9, STREAM = 10, GROUPED = 11 };
 
-static void act(const uint32_t f[FUNCS])
+static mr_id group;
+
+/* Another group in place of the one there is; its function goes with it. */
+static void regroup(uint32_t *f)
 {
-    uint64_t d = below(100);
+    if (group && below(2)) {
+        ck_assert_int_eq(world_ungroup(&probe.w, group), MR_OK);
+        group = 0;
+    } else if (!group && probe.w.next_id < BASE + MOST - 1) {
+        group = world_group(&probe.w, MR_GROUP_PACK, "CPU=1;CPU=0.5", 0, NULL);
+        f[GROUPED] = world_define(&probe.w, (spec){.name = "in", .needs = "CPU=0.5", .retries = 1, .group = group});
+    }
+}
+
+static void act(uint32_t f[FUNCS])
+{
+    uint64_t d = below(probe.mixed ? 114 : 100);
     mr_id id = 0;
     mr_action a;
     if (d < 30 && probe.w.next_id < BASE + MOST - 1) {
@@ -142,12 +206,13 @@ static void act(const uint32_t f[FUNCS])
             if (is == MR_OBJ_SEALED || (is == MR_OBJ_PENDING && below(2)))
                 deps[deps[0] != 0] = x;
         }
-        uint64_t kind = below(10);
+        uint64_t kind = below(probe.mixed ? FUNCS : 10);
         mr_id actor = kind == METHOD ? pick_task(is_living) : 0;
+        bool other = probe.mixed && kind > METHOD && (kind != GROUPED || group);
         if (actor)
             world_call(&probe.w, (call){.func = f[METHOD], .actor = actor, .n_returns = 1});
         else
-            world_submit(&probe.w, f[kind < METHOD ? kind : kind % 5], deps[0] ? deps : NULL);
+            world_submit(&probe.w, f[kind < METHOD || other ? kind : kind % 5], deps[0] ? deps : NULL);
     } else if (d < 62 && (id = pick_task(is_running))) {
         finish(id);
     } else if (d < 64 && (id = pick_task(is_running))) {
@@ -163,6 +228,17 @@ static void act(const uint32_t f[FUNCS])
         answer_stop(&a);
     } else if (d < 78 && world_took(&probe.w, MR_ACT_TRANSFER, 0, &a)) {
         world_arrived(&probe.w, a.id, a.node);
+    } else if (d >= 100 && d < 105) {
+        if ((id = pick_task(yields)) && probe.w.next_id < BASE + MOST - 1)
+            yield(id);
+    } else if (d >= 105 && d < 109) {
+        if ((id = pick_task(is_running)) && !probe_of(id)->stopping)
+            block(id);
+    } else if (d >= 109 && d < 112) {
+        if (n_waits)
+            unblock();
+    } else if (d >= 112) {
+        regroup(f);
     } else if (d == 78 && !probe.removed && below(6) == 0) {
         probe.removed = true;
         world_remove_node(&probe.w, 2);
@@ -181,6 +257,12 @@ static void drain(void)
             answer_stop(&a);
         for (mr_id id; (id = pick_task(is_living));)
             world_kill(&probe.w, id, MR_KILL_NO_RESTART);
+        while (n_waits)
+            unblock();
+        if (group && round > 10) { /* it may never find room again */
+            ck_assert_int_eq(world_ungroup(&probe.w, group), MR_OK);
+            group = 0;
+        }
         for (mr_id id; (id = pick_task(is_running)) && below(3);)
             finish(id);
         close_instant(500 * 1000 * 1000); /* it may hold all back, and is out after a second */
@@ -200,6 +282,9 @@ static uint64_t history(uint64_t seed)
     probe.depth = probe.opens = probe.closes = 0;
     probe.removed = probe.failed = false;
     probe.reranked = 0;
+    probe.mixed = seed % 3 == 0;
+    n_waits = 0;
+    group = 0;
     probe.h = NULL;
     probe.digest = seed;
     mr_control_conf_init(&probe.w.conf);
@@ -221,7 +306,9 @@ static uint64_t history(uint64_t seed)
         world_define(&probe.w, (spec){.name = "A", .kind = MR_FUNC_ACTOR, .restarts = 1}),
         world_define(&probe.w,
                      (spec){.name = "B", .kind = MR_FUNC_ACTOR, .needs = "CPU=1 wheel=1", .living = "wheel=1"}),
-        world_define(&probe.w, (spec){.name = "m", .kind = MR_FUNC_METHOD, .needs = ""})};
+        world_define(&probe.w, (spec){.name = "m", .kind = MR_FUNC_METHOD, .needs = ""}),
+        world_func(&probe.w, "half", "CPU=0.5"),
+        world_define(&probe.w, (spec){.name = "gen", .flags = MR_FUNC_STREAMING, .window = 4})};
     install();
     uint64_t fail_at = below(3) == 0 ? below(STEPS) : STEPS, swap_at = below(3) == 0 ? below(STEPS) : STEPS;
     for (uint64_t i = 0; i < STEPS; i++) {

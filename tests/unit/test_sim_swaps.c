@@ -1,6 +1,6 @@
-/* test_sim_swaps.c: from each policy of the pack to each other one and back, in the middle of a simulated run: all tasks
- * end, the simulator's own checks hold (no task before its parents, no pool overdrawn), and the run is the same twice.
- * Here tasks can be stopped, so the preemptive ones are among them.
+/* test_sim_swaps.c: from each policy of the pack to each other one and back, in the middle of a simulated run: all
+ * tasks end, the simulator's own checks hold (no task before its parents, no pool overdrawn), and the run is the same
+ * twice. Here tasks can be stopped, so the preemptive ones are among them.
  */
 #include <check.h>
 #include <dirent.h>

@@ -51,6 +51,8 @@ typedef struct mr_edge {
     uint64_t bytes;
 } mr_edge;
 
+/* ACTOR: its creation, and while it lives what it keeps.  GROUP: a placed bundle of a placement group: it `needs` what
+ * its own tasks leave free of it, is listed among what runs, and never told of or asked about. */
 typedef enum mr_task_kind { MR_TASK = 0, MR_ACTOR = 1, MR_GROUP = 2 } mr_task_kind;
 typedef enum mr_task_state {
     MR_WAITING = 0,    /* an argument is not sealed yet */
@@ -94,7 +96,9 @@ typedef struct mr_worker {
 typedef struct mr_node {
     mr_ref ref;
     uint32_t id, n_workers, n_res;
-    const mr_amount *total, *free; /* n_res each, ascending res; free may be below 0 for CPUs taken back */
+    /* n_res each, ascending res; free may be below 0 for CPUs taken back.  free + the needs of what MR_RUNNING lists of
+     * the node = total, where a task whose `on` is a node is blocked in get and has lent its CPU. */
+    const mr_amount *total, *free;
 } mr_node;
 
 typedef enum mr_list { MR_READY = 0, MR_RUNNING = 1, MR_WORKERS = 2, MR_NODES = 3 } mr_list;
@@ -110,7 +114,8 @@ struct mr_sched_host {
     const mr_worker *(*worker)(const mr_sched_host *h, mr_ref w);
     const mr_node *(*node)(const mr_sched_host *h, mr_ref n);
     /* The element after `after` (none: the first) of a list.  MR_READY: of a slot's, a node's, or the shared queue (of
-     * = none), by (rank, entry).  MR_RUNNING: on a slot, on a node, anywhere (none), or, of a task, those whose stop
+     * = none), by (rank, entry).  MR_RUNNING: what holds something on a slot, on a node (with actors that
+     * live and bundles of placement groups), anywhere (none), or, of a task, those whose stop
      * alone lets it start: no actor, none with a GPU, without a CPU, blocked, or that ran for less than [sched]
      * min_slice. MR_WORKERS: of a node or all (none), by id, or, of a task, where it may ever run.  MR_NODES: all
      * (none), by id, or, of a task, where it may ever run.  Good while the op makes no change (it can not); O(1)
