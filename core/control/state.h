@@ -355,12 +355,11 @@ struct ceiling {
 /* Placed: its pool has taken what it asks out of the own pool of pool.node. */
 typedef struct bundle {
     pool p;
-    mr_amount *asks;     /* ascending res */
-    uint32_t n_asks, at; /* at: where the search tries it */
-    int64_t score;       /* of that node */
+    mr_amount *asks;              /* ascending res */
+    uint32_t n_asks, n_terms, at; /* at: where the search tries it */
+    int64_t score;                /* of that node */
     bool placed;
-    mr_task v; /* what policies see of it: it holds what of it is free */
-    uint32_t n_terms;
+    mr_task v;      /* what policies see of it: it holds what of it is free */
     mr_term *terms; /* conditions on the labels of its node, all hard */
 } bundle;
 
@@ -538,8 +537,7 @@ struct mr_control {
     bits idle;        /* slots by id */
     bits node_idle;   /* nodes with an idle slot */
     bool small;       /* there are shapes of less than one CPU: they fit where no slot is idle */
-    mr_link active, roomy, aheads, named, driver_waits;
-    mr_link lenders; /* pools */
+    mr_link active, roomy, aheads, named, driver_waits, lenders; /* lenders: pools */
     ceiling *caps;
     mr_link pending, named_groups;          /* groups, by creation */
     uint32_t n_procs, next_proc, next_held; /* next_held: of MR_REF_BUNDLE */
