@@ -376,7 +376,8 @@ void mr_control_holds(const mr_control *c, void (*hold)(void *arg, mr_id object,
 
 /* With conf.explain: what was decided, by control and by the policy.  The last 32,768 of it, oldest first. */
 typedef enum mr_decided {
-    MR_DECIDED_READY,   /* answer: the task whose end made it ready, 0: not known */
+    MR_DECIDED_READY,   /* answer: the task whose end made it ready, 0: not known; bound: MR_BOUND_ARGS; why, res, had,
+                           wanted, slot (one of the node that lacks least): what kept it from starting at once */
     MR_DECIDED_RANK,    /* rank: the answer; line */
     MR_DECIDED_PLACE,   /* answer: a slot, a node, none; line */
     MR_DECIDED_PLAN,    /* the same */
@@ -391,12 +392,16 @@ typedef enum mr_decided {
 } mr_decided;
 typedef enum mr_passed {
     MR_PASSED_NONE,
-    MR_PASSED_ROOM,  /* it wanted more of `res` than there was */
-    MR_PASSED_LIMIT, /* a quota, a limit of its function */
-    MR_PASSED_NODE,  /* it may not run on that node */
-    MR_PASSED_CHOICE /* it could: the policy, or its place, said otherwise */
+    MR_PASSED_ROOM,   /* it wanted more of `res` than there was */
+    MR_PASSED_LIMIT,  /* a limit of its function; of START, a quota too */
+    MR_PASSED_NODE,   /* it may not run on that node; of READY: on none that is there */
+    MR_PASSED_CHOICE, /* it could: the policy, or its place, said otherwise */
+    MR_PASSED_QUOTA,  /* of READY, like those below: of its user; res: see mr_control_wanted */
+    MR_PASSED_GROUP,  /* room in its placement group */
+    MR_PASSED_TRAVEL, /* it had a seat, but its inputs were on the way */
+    MR_PASSED_PROCESS /* it had a seat, but no process yet */
 } mr_passed;
-enum { MR_BOUND_NODE = 1 /* affinity, labels, a group */, MR_BOUND_SPREAD = 2, MR_CANDIDATES = 4 };
+enum { MR_BOUND_NODE = 1, MR_BOUND_SPREAD, MR_BOUND_LABELS, MR_BOUND_GROUP, MR_BOUND_ARGS, MR_CANDIDATES = 4 };
 typedef struct mr_decision {
     int64_t at; /* ns */
     mr_id task; /* whom it is about; 0: PICK that chose nobody */
@@ -420,6 +425,8 @@ const mr_sched_host *mr_control_host(const mr_control *c);
 mr_status mr_control_ask(mr_control *c, uint32_t op, mr_ref of, double *number, mr_ref *answer,
                          uint32_t *line) MR_CHECK_RESULT;
 bool mr_control_explains(const mr_control *c);
+/* What a decision's `res` names: a resource, or, of QUOTA and LIMIT at READY, a user or a function. */
+const char *mr_control_wanted(const mr_control *c, const mr_decision *d);
 /* `at` starts at 0; NULL: no more.  Good until the next step. */
 const mr_decision *mr_control_decision_next(const mr_control *c, uint64_t *at);
 /* The node of a slot by id (mr_decision.slot - 1), and its number there. */

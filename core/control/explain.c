@@ -2,7 +2,8 @@
  *
  * It stands between control and the policy as a policy of its own: control asks it, it asks the real one and writes
  * down the answer.  So without it nothing is on the way of a task, not even a test.  A start is written down when it is
- * told, at the end of its instant: the candidates are those that were left in the queues then.
+ * told, at the end of its instant: the candidates are those that were left in the queues then.  What kept a task from
+ * starting is written to its READY at the close of that instant.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@ struct explain {
     mr_sched_ops ops; /* of the real one */
     void *self;
     uint32_t notices;
-    uint64_t n; /* ever */
+    uint64_t n, judged; /* ever; judged: up to there mr_explain_waits has looked */
     mr_decision v[KEPT];
 };
 
@@ -113,9 +114,11 @@ static void add_start(struct explain *x, const mr_notice *n)
     const task *t = (const task *)(const void *)n->task;
     const shape *sh = c->shapes[t->shape];
     const slot *s = slot_at(c, n->worker);
-    d->bound = sh->strategy == MR_STRATEGY_NODE || sh->n_terms || sh->group ? MR_BOUND_NODE
-               : sh->strategy == MR_STRATEGY_SPREAD                         ? MR_BOUND_SPREAD
-                                                                            : 0;
+    d->bound = sh->group                            ? MR_BOUND_GROUP
+               : sh->strategy == MR_STRATEGY_NODE   ? MR_BOUND_NODE
+               : sh->n_terms                        ? MR_BOUND_LABELS
+               : sh->strategy == MR_STRATEGY_SPREAD ? MR_BOUND_SPREAD
+                                                    : 0;
     if (!s)
         return;
     d->slot = s->v.id + 1;
@@ -123,6 +126,27 @@ static void add_start(struct explain *x, const mr_notice *n)
     const task *first = d->n_candidates ? task_live(c, d->candidates[0].task) : NULL;
     if (first && ranks_before(first, t))
         passed(c, d, first, t, c->nodes[s->node]);
+}
+
+void mr_explain_waits(mr_control *c)
+{
+    struct explain *x = c->explain;
+    if (x->n - x->judged > KEPT)
+        x->judged = x->n - KEPT;
+    for (; x->judged < x->n; x->judged++) {
+        mr_decision *d = &x->v[x->judged % KEPT];
+        const task *t = d->what == MR_DECIDED_READY ? task_live(c, d->task) : NULL;
+        if (t && t->where == W_READY)
+            mr_show_lack(c, t, d);
+        else if (t && (t->where == W_TRAVEL || t->where == W_PROCESS))
+            d->why = t->where == W_TRAVEL ? MR_PASSED_TRAVEL : MR_PASSED_PROCESS;
+    }
+}
+
+const char *mr_control_wanted(const mr_control *c, const mr_decision *d)
+{
+    bool cap = d->what == MR_DECIDED_READY && (d->why == MR_PASSED_QUOTA || d->why == MR_PASSED_LIMIT);
+    return cap ? mr_intern_text(c->names, d->res) : mr_control_resource(c, d->res);
 }
 
 /* ----------------------------------------------------------------------------------------------------------- ops -- */
@@ -144,11 +168,12 @@ static void explain_notice(void *self, const mr_notice *n)
 {
     struct explain *x = self;
     mr_decision *d;
-    switch (n->what) {
+    switch (x->c->pol.again ? MR_SUBMITTED : n->what) { /* what is told again was written down */
     case MR_BECAME_READY: {
         mr_id by = mr_ref_is_slot(n->task->from) ? ended_on(x, n->task->from) : MR_NO_ID;
         d = add(x, MR_DECIDED_READY, n->task);
         d->answer = by;
+        d->bound = n->task->n_preds ? MR_BOUND_ARGS : 0;
         break;
     }
     case MR_STARTED:

@@ -138,12 +138,17 @@ static int64_t weight(const ceiling *k, const shape *s)
     return k->cpus ? s->cpu : 1;
 }
 
-bool mr_caps_allow(const shape *s)
+const ceiling *mr_caps_full(const shape *s)
 {
     for (int i = 0; i < 2; i++)
         if (s->caps[i] && weight(s->caps[i], s) && s->caps[i]->used + weight(s->caps[i], s) > s->caps[i]->limit)
-            return false;
-    return true;
+            return s->caps[i];
+    return NULL;
+}
+
+bool mr_caps_allow(const shape *s)
+{
+    return !mr_caps_full(s);
 }
 
 bool mr_caps_ever(const shape *s)

@@ -181,7 +181,7 @@ void mr_policy_note_any(mr_control *c, uint32_t what, task *t, int outcome, int6
         return;
     if (what == MR_STARTED && (t->flags & T_PRESENT)) { /* it waited in a worker's ring when the policy came */
         t->flags &= ~(uint32_t)T_PRESENT;
-        mr_policy_note_any(c, MR_BECAME_READY, t, MR_OK, 0);
+        mr_policy_note_any(c, MR_BECAME_READY, t, MR_NOTE_AGAIN, 0);
     }
     if (p->n_notes == p->room_notes && !mr_policy_room(c)) {
         fail(p, "no memory for what policy %s has to be told", p->name);
@@ -195,7 +195,7 @@ static void tell(mr_control *c, const note *n)
 {
     policy *p = &c->pol;
     mr_notice told = {.what = (mr_what)n->what,
-                      .outcome = n->what == MR_SUBMITTED ? MR_OK : n->outcome,
+                      .outcome = n->what & (MR_DONE | MR_DROPPED) ? n->outcome : MR_OK,
                       .task = n->t ? &n->t->v : NULL,
                       .ran = n->ran};
     if (!(p->notices & n->what) || p->failed)
@@ -205,6 +205,7 @@ static void tell(mr_control *c, const note *n)
     if (n->slot && !told.worker && (n->what & (MR_STARTED | MR_STOPPED | MR_DONE))) /* its node has left since */
         told.worker = &c->slots[n->slot - 1]->v;
     p->telling = n->t;
+    p->again = told.outcome != n->outcome;
     policy_enter(p, IN_NOTICE);
     p->ops.notice(p->self, &told);
     policy_leave(p);
@@ -494,6 +495,8 @@ static uint32_t idle_usable(mr_control *c)
 void mr_policy_held(mr_control *c)
 {
     policy *p = &c->pol;
+    if (c->explain)
+        mr_explain_waits(c);
     if (c->held_now)
         c->held += (int64_t)c->held_slots * (c->now - c->held_at);
     c->held_now = false;

@@ -462,8 +462,9 @@ static void enter_plain(mr_control *c)
 static void enter_ranked(mr_control *c)
 {
     for (task *t = c->fresh.head; t; t = t->qb) {
+        int outcome = t->flags & T_PRESENT ? MR_NOTE_AGAIN : MR_OK;
         enter_one(c, t);
-        mr_policy_note(c, MR_BECAME_READY, t, MR_OK, 0);
+        mr_policy_note(c, MR_BECAME_READY, t, outcome, 0);
     }
     mr_policy_tell(c);
     for (task *t; (t = mr_tlist_pop(&c->fresh));) {

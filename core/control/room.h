@@ -495,7 +495,9 @@ void mr_eject_answer(mr_control *c, uint32_t op, mr_ref of, mr_ref answer);
 /* ----------------------------------------------------------------------------------------------------- policy.c -- */
 
 enum { MR_NOTE_SLICE = 128 }; /* a task that blocked before it was given a slice runs again: told to nobody */
-enum { MR_NOTE_AGAIN = -1 };  /* outcome of SUBMITTED: it was told to be done; told in its turn, not before all else */
+/* Outcome of SUBMITTED: it was told to be done; told in its turn, not before all else.  Of READY, STARTED, STOPPED: of
+ * the present, to a policy that came. */
+enum { MR_NOTE_AGAIN = -1 };
 void mr_policy_note_any(mr_control *c, uint32_t what, task *t, int outcome, int64_t ran);
 static inline void mr_policy_note(mr_control *c, uint32_t what, task *t, int outcome, int64_t ran)
 {
@@ -517,7 +519,11 @@ void mr_policy_close(mr_control *c);
 void mr_policy_fifo_order(mr_control *c); /* ranks by entry; no places */
 /* explain.c */
 bool mr_explain_new(mr_control *c);
-void mr_explain_wrap(mr_control *c); /* puts itself between control and the policy that was just installed */
+void mr_explain_wrap(mr_control *c);  /* puts itself between control and the policy that was just installed */
+void mr_explain_waits(mr_control *c); /* at the close of an instant: why what became ready in it has not started */
+/* show.c */
+/* Why a ready task has no seat (why, res, had, wanted, slot), at least `d` zeroed. */
+void mr_show_lack(mr_control *c, const task *t, mr_decision *d);
 /* swap.c */
 mr_status mr_policy_swapped(mr_control *c, const mr_record *r);
 void mr_policy_present(mr_control *c, task *t); /* ready, in no queue: enters for the policy that came */
@@ -527,6 +533,7 @@ int64_t mr_policy_cost(mr_control *c, const task *t, const slot *s);
 
 /* The caps of a function's tasks, into its shape-to-be.  Errors: NOMEM. */
 mr_status mr_caps_of(mr_control *c, const mr_define *d, uint32_t name, uint32_t user, shape *want);
+const ceiling *mr_caps_full(const shape *s); /* that which keeps another of its tasks from starting; NULL: none */
 bool mr_caps_allow(const shape *s);
 bool mr_caps_ever(const shape *s); /* does one task fit when nothing else runs? */
 void mr_caps_count(const shape *s, const task *t, int sign);

@@ -93,28 +93,11 @@ static void say_args(mr_control *c, const task *t, char *out, size_t n)
 }
 
 /* The first resource that is short on the node that lacks the fewest. */
-static void say_seat(mr_control *c, const task *t, char *out, size_t n)
+static void lack_of_room(mr_control *c, const shape *s, mr_decision *d)
 {
-    const shape *s = c->shapes[t->shape];
     uint32_t least = UINT32_MAX;
     const node *best = NULL;
     const mr_amount *need = NULL;
-    for (int i = 0; i < 2; i++) {
-        const ceiling *k = s->caps[i];
-        double unit = k && k->cpus ? MR_RES_UNIT : 1;
-        if (!k || mr_caps_allow(s))
-            continue;
-        snprintf(out, n, k->cpus ? "the quota of user %s: %g of %g CPUs are used" : "the limit of %s: %g of %g run",
-                 mr_intern_text(c->names, k->name), (double)k->used / unit, (double)k->limit / unit);
-        return;
-    }
-    if (s->group) {
-        snprintf(out, n,
-                 s->group->unplaced ? "its placement group %016llx to be placed"
-                                    : "room in its placement group %016llx",
-                 (unsigned long long)s->group->id);
-        return;
-    }
     for (uint32_t i = 0; i < c->n_nodes; i++) {
         const node *x = c->nodes[i];
         const mr_amount *first = NULL;
@@ -135,21 +118,71 @@ static void say_seat(mr_control *c, const task *t, char *out, size_t n)
             need = first;
         }
     }
-    char labels[128];
-    mr_labels_text(s, labels, sizeof labels);
-    if (!best && labels[0]) {
-        snprintf(out, n, "a node with %s", labels);
+    d->why = best ? MR_PASSED_CHOICE : MR_PASSED_NODE;
+    if (!best || !least)
         return;
+    d->why = MR_PASSED_ROOM;
+    d->res = need->res;
+    d->wanted = need->amount;
+    d->had = need->res < best->v.n_res && best->own.free[need->res].amount > 0 ? best->own.free[need->res].amount : 0;
+    d->slot = best->n_slots ? best->slots[0] + 1 : 0;
+}
+
+void mr_show_lack(mr_control *c, const task *t, mr_decision *d)
+{
+    const shape *s = c->shapes[t->shape];
+    const ceiling *k = mr_caps_full(s);
+    if (k) {
+        int64_t unit = k->cpus ? 1 : MR_RES_UNIT; /* both in 1/10000 */
+        d->why = k->cpus ? MR_PASSED_QUOTA : MR_PASSED_LIMIT;
+        d->res = k->name;
+        d->had = k->used * unit;
+        d->wanted = k->limit * unit;
+    } else if (s->group) {
+        d->why = MR_PASSED_GROUP;
+    } else {
+        lack_of_room(c, s, d);
     }
-    if (!best || !least) {
-        snprintf(out, n, c->pol.any ? "the policy \"%s\" to choose it" : "a seat (policy \"%s\")", c->pol.name);
-        return;
-    }
+}
+
+static void say_seat(mr_control *c, const task *t, char *out, size_t n)
+{
+    const shape *s = c->shapes[t->shape];
+    mr_decision d = {.what = MR_DECIDED_READY};
     char wants[64], has[64];
-    int64_t amount = need->res < best->v.n_res ? best->own.free[need->res].amount : 0;
-    mr_amount_text(c, need->res, need->amount, wants, sizeof wants);
-    mr_amount_text(c, need->res, amount > 0 ? amount : 0, has, sizeof has);
-    snprintf(out, n, "%s: node %s has %s free", wants, best->name, has);
+    mr_show_lack(c, t, &d);
+    switch (d.why) {
+    case MR_PASSED_QUOTA:
+    case MR_PASSED_LIMIT:
+        snprintf(out, n,
+                 d.why == MR_PASSED_QUOTA ? "the quota of user %s: %g of %g CPUs are used"
+                                          : "the limit of %s: %g of %g run",
+                 mr_control_wanted(c, &d), (double)d.had / MR_RES_UNIT, (double)d.wanted / MR_RES_UNIT);
+        break;
+    case MR_PASSED_GROUP:
+        snprintf(out, n,
+                 s->group->unplaced ? "its placement group %016llx to be placed"
+                                    : "room in its placement group %016llx",
+                 (unsigned long long)s->group->id);
+        break;
+    case MR_PASSED_NODE:
+        mr_labels_text(s, wants, sizeof wants);
+        if (wants[0]) {
+            snprintf(out, n, "a node with %s", wants);
+            break;
+        }
+        /* fall through */
+    case MR_PASSED_CHOICE:
+        snprintf(out, n, c->pol.any ? "the policy \"%s\" to choose it" : "a seat (policy \"%s\")", c->pol.name);
+        break;
+    default:
+        mr_amount_text(c, d.res, d.wanted, wants, sizeof wants);
+        mr_amount_text(c, d.res, d.had, has, sizeof has);
+        if (d.slot)
+            snprintf(out, n, "%s: node %s has %s free", wants, c->nodes[c->slots[d.slot - 1]->node]->name, has);
+        else
+            snprintf(out, n, "%s: there is %s free", wants, has);
+    }
 }
 
 static void say_call(mr_control *c, const task *t, char *out, size_t n)

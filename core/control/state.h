@@ -488,9 +488,8 @@ typedef struct policy {
     char *dump; /* of the one that was ejected; owned */
     uint64_t *rerank;
     uint32_t n_rerank, room_rerank;
-    bool rerank_all;
-    bool swapped;
-    const task *telling; /* whom the notice that is told now is about */
+    bool rerank_all, swapped, again; /* again: what is told now is no news, but told to a policy that came */
+    const task *telling;             /* whom the notice that is told now is about */
     note *notes;
     size_t n_notes, room_notes;
     struct {

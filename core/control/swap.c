@@ -189,9 +189,9 @@ static void tell_where(mr_control *c, task *t, mr_policy_past *told)
 {
     if (t->flags & T_STOPPED) {
         told->stopped++;
-        mr_policy_note(c, MR_BECAME_READY, t, MR_OK, 0);
-        mr_policy_note(c, MR_STARTED, t, MR_OK, 0);
-        mr_policy_note(c, MR_STOPPED, t, MR_OK, t->v.ran);
+        mr_policy_note(c, MR_BECAME_READY, t, MR_NOTE_AGAIN, 0);
+        mr_policy_note(c, MR_STARTED, t, MR_NOTE_AGAIN, 0);
+        mr_policy_note(c, MR_STOPPED, t, MR_NOTE_AGAIN, t->v.ran);
     }
     switch ((where)t->where) {
     case W_READY:
@@ -202,13 +202,13 @@ static void tell_where(mr_control *c, task *t, mr_policy_past *told)
     case W_TRAVEL:
     case W_PROCESS:
         told->ready++;
-        mr_policy_note(c, MR_BECAME_READY, t, MR_OK, 0);
+        mr_policy_note(c, MR_BECAME_READY, t, MR_NOTE_AGAIN, 0);
         break;
     case W_RUN:
         proc_at(c, t->worker)->slice_at = proc_at(c, t->worker)->slice_left = MR_UNKNOWN; /* the old one's */
         told->running++;
-        mr_policy_note(c, MR_BECAME_READY, t, MR_OK, 0);
-        mr_policy_note(c, MR_STARTED, t, MR_OK, 0);
+        mr_policy_note(c, MR_BECAME_READY, t, MR_NOTE_AGAIN, 0);
+        mr_policy_note(c, MR_STARTED, t, MR_NOTE_AGAIN, 0);
         break;
     case W_AHEAD:
         told->ready++;

@@ -374,6 +374,57 @@ def test_why_a_wide_task_waited_and_who_picked(explained, tmp_path):
     assert "finished" in why("two")
 
 
+def test_why_after_another_policy_came(explained, tmp_path, until):
+    """Lines are those of the policy that answered, and the wait is the whole one."""
+    from miniray.util.state import why
+
+    ray = explained(policy=str(write(tmp_path, "first.lua", "return {\n\n  rank = function(t) return -t.seq end }")))
+    gate = tmp_path / "gate"
+
+    @ray.remote(name="hold")
+    def hold():
+        while not gate.exists():
+            time.sleep(0.002)
+
+    @ray.remote(name="one")
+    def one():
+        return 1
+
+    running, waiting = hold.remote(), one.remote()
+    until(lambda: told()["running"] == 1, "the start")
+    ray.set_policy("fcfs")
+    assert _line(why(running), "started") and "so far" not in why(running)
+    before = why(waiting)
+    assert _line(before, "rank")[0].endswith("the answer of first.lua:3") and _line(before, "ready") == [f"at {before.split('ready      at ')[1].splitlines()[0]}"]
+    gate.touch()
+    assert ray.get([running, waiting]) == [None, 1]
+    text = why(waiting)
+    assert _line(text, "ready") == _line(before, "ready") and "1 CPU: node main had 0 CPU free" in text
+    assert "fcfs.lua:" in _line(text, "why")[0]
+
+
+def test_why_what_was_waited_for_is_known_afterwards(explained, tmp_path):
+    from miniray.util.state import why
+
+    settings = tmp_path / "quota.ini"
+    settings.write_text("[sched]\nquotas = ann=1\n")
+    miniray.init(num_cpus=2, config=str(settings))
+
+    @miniray.remote(user="ann", max_running=7)
+    def hers(x=None):
+        time.sleep(0.05)
+
+    refs = [hers.remote() for _ in range(2)]
+    failed = hers.options(name="late", limit_s=0.01).remote()
+    cancelled = hers.options(name="never").remote()
+    miniray.cancel(cancelled)
+    miniray.wait([*refs, failed, cancelled], num_returns=4)
+    text = why(refs[1])
+    assert "waited for the quota of user ann: 1 of 1 CPUs were used" in text and "when there was room in the quota of user ann" in text
+    assert "failed: the task ran longer than its limit of 0.01 s" in why(failed)
+    assert "and never started" in why(cancelled) and "so far" not in why(cancelled)
+
+
 def test_why_a_task_was_stopped(explained, tmp_path, until):
     from miniray.util.state import why
 

@@ -158,6 +158,82 @@ START_TEST(who_was_passed_over_and_why)
 }
 END_TEST
 
+static const mr_decision *waited(mr_id t)
+{
+    return find(MR_DECIDED_READY, t);
+}
+
+/* What kept a task from starting is still known when it is over. */
+START_TEST(what_was_waited_for)
+{
+    world_free(&w);
+    memset(&w, 0, sizeof w);
+    mr_control_conf_init(&w.conf);
+    w.conf.explain = true;
+    w.conf.prefetch = 0;
+    w.conf.quotas = (const mr_named[]){{"ann", MR_RES_UNIT}};
+    w.conf.n_quotas = 1;
+    world_new(&w, "CPU=3");
+    ck_assert_int_eq(mr_control_policy(w.c, "fifo", NULL, NULL, NULL), MR_OK);
+    uint32_t hers = world_define(&w, (spec){.name = "hers", .user = "ann", .max_running = 5}),
+             one = world_define(&w, (spec){.name = "one", .max_running = 1}), f = world_func(&w, "f", NULL);
+    mr_id a = world_run(&w, hers);
+    world_time(&w, 1);
+    ck_assert_int_eq(waited(a)->why, MR_PASSED_PROCESS);
+    mr_id b = world_run(&w, hers), c = world_run(&w, one);
+    world_time(&w, 1);
+    mr_id d = world_run(&w, one), e = world_run(&w, f);
+    world_time(&w, 1);
+    mr_id g = world_run(&w, f);
+    world_time(&w, 1);
+    char text[200];
+    mr_control_task_waits(w.c, b, text, sizeof text);
+    ck_assert_str_eq(text, "the quota of user ann: 1 of 1 CPUs are used");
+    ck_assert_int_eq(waited(b)->why, MR_PASSED_QUOTA);
+    ck_assert_str_eq(mr_control_wanted(w.c, waited(b)), "ann");
+    ck_assert_int_eq(waited(d)->why, MR_PASSED_LIMIT);
+    ck_assert_str_eq(mr_control_wanted(w.c, waited(d)), "one");
+    ck_assert_int_eq(waited(g)->why, MR_PASSED_ROOM);
+    ck_assert_str_eq(mr_control_wanted(w.c, waited(g)), "CPU");
+    ck_assert_int_eq(waited(g)->wanted, 10000);
+    ck_assert_int_eq(waited(g)->had, 0);
+    (void)c;
+    (void)e;
+}
+END_TEST
+
+/* A policy that comes is told the present; that is no news. */
+START_TEST(the_present_is_not_written_down_again)
+{
+    mr_err err = {0};
+    mr_ev_none swap = {.h = {.kind = MR_EV_POLICY}};
+    make(&kinds[1], true);
+    uint32_t f = world_func(&w, "f", NULL);
+    mr_id t[6];
+    for (int i = 0; i < 6; i++)
+        t[i] = world_run(&w, f);
+    world_time(&w, 1);
+    world_time(&w, 1);
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(mr_control_policy(w.c, "next", &kinds[1 + i % 3], NULL, &err), MR_OK);
+        world_step(&w, &swap);
+        world_time(&w, 1);
+    }
+    for (int r = 0; r < 6; r++)
+        for (int i = 0; i < 6; i++)
+            if (world_worker(&w, t[i])) {
+                world_finish(&w, t[i]);
+                world_time(&w, 1);
+            }
+    ck_assert_uint_eq(world_stats(&w).finished, 6);
+    for (int i = 0; i < 6; i++) {
+        ck_assert_uint_eq(count(MR_DECIDED_READY, t[i]), 1);
+        ck_assert_uint_eq(count(MR_DECIDED_START, t[i]), 1);
+        ck_assert_uint_eq(count(MR_DECIDED_STOP, t[i]), 0);
+    }
+}
+END_TEST
+
 static mr_ref never(void *self, const mr_worker *k)
 {
     (void)self;
@@ -224,6 +300,8 @@ static Suite *suite(void)
     tcase_add_loop_test(t, the_same_is_decided, 0, sizeof kinds / sizeof kinds[0]);
     tcase_add_loop_test(t, each_decision_is_written_down, 0, sizeof kinds / sizeof kinds[0]);
     tcase_add_test(t, who_was_passed_over_and_why);
+    tcase_add_test(t, what_was_waited_for);
+    tcase_add_test(t, the_present_is_not_written_down_again);
     tcase_add_test(t, it_goes_on_after_an_ejection);
     tcase_add_test(t, it_is_bounded);
     suite_add_tcase(s, t);

@@ -23,13 +23,31 @@ def _task(of: Dict[str, Any]) -> str:
     return f"{of['name'] or 'a task'} ({of['task'].lstrip('0') or '0'})"
 
 
-def _line(policy: str, decision: Dict[str, Any]) -> str:
-    return f"{policy}.lua:{decision['line']}" if decision["line"] else policy
-
-
 def _amount(of: Dict[str, float]) -> str:
     name, amount = next(iter(of.items()))
     return f"{amount / 2**20:.4g} MiB of memory" if name == "memory" else f"{amount:g} {name}"
+
+
+_BOUND = {
+    "node": "it was asked for on this node", "labels": "its labels ask for such a node",
+    "group": "its placement group has its room there", "spread": "SPREAD: the next node in turn",
+}
+# What kept a task from starting when it became ready: `passed` of that decision.
+_LACKED = {
+    "node": "a node where it may run", "choice": "the policy to choose it", "group": "room in its placement group",
+    "travel": "its inputs, which travelled to its node", "process": "a worker process, which was being started",
+}
+
+
+def _lacked(ready: Dict[str, Any]) -> str:
+    passed = ready["passed"]
+    if passed in _LACKED:
+        return _LACKED[passed]
+    (name, wanted), had = next(iter(ready["wanted"].items())), next(iter(ready["had"].values()))
+    if passed == "room":
+        where = f"node {ready['slot']['node']}" if "slot" in ready else "there"
+        return f"{_amount(ready['wanted'])}: {where} had {_amount(ready['had'])} free"
+    return f"the quota of user {name}: {had:g} of {wanted:g} CPUs were used" if passed == "quota" else f"the limit of {name}: {had:g} of {wanted:g} ran"
 
 
 def _place(answer: Any) -> str:
@@ -47,7 +65,7 @@ class _Story:
 
     def __init__(self, told: Dict[str, Any]):
         self.told, self.task = told, told["task"]
-        self.policy: str = told["policy"]
+        self.policies = told["policies"]
         decisions = [d for d in told["decisions"] if d["of"]["task"] == self.task["task"]]
         ready = next((i for i in range(len(decisions) - 1, -1, -1) if decisions[i]["what"] == "ready"), None)
         self.ready = None if ready is None else decisions[ready]
@@ -77,6 +95,15 @@ class _Story:
                 by = slice_ = None
         return out
 
+    def policy(self, at: int) -> str:
+        """Its name, as it was at work then."""
+        names = [one["name"] for one in self.policies if one["at"] <= at]
+        return names[-1] if names else "a policy"
+
+    def line(self, decision: Dict[str, Any]) -> str:
+        policy = self.policy(decision["at"])
+        return f"{policy}.lua:{decision['line']}" if decision["line"] else policy
+
     def say(self, head: str, text: str) -> None:
         self.lines.append(f"  {head:<10} {text}")
 
@@ -90,24 +117,28 @@ class _Story:
     def became_ready(self) -> None:
         task = self.task
         if task["ready_at"] < 0:
-            self.say("waits for", task.get("waits_for") or "its arguments")
+            self.say("waits for" if task["phase"] != "over" else "waited for", task.get("waits_for") or "its arguments")
             return
         waited = task["ready_at"] - task["submitted_at"]
-        cause = ", at once"
-        if self.ready and self.ready["answer"]:
-            cause = f", {_time(waited)} later, when its last argument was there: task {self.ready['answer']['task'].lstrip('0')} had ended"
-        elif waited > 100_000:
-            cause = f", {_time(waited)} later, when its last argument was there"
+        later = f", {_time(waited)} later, "
+        if task["attempt"] > 1:
+            cause = f"{later}for attempt {task['attempt']}"
+        elif self.ready and self.ready["answer"]:
+            cause = f"{later}when its last argument was there: task {self.ready['answer']['task'].lstrip('0')} had ended"
+        elif waited > 100_000 and (not self.ready or self.ready.get("bound") == "args"):
+            cause = f"{later}when its last argument was there"
+        else:
+            cause = ", at once" if waited <= 100_000 else f"{later}when it had been heard of"
         self.say("ready", f"at {_at(task['ready_at'])}{cause}")
 
     def order(self) -> None:
         if self.rank:
             rank = "unknown, so it comes last" if self.rank["rank"] is None else f"{self.rank['rank']:.10g}"
-            self.say("rank", f"{rank}: the answer of {_line(self.policy, self.rank)}")
+            self.say("rank", f"{rank}: the answer of {self.line(self.rank)}")
         place = _last(self.of_attempt, "place") or self.plan
         if place:
             verb = "planned for" if place["what"] == "plan" else "placed on"
-            self.say("place", f"{verb} {_place(place['answer'])}: the answer of {_line(self.policy, place)}")
+            self.say("place", f"{verb} {_place(place['answer'])}: the answer of {self.line(place)}")
 
     def queue(self) -> None:
         task, told = self.task, self.told
@@ -115,7 +146,8 @@ class _Story:
             return
         started = task["started_at"] if task["started_at"] >= self.since else None
         until = started if started is not None else told["now"] if task["phase"] != "over" else task["ended_at"]
-        what = "so far" if started is None else "before it went on" if self.stops else "before it started"
+        over = task["phase"] == "over"
+        what = "and never started" if started is None and over else "so far" if started is None else "before it went on" if self.stops else "before it started"
         text = f"{_time(until - self.since)} {what}"
         if len(self.waits) > 1:
             text += f" ({_time(sum(self.waits) + (until - self.since if started is None else 0))} in all)"
@@ -124,10 +156,12 @@ class _Story:
         self.say("waited", text)
         if started is None and task.get("waits_for"):
             self.say("waits for", task["waits_for"])
+        elif self.ready and self.ready.get("passed") and until > self.since:
+            self.say("waited for", _lacked(self.ready))
         if "nobody" in told and started is None:
             told_nobody = told["nobody"]
             answer = "stop, nobody on any slot" if told_nobody["answer"] is False else "nobody"
-            self.say("held", f"at {_at(told_nobody['at'])} {_line(self.policy, told_nobody)} chose {answer} for {_place(told_nobody.get('slot'))}")
+            self.say("held", f"at {_at(told_nobody['at'])} {self.line(told_nobody)} chose {answer} for {_place(told_nobody.get('slot'))}")
 
     def why_overtaken(self, by: Dict[str, Any]) -> str:
         """Why `by`, which became ready later, started first."""
@@ -149,7 +183,7 @@ class _Story:
         place = _last(self.of_attempt, "place") or self.plan
         if place and place["answer"]:
             return f"this task waited for {_place(place['answer'])}"
-        return f"{self.policy} chose it" if passed == "choice" or passed is None else passed
+        return f"{self.policy(by['at'])} chose it" if passed == "choice" or passed is None else passed
 
     def overtaken(self) -> None:
         told = self.told
@@ -165,11 +199,11 @@ class _Story:
             by, rank = stop["by"], ""
             if by["rank"] is not None and self.rank and self.rank["rank"] is not None:
                 rank = f", rank {by['rank']:.10g} against {self.rank['rank']:.10g}"
-            self.say("stopped", f"at {_at(stop['at'])} after {_time(stop['ran'])}: {_task(by['of'])} took its slot{rank}: the answer of {_line(self.policy, by)}")
+            self.say("stopped", f"at {_at(stop['at'])} after {_time(stop['ran'])}: {_task(by['of'])} took its slot{rank}: the answer of {self.line(by)}")
         if slices:
             last = slices[-1]
             slice_ = last["slice"]
-            why = f"its slice of {_time(slice_['rank'])} was used up: the answer of {_line(self.policy, slice_)}" if slice_ else "why is forgotten"
+            why = f"its slice of {_time(slice_['rank'])} was used up: the answer of {self.line(slice_)}" if slice_ else "why is forgotten"
             when = "" if len(slices) == 1 else f"{len(slices)} times, the last time "
             self.say("stopped", f"{when}at {_at(last['at'])} after {_time(last['ran'])}: {why}")
 
@@ -186,22 +220,22 @@ class _Story:
         placed = _last(self.of_attempt, "place") or self.plan
         freed, taken = self.told.get("freed"), _last(self.of_attempt, "preempt", before=start["at"])
         if taken and taken["answer"] and freed and freed["of"]["task"] == taken["answer"]["task"]:
-            why = f"it took the slot of {_task(taken['answer'])}: the answer of {_line(self.policy, taken)}"
+            why = f"it took the slot of {_task(taken['answer'])}: the answer of {self.line(taken)}"
         elif picked and picked.get("slot") == start.get("slot"):
             first = picked["candidates"]
             count = f" among {picked['ready']} that were ready" if picked["ready"] > 1 else ""
             order = "" if not first or first[0]["of"]["task"] == task["task"] else f"; first in order was {_task(first[0]['of'])}"
-            why = f"{_line(self.policy, picked)} chose it for this slot{count}{order}"
+            why = f"{self.line(picked)} chose it for this slot{count}{order}"
         elif placed and placed["answer"]:
-            why = f"{_line(self.policy, placed)} named {_place(placed['answer'])}"
-        elif start.get("bound") == "node":
-            why = "its affinity, labels or placement group say so"
-        elif start.get("bound") == "spread":
-            why = "SPREAD: the next node in turn"
+            why = f"{self.line(placed)} named {_place(placed['answer'])}"
+        elif start.get("bound") in _BOUND:
+            why = _BOUND[start["bound"]]
         elif freed and self.ready and freed["at"] >= self.ready["at"]:
             own = freed["of"]["task"] == task["task"]
             why = "nobody stood before it when it was stopped, so it went on" if own else \
                 f"this slot was the first to be free: {_task(freed['of'])} had {'ended' if freed['what'] == 'end' else 'been stopped'} there"
+            if not own and self.ready.get("passed") in ("quota", "limit"):
+                why = "a slot was free when there was room in " + _lacked(self.ready).partition(":")[0]
         else:
             why = "the first slot that was idle"
         self.say("why there", why)
@@ -215,7 +249,8 @@ class _Story:
         self.overtaken()
         self.where()
         if self.task["ended_at"] >= 0:
-            self.say("ended", f"at {_at(self.task['ended_at'])}, {self.task['state']}")
+            error = self.task.get("error", {}).get("text", "").splitlines()
+            self.say("ended", f"at {_at(self.task['ended_at'])}, {self.task['state']}" + (f": {error[0]}" if error else ""))
         if not self.told["explain"]:
             self.lines.append("Who overtook it and why is not recorded: set [sched] explain = true (MINIRAY_SCHED_EXPLAIN=1).")
         elif not self.ready and self.task["ready_at"] >= 0:

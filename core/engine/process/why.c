@@ -81,7 +81,8 @@ static void why_decision(mr_nodes *n, mr_text *t, const mr_decision *d)
 {
     static const char *const names[] = {"ready", "rank",  "place", "plan", "pick", "preempt",
                                         "slice", "start", "stop",  "end",  "drop"};
-    static const char *const passed[] = {"", "room", "limit", "node", "choice"};
+    static const char *const passed[] = {"", "room", "limit", "node", "choice", "quota", "group", "travel", "process"};
+    static const char *const bounds[] = {"", "node", "spread", "labels", "group", "args"};
     mr_text_put(t, "{\"at\":%lld,\"what\":\"%s\",\"line\":%u,\"ready\":%u,\"entry\":%llu,\"rank\":", (long long)d->at,
                 names[d->what], d->line, d->n_ready, (unsigned long long)d->entry);
     why_rank(t, d->rank);
@@ -94,7 +95,7 @@ static void why_decision(mr_nodes *n, mr_text *t, const mr_decision *d)
     if (d->what != MR_DECIDED_RANK && d->what != MR_DECIDED_SLICE && d->what != MR_DECIDED_START)
         why_answer(n, t, d);
     if (d->bound)
-        mr_text_put(t, ",\"bound\":\"%s\"", d->bound == MR_BOUND_NODE ? "node" : "spread");
+        mr_text_put(t, ",\"bound\":\"%s\"", bounds[d->bound]);
     mr_text_put(t, ",\"candidates\":[");
     for (uint32_t i = 0; i < d->n_candidates; i++) {
         mr_text_put(t, "%s{", i ? "," : "");
@@ -106,11 +107,12 @@ static void why_decision(mr_nodes *n, mr_text *t, const mr_decision *d)
     mr_text_put(t, "]");
     if (d->why) {
         mr_text_put(t, ",\"passed\":\"%s\"", passed[d->why]);
-        if (d->why == MR_PASSED_ROOM) {
+        if (d->wanted) {
+            const char *what = mr_control_wanted(n->control, d);
             mr_text_put(t, ",\"wanted\":{");
-            mr_state_amount(t, mr_control_resource(n->control, d->res), d->wanted);
+            mr_state_amount(t, what, d->wanted);
             mr_text_put(t, "},\"had\":{");
-            mr_state_amount(t, mr_control_resource(n->control, d->res), d->had);
+            mr_state_amount(t, what, d->had);
             mr_text_put(t, "}");
         }
     }
@@ -185,6 +187,19 @@ static void why_decisions(mr_nodes *n, mr_text *t, mr_id task)
     }
 }
 
+/* The policies that were at work: whose lines are meant. */
+static void why_policies(mr_nodes *n, mr_text *t)
+{
+    mr_policy_past past;
+    mr_text_put(t, ",\"policies\":[");
+    for (uint32_t i = 0; mr_control_policy_past(n->control, i, &past); i++) {
+        mr_text_put(t, "%s{\"at\":%lld,\"name\":", i ? "," : "", (long long)past.at);
+        mr_text_string(t, past.name);
+        mr_text_put(t, "}");
+    }
+    mr_text_put(t, "]");
+}
+
 bool mr_census_why(mr_nodes *n, mr_text *t, const char *which)
 {
     mr_task_info i;
@@ -198,6 +213,7 @@ bool mr_census_why(mr_nodes *n, mr_text *t, const char *which)
     mr_text_string(t, def ? def->user : "");
     mr_text_put(t, "},\"explain\":%s,\"policy\":", mr_control_explains(n->control) ? "true" : "false");
     mr_text_string(t, mr_control_policy_name(n->control));
+    why_policies(n, t);
     mr_text_put(t, ",\"now\":%lld", (long long)mr_nodes_clock(n));
     why_decisions(n, t, i.task);
     mr_text_put(t, "}");
