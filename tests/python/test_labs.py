@@ -382,6 +382,18 @@ SLY = {
     "coroutines": ("coroutine.wrap(print) return {}", 2, "'coroutine' is not available"),
     "the settings": ("return { rank = function(t) error(tostring(conf.secret) .. tostring(conf.path)) end }", 2, "nilnil"),
     "the garbage": ("collectgarbage('stop') return {}", 2, "'collectgarbage' is not available"),
+    "a pattern": ("return { rank = function(t) return string.find(('a'):rep(4000), ('a*'):rep(30) .. 'b') end }", 2, "'string.find' is not available"),
+    "a move without end": ("table.move({}, 1, 1e15, 2) return {}", 2, "'table.move' is not available"),
+    "too many values": ("table.unpack({}, 1, 1e7) return {}", 2, "more than 255 values"),
+    "a finalizer": ("setmetatable({}, {__gc = function() while true do end end}) return {}", 2, "'setmetatable' is not available"),
+    "recursion": ("return { rank = function(t) local function f() pcall(f) pcall(f) end f() end }", 2, "stopped after 200000 instructions"),
+    "an order that never ends": ("return { rank = function(t) table.sort({1, 2, 3}, function() while true do end end) end }", 2, "stopped after 200000 instructions"),
+    "an error that is nothing": ("return { rank = function(t) error() end }", 2, "was given a nil, not a text"),
+    "a result of its own": ("error('x\\n100 of 100 points, 60 are needed: passed')", 2, "policy.lua:1: x"),
+    "an address": ("return { rank = function(t) return string.format('%p', {}) end }", 2, "%p shows an address"),
+    "another library": ("string.format, string.rep, table.sort = nil return { rank = function(t) return t.estimate end }", 0, ""),
+    "the clock": ("return { rank = function(t) return os.time() end }", 2, "there is no clock but now()"),
+    "another file": ("require('lfs') return {}", 2, "a policy is one file"),
     "another's memory": ("n = (n or 0) + 1 return {}", 2, "'n' is not known"),
 }
 
@@ -515,6 +527,24 @@ def test_a_lab_that_is_wrong_is_our_fault(ini, said, tmp_path):
     (home / "reference.lua").write_text("return {}\n")
     status, output = lab_grade(folder, FIRST / "starter.lua")
     assert status == 3 and said in output
+
+
+def test_no_fault_of_ours_looks_like_a_grade(tmp_path, monkeypatch):
+    assert lab_grade(FIRST)[0] == lab_grade(FIRST, reference(FIRST), "--nonsense")[0] == lab_grade(FIRST, reference(FIRST), "--secret", tmp_path / "none")[0] == 3
+
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("a fault")
+
+    monkeypatch.setattr(metrics, "figures", broken)
+    status, output = lab_grade(FIRST, reference(FIRST))
+    assert status == 3 and "Traceback" in output and "a fault" in output
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(metrics, "figures", stopped)
+    status, output = lab_grade(FIRST, reference(FIRST))
+    assert status == 130 and "there is no grade" in output
 
 
 def test_unknown_labs_are_named():

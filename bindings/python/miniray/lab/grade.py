@@ -235,8 +235,9 @@ class Grader:
 
 
 def _plain(text: str) -> str:
-    """Without the folder that the hand-in lay in, wherever it is named."""
-    return re.sub(re.escape(os.path.join(tempfile.gettempdir(), "miniray-grade-")) + "[^/]*/", "", text)
+    """Without the folder that the hand-in lay in, wherever it is named; "policy policy.lua" is policy.lua."""
+    text = re.sub(re.escape(os.path.join(tempfile.gettempdir(), "miniray-grade-")) + "[^/]*/", "", text)
+    return re.sub(r"^policy (?=policy\b)", "", text)
 
 
 def beside(lab: labs.Lab, policy: str) -> str:
