@@ -305,7 +305,7 @@ void mr_actor_pump(mr_control *c, actor *a)
     const mr_define *d = c->funcs[a->func - 1]->def;
     uint32_t most = a->ordered ? c->conf.actor_window : d->max_concurrency > 1 ? (uint32_t)d->max_concurrency : 1;
     if (d->flags & MR_FUNC_ASYNC && d->max_concurrency < 1)
-        most = 1000;
+        most = MR_LOOP_CALLS;
     proc *p = a->state == MR_ACTOR_ALIVE ? proc_at(c, a->worker) : NULL;
     if (!p || p->killing || c->losing)
         return;

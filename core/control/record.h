@@ -63,7 +63,10 @@ enum {                            /* flags of a function */
        MR_FUNC_OWN_PLACE = 256    /* where it runs was stated: no group of who submits it captures it */
 };
 
-enum { MR_LANES_MAX = 15 }; /* concurrency groups of an actor, beside the default one */
+enum {
+    MR_LANES_MAX = 15,   /* concurrency groups of an actor, beside the default one */
+    MR_LOOP_CALLS = 1000 /* calls in flight of an actor with an event loop that does not say how many */
+};
 
 /* A remote function with its options, defined once per session and (function, options); its number is the answer. */
 typedef struct mr_define {

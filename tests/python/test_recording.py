@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import miniray
 from miniray.cli.replay import calibrate, replay
-from miniray.lab import recording
+from miniray.lab import recording, replay as replaying
 
 
 @pytest.fixture(scope="module")
@@ -41,33 +41,36 @@ def recorded(tmp_path_factory):
 
 def test_every_line_is_an_event_with_its_time(recorded):
     lines = [json.loads(text) for text in recorded.read_text().splitlines()]
-    assert lines[0] == {"miniray": "recording", "version": 1}
+    assert lines[0] == {"miniray": "recording", "version": 2}
     events = lines[1:]
-    assert all(isinstance(e["t"], int) and e["ev"] for e in events)
+    assert all(isinstance(e["t"], int) and ("ev" in e) != ("do" in e) for e in events)
     assert [e["t"] for e in events] == sorted(e["t"] for e in events)
-    kinds = [e["ev"] for e in events]
+    kinds = [e.get("ev") for e in events]
+    assert sum(e.get("do") == "DISPATCH" for e in events) == 16
     assert kinds.count("NODE_ADDED") == 1 and kinds.count("SUBMIT") == 16 and kinds.count("DONE") >= 14
     assert {"PUT", "DEFINE", "FINISHED", "WORKER_UP"} <= set(kinds)
 
 
 def test_a_recording_is_a_workload_and_a_trace(recorded):
     read = recording.read(recorded)
-    tasks = [line for line in read.lines if "id" in line]
-    assert len(tasks) == len(read.real.tasks) == 14
+    tasks = [line for line in read.lines if "id" in line and not line.get("driver")]
+    assert len(tasks) == len(read.real.tasks) == 16
+    assert read.lines[-1]["driver"] and len(read.lines[-1]["waits"]) >= 3
     assert read.lines[0]["platform"]["nodes"][0]["cpus"] == 2
     [reader] = [t for t in tasks if len(t.get("inputs", [])) == 4]
-    made = {o["file"]: o["bytes"] for t in tasks for o in t["outputs"]} | {x["file"]: x["bytes"] for x in read.lines if "file" in x}
+    made = {o["file"]: o["bytes"] for t in tasks for o in t.get("outputs", [])} | {x["file"]: x["bytes"] for x in read.lines if "file" in x}
     assert sorted(made[f] // 1000 for f in reader["inputs"]) == [5, 5, 5, 20]
     assert sorted(t.get("user", "") for t in tasks)[-12:] == ["ann"] * 6 + ["bob"] * 6
-    assert {t["cpus"] for t in tasks} == {1, 0.5}
-    assert sorted(t["outcome"] for t in read.real.tasks).count("ok") == 13
-    assert any("actors" in note for note in read.notes)
+    assert {t["cpus"] for t in tasks if "on" not in t} == {1, 0.5}
+    assert sorted(t["outcome"] for t in read.real.tasks).count("ok") == 15
+    [actor], [call] = [t for t in tasks if "actor" in t], [t for t in tasks if "on" in t]
+    assert call["on"] == actor["id"] and actor["actor"]["concurrency"] == 1
     assert read.makespan_s > 0 and all(t["duration_s"] > 0 for t in tasks)
 
 
 def test_forced_keeps_places_and_orders(recorded):
     read = recording.read(recorded)
-    run = recording.forced(read)
+    run = replaying.forced(read)
     assert not run.summary["degraded"] and run.summary["failed"] == 0
 
     def orders(tasks):
@@ -92,23 +95,26 @@ def test_replays_print_spread_and_ranking(recorded, tmp_path):
 
 def test_noise_is_small_and_follows_from_its_seed(recorded):
     lines = recording.read(recorded).lines
-    noisy = recording.noisy(lines, 1)
-    assert noisy == recording.noisy(lines, 1) != recording.noisy(lines, 2)
+    noisy = replaying.noisy(lines, 1)
+    assert noisy == replaying.noisy(lines, 1) != replaying.noisy(lines, 2)
     assert all(abs(b["duration_s"] / a["duration_s"] - 1) <= 0.05 for a, b in zip(lines, noisy) if "id" in a)
+    assert noisy[-1] == lines[-1]  # the main program thinks no longer
 
 
 def test_a_recording_that_was_cut_off_is_read_to_there(recorded, tmp_path):
     text = recorded.read_text()
     cut = tmp_path / "cut.jsonl"
     cut.write_text(text[: len(text) * 3 // 4])
-    assert 0 < len(recording.read(cut).real.tasks) <= 14
+    read = recording.read(cut)
+    assert 0 < len(read.real.tasks) <= 16
+    assert len(replaying.forced(read).tasks) == len(read.real.tasks)
 
 
 def test_what_is_no_recording_is_refused(tmp_path):
     path = tmp_path / "x.jsonl"
-    for text, said in (("", "empty"), ("{}\n", "not a recording"), ('{"miniray": "recording", "version": 9}\n', "version 9"),
-                       ('{"miniray": "recording", "version": 1}\nnonsense\n', "x.jsonl:2:1: not JSON"),
-                       ('{"miniray": "recording", "version": 1}\n', "no task ended")):
+    for text, said in (("", "empty"), ("{}\n", "not a recording"), ('{"miniray": "recording", "version": 9}\n', "version 9"), ('{"miniray": "recording", "version": 2}\n7\n', "x.jsonl:2:1: not an event"),
+                       ('{"miniray": "recording", "version": 2}\nnonsense\n', "x.jsonl:2:1: not JSON"),
+                       ('{"miniray": "recording", "version": 2}\n', "no task ended")):
         path.write_text(text)
         result = CliRunner().invoke(replay, [str(path)])
         assert result.exit_code == 2 and said in result.output
@@ -118,6 +124,116 @@ def test_a_place_that_can_not_be_written_is_said_at_init(tmp_path):
     with pytest.raises(Exception, match=r"\[engine\] record = .*nowhere.*No such file"):
         miniray.init(num_cpus=1, record=tmp_path / "nowhere" / "run.jsonl")
     assert not miniray.is_initialized()
+
+
+def spin(seconds):
+    import time
+
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
+def test_what_tasks_did_while_they_ran_is_in_the_replay(tmp_path):
+    """Actors in order and with threads and a loop, tasks that submit and wait, streams, attempts that are lost."""
+    path, marks = tmp_path / "run.jsonl", tmp_path
+    miniray.init(num_cpus=2, record=path)
+
+    @miniray.remote
+    class Ordered:
+        def __init__(self):
+            spin(0.002)
+
+        def step(self, *values):
+            spin(0.002)
+            return bytes(100)
+
+    @miniray.remote(max_concurrency=3)
+    class Threads:
+        def nap(self):
+            import time
+
+            time.sleep(0.01)
+
+    @miniray.remote
+    class Loop:
+        async def nap(self):
+            import asyncio
+
+            await asyncio.sleep(0.01)
+
+    @miniray.remote
+    def leaf(x=None):
+        spin(0.004)
+
+    @miniray.remote
+    def parent():
+        spin(0.002)
+        miniray.get([leaf.remote() for _ in range(3)])
+        spin(0.002)
+
+    @miniray.remote(num_returns="streaming")
+    def stream():
+        for _ in range(3):
+            spin(0.003)
+            yield bytes(50)
+
+    @miniray.remote(max_retries=2, retry_exceptions=True)
+    def flaky():
+        spin(0.003)
+        mark = marks / "tried"
+        if not mark.exists():
+            mark.touch()
+            raise ValueError("once")
+
+    ordered, threads, loop = Ordered.remote(), Threads.remote(), Loop.remote()
+    miniray.get([ordered.step.remote(ordered.step.remote()), *(threads.nap.remote() for _ in range(4)), *(loop.nap.remote() for _ in range(4))])
+    miniray.get([parent.remote() for _ in range(2)])
+    miniray.get([leaf.remote(item) for item in stream.remote()])
+    miniray.get(flaky.remote())
+    miniray.shutdown()
+    read = recording.read(path)
+    by = {line["id"]: line for line in read.lines if "id" in line}
+    kinds = [(line.get("fn", ""), line) for line in by.values()]
+    assert sum("actor" in line for _, line in kinds) == 3 and sum("on" in line for _, line in kinds) == 10
+    assert sorted(line["actor"]["concurrency"] for _, line in kinds if "actor" in line) == [1, 3, 1000]
+    parents = [line for fn, line in kinds if fn == "parent"]
+    assert all(len(p["waits"]) == 1 and p["waits"][0]["need"] == 3 for p in parents)
+    assert sum(line.get("parent") in {p["id"] for p in parents} for _, line in kinds) == 6
+    assert all(p["duration_s"] < 0.5 * min(t["ended"] - t["started"] for t in read.real.tasks if t["task"] == p["id"]) / 1e9 for p in parents)
+    [made] = [line for fn, line in kinds if fn == "stream"]
+    assert [0 < o["after_s"] < made["duration_s"] + 1e-9 for o in made["outputs"] if "after_s" in o] == [True] * 3
+    [tried] = [line for fn, line in kinds if fn == "flaky"]
+    assert len(tried["fails_s"]) == 1 and tried["max_retries"] >= 1
+    assert any("attempts were lost" in note for note in read.notes) and any("event loop" in note for note in read.notes)
+    run = replaying.forced(read)
+    assert not run.summary["degraded"] and run.summary["failed"] == 0 and len(run.tasks) == len(read.real.tasks)
+    at = {t["task"]: t for t in run.tasks}
+    for p in parents:
+        children = [c for c in by.values() if c.get("parent") == p["id"]]
+        assert at[p["id"]]["started"] < min(at[c["id"]]["started"] for c in children) and at[p["id"]]["ended"] > max(at[c["id"]]["ended"] for c in children)
+    free = replaying.free(read, "lpt", runs=1)
+    assert free.run.summary["failed"] == 0 and len(free.run.tasks) == len(run.tasks)
+
+
+def test_stops_are_in_the_replay(tmp_path):
+    path, policy = tmp_path / "run.jsonl", tmp_path / "turns.lua"
+    policy.write_text("return { slice = function() return 5*ms end }\n")
+    miniray.init(num_cpus=1, policy=policy, record=path)
+    miniray.get([miniray.remote(spin).remote(0.02) for _ in range(3)])
+    miniray.shutdown()
+    read = recording.read(path)
+    stops = sum(len(t.get("stretches", [1])) - 1 for t in read.real.tasks)
+    assert stops >= 6 and sum(x.slice is not None for x in read.starts) == stops
+    assert all(0.018 < line["duration_s"] for line in read.lines if "id" in line and not line.get("driver"))
+    run = replaying.forced(read)
+    assert run.summary["stops"] == stops and not run.summary["degraded"]
+
+    def turns(tasks):
+        return [name for _, name in sorted((piece[0], t["task"]) for t in tasks for piece in t["stretches"])]
+
+    assert turns(run.tasks) == turns(read.real.tasks)
+    assert abs(recording.span(run.tasks) / read.makespan_s - 1) < 0.2
 
 
 def test_calibration_measures_and_writes_settings(tmp_path):

@@ -175,9 +175,10 @@ mr_status mr_drive_apply(mr_nodes *n, const mr_record *r)
         status = event_seal(n, &value);
     if (status)
         return status;
+    size_t first = n->actions.n;
     status = mr_control_step(n->control, r, n->now, &n->actions);
     if (n->recorder && !status)
-        mr_recorder_event(n, r);
+        mr_recorder_step(n, r, first);
     if (r->kind == MR_EV_SUBMIT)
         n->stepped |= mr_control_eager(n->control);
     else if (r->kind != MR_EV_REFS && r->kind != MR_EV_DEFINE)

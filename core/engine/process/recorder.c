@@ -1,7 +1,7 @@
 /* recorder.c: the recording of a session.  See recorder.h.
  *
- * Of each event its time, kind and what a replay needs; never a value's bytes.  When a task is over, a line DONE has
- * all of its times and where it ran, from control's own table. */
+ * Of each event, and of what control wants done with processes, its time, kind and what a replay needs; never a value's
+ * bytes.  When a task is over, a line DONE has all of its times and where it ran, from control's own table. */
 #include "engine/process/recorder.h"
 
 #include <errno.h>
@@ -50,7 +50,7 @@ mr_status mr_recorder_open(mr_nodes *n, mr_err *err)
         return mr_err_set(err, MR_E_IO, "[engine] record = %s: %s", path, strerror(errno));
     }
     n->recorder = rec;
-    mr_text_put(&rec->text, "{\"miniray\":\"recording\",\"version\":1}\n");
+    mr_text_put(&rec->text, "{\"miniray\":\"recording\",\"version\":2}\n");
     return MR_OK;
 }
 
@@ -105,7 +105,27 @@ static void recorder_submit(mr_nodes *n, mr_text *t, const mr_record *r)
     for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
         if (times[i].value >= 0)
             mr_text_put(t, ",\"%s\":%" PRId64, times[i].key, times[i].value);
-    recorder_amounts(t, "needs", mr_record_bytes(&def->h, sizeof(*def)), def->n_needs);
+    const mr_named *needs = mr_record_bytes(&def->h, sizeof(*def));
+    recorder_amounts(t, "needs", needs, def->n_needs);
+    if (def->lane)
+        mr_text_put(t, ",\"group\":%u", def->lane);
+    if (def->kind != MR_FUNC_ACTOR)
+        return;
+    recorder_amounts(t, "living", needs + def->n_needs, def->n_living);
+    bool loop = def->flags & MR_FUNC_ASYNC && def->max_concurrency < 1;
+    mr_text_put(t, ",\"loop\":%s,\"concurrency\":%d,\"groups\":[", def->flags & MR_FUNC_ASYNC ? "true" : "false",
+                loop ? MR_LOOP_CALLS : def->max_concurrency);
+    for (uint32_t i = 0; i < def->n_lanes; i++)
+        mr_text_put(t, "%s%u", i ? "," : "", def->lanes[i]);
+    mr_text_put(t, "]");
+}
+
+static void recorder_blocked(mr_text *t, const mr_record *r)
+{
+    const mr_ev_blocked *b = (const void *)r;
+    recorder_id(t, "task", b->task);
+    recorder_ids(t, "ids", mr_record_ids(r, sizeof(*b)), r->n_ids);
+    mr_text_put(t, ",\"need\":%u,\"token\":%u", b->need, r->token);
 }
 
 static void recorder_body(mr_nodes *n, mr_text *t, const mr_record *r)
@@ -131,6 +151,12 @@ static void recorder_body(mr_nodes *n, mr_text *t, const mr_record *r)
         recorder_id(t, "task", ((const mr_ev_task *)any)->task);
         mr_text_put(t, ",\"attempt\":%u", ((const mr_ev_task *)any)->attempt);
         break;
+    case MR_EV_BLOCKED:
+        recorder_blocked(t, r);
+        break;
+    case MR_EV_UNBLOCKED:
+        mr_text_put(t, ",\"token\":%u", r->token);
+        break;
     case MR_EV_FINISHED: {
         const mr_ev_finished *f = any;
         recorder_id(t, "task", f->task);
@@ -154,6 +180,9 @@ static void recorder_body(mr_nodes *n, mr_text *t, const mr_record *r)
         recorder_amounts(t, "total", mr_record_bytes(r, sizeof(*e)), e->n_amounts);
         break;
     }
+    case MR_EV_READ:
+        recorder_id(t, "id", ((const mr_ev_id *)any)->id);
+        break;
     case MR_EV_CANCEL:
     case MR_EV_KILL:
         recorder_id(t, "id", ((const mr_ev_cancel *)any)->id);
@@ -179,15 +208,42 @@ static void recorder_over(mr_nodes *n, mr_text *t)
     }
 }
 
-void mr_recorder_event(mr_nodes *n, const mr_record *r)
+/* What control wants done with processes: who runs where from when on, and which wait is over. */
+static void recorder_action(mr_nodes *n, mr_text *t, const mr_action *a)
+{
+    static const char *const names[MR_ACT_COUNT] = {
+        [MR_ACT_DISPATCH] = "DISPATCH", [MR_ACT_CONTINUE] = "CONTINUE", [MR_ACT_SPAWN] = "SPAWN",
+        [MR_ACT_RETIRE] = "RETIRE",     [MR_ACT_DELIVER] = "DELIVER",
+    };
+    if (a->kind >= MR_ACT_COUNT || !names[a->kind])
+        return;
+    mr_text_put(t, "{\"t\":%" PRId64 ",\"do\":\"%s\"", (int64_t)n->now, names[a->kind]);
+    if (a->kind == MR_ACT_DELIVER) {
+        mr_text_put(t, ",\"client\":%u,\"token\":%u}\n", a->client, a->token);
+        return;
+    }
+    mr_text_put(t, ",\"worker\":%u,\"node\":%u", a->worker, a->node);
+    if (a->id) {
+        recorder_id(t, "task", a->id);
+        mr_text_put(t, ",\"attempt\":%u,\"slot\":%" PRId64, a->attempt, a->value);
+    }
+    mr_text_put(t, "}\n");
+}
+
+void mr_recorder_step(mr_nodes *n, const mr_record *r, size_t first)
 {
     mr_recorder *rec = n->recorder;
-    if (r->kind == MR_EV_TIME || rec->fd < 0)
+    if (rec->fd < 0)
         return;
     mr_text *t = &rec->text;
-    mr_text_put(t, "{\"t\":%" PRId64 ",\"ev\":\"%s\",\"from\":%u", (int64_t)n->now, mr_event_name(r->kind), r->from);
-    recorder_body(n, t, r);
-    mr_text_put(t, "}\n");
+    if (r->kind != MR_EV_TIME) {
+        mr_text_put(t, "{\"t\":%" PRId64 ",\"ev\":\"%s\",\"from\":%u", (int64_t)n->now, mr_event_name(r->kind),
+                    r->from);
+        recorder_body(n, t, r);
+        mr_text_put(t, "}\n");
+    }
+    for (size_t i = first; i < n->actions.n; i++)
+        recorder_action(n, t, &n->actions.v[i]);
     recorder_over(n, t);
     if (t->failed) {
         mr_log(MR_LOG_ERROR, "engine", "out of memory: the recording ends here");

@@ -1,4 +1,5 @@
-/* recorder.h: [engine] record: every event that control took, one JSON object a line, for `miniray replay`.
+/* recorder.h: [engine] record: every event that control took and what it did with processes, one JSON object a line,
+ * for `miniray replay`.
  *
  * Owned by the node list; every call under its lock.  Lines are gathered and written 256 KB at a time; a disk that
  * fails ends the recording with one line in the log, not the session. */
@@ -16,8 +17,9 @@ typedef struct mr_recorder {
 
 /* Nothing is recorded unless the setting names a file.  Errors: IO (it can not be written), NOMEM. */
 mr_status mr_recorder_open(mr_nodes *n, mr_err *err) MR_CHECK_RESULT;
-/* After control took `r` (status OK).  TIME is left out: it says only that an instant is over. */
-void mr_recorder_event(mr_nodes *n, const mr_record *r);
+/* After control took `r` (status OK) and added n->actions from `first` on.  TIME itself is left out: it says only that
+ * an instant is over. */
+void mr_recorder_step(mr_nodes *n, const mr_record *r, size_t first);
 void mr_recorder_close(mr_nodes *n);
 
 #endif

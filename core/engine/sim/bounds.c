@@ -147,6 +147,8 @@ void mr_bound_sums_get(const mr_bound_sums *s, mr_report_bounds *out)
     double most = 0;
     for (uint32_t r = 0; r < s->n; r++) {
         const mr_bound_area *v = &s->v[r];
+        if (s->lends && strcmp(v->name, "CPU") == 0)
+            continue; /* what waited takes its CPU back at once: there may be more of them in use than there are */
         double span = v->have > 0 ? v->best / v->have : 0;
         if (!s->by_class && v->have > 0 && v->work / v->fast > span)
             span = v->work / v->fast;
@@ -176,8 +178,9 @@ void mr_report_bounds_get(const mr_workload *w, const mr_platform *p, mr_report_
             ends[child] = end > ends[child] ? end : ends[child];
         }
     }
+    s.lends = w->lends;
     mr_bound_sums_get(&s, out);
-    double split = mr_bound_prices(w, &s.kinds);
+    double split = w->lends ? 0 : mr_bound_prices(w, &s.kinds);
     split -= split * 1e-9 + (double)w->n_tasks;
     out->classes = split > 0 ? s.begin + (int64_t)split : s.begin;
     mr_bound_sums_fini(&s);
@@ -316,7 +319,8 @@ mr_status mr_report_verify(const mr_workload *w, const mr_platform *p, const mr_
         whole = whole && tasks[t].outcome == MR_OK;
         status = mr_bound_check_task(w, p, t, &tasks[t], err);
         for (uint32_t i = 0; !status && i < me->n_inputs; i++) {
-            uint32_t parent = w->objects[w->inputs[me->first_input + i]].task;
+            const mr_wl_object *o = &w->objects[w->inputs[me->first_input + i]];
+            uint32_t parent = o->early ? MR_WL_NONE : o->task;
             if (parent != MR_WL_NONE && tasks[t].started != MR_UNKNOWN && tasks[t].started < ends[parent])
                 status = mr_err_set(err, MR_E_INVAL, "\"%s\" started before its parent \"%s\" ended",
                                     mr_workload_name(w, t), mr_workload_name(w, parent));
@@ -326,7 +330,7 @@ mr_status mr_report_verify(const mr_workload *w, const mr_platform *p, const mr_
     if (!status && whole)
         status = mr_bound_check(&b, end, err);
     static const char *const pools[] = {"CPU", "GPU", "memory"};
-    for (size_t i = 0; !status && i < sizeof pools / sizeof *pools; i++)
+    for (size_t i = w->lends; !status && i < sizeof pools / sizeof *pools; i++) /* what waited takes its CPU back */
         status = verify_pool(w, p, s, pools[i], err);
     return status;
 }

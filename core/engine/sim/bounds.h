@@ -30,7 +30,7 @@ typedef struct mr_bound_sums {
     uint32_t n;
     uint64_t tasks;
     int64_t begin, path; /* first arrival; latest end of a chain */
-    bool by_class;
+    bool by_class, lends;
 } mr_bound_sums;
 /* Errors: NOMEM (nothing to fini). */
 mr_status mr_bound_sums_init(mr_bound_sums *s, const mr_platform *p) MR_CHECK_RESULT;

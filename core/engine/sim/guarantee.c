@@ -12,6 +12,8 @@
 static const char *of_platform(const mr_workload *w, const mr_platform *p, const mr_bound_kinds *k, uint64_t *slots)
 {
     *slots = 0;
+    if (w->n_points)
+        return "some task does more than run";
     if (k->n != 1)
         return "the nodes are unlike";
     for (uint32_t n = 0; n < p->n_nodes; n++) {

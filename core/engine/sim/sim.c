@@ -75,7 +75,7 @@ static mr_status tell_task(mr_sim *s, uint16_t kind, uint32_t task, uint32_t wor
     return mr_sim_tell(s, e, err);
 }
 
-static mr_status release(mr_sim *s, mr_id id, mr_err *err)
+mr_status mr_sim_release(mr_sim *s, mr_id id, mr_err *err)
 {
     mr_ev_refs *e = BEGIN(mr_ev_refs, MR_EV_REFS, 1, 0, 0);
     if (e)
@@ -118,7 +118,7 @@ mr_id mr_sim_object_id(const mr_sim *s, uint32_t object)
 }
 
 /* Objects are held by the driver until their last reader is submitted; those that none reads, until they are made. */
-static mr_status submit(mr_sim *s, uint32_t task, mr_err *err)
+mr_status mr_sim_submit_now(mr_sim *s, uint32_t task, mr_err *err)
 {
     const mr_wl_task *t = &s->w->tasks[task];
     const uint32_t *inputs = s->w->inputs + t->first_input;
@@ -146,21 +146,25 @@ static mr_status submit(mr_sim *s, uint32_t task, mr_err *err)
         e->n_returns = t->n_objects;
         e->n_deps = t->n_inputs;
         e->estimate = estimate;
+        e->actor = mr_workload_is_call(s->w, task) ? s->lives[t->actor].id : 0;
+        e->parent = t->starter == MR_WL_NONE || t->starter == s->w->driver ? 0 : s->lives[t->starter].id;
         mr_id *ids = (mr_id *)(e + 1);
         for (uint32_t i = 0; i < t->n_inputs; i++) {
             ids[i] = mr_sim_object_id(s, inputs[i]);
             s->tasks[task].bytes += s->w->objects[inputs[i]].bytes;
         }
     }
+    l->state = MR_LIFE_QUEUED; /* an actor has its call at once */
     status = mr_sim_tell(s, e, err);
     for (uint32_t o = t->first_object; !status && mr_sim_knows_truth(s) && o != MR_WL_NONE; o = s->w->objects[o].next)
         status = mr_control_size_stated(s->control, mr_sim_object_id(s, o), s->w->objects[o].bytes);
-    l->state = MR_LIFE_QUEUED;
     s->tasks[task].submitted = s->now;
     s->tasks[task].ready = l->parents ? MR_UNKNOWN : s->now;
     for (uint32_t i = 0; !status && i < t->n_inputs; i++)
         if (--s->unread[inputs[i]] == 0)
-            status = release(s, mr_sim_object_id(s, inputs[i]), err);
+            status = mr_sim_release(s, mr_sim_object_id(s, inputs[i]), err);
+    if (!status && mr_workload_is_call(s->w, task) && --s->unread[s->w->tasks[t->actor].first_object] == 0)
+        status = mr_sim_release(s, s->lives[t->actor].id, err); /* nobody can call it any more: it leaves */
     return status;
 }
 
@@ -187,63 +191,108 @@ static mr_status end_task(mr_sim *s, uint32_t task, mr_err *err)
     }
     for (uint32_t o = t->first_object; !status && !l->again && o != MR_WL_NONE; o = s->w->objects[o].next)
         if (s->w->objects[o].consumers == 0)
-            status = release(s, mr_sim_object_id(s, o), err);
+            status = mr_sim_release(s, mr_sim_object_id(s, o), err);
     if (!status && mr_sim_leave(s, task))
         status = mr_err_set(err, MR_E_NOMEM, "out of memory");
+    for (uint32_t i = t->first_point; !status && i < t->first_point + t->n_points; i++) { /* it did not come so far */
+        const mr_wl_point *p = &s->w->points[i];
+        if (p->what == MR_WL_SUBMITS && !s->passed[i] && s->lives[p->of].state == MR_LIFE_NEW) {
+            s->passed[i] = true;
+            status = end_task(s, p->of, err);
+        }
+    }
     return status;
 }
 
-/* Each output is sealed by itself, the last one together with the end. */
+mr_status mr_sim_seal(mr_sim *s, uint32_t object, mr_err *err)
+{
+    const mr_wl_object *out = &s->w->objects[object];
+    const mr_sim_life *l = &s->lives[out->task];
+    const mr_sim_task *me = &s->tasks[out->task];
+    mr_status status = came(s, object, me->node, err);
+    mr_ev_sealed *e = status ? NULL : BEGIN(mr_ev_sealed, MR_EV_SEALED, 0, 0, l->worker);
+    if (e) {
+        e->task = l->id;
+        e->id = l->id + out->index;
+        e->size = out->bytes;
+        e->attempt = me->attempt;
+        e->index = out->index;
+        e->node = s->machines[me->node].number;
+        e->flags = out->bytes ? MR_VALUE_STORED : 0;
+    }
+    return status ? status : mr_sim_tell(s, e, err);
+}
+
+/* The end of an attempt, together with the result `last`; MR_WL_NONE: with none. */
+static mr_status tell_end(mr_sim *s, uint32_t task, uint32_t last, bool fails, mr_err *err)
+{
+    const mr_sim_life *l = &s->lives[task];
+    const mr_sim_task *me = &s->tasks[task];
+    const mr_wl_object *out = last == MR_WL_NONE ? NULL : &s->w->objects[last];
+    mr_status status = out ? came(s, last, me->node, err) : MR_OK;
+    mr_ev_finished *e = status ? NULL : BEGIN(mr_ev_finished, MR_EV_FINISHED, 0, 0, l->worker);
+    if (e) {
+        e->task = l->id;
+        e->ran = me->ran;
+        e->attempt = me->attempt;
+        e->outcome = fails ? MR_E_TASK : MR_OK;
+        e->flags = fails ? MR_FINISHED_RETRIABLE : 0;
+        e->node = s->machines[me->node].number;
+    }
+    if (e && out) {
+        e->id = l->id + out->index;
+        e->size = out->bytes;
+        e->flags = MR_FINISHED_RESULT;
+        e->vflags = out->bytes ? MR_VALUE_STORED : 0;
+    }
+    return status ? status : mr_sim_tell(s, e, err);
+}
+
+/* Each output that is not there yet is sealed by itself, the last one together with the end. */
 static mr_status finish(mr_sim *s, uint32_t task, mr_err *err)
 {
     const mr_wl_task *t = &s->w->tasks[task];
     mr_sim_life *l = &s->lives[task];
     mr_sim_task *me = &s->tasks[task];
-    mr_status status = l->stretch ? mr_sim_stretch_end(s, task, err) : MR_OK;
+    bool fails = false;
+    if (t->n_points)
+        (void)mr_sim_whole(s, task, &fails);
+    bool told = task != s->w->driver && (l->stretch || (fails && !mr_workload_is_call(s->w, task)));
+    mr_status status = told ? mr_sim_stretch_end(s, task, err) : MR_OK;
     me->ran += s->now - l->since;
-    for (uint32_t o = t->first_object; !status && o != MR_WL_NONE; o = s->w->objects[o].next) {
-        const mr_wl_object *out = &s->w->objects[o];
-        if ((status = came(s, o, me->node, err)))
-            break;
-        if (out->next == MR_WL_NONE) {
-            mr_ev_finished *e = BEGIN(mr_ev_finished, MR_EV_FINISHED, 0, 0, l->worker);
-            if (e) {
-                e->task = l->id;
-                e->id = l->id + out->index;
-                e->size = out->bytes;
-                e->ran = me->ran;
-                e->attempt = me->attempt;
-                e->outcome = MR_OK;
-                e->flags = MR_FINISHED_RESULT;
-                e->node = s->machines[me->node].number;
-                e->vflags = out->bytes ? MR_VALUE_STORED : 0;
-            }
-            status = mr_sim_tell(s, e, err);
-        } else {
-            mr_ev_sealed *e = BEGIN(mr_ev_sealed, MR_EV_SEALED, 0, 0, l->worker);
-            if (e) {
-                e->task = l->id;
-                e->id = l->id + out->index;
-                e->size = out->bytes;
-                e->attempt = me->attempt;
-                e->index = out->index;
-                e->node = s->machines[me->node].number;
-                e->flags = out->bytes ? MR_VALUE_STORED : 0;
-            }
-            status = mr_sim_tell(s, e, err);
-        }
+    l->since = s->now;
+    if (task == s->w->driver)
+        return MR_OK;
+    uint32_t last = MR_WL_NONE;
+    for (uint32_t o = t->first_object; !status && !fails && o != MR_WL_NONE; o = s->w->objects[o].next) {
+        if (s->w->objects[o].early)
+            continue;
+        if (last != MR_WL_NONE)
+            status = mr_sim_seal(s, last, err);
+        last = o;
     }
-    if (l->state == MR_LIFE_OVER)
+    if (mr_workload_is_call(s->w, task)) {
+        if (!status && mr_sim_call_left(s, task))
+            status = mr_err_set(err, MR_E_NOMEM, "out of memory");
+    } else {
+        s->procs[l->worker].task = 0;
+    }
+    if (fails) {
+        l->state = MR_LIFE_QUEUED; /* it is tried again, or control lets it go */
+        l->gen++;
+    }
+    if (!status)
+        status = tell_end(s, task, last, fails, err);
+    if (status || fails || l->state == MR_LIFE_OVER)
         return status;
     me->outcome = MR_OK;
-    s->procs[l->worker].task = 0;
-    return status ? status : end_task(s, task, err);
+    return end_task(s, task, err);
 }
 
 mr_status mr_sim_doom(mr_sim *s, uint32_t task, mr_err *err)
 {
     const mr_sim_life *l = &s->lives[task];
-    if (s->p->worker_mtbf == 0)
+    if (s->p->worker_mtbf == 0 || mr_workload_is_call(s->w, task))
         return MR_OK;
     mr_rand r;
     uint64_t which = ((uint64_t)s->w->tasks[task].place << 32) ^ ((uint64_t)s->tasks[task].attempt << 16) ^ l->stretch;
@@ -265,11 +314,11 @@ static mr_status start(mr_sim *s, uint32_t task, mr_err *err)
     l->state = MR_LIFE_RUNNING;
     l->since = l->from = s->now;
     s->tasks[task].started = s->now; /* of the last attempt */
-    s->procs[l->worker].task = task + 1;
+    if (!mr_workload_is_call(s->w, task))
+        s->procs[l->worker].task = task + 1;
     mr_status status = tell_task(s, MR_EV_STARTED, task, l->worker, 0, true, err);
-    if (!status &&
-        mr_clock_push(&s->clock, (mr_moment){.at = s->now + l->left, .kind = MR_AT_FINISH, .a = task, .gen = l->gen}))
-        status = mr_err_set(err, MR_E_NOMEM, "out of memory");
+    if (!status)
+        status = mr_sim_run_on(s, task, err);
     return status ? status : mr_sim_doom(s, task, err);
 }
 
@@ -293,8 +342,11 @@ static mr_status cancel(mr_sim *s, const mr_moment *m, mr_err *err)
     mr_sim_life *l = &s->lives[m->a];
     if (l->state == MR_LIFE_OVER || (m->b ? l->gen != m->gen : !l->dropped)) /* or an earlier task of this number */
         return MR_OK;
-    if (m->b && l->state == MR_LIFE_RUNNING) {
-        mr_status kept = l->stretch ? mr_sim_stretch_end(s, m->a, err) : MR_OK;
+    if (m->b && (l->state == MR_LIFE_RUNNING || l->state == MR_LIFE_BLOCKED)) {
+        bool runs = l->state == MR_LIFE_RUNNING;
+        mr_status kept = l->stretch && runs ? mr_sim_stretch_end(s, m->a, err) : MR_OK;
+        if (!kept && mr_workload_is_call(s->w, m->a) && mr_sim_call_left(s, m->a))
+            kept = mr_err_set(err, MR_E_NOMEM, "out of memory");
         if (kept)
             return kept;
         mr_ev_finished *e = BEGIN(mr_ev_finished, MR_EV_FINISHED, 0, 0, l->worker);
@@ -303,7 +355,7 @@ static mr_status cancel(mr_sim *s, const mr_moment *m, mr_err *err)
             e->task = l->id;
             e->attempt = s->tasks[m->a].attempt;
             e->outcome = MR_E_CANCELLED;
-            e->ran = s->tasks[m->a].ran += s->now - l->since;
+            e->ran = s->tasks[m->a].ran += runs ? s->now - l->since : 0;
             e->node = s->machines[s->tasks[m->a].node].number;
         }
         return mr_sim_tell(s, e, err);
@@ -317,7 +369,7 @@ static mr_status gone(mr_sim *s, const mr_moment *m, mr_err *err)
     if (!p->alive || (m->b && (p->task != m->b || s->lives[m->b - 1].gen != m->gen)))
         return MR_OK;
     p->alive = false;
-    mr_status status = p->task ? mr_sim_proc_lost(s, p, m->b > 0, err) : MR_OK;
+    mr_status status = mr_sim_proc_lost(s, p, m->b > 0, err);
     if (status)
         return status;
     bool died = m->kind == MR_AT_DIED;
@@ -353,7 +405,7 @@ static mr_status happen(mr_sim *s, const mr_moment *m, mr_err *err)
 {
     switch (m->kind) {
     case MR_AT_SUBMIT:
-        return submit(s, m->a, err);
+        return mr_sim_submit(s, m->a, err);
     case MR_AT_UP:
         return s->procs[m->a].alive ? tell_worker(s, MR_EV_WORKER_UP, m->a, MR_DEATH_NONE, err) : MR_OK;
     case MR_AT_RETIRED:
@@ -379,12 +431,16 @@ static mr_status happen(mr_sim *s, const mr_moment *m, mr_err *err)
         break;
     }
     mr_sim_life *l = &s->lives[m->a];
-    bool current = l->gen == m->gen && s->procs[l->worker].alive;
+    bool current = l->gen == m->gen && (m->a == s->w->driver || s->procs[l->worker].alive);
     switch (m->kind) {
     case MR_AT_START:
         return current && l->state == MR_LIFE_SENT ? start(s, m->a, err) : MR_OK;
     case MR_AT_FINISH:
         return current && l->state == MR_LIFE_RUNNING ? finish(s, m->a, err) : MR_OK;
+    case MR_AT_POINT:
+        return current && l->state == MR_LIFE_RUNNING ? mr_sim_point(s, m->a, err) : MR_OK;
+    case MR_AT_GO_ON:
+        return current && l->state == MR_LIFE_BLOCKED ? mr_sim_go_on(s, m->a, err) : MR_OK;
     case MR_AT_STOPPED:
         return current && (l->state == MR_LIFE_RUNNING || l->state == MR_LIFE_SENT) ? stop(s, m->a, err) : MR_OK;
     default: { /* MR_AT_REVOKED: taken back only if it has not started */
@@ -395,6 +451,8 @@ static mr_status happen(mr_sim *s, const mr_moment *m, mr_err *err)
             l->gen++;
             l->state = MR_LIFE_QUEUED;
         }
+        if (back && mr_workload_is_call(s->w, m->a) && mr_sim_call_left(s, m->a))
+            return mr_err_set(err, MR_E_NOMEM, "out of memory");
         return tell_task(s, MR_EV_REVOKED, m->a, m->b, 0, back, err);
     }
     }
@@ -411,8 +469,8 @@ static mr_status stuck(const mr_sim *s, mr_status status, const char *what, mr_e
     for (uint32_t t = 0; t < s->w->n_tasks && shown < 3; t++) {
         if (s->lives[t].state == MR_LIFE_OVER)
             continue;
-        static const char *const states[] = {"not submitted", "waiting or ready", "dispatched",
-                                             "running",       "stopped",          "over"};
+        static const char *const states[] = {"not submitted", "waiting or ready",   "dispatched", "running",
+                                             "stopped",       "waiting for others", "over"};
         used += (size_t)snprintf(names + used, sizeof names - used, "%s\"%.40s\" (%s)", shown ? ", " : "",
                                  mr_workload_name(s->w, t), states[s->lives[t].state]);
         shown++;
@@ -442,7 +500,7 @@ static mr_status instant(mr_sim *s, mr_err *err)
         uint32_t task = 0;
         while (!status && mr_sim_next_arrival(s) <= s->now)
             if (!(status = mr_sim_feed(s, &task, err)))
-                status = submit(s, task, err);
+                status = mr_sim_submit(s, task, err);
         while (!status && (top = mr_clock_top(&s->clock)) && top->at <= s->now) {
             mr_moment m = mr_clock_pop(&s->clock);
             status = happen(s, &m, err);
@@ -462,7 +520,7 @@ static mr_status instant(mr_sim *s, mr_err *err)
 
 static mr_status begin(mr_sim *s, mr_err *err)
 {
-    mr_status status = MR_OK;
+    mr_status status = mr_sim_points_begin(s, err);
     s->begun = true;
     for (uint32_t o = 0; s->mortal && !status && o < s->w->n_objects; o++) /* they lie there, and die there */
         if (s->w->objects[o].task == MR_WL_NONE && s->w->objects[o].consumers)

@@ -39,6 +39,8 @@ typedef struct mr_sim_conf {
     int64_t max_time; /* virtual ns at which the run is given up (TIMEOUT); MR_UNKNOWN: never */
 } mr_sim_conf;
 
+enum { MR_SIM_ACTOR_SLOT = 1000 }; /* "slot" of a call: this and the number of its actor's worker */
+
 typedef struct mr_sim_task {
     int64_t submitted, ready, started, ended; /* ns; MR_UNKNOWN until then; started: of the last attempt */
     int64_t ran;                              /* ns on its slot, stops left out */

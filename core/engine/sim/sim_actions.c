@@ -53,14 +53,20 @@ static mr_status dispatch(mr_sim *s, const mr_action *a, uint32_t task)
     l->state = MR_LIFE_SENT;
     l->worker = a->worker;
     l->gen++;
-    l->left = mr_workload_duration(s->w, task, &s->p->nodes[p->node]);
     t->attempt = a->attempt;
+    t->node = p->node;
+    bool fails;
+    l->left = mr_sim_whole(s, task, &fails);
+    l->point = s->w->tasks[task].first_point;
     t->ran = 0; /* an attempt begins from the start */
     l->stretch = 0;
     l->since = MR_UNKNOWN; /* it has not begun */
-    t->node = p->node;
     t->slot = (uint32_t)a->value;
     s->stats.dispatches++;
+    if (mr_workload_is_call(s->w, task)) {
+        t->slot = MR_SIM_ACTOR_SLOT + a->worker;
+        return mr_sim_call(s, task, p);
+    }
     int64_t when = mr_sim_store_read(s, task, p->node);
     when = decided(s) > when ? decided(s) : when;
     return at(s, when + s->conf.dispatch, MR_AT_START, task, 0, l->gen);
@@ -198,7 +204,7 @@ static mr_status go_on(mr_sim *s, const mr_action *a, uint32_t task)
     mr_err ignored;
     if (mr_sim_doom(s, task, &ignored))
         return MR_E_NOMEM;
-    return at(s, l->since + l->left, MR_AT_FINISH, task, 0, l->gen);
+    return mr_sim_run_on(s, task, &ignored);
 }
 
 static mr_status of_task(mr_sim *s, const mr_action *a)
@@ -273,7 +279,7 @@ static mr_status act(mr_sim *s, const mr_action *a)
     case MR_ACT_COLLECT:
         return mr_sim_store_collect(s, mr_sim_machine_of(s, a->node));
     case MR_ACT_DELIVER:
-        return MR_OK;
+        return mr_sim_delivered(s, a->token);
     default: /* RESTORE, RESUME: nobody here asks for what is on disk, or streams */
         return MR_E_PROTOCOL;
     }

@@ -17,8 +17,8 @@ int64_t mr_sim_next_arrival(const mr_sim *s)
 {
     if (s->w->stream)
         return s->ahead == MR_WL_NONE ? INT64_MAX : s->w->tasks[s->ahead].arrival;
-    return s->conf.unfold || s->next_arrival == s->w->n_tasks ? INT64_MAX
-                                                              : s->w->tasks[s->w->order[s->next_arrival]].arrival;
+    return s->conf.unfold || s->next_arrival == s->w->arriving ? INT64_MAX
+                                                               : s->w->tasks[s->w->order[s->next_arrival]].arrival;
 }
 
 static bool grow(void *v, uint32_t had, uint32_t has, size_t size)
@@ -62,6 +62,7 @@ static void fresh(mr_sim *s, uint32_t task)
     *me = (mr_sim_task){.outcome = MR_E_CANCELLED};
     me->submitted = me->ready = me->started = me->ended = MR_UNKNOWN;
     s->lives[task] = (mr_sim_life){.gen = gen, .parents = s->w->tasks[task].n_parents};
+    s->lives[task].parents += s->conf.unfold && s->w->tasks[task].starter != MR_WL_NONE;
 }
 
 mr_status mr_sim_read_ahead(mr_sim *s, mr_err *err)

@@ -15,7 +15,8 @@ void mr_sim_conf_init(mr_sim_conf *conf)
 /* A label that a definition asks for and the node does not have; NULL: it has all. */
 static const char *lacks_label(const char *text, const mr_define *def, const mr_platform_node *n)
 {
-    const char *terms = text + sizeof *def + def->n_needs * sizeof(mr_named) + def->n_labels * sizeof(mr_label);
+    const char *terms =
+        text + sizeof *def + (def->n_needs + def->n_living) * sizeof(mr_named) + def->n_labels * sizeof(mr_label);
     for (uint32_t i = 0; i < def->n_terms; i++) {
         const char *key = terms + i * sizeof(mr_term); /* the readers know MR_TERM_EXISTS only */
         uint32_t k = 0;
@@ -164,7 +165,11 @@ void mr_sim_free(mr_sim *s)
     free(s->earlier);
     free(s->machines);
     free(s->machine_of);
+    for (uint32_t i = 0; i < s->cap_procs; i++)
+        free(s->procs[i].calls);
     free(s->procs);
+    free(s->passed);
+    free(s->deferred);
     free(s->flights);
     free(s->record);
     free(s);

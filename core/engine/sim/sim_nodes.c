@@ -104,15 +104,24 @@ static mr_status lose_copies(mr_sim *s, uint32_t machine, mr_err *err)
     return status;
 }
 
+static mr_status task_lost(mr_sim *s, uint32_t task, mr_err *err)
+{
+    mr_sim_life *l = &s->lives[task];
+    bool runs = l->state == MR_LIFE_RUNNING;
+    mr_status status = runs && !mr_workload_is_call(s->w, task) ? mr_sim_stretch_end(s, task, err) : MR_OK;
+    l->gen++;
+    s->stats.lost += runs ? s->tasks[task].ran + s->now - l->since : 0;
+    l->state = MR_LIFE_QUEUED;
+    return status;
+}
+
 mr_status mr_sim_proc_lost(mr_sim *s, mr_sim_proc *p, bool died, mr_err *err)
 {
-    mr_sim_life *l = &s->lives[p->task - 1];
-    mr_status status = l->state == MR_LIFE_RUNNING ? mr_sim_stretch_end(s, p->task - 1, err) : MR_OK;
-    l->gen++;
-    s->stats.deaths += died;
-    s->stats.lost += l->state == MR_LIFE_RUNNING ? s->tasks[p->task - 1].ran + s->now - l->since : 0;
-    l->state = MR_LIFE_QUEUED;
-    p->task = 0;
+    mr_status status = p->task ? task_lost(s, p->task - 1, err) : MR_OK;
+    s->stats.deaths += died && (p->task || p->n_calls);
+    for (uint32_t i = 0; !status && i < p->n_calls; i++)
+        status = task_lost(s, p->calls[i], err);
+    p->task = p->n_calls = 0;
     return status;
 }
 
@@ -129,8 +138,7 @@ mr_status mr_sim_node_down(mr_sim *s, const mr_moment *m, mr_err *err)
         if (!p->alive || p->node != m->a)
             continue;
         p->alive = false;
-        if (p->task)
-            status = mr_sim_proc_lost(s, p, true, err);
+        status = mr_sim_proc_lost(s, p, true, err);
     }
     mr_sim_store_gone(s, m->a);
     machine->number = MR_WL_NONE;

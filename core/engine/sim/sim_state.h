@@ -15,6 +15,8 @@ enum {
     MR_AT_DIED,       /* a: worker, if it runs task b - 1 and gen still holds; b = 0: whatever it does */
     MR_AT_START,      /* a: task, if gen still holds */
     MR_AT_FINISH,     /* a: task, if gen still holds */
+    MR_AT_POINT,      /* a: task, which comes to its next point, if gen still holds */
+    MR_AT_GO_ON,      /* a: task, whose wait is over, if gen still holds */
     MR_AT_STOPPED,    /* a: task */
     MR_AT_REVOKED,    /* a: task, b: worker */
     MR_AT_CANCELLED,  /* a: task */
@@ -27,12 +29,13 @@ enum {
     MR_AT_NODE_UP     /* a: node */
 };
 
-enum { MR_LIFE_NEW, MR_LIFE_QUEUED, MR_LIFE_SENT, MR_LIFE_RUNNING, MR_LIFE_STOPPED, MR_LIFE_OVER };
+enum { MR_LIFE_NEW, MR_LIFE_QUEUED, MR_LIFE_SENT, MR_LIFE_RUNNING, MR_LIFE_STOPPED, MR_LIFE_BLOCKED, MR_LIFE_OVER };
 
 typedef struct mr_sim_life { /* what the engine alone knows of a task */
     mr_id id;
     int64_t left, since, from;     /* ns to run; since when it does; when its slot was given to it */
     uint32_t worker, gen, parents; /* parents that have not ended */
+    uint32_t point;                /* of the workload's: the next that it comes to */
     uint16_t stretch;              /* of this attempt: one more after each stop */
     uint8_t state, wrong;          /* MR_LIFE_; an error was made of its results */
     uint8_t dropped;               /* control has let it go */
@@ -47,6 +50,8 @@ typedef struct mr_sim_machine { /* a node of the platform, numbered as there */
 typedef struct mr_sim_proc {
     uint32_t node, task; /* task + 1; 0: none */
     bool alive;
+    uint32_t *calls; /* of an actor: those that were sent, in that order */
+    uint32_t n_calls, cap_calls;
 } mr_sim_proc;
 
 typedef struct mr_sim_flight {
@@ -114,6 +119,9 @@ struct mr_sim {
     mr_sim_fair *fair;                            /* NULL: links are not */
     mr_sim_store *stores;                         /* by node; NULL: none says how much it holds */
     mr_sim_copy **copies;                         /* by object; with stores only */
+    bool *passed;                                 /* by point: some attempt was there */
+    uint32_t *deferred; /* tasks that wait until what makes their inputs, or their actor, is submitted */
+    uint32_t n_deferred, cap_deferred;
     mr_rand noise;
     mr_sim_stats stats;
     uint64_t *record; /* the event being told */
@@ -148,6 +156,27 @@ mr_status mr_sim_fair_begin(mr_sim *s, uint32_t flight) MR_CHECK_RESULT;
 mr_status mr_sim_fair_rates(mr_sim *s, const mr_moment *m) MR_CHECK_RESULT;
 /* Some flights are dead now. */
 mr_status mr_sim_fair_died(mr_sim *s) MR_CHECK_RESULT;
+/* The driver gives up an object.  Errors: those of mr_sim_tell. */
+mr_status mr_sim_release(mr_sim *s, mr_id id, mr_err *err) MR_CHECK_RESULT;
+/* `object` is now in the memory of `node`; its task tells control that it is sealed.  Errors: those of mr_sim_tell. */
+mr_status mr_sim_seal(mr_sim *s, uint32_t object, mr_err *err) MR_CHECK_RESULT;
+/* A stretch of a task begins now, or has its next part: what it comes to next.  Errors: NOMEM. */
+mr_status mr_sim_run_on(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;
+/* ---- sim_points.c: what tasks do while they run.  Errors of all: NOMEM, and those of mr_sim_tell. ---- */
+mr_status mr_sim_points_begin(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
+/* Submits the task, or keeps it until that makes sense. */
+mr_status mr_sim_submit(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;
+mr_status mr_sim_submit_now(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT; /* sim.c */
+/* ns that this attempt of the task runs in all, and whether it fails then. */
+int64_t mr_sim_whole(const mr_sim *s, uint32_t task, bool *fails);
+mr_status mr_sim_point(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;
+mr_status mr_sim_go_on(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;
+/* Control says that the wait of a client is over. */
+mr_status mr_sim_delivered(mr_sim *s, uint32_t token) MR_CHECK_RESULT;
+/* A call is sent to its actor; its turn there may be later.  Errors: NOMEM. */
+mr_status mr_sim_call(mr_sim *s, uint32_t task, mr_sim_proc *p) MR_CHECK_RESULT;
+/* It is no longer there: the next has its turn.  Errors: NOMEM. */
+mr_status mr_sim_call_left(mr_sim *s, uint32_t task) MR_CHECK_RESULT;
 /* ---- sim_nodes.c ---- */
 /* Tells control of all nodes, and arranges their deaths.  Errors: NOMEM, and those of control. */
 mr_status mr_sim_nodes_begin(mr_sim *s, mr_err *err) MR_CHECK_RESULT;

@@ -15,6 +15,7 @@ mr_status mr_workload_new(mr_workload **out, const char *path)
     if (!w)
         return MR_E_NOMEM;
     mr_platform_init(&w->platform);
+    w->driver = MR_WL_NONE;
     w->path = strdup(path);
     if (!w->path || mr_intern_new(&w->names) || mr_intern_new(&w->defs)) {
         mr_workload_free(w);
@@ -42,6 +43,8 @@ void mr_workload_free(mr_workload *w)
     free(w->dists);
     free(w->samples);
     free(w->tables);
+    free(w->points);
+    free(w->waited);
     free(w->by_name);
     free(w->by_file);
     free(w->path);
@@ -82,6 +85,8 @@ mr_wl_task mr_wl_task_of(uint32_t name, uint32_t fn, int line)
                         .estimate = MR_UNKNOWN,
                         .first_object = MR_WL_NONE,
                         .last_object = MR_WL_NONE,
+                        .starter = MR_WL_NONE,
+                        .actor = MR_WL_NONE,
                         .marker = MR_WL_NONE};
 }
 
@@ -104,6 +109,8 @@ mr_status mr_workload_task(mr_workload *w, const char *name, const char *fn, int
     if (w->by_name[number])
         return mr_json_fail(&at, "id", "the task \"%s\" is already there (line %d)", name,
                             w->tasks[w->by_name[number] - 1].line);
+    if (w->driver != MR_WL_NONE)
+        return mr_json_fail(&at, "id", "\"%s\" stands behind the driver, which comes last", name);
     w->last = w->n_tasks;
     w->tasks[w->last] = mr_wl_task_of(number, func, line);
     w->tasks[w->last].place = w->last;
@@ -180,10 +187,12 @@ mr_status mr_workload_input(mr_workload *w, mr_wl_kind kind, const char *name, b
 {
     uint32_t number;
     mr_json_at at = {w->path, line, err, NULL};
+    static const char *const fields[] = {
+        [MR_WL_DEP] = "deps", [MR_WL_STARTER] = "parent", [MR_WL_ACTOR] = "on", [MR_WL_WAIT] = "waits"};
+    const char *field = fields[kind] ? fields[kind] : "inputs";
     if (w->stream)
-        return mr_json_fail(&at, kind == MR_WL_DEP ? "deps" : "inputs",
-                            "the tasks of a stream wait for nothing and read nothing: \"%s\" needs the whole file",
-                            name);
+        return mr_json_fail(
+            &at, field, "the tasks of a stream wait for nothing and read nothing: \"%s\" needs the whole file", name);
     if (put_name(w, name, &number) || !mr_workload_grow(&w->raws, w->n_raws, &w->cap_raws, sizeof *w->raws))
         return mr_err_set(err, MR_E_NOMEM, "%s: out of memory", w->path);
     w->raws[w->n_raws++] = (mr_wl_raw){w->last, number, line, (uint8_t)kind, sized, bytes};
@@ -211,11 +220,13 @@ mr_status mr_workload_shape(mr_workload *w, mr_wl_shape *s)
 {
     union {
         mr_define def;
-        char bytes[sizeof(mr_define) + sizeof s->needs + sizeof s->labels + sizeof s->terms];
+        char bytes[sizeof(mr_define) + 2 * sizeof s->needs + sizeof s->labels + sizeof s->terms];
     } u;
     size_t needs = s->n_needs * sizeof *s->needs, labels = s->n_labels * sizeof *s->labels;
-    size_t terms = s->n_terms * sizeof *s->terms, all = needs + labels + terms;
+    size_t living = s->n_living * sizeof *s->living;
+    size_t terms = s->n_terms * sizeof *s->terms, all = needs + living + labels + terms;
     s->def.n_needs = s->n_needs;
+    s->def.n_living = s->n_living;
     s->def.n_labels = s->n_labels;
     s->def.n_terms = s->n_terms;
     s->def.h = (mr_record){.kind = MR_EV_DEFINE, .version = MR_RECORD_VERSION, .n_bytes = (uint32_t)all};
@@ -223,8 +234,10 @@ mr_status mr_workload_shape(mr_workload *w, mr_wl_shape *s)
     memset(&u, 0, s->def.h.size);
     u.def = s->def;
     memcpy(u.bytes + sizeof u.def, s->needs, needs);
-    memcpy(u.bytes + sizeof u.def + needs, s->labels, labels);
-    memcpy(u.bytes + sizeof u.def + needs + labels, s->terms, terms);
+    if (living)
+        memcpy(u.bytes + sizeof u.def + needs, s->living, living);
+    memcpy(u.bytes + sizeof u.def + needs + living, s->labels, labels);
+    memcpy(u.bytes + sizeof u.def + needs + living + labels, s->terms, terms);
     return mr_intern_put(w->defs, u.bytes, s->def.h.size, &w->tasks[w->last].def);
 }
 
@@ -251,11 +264,15 @@ static uint32_t file_named(const mr_workload *w, uint32_t name)
 /* The objects that one input stands for: *first, and `all` when the task's declared outputs are meant. */
 static mr_status resolve(mr_workload *w, mr_wl_raw *r, mr_err *err, uint32_t *first, bool *all)
 {
-    const char *name = mr_intern_text(w->names, r->name), *field = r->kind == MR_WL_DEP ? "deps" : "inputs";
+    const char *name = mr_intern_text(w->names, r->name);
+    const char *field = r->kind == MR_WL_DEP ? "deps" : r->kind == MR_WL_WAIT ? "waits" : "inputs";
     mr_json_doc doc = place_of(w, name);
     mr_json_at at = {w->path, r->line, err, &doc};
     uint32_t task = r->kind == MR_WL_FILE ? MR_WL_NONE : task_named(w, r->name);
-    uint32_t file = r->kind == MR_WL_FILE || r->kind == MR_WL_ANY ? file_named(w, r->name) : MR_WL_NONE;
+    if (task == w->driver) /* it makes nothing */
+        task = MR_WL_NONE;
+    bool any = r->kind == MR_WL_ANY || r->kind == MR_WL_WAIT;
+    uint32_t file = r->kind == MR_WL_FILE || any ? file_named(w, r->name) : MR_WL_NONE;
     mr_status status = MR_OK;
     *all = false;
     if (task == r->task)
@@ -276,10 +293,10 @@ static mr_status resolve(mr_workload *w, mr_wl_raw *r, mr_err *err, uint32_t *fi
         *first = file;
     } else if (r->kind == MR_WL_FILE && r->sized) {
         status = add_file(w, MR_WL_NONE, name, r->bytes, r->line, err, first);
-    } else if (r->kind == MR_WL_FILE || r->kind == MR_WL_ANY) {
+    } else if (r->kind == MR_WL_FILE || any) {
         return mr_json_fail(&at, field,
                             "\"%s\" is %s of this workload; a file from outside is {\"file\": \"%s\", \"bytes\": N}",
-                            name, r->kind == MR_WL_ANY ? "neither a task nor a file" : "not a file", name);
+                            name, any ? "neither a task nor a file" : "not a file", name);
     } else {
         return mr_json_fail(&at, field, "there is no task \"%s\"", name);
     }
@@ -302,7 +319,16 @@ static mr_status resolve_all(mr_workload *w, mr_err *err)
         mr_wl_task *t = &w->tasks[r->task];
         uint32_t object = MR_WL_NONE;
         bool all;
+        if (r->kind == MR_WL_STARTER || r->kind == MR_WL_ACTOR) {
+            status = mr_workload_relate(w, r, task_named(w, r->name), err);
+            continue;
+        }
         status = resolve(w, r, err, &object, &all);
+        if (r->kind == MR_WL_WAIT) {
+            if (!status && mr_workload_wait_for(w, r, object)) /* the first of a task's is as good as all */
+                status = mr_err_set(err, MR_E_NOMEM, "%s: out of memory", w->path);
+            continue;
+        }
         uint32_t left = all ? declared[w->objects[object].task] : 1;
         if (t->n_inputs == 0)
             t->first_input = n;
@@ -340,8 +366,9 @@ static mr_status index_children(mr_workload *w, mr_err *err)
         for (uint32_t t = 0; t < n; t++) {
             mr_wl_task *me = &w->tasks[t];
             for (uint32_t i = 0; i < me->n_inputs; i++) {
-                uint32_t p = w->objects[w->inputs[me->first_input + i]].task;
-                if (p == MR_WL_NONE || mark[p] == t)
+                const mr_wl_object *o = &w->objects[w->inputs[me->first_input + i]];
+                uint32_t p = o->task;
+                if (p == MR_WL_NONE || mark[p] == t || o->early) /* which is there before its task ends */
                     continue;
                 mark[p] = t;
                 if (pass == 0) {
@@ -448,7 +475,8 @@ static int by_turn(const void *a, const void *b)
     return x->place < y->place ? -1 : x->place > y->place;
 }
 
-/* Order of submission: by arrival, then as in the file, except that parents come before their children.  Walks up from
+/* Order of submission: by arrival, then as in the file, except that parents come before their children; those that
+ * others submit come last.  Walks up from
  * each task in turn; `at` remembers which of its inputs a task on the stack is at. */
 static mr_status order_tasks(mr_workload *w, mr_err *err)
 {
@@ -474,7 +502,9 @@ static mr_status order_tasks(mr_workload *w, mr_err *err)
                     stack[depth++] = p;
                 }
             } else {
-                turns[place] = (turn){me->arrival, place, t};
+                bool arrives = me->starter == MR_WL_NONE;
+                w->arriving += arrives;
+                turns[place] = (turn){arrives ? me->arrival : INT64_MAX, place, t};
                 place++;
                 depth--;
             }
@@ -504,6 +534,8 @@ mr_status mr_workload_link(mr_workload *w, mr_err *err)
         status = spread_arrivals(w, err);
     if (!status)
         status = order_tasks(w, err);
+    if (!status)
+        status = mr_workload_place_points(w, err);
     if (!status)
         mr_workload_draw(w, 0);
     return status;

@@ -29,19 +29,42 @@ typedef struct mr_wl_task {
     uint32_t first_input, n_inputs;                /* in mr_workload.inputs, after link */
     uint32_t first_child, n_children;              /* in mr_workload.children: each once */
     uint32_t n_parents;                            /* each once */
+    uint32_t first_point, n_points;                /* in mr_workload.points, after link */
+    uint32_t starter; /* the task (or the driver) that submits it while it runs, MR_WL_NONE: it arrives by itself */
+    uint32_t actor;   /* of a call: the task that makes its actor, MR_WL_NONE; of such a task: itself */
 } mr_wl_task;
 
+/* What happens while a task runs: at `at`, counted in time that it runs, of all that it does on a node of speed 1. */
+typedef enum mr_wl_what { MR_WL_SUBMITS, MR_WL_SEALS, MR_WL_WAITS, MR_WL_FAILS } mr_wl_what;
+typedef struct mr_wl_point {
+    int64_t at;
+    uint32_t task; /* whose */
+    uint32_t what; /* mr_wl_what */
+    uint32_t of; /* SUBMITS: the task.  SEALS: the object.  WAITS: first of n in mr_workload.waited; `need` of them. */
+    uint32_t n, need;
+    uint32_t place; /* among the points of the file: what is at one time happens in the order of `what`, and this */
+} mr_wl_point;
+
 typedef struct mr_wl_object {
-    uint32_t task;      /* that makes it; MR_WL_NONE: it comes from outside */
-    uint32_t index;     /* among the task's outputs */
-    uint32_t file;      /* interned name, 0: none */
-    uint32_t next;      /* of the same task */
-    uint32_t node;      /* of one from outside */
-    uint32_t consumers; /* tasks that read it */
+    uint32_t task;       /* that makes it; MR_WL_NONE: it comes from outside */
+    uint32_t index : 31; /* among the task's outputs */
+    uint32_t early : 1;  /* sealed while the task runs */
+    uint32_t file;       /* interned name, 0: none */
+    uint32_t next;       /* of the same task */
+    uint32_t node;       /* of one from outside */
+    uint32_t consumers;  /* tasks that read it */
     uint64_t bytes;
 } mr_wl_object;
 
-typedef enum mr_wl_kind { MR_WL_DEP, MR_WL_ANY, MR_WL_TASK, MR_WL_FILE } mr_wl_kind;
+typedef enum mr_wl_kind {
+    MR_WL_DEP,
+    MR_WL_ANY,
+    MR_WL_TASK,
+    MR_WL_FILE,
+    MR_WL_STARTER, /* the task that submits it, `bytes` ns after it began */
+    MR_WL_ACTOR,   /* whose call it is */
+    MR_WL_WAIT     /* what point number `bytes` waits for */
+} mr_wl_kind;
 typedef struct mr_wl_raw { /* an input before link */
     uint32_t task, name;
     int32_t line;
@@ -54,6 +77,8 @@ typedef struct mr_wl_shape {
     mr_define def; /* name, user, priority, limit, deadline are set by the reader */
     mr_named needs[16];
     uint32_t n_needs;
+    const mr_named *living; /* at most 8; the reader's */
+    uint32_t n_living;
     mr_label labels[16];
     uint32_t n_labels;
     mr_term terms[8]; /* labels that its node must have */
@@ -92,6 +117,13 @@ typedef struct mr_workload {
     uint32_t n_samples, cap_samples;
     mr_wl_table *tables; /* by interned name */
     uint32_t cap_tables;
+    mr_wl_point *points; /* task by task, by time */
+    uint32_t n_points, cap_points;
+    uint32_t *waited; /* object numbers */
+    uint32_t n_waited, cap_waited;
+    uint32_t driver;   /* the main program: n_tasks, and so in no loop over tasks; MR_WL_NONE: there is none */
+    bool lends;        /* some task waits while it runs, and lends its CPU */
+    uint32_t arriving; /* the first so many of `order` arrive by themselves */
     uint32_t *by_name; /* interned name -> task number + 1 */
     uint32_t *by_file; /* interned name -> object number + 1 */
     uint32_t cap_by_name, cap_by_file;
@@ -161,6 +193,22 @@ mr_status mr_workload_file(mr_workload *w, const char *file, uint64_t bytes, uin
                            mr_err *err) MR_CHECK_RESULT;
 /* Room for one more element behind n; *v is replaced.  false: out of memory. */
 bool mr_workload_grow(void *v, uint32_t n, uint32_t *cap, size_t size);
+/* Something that the last task does while it runs; its number is n_points - 1. */
+mr_status mr_workload_point(mr_workload *w, mr_wl_what what, int64_t at, uint32_t of) MR_CHECK_RESULT;
+/* The last task is the main program: it needs nothing, and no policy hears of it.  Nothing may follow. */
+mr_status mr_workload_driver(mr_workload *w, int line, mr_err *err) MR_CHECK_RESULT;
+/* For link (workload_points.c): a raw of kind STARTER, ACTOR, or WAIT for the objects v[0..n). */
+mr_status mr_workload_relate(mr_workload *w, const mr_wl_raw *r, uint32_t other, mr_err *err) MR_CHECK_RESULT;
+mr_status mr_workload_wait_for(mr_workload *w, const mr_wl_raw *r, uint32_t object) MR_CHECK_RESULT;
+/* Sorts the points, and says which are whose. */
+mr_status mr_workload_place_points(mr_workload *w, mr_err *err) MR_CHECK_RESULT;
+/* When, of the time that the task runs in all on a node, its point comes. */
+int64_t mr_workload_point_at(const mr_workload *w, const mr_wl_point *p, const mr_platform_node *node);
+/* Of a task that makes an actor, or calls one. */
+static inline bool mr_workload_is_call(const mr_workload *w, uint32_t task)
+{
+    return w->tasks[task].actor != MR_WL_NONE && w->tasks[task].actor != task;
+}
 /* The shape of the last task. */
 mr_status mr_workload_shape(mr_workload *w, mr_wl_shape *shape) MR_CHECK_RESULT;
 /* Room for the durations by class of the last task; the pointer is good until the next call. */

@@ -5,6 +5,7 @@
  *     {"file": "block1", "bytes": 1000000, "node": "a"}                                   a file from outside
  *     {"id": "map1", "fn": "map", "duration_s": 0.5, "inputs": ["block1"], "outputs": 2000}
  *     {"id": "reduce", "duration_s": 1, "inputs": ["map1"], "deps": ["setup"]}
+ *     {"id": "part", "parent": "reduce", "after_s": 0.1, "duration_s": 2}                 see workload_program.c
  *
  * Times are in seconds.  Empty lines and lines that start with '#' are skipped.  Knows the fields, not what becomes of
  * them.  No state beyond the workload it fills. */
@@ -15,7 +16,7 @@
 #include "base/log.h"
 #include "engine/sim/durations.h"
 #include "engine/sim/json.h"
-#include "engine/sim/workload.h"
+#include "engine/sim/workload_program.h"
 
 /* One line being read. */
 typedef struct line {
@@ -27,6 +28,8 @@ typedef struct line {
     const char *user;
     double priority;
     mr_wl_shape shape;
+    mr_wl_program program;
+    bool early; /* an output with "after_s" */
 } line;
 
 static mr_status need(const mr_json_at *at, const char *field, line *l, const char *name, double amount, double unit)
@@ -149,6 +152,45 @@ static mr_status read_requires(const mr_json_at *at, const char *field, const cJ
     return MR_OK;
 }
 
+#define PROGRAM_FIELD(name, read, ...)                                                                                 \
+    static mr_status read_##name(const mr_json_at *at, const char *field, const cJSON *v, void *into)                  \
+    {                                                                                                                  \
+        return read(at, field, v, __VA_ARGS__ & ((line *)into)->program.name);                                         \
+    }
+PROGRAM_FIELD(on, mr_json_text, 200, )
+PROGRAM_FIELD(parent, mr_json_text, 200, )
+PROGRAM_FIELD(group, mr_json_number, 0, MR_LANES_MAX, )
+
+static mr_status read_after(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    ((line *)into)->early = true;
+    return mr_json_seconds(at, field, v, &((line *)into)->program.after);
+}
+
+static mr_status read_actor(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    ((line *)into)->program.actor = v;
+    return cJSON_IsObject(v) ? MR_OK : mr_json_fail(at, field, "expected an object such as {\"concurrency\": 1}");
+}
+
+static mr_status read_waits(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    ((line *)into)->program.waits = v;
+    return cJSON_IsArray(v) ? MR_OK : mr_json_fail(at, field, "expected a list of {\"after_s\", \"for\"}");
+}
+
+static mr_status read_fails(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    ((line *)into)->program.fails = v;
+    return cJSON_IsArray(v) ? MR_OK : mr_json_fail(at, field, "expected a list of seconds");
+}
+
+static mr_status read_driver(const mr_json_at *at, const char *field, const cJSON *v, void *into)
+{
+    ((line *)into)->program.driver = cJSON_IsTrue(v);
+    return cJSON_IsTrue(v) ? MR_OK : mr_json_fail(at, field, "expected true");
+}
+
 static mr_status read_max_running(const mr_json_at *at, const char *field, const cJSON *v, void *into)
 {
     double most = 0;
@@ -162,6 +204,7 @@ static mr_status read_max_retries(const mr_json_at *at, const char *field, const
     double most = 0;
     mr_status status = mr_json_number(at, field, v, 0, 1e6, &most);
     ((line *)into)->max_retries = (int32_t)most;
+    ((line *)into)->program.retries = true;
     return status;
 }
 
@@ -186,9 +229,19 @@ static const mr_json_field task_fields[] = {
     {"requires", read_requires},
     {"max_running", read_max_running},
     {"max_retries", read_max_retries},
+    {"parent", read_parent},
+    {"after_s", read_after},
+    {"waits", read_waits},
+    {"fails_s", read_fails},
+    {"actor", read_actor},
+    {"on", read_on},
+    {"group", read_group},
+    {"driver", read_driver},
 };
 static const mr_json_field file_fields[] = {{"file", read_file}, {"bytes", read_bytes}, {"node", read_node}};
 static const mr_json_field ref_fields[] = {{"id", read_id}, {"file", read_file}, {"bytes", read_bytes}};
+static const mr_json_field out_fields[] = {
+    {"id", read_id}, {"file", read_file}, {"bytes", read_bytes}, {"after_s", read_after}};
 static const mr_json_field table_fields[] = {{"table", read_table}, {"duration_s", read_duration}};
 static const mr_json_field header_fields[] = {{"platform", read_platform}};
 #define FIELDS(table) (table), sizeof(table) / sizeof *(table)
@@ -234,11 +287,18 @@ static mr_status add_outputs(const mr_json_at *at, mr_workload *w, const cJSON *
     }
     for (const cJSON *one = v ? v->child : NULL; !status && one; one = one->next) {
         line out = {0};
-        status = mr_json_read(at, one, FIELDS(ref_fields), &out);
+        status = mr_json_read(at, one, FIELDS(out_fields), &out);
         if (!status && (!out.file || out.id))
             status = mr_json_fail(at, "outputs", "an output is a number of bytes or a list of {\"file\", \"bytes\"}");
+        if (!status && out.early && w->stream)
+            status = mr_json_fail(at, "outputs", "in a stream results are there when their task ends");
         if (!status)
             status = mr_workload_output(w, out.file, out.bytes, at->line, at->err);
+        if (!status && out.early) {
+            w->objects[w->tasks[w->last].last_object].early = 1;
+            if (mr_workload_point(w, MR_WL_SEALS, out.program.after, w->tasks[w->last].last_object))
+                status = mr_err_set(at->err, MR_E_NOMEM, "%s: out of memory", w->path);
+        }
     }
     return status;
 }
@@ -249,7 +309,8 @@ static mr_status add_task(const mr_json_at *at, mr_workload *w, const cJSON *jso
     mr_status status = mr_json_read(at, json, FIELDS(task_fields), &l);
     if (!status && (!l.id || !l.duration))
         status = mr_json_fail(at, l.id ? "duration_s" : "id", "missing");
-    if (!status && !cJSON_HasObjectItem(json, "cpus"))
+    bool seat = !l.program.on && !l.program.driver; /* a call has that of its actor */
+    if (!status && seat && !cJSON_HasObjectItem(json, "cpus"))
         status = need(at, "cpus", &l, "CPU", 1, MR_RES_UNIT);
     if (!status)
         status = mr_workload_task(w, l.id, l.fn ? l.fn : l.id, at->line, at->err);
@@ -278,13 +339,19 @@ static mr_status add_task(const mr_json_at *at, mr_workload *w, const cJSON *jso
     else
         snprintf(d->entry, sizeof d->entry, "sim");
     snprintf(d->user, sizeof d->user, "%s", l.user ? l.user : "");
+    if ((status = mr_wl_program_shape(at, &l.program, d)))
+        return status;
+    l.shape.living = l.program.keeps;
+    l.shape.n_living = l.program.n_keeps;
     if (mr_workload_shape(w, &l.shape))
         return mr_err_set(at->err, MR_E_NOMEM, "%s: out of memory", w->path);
     if (!status)
         status = add_outputs(at, w, l.outputs);
     if (!status)
         status = add_inputs(at, w, "inputs", l.inputs, false);
-    return status ? status : add_inputs(at, w, "deps", l.deps, true);
+    if (!status)
+        status = add_inputs(at, w, "deps", l.deps, true);
+    return status ? status : mr_wl_program_add(at, w, &l.program);
 }
 
 static mr_status add_file(const mr_json_at *at, mr_workload *w, const cJSON *json)

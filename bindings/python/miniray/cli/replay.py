@@ -43,27 +43,31 @@ def replay(recording: str, policies: "tuple[str, ...]", listed: Optional[str], r
     from rich.console import Console
     from rich.progress import Progress
 
-    from miniray.lab import recording as recordings, write_report
+    from miniray.lab import recording as recordings, replay as replaying, write_report
     from miniray.lab.report import seconds
 
     policies = (*policies, *(listed.split(",") if listed else ()))
     how: dict[str, Any] = {"know": know, **({"config": config} if config else {})}
     try:
-        read = recordings.read(recording)
+        read = recordings.read(recording, switch_us=_switch_us(config))
         if len(read.real.tasks) == 0:
             raise ValueError(f"{recording}: no task ended in it")
-        again = recordings.forced(read, **how)
+        if not config:
+            how["settings"] = {"sim.dispatch_us": round(read.dispatch_us)}
+        again = replaying.forced(read, **how)
         with Progress(console=Console(stderr=True), transient=True) as progress:
             bar = progress.add_task("replays", total=len(policies) * runs)
-            replays = {p: recordings.free(read, p, runs=runs, each=lambda: progress.advance(bar), **how) for p in policies}
+            replays = {p: replaying.free(read, p, runs=runs, each=lambda: progress.advance(bar), **how) for p in policies}
     except (RuntimeError, ValueError, OSError, KeyError) as error:
         click.echo(f"miniray replay: {error}", err=True)
         raise SystemExit(getattr(error, "status", 2)) from None
     for note in read.notes:
         click.echo(f"note: {note}", err=True)
     real, simulated = read.makespan_s, recordings.span(again.tasks)
+    click.echo(f"costs: those of {config}" if config else f"costs: not calibrated: {round(read.dispatch_us)} us from the end of a task to the start of the "
+               "next, taken from this recording; miniray calibrate measures this machine", err=True)
     error_of = simulated / real - 1 if real > 0 else 0.0
-    figures: dict[str, Any] = {"tasks": len(read.real.tasks), "makespan_s": real, "forced_s": simulated, "error": error_of, "policies": {}, "notes": read.notes}
+    figures: dict[str, Any] = {"tasks": len(read.real.tasks), "makespan_s": real, "forced_s": simulated, "calibrated": bool(config), "error": error_of, "policies": {}, "notes": read.notes}
     click.echo(f"{len(read.real.tasks)} tasks; makespan, first start to last end: measured {seconds(real)}, the same decisions simulated {seconds(simulated)} ({error_of:+.1%})")
     if again.summary.get("degraded"):
         click.echo(f"the recorded decisions could not be kept: {again.summary['ejected']}", err=True)
@@ -74,7 +78,7 @@ def replay(recording: str, policies: "tuple[str, ...]", listed: Optional[str], r
             line += f"; with noise {seconds(min(result.spread))} to {seconds(max(result.spread))} in {len(result.spread)} replays"
         click.echo(line)
         figures["policies"][name] = {"makespan_s": span, "noisy_s": result.spread, "degraded": bool(result.run.summary.get("degraded"))}
-    tau = recordings.ranking(replays) if runs else None
+    tau = replaying.ranking(replays) if runs else None
     if tau is not None:
         click.echo(f"the ranking under noise: Kendall's tau {tau:.2f} on average ({'it holds' if tau > 0.8 else 'do not trust it'})")
         figures["tau"] = tau
@@ -84,6 +88,16 @@ def replay(recording: str, policies: "tuple[str, ...]", listed: Optional[str], r
             file.write("\n")
     if html:
         click.echo(f"report: {write_report(html, [read.real, again, *(r.run for r in replays.values())], title='miniray: a run and its replays', subtitle=recording)}")
+
+
+def _switch_us(config: Optional[str]) -> float:
+    """What the settings say that going on with a stopped task takes."""
+    import configparser
+
+    ini = configparser.ConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
+    if config:
+        ini.read(config, encoding="utf-8")
+    return ini.getfloat("sim", "switch_us", fallback=0.0)
 
 
 @click.command()
