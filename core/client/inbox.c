@@ -173,7 +173,7 @@ void mr_inbox_look(mr_ring_port *p)
         if (st) {
             mr_log(MR_LOG_ERROR, "client", "worker %u cannot go on: an order (kind %u) of the node: %s", p->number,
                    kind, mr_status_text(st));
-            atomic_store(&p->broken, true);
+            atomic_store(&p->broken, (int)st);
             break;
         }
         mr_ring_take(&p->in, r);
@@ -287,7 +287,8 @@ mr_status mr_inbox_wait(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool in
         if (w->done)
             break;
         if (inbox_closing(p)) {
-            st = MR_E_CLOSED;
+            int broken = atomic_load(&p->broken);
+            st = broken ? (mr_status)broken : MR_E_CLOSED;
             break;
         }
         if (interruptible && ((heed && (st = mr_cancel_struck(p))) || (st = mr_cancel_of_thread(p))))
@@ -328,7 +329,7 @@ static void *inbox_watcher(void *arg)
     mr_waiter w;
     mr_waiters_join(p, &w, MR_FOR_WATCH);
     mr_status st = mr_inbox_wait(p, &w, -1, false);
-    if (st != MR_E_CLOSED)
+    if (st != MR_E_CLOSED && !atomic_load(&p->broken))
         mr_log(MR_LOG_ERROR, "client", "the watcher ended: %s", mr_status_text(st));
     mr_waiters_part(p, &w);
     return NULL;

@@ -141,7 +141,7 @@ typedef struct mr_ring_port {
 
     pthread_mutex_t in_lock; /* all that follows */
     mr_ring_end in;
-    _Atomic bool broken; /* an order could not be followed: nothing more is read or sent, and the process ends */
+    _Atomic int broken; /* why an order could not be followed: nothing more is read or sent, and the process ends */
     _Atomic bool stopped;
     mr_waiter *waiters, *leader;
     uint32_t last_token;

@@ -38,6 +38,7 @@ void mr_clock_fire(mr_control *c)
         mr_deadlock_look(c);
     if (due(c, c->again_at)) {
         c->again_at = MR_UNKNOWN;
+        c->again_tries++;
         start_again(c);
     }
     if (due(c, c->ask_at)) {
@@ -60,6 +61,8 @@ void mr_clock_fire(mr_control *c)
 void mr_clock_tell(mr_control *c)
 {
     int64_t at = MR_UNKNOWN;
+    if (c->again_at < 0)
+        c->again_tries = 0;
     earliest(&at, c->idle_at);
     earliest(&at, c->kill_at);
     earliest(&at, mr_limit_next(c));

@@ -11,19 +11,30 @@
 
 #include "control/room.h"
 
+enum { ACTIONS_AT_LEAST = 32 }; /* there is room for so many before a step begins */
+
 /* ------------------------------------------------------------------------------------------------------- actions -- */
 
-/* Memory for actions is the one thing a completion may still need; it is small, and without it nothing could be told.
- */
-void mr_control_more(mr_control *c)
+static bool actions_grow(mr_actions *a)
 {
-    mr_actions *a = c->out;
-    size_t cap = a->cap ? a->cap * 2 : 64;
+    size_t cap = a->cap ? a->cap * 2 : 2 * ACTIONS_AT_LEAST;
     mr_action *v = realloc(a->v, cap * sizeof *v);
-    MR_BUG_ON(!v);
+    if (!v)
+        return false;
     memset(v + a->cap, 0, (cap - a->cap) * sizeof *v);
     a->v = v;
     a->cap = cap;
+    return true;
+}
+
+/* In the middle of a step: what is already changed can not be told without them. */
+void mr_control_more(mr_control *c)
+{
+    mr_actions *a = c->out;
+    if (actions_grow(a))
+        return;
+    a->lost = true;
+    a->n = 0;
 }
 
 void mr_actions_free(mr_actions *a)
@@ -91,12 +102,18 @@ bool mr_control_grow(mr_control *c, void *array, uint32_t *room, uint64_t want, 
 
 /* ------------------------------------------------------------------------------------------------------ the step -- */
 
+enum { AGAIN_NS = 10000000 };
+
+int64_t mr_control_starved(const mr_control *c)
+{
+    return c->again_tries * AGAIN_NS;
+}
+
 void mr_control_again(mr_control *c)
 {
-    enum { WAIT = 10000000 };
     if (c->again_at >= 0)
         return;
-    c->again_at = c->now + WAIT;
+    c->again_at = c->now + AGAIN_NS;
     c->hungry = true; /* the close has a wake to tell */
 }
 
@@ -193,7 +210,6 @@ static mr_status settle(mr_control *c, const mr_record *event, mr_status status)
     mr_control_drain(c);
     if (status && event->token && wants_reply(event->kind))
         mr_control_reply(c, event, status, 0);
-    c->out = NULL;
     return status;
 }
 
@@ -202,6 +218,8 @@ mr_status mr_control_step(mr_control *c, const mr_record *event, int64_t now, mr
     const struct handler h = handlers[event->kind < MR_EV_COUNT ? event->kind : MR_EV_NONE];
     if (event->size < h.size)
         return unknown(c, event);
+    if (__builtin_expect(out->cap - out->n < ACTIONS_AT_LEAST, 0) && (out->lost || !actions_grow(out)))
+        return mr_control_refuse(c, MR_E_NOMEM, "no memory for what is to be done");
     c->out = out;
     c->steps++;
     if (now > c->now)
@@ -213,9 +231,9 @@ mr_status mr_control_step(mr_control *c, const mr_record *event, int64_t now, mr
         mr_seats_give_up(c);
     mr_status status = h.take(c, event);
     if (status || c->failing.head || c->freeing)
-        return settle(c, event, status);
+        status = settle(c, event, status);
     c->out = NULL;
-    return MR_OK;
+    return __builtin_expect(out->lost, 0) ? MR_E_NOMEM : status;
 }
 
 const char *mr_control_why(const mr_control *c)

@@ -105,11 +105,13 @@ typedef struct mr_action {
     mr_fault fault; /* FAIL, REPLY with an error */
 } mr_action;
 
-/* The caller's array; control appends, the caller reads v[0..n) and sets n = 0.  Grown by control at SUBMIT so that a
- * completion does not have to allocate. */
+/* The caller's array; control appends, the caller reads v[0..n) and sets n = 0.  A step that finds no memory for the
+ * first actions is refused; `lost`: for a later one, so that what was decided is not known any more and the control can
+ * only be freed. */
 typedef struct mr_actions {
     mr_action *v;
     size_t n, cap;
+    bool lost;
 } mr_actions;
 void mr_actions_free(mr_actions *a);
 
@@ -244,6 +246,8 @@ bool mr_control_short(const mr_control *c, uint32_t number);
  * others that need the same and could not start, or that a busy process will get which has plenty to do for the moment:
  * then the next event of a worker (or, at the latest, the WAKE that was asked for) closes it soon enough. */
 bool mr_control_eager(const mr_control *c);
+/* For so many ns what could start has found no memory: the caller may see no more sense in it. */
+int64_t mr_control_starved(const mr_control *c);
 /* Fast form for waiting loops: is it sealed, an error, lost or freed? */
 bool mr_control_settled(const mr_control *c, mr_id id);
 /* Settled, or a stream with an item to read. */

@@ -579,7 +579,7 @@ struct mr_control {
     mr_id *asks;
     uint32_t n_asks, room_asks;
     bool ask_front;
-    int64_t ask_at, again_at; /* again_at: a start found no memory and is tried again then */
+    int64_t ask_at, again_at, again_tries; /* a start found no memory: tried again then; in vain */
     uint64_t stops;
     int64_t told_wake;
     timer *timers;

@@ -169,6 +169,8 @@ static mr_status fib(mr_task_ctx *ctx)
         return mr_ctx_fail(ctx, "get: %s", err.text);
     for (int i = 0; i < 2; i++) {
         int64_t part;
+        if (values[i].status || values[i].error)
+            return mr_ctx_fail(ctx, "fib(%lld) failed", (long long)x - 1 - i);
         memcpy(&part, values[i].data, sizeof(part));
         total += part;
         mr_decref(s, ids[i]);

@@ -1,191 +1,29 @@
 /* test_failing_calls.c: every allocation and every system call of a scenario fails in turn, once or from then on.
  *
- * This program has its own malloc and its own doors to the system; libraries and plugins loaded later use them too.  A
- * scenario is run with the first call failing, then the second, ..., until it ends untouched.  Each time: the answer is
- * an error that names what it is, or everything is as it should be; nothing is leaked; what comes next works.
+ * A scenario is run with the first call failing, then the second, ..., until it ends untouched.  Each time: the answer
+ * is an error that names what it is, or everything is as it should be; nothing is leaked; what comes next works.
  */
 #define _GNU_SOURCE
 #include <check.h>
 #include <dirent.h>
-#include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <malloc.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <miniray/store.h>
 
 #include "base/log.h"
 #include "engine/process/disk.h"
 #include "helper_control.h"
+#include "helper_failing.h"
 #include "plugin/loader.h"
 #include "run_suite.h"
-
-/* -- what fails ---------------------------------------------------------------------------------------------------- */
-
-static long left = -1; /* calls until one fails; -1: none does */
-static bool sticky, failed, short_io;
-static long live; /* blocks */
-
-static bool refuse(int why)
-{
-    if (left < 0 || left-- > 0)
-        return false;
-    failed = true;
-    left = sticky ? 0 : -1;
-    errno = why;
-    return true;
-}
-
-static void arm(long n, bool stay)
-{
-    left = n;
-    sticky = stay;
-    failed = false;
-}
-
-static bool disarm(void)
-{
-    left = -1;
-    return failed;
-}
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { OWN_MALLOC = 0 }; /* the sanitizer's is in its place, and finds the leaks */
-#else
-enum { OWN_MALLOC = 1 };
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t size);
-void *__libc_memalign(size_t align, size_t size);
-void __libc_free(void *p);
-
-static void *counted(void *p)
-{
-    live += p != NULL;
-    return p;
-}
-
-void *malloc(size_t size)
-{
-    return refuse(ENOMEM) ? NULL : counted(__libc_malloc(size));
-}
-
-void *calloc(size_t n, size_t size)
-{
-    return refuse(ENOMEM) ? NULL : counted(__libc_calloc(n, size));
-}
-
-void *realloc(void *p, size_t size)
-{
-    if (refuse(ENOMEM))
-        return NULL;
-    return p ? __libc_realloc(p, size) : counted(__libc_malloc(size));
-}
-
-int posix_memalign(void **out, size_t align, size_t size)
-{
-    if (refuse(ENOMEM))
-        return ENOMEM;
-    *out = counted(__libc_memalign(align, size));
-    return *out ? 0 : ENOMEM;
-}
-
-void *aligned_alloc(size_t align, size_t size)
-{
-    return refuse(ENOMEM) ? NULL : counted(__libc_memalign(align, size));
-}
-
-void free(void *p)
-{
-    live -= p != NULL;
-    __libc_free(p);
-}
-#endif
-
-/* The next library's function of this name. */
-#define REAL(name)                                                                                                     \
-    static __typeof__(&name) real;                                                                                     \
-    if (!real) {                                                                                                       \
-        long kept = left;                                                                                              \
-        left = -1;                                                                                                     \
-        *(void **)&real = dlsym(RTLD_NEXT, #name);                                                                     \
-        left = kept;                                                                                                   \
-    }
-
-void *mmap(void *at, size_t size, int prot, int flags, int fd, off_t off)
-{
-    REAL(mmap)
-    return refuse(ENOMEM) ? MAP_FAILED : real(at, size, prot, flags, fd, off);
-}
-
-int madvise(void *at, size_t size, int advice)
-{
-    REAL(madvise)
-    return refuse(ENOMEM) ? -1 : real(at, size, advice);
-}
-
-int memfd_create(const char *name, unsigned flags)
-{
-    REAL(memfd_create)
-    return refuse(EMFILE) ? -1 : real(name, flags);
-}
-
-int ftruncate(int fd, off_t size)
-{
-    REAL(ftruncate)
-    return refuse(EIO) ? -1 : real(fd, size);
-}
-
-int open(const char *path, int flags, ...)
-{
-    REAL(open)
-    va_list args;
-    va_start(args, flags);
-    mode_t mode = va_arg(args, mode_t);
-    va_end(args);
-    return refuse(EMFILE) ? -1 : real(path, flags, mode);
-}
-
-int fallocate(int fd, int mode, off_t at, off_t len)
-{
-    REAL(fallocate)
-    return refuse(EOPNOTSUPP) ? -1 : real(fd, mode, at, len);
-}
-
-int posix_fallocate(int fd, off_t at, off_t len)
-{
-    REAL(posix_fallocate)
-    return refuse(0) ? ENOSPC : real(fd, at, len);
-}
-
-ssize_t pwrite(int fd, const void *from, size_t len, off_t at)
-{
-    REAL(pwrite)
-    if (!refuse(short_io ? EINTR : ENOSPC))
-        return real(fd, from, len, at);
-    return short_io && (len > 1 || sticky) ? real(fd, from, (len + 1) / 2, at) : -1;
-}
-
-ssize_t pread(int fd, void *to, size_t len, off_t at)
-{
-    REAL(pread)
-    if (!refuse(short_io ? EINTR : EIO))
-        return real(fd, to, len, at);
-    return short_io && (len > 1 || sticky) ? real(fd, to, (len + 1) / 2, at) : -1;
-}
 
 /* As ck_assert_msg, which allocates also when all is well. */
 #define MUST(condition, ...)                                                                                           \
     do {                                                                                                               \
         if (!(condition)) {                                                                                            \
-            left = -1;                                                                                                 \
+            failing_disarm();                                                                                          \
             ck_abort_msg(#condition ": " __VA_ARGS__);                                                                 \
         }                                                                                                              \
     } while (0)
@@ -208,14 +46,14 @@ static void each_call(void (*scenario)(void))
     for (int stay = 0; stay < 2; stay++) {
         bool hit = true;
         for (long n = 0; hit; n++) {
-            long before = live;
+            long before = failing_live;
             int fds = count_fds();
             ck_assert_msg(n < 100000, "the scenario makes no end");
-            arm(n, stay);
+            failing_arm(FAILING_SELF, FAILING_ALL, n, stay);
             scenario();
-            hit = disarm();
-            ck_assert_msg(!OWN_MALLOC || live == before, "call %ld (%s): %ld blocks are left", n,
-                          stay ? "and all after it" : "once", live - before);
+            hit = failing_disarm();
+            ck_assert_msg(!FAILING_MALLOC || failing_live == before, "call %ld (%s): %ld blocks are left", n,
+                          stay ? "and all after it" : "once", failing_live - before);
             ck_assert_msg(count_fds() == fds, "call %ld: %d descriptors are left", n, count_fds() - fds);
         }
     }
@@ -235,7 +73,7 @@ static int64_t no_clock(void *arg)
 
 static bool expected(mr_status status)
 {
-    return !status || (failed && (status == MR_E_NOMEM || status == MR_E_IO || status == MR_E_FULL));
+    return !status || (failing_failed() && (status == MR_E_NOMEM || status == MR_E_IO || status == MR_E_FULL));
 }
 
 static void one_object(const mr_store_ops *ops, void *self, mr_id id, uint64_t len)
@@ -338,17 +176,17 @@ static void disk_scenario(void)
     mr_extent e[3];
     bool there[3] = {0};
     mr_status status = mr_disk_new(dir ? dir : "/tmp", packer, &d, &err);
-    MUST(!status || (failed && status == MR_E_NOMEM && err.text[0]), "as it was");
+    MUST(!status || (failing_failed() && status == MR_E_NOMEM && err.text[0]), "as it was");
     for (int i = 0; !status && i < 3; i++) {
         mr_status wrote = mr_disk_write(d, value, sizes[i], &e[i], &err);
-        MUST(!wrote || (failed && wrote == MR_E_IO && err.text[0]), "write: %s", mr_status_text(wrote));
+        MUST(!wrote || (failing_failed() && wrote == MR_E_IO && err.text[0]), "write: %s", mr_status_text(wrote));
         there[i] = !wrote;
     }
     for (int i = 0; i < 3; i++) {
         if (!there[i])
             continue;
         mr_status got = mr_disk_read(d, &e[i], back, &err);
-        MUST(!got || (failed && (got == MR_E_IO || got == MR_E_LOST)), "read: %s", mr_status_text(got));
+        MUST(!got || (failing_failed() && (got == MR_E_IO || got == MR_E_LOST)), "read: %s", mr_status_text(got));
         MUST(got || memcmp(back, value, sizes[i]) == 0, "as it was");
         mr_disk_drop(d, &e[i]);
     }
@@ -358,7 +196,7 @@ static void disk_scenario(void)
 START_TEST(a_disk)
 {
     packer = packers[_i % 3];
-    short_io = _i >= 3;
+    failing_short_io = _i >= 3;
     for (size_t i = 0; i < sizeof(value); i++)
         value[i] = (char)(i * i >> (i >> 18 & 7));
     each_call(disk_scenario);
@@ -370,19 +208,28 @@ END_TEST
 static long control_n;
 static bool control_stays, control_hit;
 
+static void count_on(bool now)
+{
+    failing_arm(now && control_n >= 0 ? FAILING_SELF : 0, FAILING_BIT(malloc), control_n, control_stays);
+}
+
+static bool count_off(void)
+{
+    if (failing_armed())
+        control_n = failing_left();
+    control_hit |= failing_failed();
+    return failing_disarm();
+}
+
 /* A step that finds no memory changes nothing: what comes again succeeds. */
 static mr_status failing_step(mr_control *c, const mr_record *event, int64_t now, mr_actions *out)
 {
     mr_err err = {0};
     if (event->kind == MR_EV_TIME || event->kind == MR_EV_WORKER_UP) /* starting work is another scenario */
         return mr_control_step(c, event, now, out);
-    left = control_n;
-    sticky = control_stays;
-    failed = false;
+    count_on(true);
     mr_status status = mr_control_step(c, event, now, out);
-    control_n = left; /* the count goes on from step to step */
-    left = -1;
-    control_hit |= failed;
+    bool failed = count_off(); /* it goes on from step to step */
     if (status != MR_E_NOMEM)
         return status;
     ck_assert_msg(failed, "%s: no memory, though there is", mr_event_name(event->kind));
@@ -466,11 +313,11 @@ START_TEST(a_control)
 {
     for (control_stays = false;; control_stays = true) {
         for (long n = 0;; n++) {
-            long before = live;
+            long before = failing_live;
             control_n = n;
             control_hit = false;
             control_scenario();
-            ck_assert_msg(live == before, "allocation %ld: %ld blocks are left", n, live - before);
+            ck_assert_msg(failing_live == before, "allocation %ld: %ld blocks are left", n, failing_live - before);
             if (!control_hit)
                 break;
         }
@@ -485,13 +332,9 @@ END_TEST
 static mr_status failing_start(mr_control *c, const mr_record *event, int64_t now, mr_actions *out)
 {
     bool starts = event->kind == MR_EV_TIME || event->kind == MR_EV_WORKER_UP;
-    left = starts ? control_n : -1;
-    sticky = control_stays;
-    failed = false;
+    count_on(starts);
     mr_status status = mr_control_step(c, event, now, out);
-    control_n = starts ? left : control_n;
-    left = -1;
-    control_hit |= failed;
+    count_off();
     return status;
 }
 
@@ -549,12 +392,12 @@ START_TEST(a_start)
 {
     for (int stays = 0; stays < 2; stays++)
         for (long n = 0;; n++) {
-            long before = live;
+            long before = failing_live;
             control_stays = stays;
             control_n = n;
             control_hit = false;
             start_scenario();
-            ck_assert_msg(live == before, "allocation %ld: %ld blocks are left", n, live - before);
+            ck_assert_msg(failing_live == before, "allocation %ld: %ld blocks are left", n, failing_live - before);
             if (!control_hit)
                 break;
         }
@@ -568,7 +411,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, a_store, 0, 3);
     tcase_add_loop_test(t, a_disk, 0, 6);
-    if (OWN_MALLOC) {
+    if (FAILING_MALLOC) {
         tcase_add_test(t, a_control);
         tcase_add_test(t, a_start);
     }

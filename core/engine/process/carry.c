@@ -73,19 +73,6 @@ static mr_status carry_room(mr_nodes *n, mr_id id, uint64_t len, mr_region *out)
 
 /* --------------------------------------------------------------------------------------------------------- lent -- */
 
-void mr_carry_lend(mr_nodes *n, mr_peer *p, mr_id id, uint64_t at, uint64_t seq)
-{
-    (void)n;
-    if (p->n_lent == p->cap_lent) {
-        size_t cap = p->cap_lent ? p->cap_lent * 2 : 16;
-        mr_lent *grown = realloc(p->lent, cap * sizeof(*grown));
-        MR_BUG_ON(!grown); /* a few bytes; without them bytes of the carrier would never come back */
-        p->lent = grown;
-        p->cap_lent = cap;
-    }
-    p->lent[p->n_lent++] = (mr_lent){.at = at, .id = id, .seq = seq};
-}
-
 static void carry_returned(mr_nodes *n, const mr_lent *l)
 {
     if (carry_is_id(l->id)) {
@@ -101,6 +88,23 @@ static void carry_returned(mr_nodes *n, const mr_lent *l)
     mr_carry *copy = mr_table_at(&n->copies, l->id);
     if (copy && copy->users && --copy->users == 0 && copy->orphan)
         carry_end(n, l->id, copy);
+}
+
+void mr_carry_lend(mr_nodes *n, mr_peer *p, mr_id id, uint64_t at, uint64_t seq)
+{
+    mr_lent l = {.at = at, .id = id, .seq = seq};
+    if (p->n_lent == p->cap_lent) {
+        size_t cap = p->cap_lent ? p->cap_lent * 2 : 16;
+        mr_lent *grown = realloc(p->lent, cap * sizeof(*grown));
+        if (!grown) { /* it is not to see what it could not be asked to give back */
+            mr_peer_drop(n, p, "could not be lent an object: out of memory");
+            carry_returned(n, &l);
+            return;
+        }
+        p->lent = grown;
+        p->cap_lent = cap;
+    }
+    p->lent[p->n_lent++] = l;
 }
 
 void mr_carry_return(mr_nodes *n, mr_peer *p, mr_id id, uint64_t at)

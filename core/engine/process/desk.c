@@ -95,11 +95,19 @@ static void desk_empty(int dir)
 
 void mr_desk_remove(const char *folder)
 {
+    static const char *const names[] = {DESK_SOCKET, DESK_LOCK};
+    char path[sizeof(((struct sockaddr_un *)0)->sun_path) + sizeof("/" DESK_SOCKET DESK_LOCK)];
     int dir = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (dir < 0)
-        return;
-    desk_empty(dir);
-    close(dir);
+    for (int i = 0; dir < 0 && (errno == EMFILE || errno == ENFILE) && i < 2;
+         i++) { /* a program that has used up all */
+        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        unlink(path);
+        errno = EMFILE;
+    }
+    if (dir >= 0) {
+        desk_empty(dir);
+        close(dir);
+    }
     rmdir(folder);
 }
 

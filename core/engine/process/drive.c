@@ -19,6 +19,8 @@
 /* BURST: of short tasks, how many a sleeping worker is woken for at once, and after what time (ns) at the latest;
  * a driver that was not seen for BURST_GAP has left its loop. */
 enum { SPIN_SKIP_MAX = 10, BURST_MOST = 32, BURST_NS = 200000, BURST_GAP = 80000 };
+enum { STARVED_LOOK_NS = 10000000 };
+static const int64_t STARVED_NS = INT64_C(3000000000); /* so long without the memory of a few bytes is for good */
 
 int64_t mr_drive_monotonic(void)
 {
@@ -39,20 +41,63 @@ bool mr_drive_pending(mr_nodes *n)
     for (uint32_t w = 0; w * 64 < n->n_links; w++)
         if (atomic_load_explicit(&n->links->page.dirty[w], memory_order_relaxed))
             return true;
-    return n->inner != NULL;
+    return n->inner && n->starved < 0;
+}
+
+static void drive_inner_free(mr_nodes *n, mr_inner *e, size_t size)
+{
+    if (size > MR_INNER_BYTES || n->n_inner_spare == MR_INNER_SPARE) {
+        free(e);
+        return;
+    }
+    e->next = n->inner_spare;
+    n->inner_spare = e;
+    n->n_inner_spare++;
+}
+
+mr_status mr_drive_spare(mr_nodes *n)
+{
+    while (n->n_inner_spare < MR_INNER_SPARE) {
+        mr_inner *e = malloc(sizeof(*e) + MR_INNER_BYTES);
+        if (!e)
+            return MR_E_NOMEM;
+        drive_inner_free(n, e, MR_INNER_BYTES);
+    }
+    return MR_OK;
 }
 
 void mr_drive_inner(mr_nodes *n, const mr_record *r)
 {
-    mr_inner *e = malloc(sizeof(*e) + r->size);
+    bool spare = n->inner_spare && r->size <= MR_INNER_BYTES;
+    mr_inner *e = spare                       ? n->inner_spare
+                  : r->size <= MR_INNER_BYTES ? malloc(sizeof(*e) + MR_INNER_BYTES)
+                                              : malloc(sizeof(*e) + r->size);
+    if (spare) {
+        n->inner_spare = e->next;
+        n->n_inner_spare--;
+    }
     if (!e) {
-        mr_log(MR_LOG_ERROR, "engine", "out of memory: the event %s is lost", mr_event_name(r->kind));
+        mr_nodes_end(n, "no memory for the event %s", mr_event_name(r->kind));
         return;
     }
     e->next = NULL;
     memcpy(e->record, r, r->size);
     *n->inner_end = e;
     n->inner_end = &e->next;
+}
+
+/* Of what has happened nobody can be told that it did not: an event that finds no memory is first in line until there
+ * is some again, for a while. */
+static bool drive_starved(mr_nodes *n, const mr_record *r)
+{
+    int64_t now = mr_nodes_clock(n);
+    if (n->starved < 0)
+        n->starved = now;
+    if (now - n->starved < STARVED_NS)
+        mr_progress_poll(n, STARVED_LOOK_NS);
+    else
+        mr_nodes_end(n, "no memory for %s: %s", mr_event_name(r->kind), mr_control_why(n->control));
+    return !n->ended[0];
 }
 
 static bool drive_inner_all(mr_nodes *n)
@@ -62,14 +107,17 @@ static bool drive_inner_all(mr_nodes *n)
         mr_drive_tick(n);
     while (n->inner) {
         mr_inner *e = n->inner;
+        const mr_record *r = (const mr_record *)(const void *)e->record;
+        mr_status status = mr_drive_apply(n, r);
+        if (status == MR_E_NOMEM && drive_starved(n, r))
+            break;
+        n->starved = -1;
         n->inner = e->next;
         if (!n->inner)
             n->inner_end = &n->inner;
-        const mr_record *r = (const mr_record *)(const void *)e->record;
-        mr_status status = mr_drive_apply(n, r);
         if (status)
             mr_log(MR_LOG_DEBUG, "engine", "%s was refused: %s", mr_event_name(r->kind), mr_status_text(status));
-        free(e);
+        drive_inner_free(n, e, r->size);
         any = true;
     }
     return any;
@@ -191,7 +239,9 @@ void mr_drive_pump(mr_nodes *n)
         n->stepped = false;
         mr_drive_tick(n);
         mr_status status = mr_drive_apply(n, &time_event.h);
-        if (status)
+        if (mr_control_starved(n->control) > STARVED_NS)
+            mr_nodes_end(n, "no memory to start what is ready");
+        if (status && !n->ended[0])
             mr_log(MR_LOG_ERROR, "engine", "closing an instant failed: %s", mr_status_text(status));
         n->stepped = false;
         more = mr_drive_pending(n);

@@ -20,6 +20,7 @@ void mr_drive_bells(mr_nodes *n);
 bool mr_drive_pending(mr_nodes *n);
 /* Queues an event of the engine's own (copied). */
 void mr_drive_inner(mr_nodes *n, const mr_record *r);
+mr_status mr_drive_spare(mr_nodes *n) MR_CHECK_RESULT; /* at the start: places for events */
 /* Waits for w->done; leads or follows.  deadline: absolute CLOCK_MONOTONIC ns, -1.  OK, TIMEOUT, INTERRUPTED, CLOSED.
  */
 mr_status mr_drive_wait(mr_nodes *n, mr_waiter *w, int64_t deadline);

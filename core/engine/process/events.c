@@ -168,7 +168,9 @@ mr_status mr_drive_apply(mr_nodes *n, const mr_record *r)
 {
     carried value;
     bool has_value = event_value(r, &value);
-    mr_status status = MR_OK;
+    mr_status status = n->ended[0] ? MR_E_CLOSED : MR_OK;
+    if (status)
+        return status;
     if (r->kind == MR_EV_SUBMIT)
         status = event_keep_args(n, r);
     else if (has_value)
@@ -177,6 +179,10 @@ mr_status mr_drive_apply(mr_nodes *n, const mr_record *r)
         return status;
     size_t first = n->actions.n;
     status = mr_control_step(n->control, r, n->now, &n->actions);
+    if (n->actions.lost) {
+        mr_nodes_end(n, "no memory for what follows from %s", mr_event_name(r->kind));
+        return MR_E_CLOSED;
+    }
     if (n->recorder && !status)
         mr_recorder_step(n, r, first);
     if (r->kind == MR_EV_SUBMIT)
@@ -343,14 +349,17 @@ static void event_refused(mr_nodes *n, mr_peer *p, const mr_ev_submit *s, mr_sta
     mr_fault fault = {.status = status, .worker = p->worker, .pid = p->pid, .task = s->id};
     char text[1024]; /* the steps below end what control says of this one */
     snprintf(text, sizeof(text), "%s", why && *why ? why : mr_status_text(status));
-    for (uint32_t i = 0; i < results; i++) {
+    for (uint32_t i = 0; i < results && !n->ended[0]; i++) {
         mr_ev_put put = {.h = {.size = sizeof(put), .kind = MR_EV_PUT, .version = MR_RECORD_VERSION}};
         put.h.from = p->worker;
         put.id = s->id + i;
         put.node = p->node;
         put.format = MR_FORMAT_FAULT;
         put.flags = MR_VALUE_ERROR;
-        if (mr_control_step(n->control, &put.h, n->now, &n->actions))
+        mr_status put_as = mr_control_step(n->control, &put.h, n->now, &n->actions);
+        if (put_as == MR_E_NOMEM) /* who waits for it could not be told */
+            mr_nodes_end(n, "no memory to refuse task %llx", (unsigned long long)s->id);
+        if (put_as)
             continue;
         if (mr_value_fault(n, put.id, &fault, text))
             mr_log(MR_LOG_ERROR, "engine", "out of memory: the refusal of task %llx has no text",
@@ -418,6 +427,8 @@ bool mr_event_take(mr_nodes *n, mr_peer *p, mr_record *r)
         event_refused(n, p, (const mr_ev_submit *)(const void *)r, status, mr_control_why(n->control));
     else if (r->kind == MR_EV_BLOCKED)
         mr_peer_delivered(n, p, token, status);
+    else if (status == MR_E_NOMEM && !token)
+        mr_peer_drop(n, p, "said what there is no memory to note"); /* nobody would know of it */
     else
         mr_log(MR_LOG_DEBUG, "engine", "%s of worker %u was refused: %s", mr_event_name(r->kind), p->worker,
                mr_control_why(n->control));

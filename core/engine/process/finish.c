@@ -1,9 +1,13 @@
-/* finish.c: the first half of a driver's end, for those who show what workers print: all processes end, all they
- * printed becomes lines, and only then is the queue of lines closed.  Owns nothing.  Lock: the node list's, taken
+/* finish.c: ends that come before the driver closes the session: that of one which can not go on, and the first half of
+ * the driver's, for those who show what workers print: all processes end, all they printed becomes lines, and only then
+ * is the queue of lines closed.  Owns nothing.  Lock: the node list's, taken
  * inside.
  */
+#include <stdarg.h>
+#include <stdio.h>
 #include <time.h>
 
+#include "base/log.h"
 #include "engine/engine.h"
 #include "engine/process/drive.h"
 #include "engine/process/node.h"
@@ -20,6 +24,26 @@ static void finish_wake_all(mr_nodes *n)
         next = w->next;
         mr_drive_wake(n, w, MR_E_CLOSED);
     }
+}
+
+void mr_nodes_end(mr_nodes *n, const char *fmt, ...)
+{
+    va_list args;
+    if (n->ended[0])
+        return;
+    size_t at = (size_t)snprintf(n->ended, sizeof(n->ended), "the session has ended: ");
+    va_start(args, fmt);
+    vsnprintf(n->ended + at, sizeof(n->ended) - at, fmt, args);
+    va_end(args);
+    mr_log(MR_LOG_ERROR, "engine", "%s", n->ended);
+    finish_wake_all(n);
+    if (n->sup_fd >= 0)
+        mr_spawn_order(n, &(mr_sup_msg){.kind = MR_SUP_END});
+}
+
+const char *mr_nodes_closed(const mr_nodes *n)
+{
+    return n->ended[0] ? n->ended : mr_status_text(MR_E_CLOSED);
 }
 
 /* The progress thread reads the supervisor's socket to its end, and closes it then. */

@@ -154,7 +154,8 @@ static int kid_pipes(mr_sup *s, mr_kid *k, int theirs[2])
             k->pipe[i] = ends[0];
             theirs[i] = ends[1];
             fcntl(ends[0], F_SETFL, O_NONBLOCK);
-            mr_sup_watch(s, ends[0], (uint64_t)k->worker << 8 | (uint64_t)i);
+            if (mr_sup_watch(s, ends[0], (uint64_t)k->worker << 8 | (uint64_t)i))
+                return -1;
         }
         if (theirs[i] < 0)
             return -1;

@@ -44,7 +44,7 @@ typedef struct mr_sup {
     mr_kid **kids;
     size_t n_kids, cap_kids;
     mr_sup_kept *kept, **kept_end;
-    bool wants_out, ending;
+    bool wants_out, ending, broken; /* broken: it can not report any more */
     int64_t end_at;
     uint64_t oom_kills;
     char exe[4096];           /* this executable: a C worker is the same one */

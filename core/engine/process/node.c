@@ -329,6 +329,8 @@ static mr_status nodes_args(mr_nodes *n, const mr_open_args *args, mr_err *err)
     const char *libraries = mr_config_text(n->config, "engine", "libraries");
     n->libraries = libraries ? strdup(libraries) : NULL;
     n->script_dir = args->script_dir ? strdup(args->script_dir) : NULL;
+    if (!n->home || (libraries && !n->libraries) || (args->script_dir && !n->script_dir))
+        return MR_E_NOMEM;
     n->prestart = args->prestart;
     n->show_output = mr_config_int(n->config, "engine", "log_to_driver") != 0;
     n->spin_ns = (uint32_t)mr_config_int(n->config, "engine", "spin_us") * 1000;
@@ -339,13 +341,14 @@ static mr_status nodes_args(mr_nodes *n, const mr_open_args *args, mr_err *err)
         count++;
     char **zygote = count ? calloc(count + 1, sizeof(*zygote)) : NULL;
     n->zygote = zygote;
-    for (size_t i = 0; zygote && i < count; i++)
-        zygote[i] = strdup(args->zygote[i]);
+    for (size_t i = 0; i < count; i++)
+        if (!zygote || !(zygote[i] = strdup(args->zygote[i])))
+            return MR_E_NOMEM;
     for (n->n_nodes = 0; n->n_nodes < MR_NODES_MAX && mr_config_node(n->config, n->n_nodes);)
         n->n_nodes++;
     if (!n->n_nodes)
         n->n_nodes = 1;
-    return n->home && (!count || zygote) ? MR_OK : MR_E_NOMEM;
+    return MR_OK;
 }
 
 static void nodes_init(mr_nodes *n)
@@ -365,7 +368,7 @@ static void nodes_init(mr_nodes *n)
     pthread_condattr_destroy(&monotonic);
     n->links_fd = n->event_fd = n->epoll_fd = n->timer_fd = n->sup_fd = n->sup_pidfd = n->log_fd = n->save_fd = -1;
     n->share.fd_rw = n->share.fd_ro = n->now_fd = -1;
-    n->wake_at = n->timer_at = n->poll_at = n->room.trim_at = -1;
+    n->wake_at = n->timer_at = n->poll_at = n->room.trim_at = n->starved = -1;
     n->waiters.next = n->waiters.prev = &n->waiters;
     n->inner_end = &n->inner;
     mr_movers_init(n);
@@ -399,7 +402,7 @@ mr_status mr_engine_open(mr_config *config, const mr_open_args *args, mr_port **
     pthread_once(&once, nodes_once);
     atomic_fetch_add(&nodes_open, 1);
     mr_status status = MR_E_NOMEM;
-    if (!(n->scratch = malloc(MR_RING_BYTES)))
+    if (!(n->scratch = malloc(MR_RING_BYTES)) || mr_drive_spare(n))
         goto fail;
     if (getrandom(&n->port.session, sizeof(n->port.session), 0) != sizeof(n->port.session)) {
         status = mr_err_set(err, MR_E_IO, "no random number for the session: %s", strerror(errno));
@@ -470,6 +473,7 @@ void mr_nodes_free(mr_nodes *n)
         p->stalled = false; /* the movers have ended: no copy is on its way */
         mr_peer_bury(n, p);
     }
+    *n->inner_end = n->inner_spare;
     while (n->inner) {
         mr_inner *e = n->inner;
         n->inner = e->next;

@@ -172,7 +172,10 @@ typedef struct mr_waiter {
     mr_id id;
 } mr_waiter;
 
-/* Something that happened inside the engine and is still to be stepped: an event of its own. */
+/* Something that happened inside the engine and is still to be stepped: an event of its own.  Those of up to
+ * MR_INNER_BYTES lie in places that are used again, some of which are made at the start: there is one more when there
+ * is no memory. */
+enum { MR_INNER_BYTES = 128, MR_INNER_SPARE = 64 };
 typedef struct mr_inner {
     struct mr_inner *next;
     _Alignas(8) char record[];
@@ -263,6 +266,8 @@ struct mr_nodes {
     uint64_t to_ring[MR_LINKS_MAX / 64];
     uint32_t batching;
     bool closing;
+    char ended[400]; /* why, if by mr_nodes_end: control is not stepped any more */
+    int64_t starved; /* since then an inner event finds no memory (engine time); -1 */
     int log_fd;
 
     mr_one node[MR_NODES_MAX];
@@ -294,7 +299,8 @@ struct mr_nodes {
     void (*on_full)(void);    /* asks the driver to collect garbage; NULL: nobody is asked */
     int64_t full_at;          /* when it was last asked */
     uint32_t fulls;           /* how often */
-    mr_inner *inner, **inner_end;
+    mr_inner *inner, **inner_end, *inner_spare;
+    uint32_t n_inner_spare;
     mr_hungry *hungry;
 
     mr_mover mover[MR_MOVERS];
@@ -328,6 +334,7 @@ struct mr_nodes {
     bool prestart;
     int sup_fd, sup_pidfd;
     int32_t sup_pid;
+    bool sup_heard;                                  /* it has reported something */
     struct mr_sup_queue *sup_queue, **sup_queue_end; /* orders that did not fit into the socket */
     char *attach_env, *libraries, *script_dir;
     bool show_output; /* workers' lines are given to mr_engine_output; they are kept for mr_state anyway */
@@ -546,6 +553,11 @@ uint32_t mr_nodes_alive(const mr_nodes *n);
 uint32_t mr_nodes_first(const mr_nodes *n); /* the lowest that is alive: the driver's */
 mr_status mr_nodes_grow(mr_nodes *n, const mr_node_def *def, uint32_t *out, mr_err *err);
 mr_status mr_nodes_shrink(mr_nodes *n, uint32_t node, mr_err *err);
+
+/* finish.c: a session that can not go on ends: waits end as CLOSED, all processes with it; the error is logged once,
+ * and is what every later call says (mr_nodes_closed). */
+void mr_nodes_end(mr_nodes *n, const char *fmt, ...) MR_PRINTF(2, 3);
+const char *mr_nodes_closed(const mr_nodes *n); /* no lock, once it is closing */
 
 /* node.c */
 void mr_nodes_free(mr_nodes *n); /* no lock, no threads left */

@@ -33,9 +33,20 @@ static mr_status port_enter(mr_nodes *n)
     return MR_E_CLOSED;
 }
 
-static mr_status port_why(const mr_nodes *n, mr_status status, mr_err *err)
+static mr_status port_shut(const mr_nodes *n, mr_status status, mr_err *err)
+{
+    return mr_err_set(err, status, "%s", status == MR_E_CLOSED ? mr_nodes_closed(n) : mr_status_text(status));
+}
+
+/* Of a record that was refused. */
+static mr_status port_why(const mr_nodes *n, const mr_record *r, mr_status status, mr_err *err)
 {
     const char *why = mr_control_why(n->control);
+    if (status == MR_E_CLOSED)
+        return port_shut(n, status, err);
+    if (status == MR_E_NOMEM) /* mostly control has not seen it */
+        return mr_err_set(err, status, "out of memory to take a record of %u bytes (%s)", r->size,
+                          mr_event_name(r->kind));
     return mr_err_set(err, status, "%s", why && *why ? why : mr_status_text(status));
 }
 
@@ -64,7 +75,7 @@ static mr_status port_send(mr_port *p, mr_record *r, mr_err *err)
     mr_nodes *n = port_nodes(p);
     mr_status status = port_enter(n);
     if (status)
-        return mr_err_set(err, status, "%s", mr_status_text(status));
+        return port_shut(n, status, err);
     r->from = 0;
     if (r->kind == MR_EV_PUT && (status = port_place(n, r, err))) {
         mr_drive_unlock(n);
@@ -72,7 +83,7 @@ static mr_status port_send(mr_port *p, mr_record *r, mr_err *err)
     }
     status = mr_drive_step(n, r);
     if (status)
-        port_why(n, status, err);
+        port_why(n, r, status, err);
     mr_drive_burst(n, r->kind == MR_EV_SUBMIT || r->kind == MR_EV_REFS);
     if (port_may_go(n)) {
         mr_drive_bells(n);
@@ -90,17 +101,16 @@ static mr_status port_call(mr_port *p, mr_record *r, mr_answer *out, mr_err *err
     mr_waiter w = {0};
     mr_status status = port_enter(n);
     if (status)
-        return mr_err_set(err, status, "%s", mr_status_text(status));
+        return port_shut(n, status, err);
     mr_drive_add(n, &w);
     r->from = 0;
     r->token = w.token;
     mr_status stepped = mr_drive_step(n, r);
-    if (stepped && !w.done) {
-        /* Refused before control could answer. */
-        const char *why = mr_control_why(n->control);
-        w.text = strdup(why && *why ? why : mr_status_text(stepped));
-        w.done = true;
-        w.status = stepped;
+    if (stepped && !w.done) { /* before control could answer */
+        mr_drive_remove(n, &w);
+        port_why(n, r, stepped, err);
+        mr_drive_unlock(n);
+        return stepped;
     }
     mr_drive_pump(n);
     status = mr_drive_wait(n, &w, -1);
@@ -108,7 +118,7 @@ static mr_status port_call(mr_port *p, mr_record *r, mr_answer *out, mr_err *err
     mr_drive_unlock(n);
     if (status) {
         free(w.text);
-        return mr_err_set(err, status, "%s", mr_status_text(status));
+        return port_shut(n, status, err);
     }
     *out = (mr_answer){.status = w.status, .value = w.value, .value2 = w.id, .text = w.text};
     return MR_OK;
@@ -162,7 +172,7 @@ static mr_status wait_blocked(mr_nodes *n, mr_record *record, bool lazy, int64_t
     record->token = w.token;
     mr_status status = mr_drive_step(n, record);
     if (status) {
-        port_why(n, status, err);
+        port_why(n, record, status, err);
         mr_drive_remove(n, &w);
         return status;
     }
@@ -174,18 +184,18 @@ static mr_status wait_blocked(mr_nodes *n, mr_record *record, bool lazy, int64_t
             mr_log(MR_LOG_DEBUG, "engine", "a wait had ended already");
     } else {
         status = w.status;
-        if (status)
-            mr_err_set(err, status, "%s", mr_status_text(status));
     }
     mr_drive_remove(n, &w);
     free(w.text);
-    return status;
+    return status ? port_shut(n, status, err) : MR_OK;
 }
 
 static mr_status port_full(mr_nodes *n, mr_status status, uint32_t node, uint64_t len, mr_err *err)
 {
     mr_store_stats stats;
     char who[600];
+    if (status == MR_E_CLOSED)
+        return port_shut(n, status, err);
     mr_room_stats(n, node, &stats);
     if (status == MR_E_TOOBIG)
         return mr_err_set(err, status, "an object of %llu bytes can never fit: [store] capacity is %llu",
@@ -242,7 +252,7 @@ static mr_status port_wait(mr_port *p, const mr_id *ids, size_t count, size_t ne
         return mr_err_set(err, MR_E_INVAL, "a wait for %zu objects", count);
     mr_status status = port_enter(n);
     if (status)
-        return mr_err_set(err, status, "%s", mr_status_text(status));
+        return port_shut(n, status, err);
     uint32_t batches = mr_drive_rest(n); /* what it has submitted may start, since it waits */
     mr_drive_pump(n);
     size_t ready = wait_look(n, ids, count, need, NULL);
@@ -252,11 +262,14 @@ static mr_status port_wait(mr_port *p, const mr_id *ids, size_t count, size_t ne
         status = MR_E_TIMEOUT;
     } else if (!enough) {
         mr_record *record = wait_record(ids, count, need, flags & MR_WAIT_EARLY);
-        status = record ? wait_blocked(n, record, need - ready >= LAZY_FROM, deadline, err) : MR_E_NOMEM;
+        status = record ? wait_blocked(n, record, need - ready >= LAZY_FROM, deadline, err)
+                        : mr_err_set(err, MR_E_NOMEM, "out of memory to wait for %zu objects", count);
         free(record);
     }
     if (!status && values && mr_table_count(&n->spill.extents) && !wait_early(n, ids, count))
         status = wait_disk(n, ids, count, deadline, err);
+    if (status == MR_E_CLOSED)
+        port_shut(n, status, err);
     if (settled)
         wait_look(n, ids, count, need, settled);
     mr_drive_go_on(n, batches);
@@ -362,7 +375,7 @@ static mr_status port_create(mr_port *p, mr_id id, uint64_t len, void **data, ui
     mr_nodes *n = port_nodes(p);
     mr_status status = port_enter(n);
     if (status)
-        return mr_err_set(err, status, "%s", mr_status_text(status));
+        return port_shut(n, status, err);
     uint32_t home = mr_nodes_first(n);
     mr_place *s = &n->node[home].store;
     mr_region region;
@@ -454,7 +467,7 @@ static mr_status port_state(mr_port *p, const char *what, char **json, mr_err *e
     mr_nodes *n = port_nodes(p);
     mr_status status = port_enter(n);
     if (status)
-        return mr_err_set(err, status, "%s", mr_status_text(status));
+        return port_shut(n, status, err);
     mr_drive_pump(n);
     char *text = mr_state_json(n, what, &status, err);
     mr_drive_unlock(n);
@@ -490,7 +503,7 @@ static mr_status port_node_add(mr_port *p, const mr_node_def *def, uint32_t *out
     mr_nodes *n = port_nodes(p);
     mr_status status = port_enter(n);
     if (status)
-        return mr_err_set(err, status, "%s", mr_status_text(status));
+        return port_shut(n, status, err);
     status = mr_nodes_grow(n, def, out, err);
     mr_drive_pump(n);
     mr_drive_unlock(n);
@@ -502,7 +515,7 @@ static mr_status port_node_remove(mr_port *p, uint32_t node, mr_err *err)
     mr_nodes *n = port_nodes(p);
     mr_status status = port_enter(n);
     if (status)
-        return mr_err_set(err, status, "%s", mr_status_text(status));
+        return port_shut(n, status, err);
     status = mr_nodes_shrink(n, node, err);
     mr_drive_pump(n);
     mr_drive_unlock(n);

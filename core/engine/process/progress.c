@@ -166,6 +166,7 @@ static void progress_supervisor(mr_nodes *n, uint32_t events)
             break;
         }
         size_t rest = (size_t)len - sizeof(mr_sup_msg);
+        n->sup_heard = true;
         if (report.m.n_bytes > rest)
             report.m.n_bytes = (uint32_t)rest;
         progress_report(n, &report.m, report.bytes);
@@ -206,8 +207,7 @@ static void *progress_main(void *arg)
     while (go_on) {
         struct epoll_event events[8];
         int count = epoll_wait(n->epoll_fd, events, 8, -1);
-        if (count < 0 && errno != EINTR)
-            mr_bug(__FILE__, __LINE__, "epoll_wait failed");
+        int failed = count < 0 && errno != EINTR ? errno : 0;
         for (int i = 0; i < count; i++)
             if (events[i].data.u64 >= MR_DESK_TAG)
                 mr_desk_event(n, events[i].data.u64);
@@ -222,7 +222,9 @@ static void *progress_main(void *arg)
             else if (n->sup_fd >= 0)
                 progress_supervisor(n, events[i].events);
         }
-        go_on = !n->progress_end;
+        if (failed)
+            mr_nodes_end(n, "epoll_wait: %s", strerror(failed));
+        go_on = !n->progress_end && !failed;
         mr_drive_unlock(n);
         mr_output_save(n);
     }

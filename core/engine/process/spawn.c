@@ -173,6 +173,7 @@ mr_status mr_spawn_supervisor(mr_nodes *n, mr_err *err)
     }
     n->sup_fd = ends[0];
     n->sup_pid = pid;
+    n->sup_heard = false;
     n->sup_pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (n->sup_pidfd >= 0)
         fcntl(n->sup_pidfd, F_SETFD, FD_CLOEXEC);
@@ -237,9 +238,10 @@ void mr_spawn_order(mr_nodes *n, const mr_sup_msg *m)
         return;
     struct mr_sup_queue *q = malloc(sizeof(*q));
     if (!q) {
-        mr_log(MR_LOG_ERROR, "engine", "out of memory: an order to the supervisor is lost");
         if (m->kind == MR_SUP_SPAWN)
             spawn_failed(n, m->worker, ENOMEM);
+        else
+            mr_nodes_end(n, "no memory for an order to the supervisor");
         return;
     }
     q->next = NULL;
@@ -321,8 +323,8 @@ void mr_spawn_lost(mr_nodes *n)
             continue;
         spawn_prove_dead(n, p->pid);
         p->died = true;
-        p->how = MR_DEATH_SIGNAL;
-        p->code = SIGKILL;
+        p->how = n->sup_heard ? MR_DEATH_SIGNAL : MR_DEATH_SPAWN; /* one that can not start will not do better */
+        p->code = n->sup_heard ? SIGKILL : ECHILD;
         mr_peer_bury(n, p);
     }
 }

@@ -191,8 +191,8 @@ static void arrival_remove(mr_nodes *n, const struct mr_arrival *a)
     *at = a->next;
 }
 
-/* It is over for this arrival: those who wait for the value go on, or learn why not. */
-static void arrival_end(mr_nodes *n, struct mr_arrival *a, mr_status status)
+/* Those who wait for the value go on, or learn why not. */
+static void arrival_tell(mr_nodes *n, const struct mr_arrival *a, mr_status status)
 {
     mr_val *v = mr_value_find(n, a->id);
     uint64_t len = v ? v->len : 0;
@@ -210,9 +210,15 @@ static void arrival_end(mr_nodes *n, struct mr_arrival *a, mr_status status)
         mr_carry_restored(n, a->id, v);
     else if (status == MR_E_FULL)
         mr_carry_starved(n, a->id, status);
-    arrival_remove(n, a);
-    free(a);
     wake(n);
+}
+
+/* It is over for this arrival. */
+static void arrival_end(mr_nodes *n, struct mr_arrival *a, mr_status status)
+{
+    arrival_remove(n, a);
+    arrival_tell(n, a, status);
+    free(a);
 }
 
 static mr_status run_read(mr_nodes *n, mr_job *job)
@@ -301,15 +307,13 @@ static bool arrival_try(mr_nodes *n, struct mr_arrival *a)
 
 void mr_spill_fetch(mr_nodes *n, mr_id id, uint32_t from, uint32_t node, bool transfer)
 {
-    struct mr_arrival *a = calloc(1, sizeof(*a)), **end = &n->spill.arrivals;
+    struct mr_arrival *a = malloc(sizeof(*a)), **end = &n->spill.arrivals,
+                      made = {.id = id, .from = from, .node = node, .transfer = transfer};
     if (!a) {
-        mr_val *v = mr_value_find(n, id);
-        if (v)
-            v->wanted = MR_STARVED;
-        tell(n, transfer ? MR_EV_LOST : MR_EV_SPILLED, id, node, 0, MR_LOSS_FULL);
+        arrival_tell(n, &made, MR_E_FULL);
         return;
     }
-    *a = (struct mr_arrival){.id = id, .from = from, .node = node, .transfer = transfer};
+    *a = made;
     a->until = mr_drive_monotonic() + ROOM_WAIT_NS;
     while (*end)
         end = &(*end)->next;

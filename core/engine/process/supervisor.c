@@ -32,13 +32,29 @@ static int64_t sup_now(void)
 
 /* ------------------------------------------------------------------------------------------------------ reports -- */
 
+/* False: not now. */
+static bool sup_send(mr_sup *s, const void *head, size_t head_len, const void *bytes, size_t len)
+{
+    struct iovec io[] = {{(void *)(uintptr_t)head, head_len}, {(void *)(uintptr_t)bytes, len}};
+    struct msghdr h = {.msg_iov = io, .msg_iovlen = 2};
+    ssize_t n;
+    do
+        n = sendmsg(s->sock, &h, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n >= 0 || (errno != EAGAIN && errno != ENOBUFS); /* else the driver is gone, which its pidfd tells */
+}
+
 /* Reports are never lost: what the socket does not take now is kept. */
 void mr_sup_report(mr_sup *s, const mr_sup_msg *m, const char *bytes)
 {
     size_t len = sizeof(*m) + m->n_bytes;
+    if (!s->kept && sup_send(s, m, sizeof(*m), bytes, m->n_bytes))
+        return;
     mr_sup_kept *k = malloc(sizeof(*k) + len);
-    if (!k)
-        return; /* the driver learns of lost processes by the supervisor's own end; there is no memory for more */
+    if (!k) {
+        s->broken = true; /* by our end the driver learns that all below is lost */
+        return;
+    }
     k->next = NULL;
     k->len = len;
     memcpy(k->bytes, m, sizeof(*m));
@@ -53,10 +69,7 @@ void mr_sup_flush(mr_sup *s)
 {
     while (s->kept) {
         mr_sup_kept *k = s->kept;
-        ssize_t n = send(s->sock, k->bytes, k->len, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && (errno == EAGAIN || errno == ENOBUFS))
+        if (!sup_send(s, k->bytes, k->len, NULL, 0))
             break;
         s->kept = k->next;
         if (!s->kept)
@@ -68,6 +81,8 @@ void mr_sup_flush(mr_sup *s)
         struct epoll_event e = {.events = EPOLLIN | (wants ? EPOLLOUT : 0u), .data.u64 = MR_SUP_TAG_SOCK};
         if (epoll_ctl(s->epoll, EPOLL_CTL_MOD, s->sock, &e) == 0)
             s->wants_out = wants;
+        else
+            s->broken |= wants; /* nobody would tell when to go on */
     }
 }
 
@@ -267,7 +282,7 @@ int mr_supervisor_main(int argc, char **argv)
     if (s->flags & MR_SUP_FLAG_PRESTART)
         mr_kid_zygote_start(s);
     bool go_on = true;
-    while (go_on) {
+    while (go_on && !s->broken) {
         int64_t left = -1;
         if (s->ending) {
             left = (s->end_at - sup_now()) / 1000000;
@@ -281,6 +296,9 @@ int mr_supervisor_main(int argc, char **argv)
         for (int i = 0; i < n && go_on; i++)
             go_on = sup_event(s, &events[i]);
     }
+    if (s->broken)
+        fprintf(stderr, "miniray error [supervisor] a report can not be sent: %s; it ends, and all workers with it\n",
+                strerror(errno));
     mr_kid_kill_all();
     sup_blame(s, (pid_t)atoi(argv[3]));
     mr_sup_flush(s);
