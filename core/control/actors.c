@@ -117,10 +117,8 @@ mr_status mr_actor_new(mr_control *c, const mr_ev_submit *e, task *t)
     a->detached = d->flags & MR_FUNC_DETACHED;
     a->ordered = d->max_concurrency <= 1 && !(d->flags & MR_FUNC_ASYNC) && !d->n_lanes;
     a->name = name;
-    if (name) {
-        a->short_name = name + strlen(name) + 1;
+    if (name)
         mr_list_push_back(&c->named, &a->named);
-    }
     object *o = object_at(c, e->id);
     o->flags |= O_ACTOR;
     if (a->detached)

@@ -32,12 +32,6 @@ typedef struct step {
     uint32_t i;
 } step;
 
-static inline void prefetch(const void *p, size_t bytes)
-{
-    for (size_t line = 0; line < bytes; line += 64)
-        __builtin_prefetch((const char *)p + line);
-}
-
 static inline bool before(const key *a, const key *b)
 {
     return a->rank < b->rank || (a->rank == b->rank && a->entry < b->entry);
@@ -165,7 +159,8 @@ bool mr_blocks_insert(blocks *k, task *t, mr_slab *keys)
         uint32_t i = child_of(b, &x);
         const keyblock *down = at(b, i)->at;
         if (h == 1)
-            prefetch(down, sizeof *down);
+            for (size_t line = 0; line < sizeof *down; line += 64)
+                __builtin_prefetch((const char *)down + line);
         if (down->n == KEYS) {
             if (!split(b, i, &x, h == 1, keys))
                 return false;
@@ -229,7 +224,8 @@ void mr_blocks_remove(blocks *k, const task *t, mr_slab *keys)
     take(b, i);
     k->n--;
     if (i == 0 && b->n > AHEAD) /* tasks go from the front, and the next ones are cold when there are many */
-        prefetch(at(b, AHEAD)->at, sizeof *t);
+        for (size_t line = 0; line < sizeof *t + 63; line += 64)
+            __builtin_prefetch((const char *)at(b, AHEAD)->at + line);
     if (!b->n) {
         drop(k, b, path, keys);
     } else if (b->n < FEW && k->height && b->prev) { /* the first is emptied from its front: it goes when it is empty */

@@ -215,8 +215,8 @@ static mr_status settle(mr_control *c, const mr_record *event, mr_status status)
 
 mr_status mr_control_step(mr_control *c, const mr_record *event, int64_t now, mr_actions *out)
 {
-    const struct handler h = handlers[event->kind < MR_EV_COUNT ? event->kind : MR_EV_NONE];
-    if (event->size < h.size)
+    const struct handler *h = &handlers[event->kind < MR_EV_COUNT ? event->kind : MR_EV_NONE];
+    if (event->size < h->size)
         return unknown(c, event);
     if (__builtin_expect(out->cap - out->n < ACTIONS_AT_LEAST, 0) && (out->lost || !actions_grow(out)))
         return mr_control_refuse(c, MR_E_NOMEM, "no memory for what is to be done");
@@ -227,9 +227,9 @@ mr_status mr_control_step(mr_control *c, const mr_record *event, int64_t now, mr
     c->why[0] = 0;
     c->fault.status = 0;
     c->cause_slot = 0;
-    if (!h.bulk && c->n_rest)
+    if (!h->bulk && c->n_rest)
         mr_seats_give_up(c);
-    mr_status status = h.take(c, event);
+    mr_status status = h->take(c, event);
     if (status || c->failing.head || c->freeing)
         status = settle(c, event, status);
     c->out = NULL;

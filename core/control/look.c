@@ -102,7 +102,7 @@ bool mr_control_actor(const mr_control *c, mr_id id, mr_actor_info *out)
                            .detached = a->detached,
                            .owner = a->owner,
                            .fault = a->fault,
-                           .name = a->name ? a->short_name : "",
+                           .name = a->name ? a->name + strlen(a->name) + 1 : "",
                            .ns = a->name ? a->name : ""};
     return true;
 }

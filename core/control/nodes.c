@@ -43,7 +43,7 @@ void mr_slot_idle(mr_control *c, slot *s)
     c->n_idle++;
 }
 
-mr_status mr_slot_add(mr_control *c, node *n)
+static mr_status slot_add(mr_control *c, node *n)
 {
     if (!mr_control_grow(c, &c->slots, &c->room_slots, c->n_slots + 1, sizeof(slot *)) ||
         !mr_control_grow(c, &n->slots, &n->room_slots, n->n_slots + 1, sizeof *n->slots) ||
@@ -74,7 +74,7 @@ slot *mr_node_idle_slot(mr_control *c, node *n, bool grow)
 {
     if (!n->n_idle && (!grow || n->n_slots >= (n->base_slots > MOST_SLOTS ? n->base_slots : MOST_SLOTS)))
         return NULL;
-    if (!n->n_idle && mr_slot_add(c, n)) {
+    if (!n->n_idle && slot_add(c, n)) {
         mr_control_again(c);
         return NULL;
     }
@@ -373,7 +373,7 @@ static mr_status node_make(mr_control *c, const mr_ev_node *e, node **out)
     status = MR_E_NOMEM;
     uint32_t before = c->n_slots;
     for (uint32_t i = 0; i < n->base_slots; i++)
-        if (mr_slot_add(c, n)) {
+        if (slot_add(c, n)) {
             mr_node_free(c, n); /* its slots too: none was seen by anybody */
             c->n_slots = before;
             return status;

@@ -53,7 +53,7 @@ static const mr_task *host_task(const mr_sched_host *h, mr_ref t)
     return &x->v;
 }
 
-int64_t mr_policy_cost(mr_control *c, const task *t, const slot *s)
+static int64_t cost_on(mr_control *c, const task *t, const slot *s)
 {
     const node *n = c->nodes[s->node];
     const func *f = c->funcs[t->func - 1];
@@ -78,7 +78,7 @@ static const mr_worker *host_worker(const mr_sched_host *h, mr_ref w)
     s->v.busy_until = c->now;
     if (s->t) {
         int64_t from = s->t->v.started_at >= 0 ? s->t->v.started_at : c->now;
-        int64_t until = from + mr_policy_cost(c, s->t, s);
+        int64_t until = from + cost_on(c, s->t, s);
         s->v.busy_until = c->conf.know == MR_KNOW_NOTHING ? MR_UNKNOWN : until > c->now ? until : c->now;
     }
     return &s->v;
@@ -219,7 +219,7 @@ static int64_t host_cost(const mr_sched_host *h, mr_ref t, mr_ref w)
     mr_control *c = of(h);
     const task *x = live(c, t);
     const slot *s = slot_of(c, w);
-    return x && x->where != W_OVER && s ? mr_policy_cost(c, x, s) : INT64_MAX;
+    return x && x->where != W_OVER && s ? cost_on(c, x, s) : INT64_MAX;
 }
 
 static int64_t host_copy(const mr_sched_host *h, uint64_t bytes, mr_ref from, mr_ref to)

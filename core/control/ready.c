@@ -106,20 +106,16 @@ void mr_ready_enter(mr_control *c, task *t, bool again)
     insert(c, t);
 }
 
-void mr_ready_place(mr_control *c, task *t, mr_ref at)
-{
-    mr_ready_take(c, t);
-    t->v.on = at;
-    insert(c, t);
-}
-
 /* A place is gone: what was queued there goes to the shared queue, with its rank. */
 void mr_ready_replace(mr_control *c, mr_ref of)
 {
     place *p = place_of(c, of);
     for (uint32_t i = 0; p && i < p->room; i++)
-        for (task *t; p->q[i] && (t = mr_queue_first(p->q[i]));)
-            mr_ready_place(c, t, MR_NONE);
+        for (task *t; p->q[i] && (t = mr_queue_first(p->q[i]));) {
+            take(c, t);
+            t->v.on = MR_NONE;
+            insert(c, t);
+        }
 }
 
 /* -------------------------------------------------------------------------------------------------------- starts -- */

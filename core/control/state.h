@@ -276,8 +276,6 @@ struct func {
 
 /* -------------------------------------------------------------------------------------------- nodes and workers -- */
 
-typedef enum slot_state { SLOT_IDLE, SLOT_BUSY } slot_state;
-
 struct slot {
     mr_worker v; /* first */
     task *t;
@@ -443,7 +441,6 @@ struct actor {
     tlist loose, ready, flight; /* loose: unordered calls that wait for arguments */
     mr_fault fault;
     char *name; /* "ns\0name\0", one block, NULL: none */
-    const char *short_name;
     mr_link named;
 };
 

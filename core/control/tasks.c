@@ -113,7 +113,8 @@ int32_t mr_task_tries(const mr_control *c, const task *t)
     return retries < 0 ? -1 : retries + 1;
 }
 
-mr_status mr_task_why_killed(const task *t)
+/* Of one with T_CANCEL: by whom. */
+static mr_status why_killed(const task *t)
 {
     static const struct {
         uint32_t flag;
@@ -307,7 +308,7 @@ void mr_task_lost(mr_control *c, task *t, const mr_fault *f, bool blame)
     int32_t tries = mr_task_tries(c, t);
     mr_fault own = *f;
     if (t->flags & T_CANCEL)
-        own = mr_task_fault(c, t, mr_task_why_killed(t));
+        own = mr_task_fault(c, t, why_killed(t));
     else if (!blame) {
         mr_task_detach(c, t);
         mr_ready_enter(c, t, true);

@@ -13,7 +13,7 @@
 #include "base/rand.h"
 #include "control/control.h"
 
-enum { SLOTS = 64, FUNCS = 8, INSTANTS = 400, SAMPLES = 1 << 15, STALLS = 20000 };
+enum { SLOTS = 64, FUNCS = 8, INSTANTS = 400, ROUNDS = 5, SAMPLES = 1 << 15, STALLS = 20000 };
 
 typedef struct watched { /* stands in front of a policy and times its ops */
     mr_sched_ops ops;
@@ -300,12 +300,11 @@ static mr_status fill(world *w, uint64_t queued, mr_speed *out)
     return w->status;
 }
 
-static mr_status decide(world *w, const char *name, mr_speed *out, mr_err *err)
+/* ns a decision, the median of some instants.  UNKNOWN: the policy starts nothing. */
+static double decide(world *w)
 {
-    float *each = malloc(INSTANTS * sizeof *each);
+    float each[INSTANTS];
     uint32_t n = 0, stalls = 0;
-    if (!each)
-        return mr_err_set(err, MR_E_NOMEM, "out of memory");
     while (n < INSTANTS && stalls < STALLS && !w->status) {
         uint32_t ended = w->n_runs;
         finish_all(w);
@@ -320,11 +319,22 @@ static mr_status decide(world *w, const char *name, mr_speed *out, mr_err *err)
         else
             stalls++;
     }
-    out->decision = median(each, n);
-    free(each);
-    if (w->status)
-        return mr_err_set(err, w->status, "%s", mr_control_why(w->c));
-    return n < INSTANTS ? mr_err_set(err, MR_E_DEADLOCK, "policy %s starts nothing", name) : MR_OK;
+    return n < INSTANTS ? MR_UNKNOWN : median(each, n);
+}
+
+/* The least of some rounds: others on the machine make a round slower, none faster. */
+static mr_status decide_all(world *w, const char *name, mr_speed *out, mr_err *err)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        double took = decide(w);
+        if (w->status)
+            return mr_err_set(err, w->status, "%s", mr_control_why(w->c));
+        if (took < 0)
+            return mr_err_set(err, MR_E_DEADLOCK, "policy %s starts nothing", name);
+        if (!i || took < out->decision)
+            out->decision = took;
+    }
+    return MR_OK;
 }
 
 static mr_status run(const char *name, const mr_sched_ops *ops, const mr_host *base, mr_speed *out, mr_err *err)
@@ -340,7 +350,7 @@ static mr_status run(const char *name, const mr_sched_ops *ops, const mr_host *b
     if (!status && (status = fill(&w, out->queued, out)))
         mr_err_set(err, status, "%s", mr_control_why(w.c));
     if (!status)
-        status = decide(&w, name, out, err);
+        status = decide_all(&w, name, out, err);
     const char *why = w.c ? mr_control_policy_error(w.c) : NULL;
     if (why)
         snprintf(out->ejected, sizeof out->ejected, "%s", why);

@@ -1,6 +1,6 @@
 /* speed.h: what a policy's decisions cost, on this machine: a control with a queue of a given length, no processes.
  *
- * Wall time, medians: other work on the machine disturbs them little.  Thread: one. */
+ * Wall time, medians, of decisions the least of some: other work on the machine disturbs them little.  Thread: one. */
 #ifndef MR_ENGINE_SIM_SPEED_H
 #define MR_ENGINE_SIM_SPEED_H
 

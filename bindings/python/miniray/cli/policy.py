@@ -170,7 +170,8 @@ def repl(policy: str, workload: str, nodes: int, cpus: float, know: str, seed: i
 def bench(policies: "tuple[str, ...]", queued: str, as_json: bool) -> None:
     """What a decision costs, in ns: the whole of it (a slot is free until the task is dispatched), and one call of each hook.
 
-    `increasing` and `random` are ranks without a policy's own work: what control's queues cost.  Medians of wall time."""
+    `increasing` and `random` are ranks without a policy's own work: what control's queues cost.  Medians of wall time, the whole
+    the least of five."""
     rows = []
     for one in policies:
         extra = ["--ranks", one] if one in ("increasing", "random") else []
