@@ -42,8 +42,8 @@ class _Grade(click.Command):
         try:
             return super().make_context(*args, **more)
         except click.UsageError as error:
-            error.exit_code = OURS
-            raise
+            error.show()
+            raise SystemExit(OURS) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
