@@ -416,6 +416,10 @@ def test_a_question_without_and_with_its_answer(monkeypatch):
     assert ask("ada") == ask("ada") != ask("bob")
     assert "starts:" not in ask("ada")
     assert ask("ada", "--answer").startswith(ask("ada").rstrip()) and ask("ada", "--answer").count("starts:") == 2
+    for number, places in (("2", "1 node of 2 CPUs"), ("3", "1 node of 2 CPUs"), ("13", "1 node of 1 CPU,")):
+        said = CliRunner().invoke(command, ["question", number, "--student", "ada", "--answer"]).output
+        table = said.split("On 1 node")[0]
+        assert places in said and said.count("starts:") == 2 and "." not in table and ("is due at" in table) == (number == "13") and ("after" in table) == (number == "2")
 
 
 def test_the_installed_labs_come_without_solutions():

@@ -24,12 +24,20 @@ def platform(nodes: int = 1, cpus: float = 1, **more: Any) -> Line:
     return {"platform": {"nodes": [{"count": nodes, "cpus": cpus}], **more}}
 
 
-def byhand(rng: random.Random, tasks: int = 5, arrivals: int = 6, longest: int = 9) -> list[Line]:
-    """A few tasks in whole seconds, no two of the same length, the first at 0: to be scheduled with a pencil."""
+def byhand(rng: random.Random, tasks: int = 5, arrivals: int = 6, longest: int = 9, due: int = 0, parents: float = 0, cpus: int = 1) -> list[Line]:
+    """A few tasks in whole seconds, no two of the same length, the first at 0: to be scheduled with a pencil.  ``due``: each has a deadline, up to so
+    many seconds later than it could end; ``parents``: how many tasks it comes after, on average."""
     times = rng.sample(range(1, max(int(longest), int(tasks)) + 1), int(tasks))
     at = sorted(rng.randint(0, int(arrivals)) for _ in times)
-    return [{"id": chr(65 + i % 26) + ("" if i < 26 else str(i // 26)), "fn": "job", "arrival_s": at[i] if i else 0, "duration_s": t}
-            for i, t in enumerate(times)]
+    names = [chr(65 + i % 26) + ("" if i < 26 else str(i // 26)) for i in range(len(times))]
+    lines: list[Line] = [platform(1, int(cpus))]
+    for i, t in enumerate(times):
+        line: Line = {"id": names[i], "fn": "job", "arrival_s": at[i] if i else 0, "duration_s": t}
+        if due:
+            line["deadline_s"] = t + rng.randint(0, int(due))
+        before = [n for n in names[:i] if rng.random() < parents / i] if parents and i else []
+        lines.append({**line, "deps": before} if before else line)
+    return lines
 
 
 def bag(rng: random.Random, tasks: int = 40, duration_s: float = 1.0, cv: float = 1.0, stated: bool = False) -> list[Line]:

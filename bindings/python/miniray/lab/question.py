@@ -12,9 +12,9 @@ from .trace import Run
 
 
 def _table(lines: list[workloads.Line]) -> list[str]:
-    tasks = [line for line in lines if "id" in line]
+    tasks = [{**line, **({"due_s": line.get("arrival_s", 0) + line["deadline_s"]} if "deadline_s" in line else {})} for line in lines if "id" in line]
     columns = [("task", "id"), ("arrives", "arrival_s"), ("takes", "duration_s"), ("CPUs", "cpus"), ("user", "user"),
-               ("deadline", "deadline_s"), ("priority", "priority"), ("after", "deps")]
+               ("is due at", "due_s"), ("priority", "priority"), ("after", "deps")]
     columns = [c for c in columns if c[1] in ("id", "duration_s") or any(t.get(c[1]) for t in tasks)]
 
     def cell(task: workloads.Line, key: str) -> str:
@@ -46,12 +46,15 @@ def ask(lab: labs.Lab, student: str, answer: bool = False) -> str:
     unknown = [m for m in asked if m not in metrics.METRICS]
     if unknown:
         raise labs.LabError(f"{lab.name}: [question] ask = {unknown[0]}: not one of {', '.join(metrics.METRICS)}")
-    places = f"{lab.options.get('nodes', 1)} node of {lab.options.get('cpus', 1):g} CPU"
+    nodes = next((line["platform"]["nodes"] for line in lines if "platform" in line), None)
+    options = {k: v for k, v in lab.options.items() if nodes is None or k not in ("nodes", "cpus")}  # the question's own platform stands above the lab's
+    nodes = nodes or [{"count": options.get("nodes", 1), "cpus": options.get("cpus", 1)}]
+    places = ", ".join(f"{n.get('count', 1)} node of {n['cpus']:g} CPU{'s' if n['cpus'] > 1 else ''}" for n in nodes)
     out = [f"{lab.title}: a question for {student}", "", *_table(lines), "",
            f"On {places}, under each of {', '.join(policies)}: when does each task start, and what are",
            *(f"  {m} ({metrics.METRICS[m][0]})" for m in asked)]
     for policy in policies if answer else ():
         own = lab.folder / policy
-        run = simulate(lines, str(own) if own.is_file() else policy, seed=0, **lab.options)
+        run = simulate(lines, str(own) if own.is_file() else policy, seed=0, **options)
         out += ["", f"{os.path.splitext(policy)[0]}:", *_answer(run, lines, asked)]
     return "\n".join(out) + "\n"
