@@ -11,5 +11,12 @@
 ---   task urgent duration=1s arrival=5s priority=1
 ---   task late duration=1s arrival=25s priority=1
 ---   starts busy urgent early late
+--- test waiting begins when a task is ready
+---   conf level=10s
+---   nodes 1 cpus 1
+---   task busy duration=20s
+---   task late duration=1s after=busy priority=1
+---   task other duration=1s arrival=5s
+---   starts busy other late
 local level = conf.level or 10 * s
 return { rank = function(t) return t.ready_at - t.priority * level end }

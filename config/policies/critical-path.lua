@@ -16,6 +16,23 @@
 ---   task a duration=1s
 ---   task b duration=9s after=a arrival=2s
 ---   starts busy a b x
+--- test the longest of several ways counts
+---   nodes 1 cpus 1
+---   task b duration=1s
+---   task c duration=5s after=b
+---   task a duration=1s
+---   task short duration=1s after=a
+---   task long duration=9s after=a
+---   starts a b
+--- test with nothing known it is the most tasks
+---   know nothing
+---   nodes 1 cpus 1
+---   task b duration=1s
+---   task c duration=50s after=b
+---   task a duration=1s
+---   task a2 duration=1s after=a
+---   task a3 duration=1s after=a2
+---   starts a b
 local len, new = {}, {}
 local function measure(t)
   local _, rest = most(t.succs or {}, function(e) return e.task and len[e.task] end)

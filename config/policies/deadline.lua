@@ -7,6 +7,15 @@
 ---   task urgent duration=1s arrival=1s deadline=3s
 ---   ends urgent 2s
 ---   ends long 6s
+--- test of two that run the later one gives way, and no deadline is the latest
+---   nodes 1 cpus 2
+---   task later duration=10s deadline=100s
+---   task sooner duration=10s deadline=50s
+---   task any duration=1s
+---   task urgent duration=1s arrival=1s deadline=3s
+---   ends sooner 10s
+---   ends later 11s
+---   starts sooner any
 local function key(t) return t.deadline or math.huge end
 return {
   rank = key,

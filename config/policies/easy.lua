@@ -10,6 +10,26 @@
 ---   together runs small
 ---   ends head 150s
 ---   starts head large
+--- test the reservation is where enough have ended, the soonest first
+---   nodes 1 cpus 4
+---   task r1 duration=100s limit=100s
+---   task r2 duration=30s limit=30s
+---   task r3 duration=50s limit=50s
+---   task head duration=10s cpus=2 limit=10s
+---   task late duration=40s limit=40s
+---   task fits duration=30s limit=30s
+---   starts fits head late
+---   ends fits 30s
+---   ends head 40s
+--- test what is left beside the reservation may be used for ever; who says no limit may be long
+---   nodes 1 cpus 4
+---   task runs duration=100s cpus=2 limit=100s
+---   task head duration=10s cpus=3 limit=10s
+---   task unsaid duration=1s cpus=2
+---   task beside duration=500s limit=500s
+---   ends beside 500s
+---   starts head unsaid
+---   ends head 110s
 local function limit(t) return t.limit or math.huge end
 local function stop(t) return (t.started_at or now()) + limit(t) end -- it may have its slot and not have begun
 return {

@@ -8,4 +8,10 @@
 ---   task old duration=1s arrival=1s
 ---   task young duration=1s arrival=1500ms
 ---   starts busy young old
+--- test new is what became ready last, not what was submitted last
+---   nodes 1 cpus 1
+---   task a duration=2s
+---   task late duration=1s after=a
+---   task young duration=1s arrival=1s
+---   starts a late young
 return { rank = function(t) return -t.entry end }

@@ -9,6 +9,12 @@
 ---   task short*4 duration=1s
 ---   task long duration=4s
 ---   makespan 4s
+--- test a slot that is busy is free later
+---   nodes 1 cpus 2
+---   task busy duration=10s
+---   task x duration=4s arrival=1s
+---   task y duration=5s arrival=1s
+---   within 11s
 local plan, planned, dirty = {}, 0, true
 local function map()
   local W, todo, free, mapped = workers(), {}, {}, {}

@@ -9,6 +9,12 @@
 ---   task short*4 duration=1s
 ---   together short1 short2
 ---   makespan 6s
+--- test a slot that is busy is free later
+---   nodes 1 cpus 2
+---   task busy duration=10s
+---   task x duration=4s arrival=1s
+---   task y duration=5s arrival=1s
+---   within 11s
 local plan, dirty = {}, true
 local function map()
   local todo, left, W, free, list, at = {}, {}, workers(), {}, {}, {}

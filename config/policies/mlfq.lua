@@ -15,6 +15,14 @@
 ---   task a*2 duration=110ms
 ---   ends a1 180ms
 ---   ends a2 220ms
+--- test of two that run the lower one gives way
+---   nodes 1 cpus 2
+---   know nothing
+---   task low duration=200ms
+---   task mid duration=40ms arrival=60ms
+---   task short duration=8ms arrival=75ms
+---   ends short 83ms
+---   ends mid 100ms
 local Q, level, used, armed = { 10 * ms, 20 * ms, 40 * ms }, {}, {}, false
 local function lv(t) return level[t] or 1 end
 local function boost()

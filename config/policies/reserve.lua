@@ -9,6 +9,11 @@
 ---   task hers duration=10s user=ann arrival=10s
 ---   ends hers 20s
 ---   ends others2 100s
+--- test the last slot is not kept
+---   conf keep=1 vip=ann
+---   nodes 1 cpus 1
+---   task other duration=1s
+---   makespan 1s
 local keep, vip = conf.keep or 1, conf.vip or "a"
 return {
   pick = function(w)

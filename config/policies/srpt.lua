@@ -14,6 +14,19 @@
 ---   task long duration=100s
 ---   task short duration=10s arrival=95s
 ---   ends long 100s
+--- test of two that run it is the longer one that gives way
+---   nodes 1 cpus 2
+---   task long duration=100s
+---   task mid duration=50s
+---   task short duration=1s arrival=1s
+---   ends mid 50s
+---   ends long 101s
+--- test what is not known comes last
+---   know stated
+---   nodes 1 cpus 1
+---   task unknown duration=1s
+---   task known duration=5s estimate=5s
+---   starts known unknown
 local function key(t) return t.remaining or math.huge end
 return {
   rank = key,

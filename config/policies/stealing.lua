@@ -8,6 +8,18 @@
 ---   task root duration=10s
 ---   task child*8 duration=10s after=root
 ---   makespan 30s
+--- test what a slot made ready queues there: it takes its newest, a thief the oldest
+---   nodes 2 cpus 1
+---   task root duration=10s
+---   task child*4 duration=10s after=root
+---   on node0 root child4 child3
+---   on node1 child1 child2
+---   starts child4 child3
+---   starts child1 child2
+--- test what the driver gave goes in order
+---   nodes 1 cpus 1
+---   task a*3 duration=1s
+---   starts a1 a2 a3
 return {
   place = function(t) return t.from and cost(t, t.from) < math.huge and t.from or nil end,
   pick = function(w)
