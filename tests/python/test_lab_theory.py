@@ -157,6 +157,12 @@ def test_an_upper_bound_is_promised_only_where_its_premises_held(tmp_path):
     assert why(settings={"sim.dispatch_us": 5}) == "dispatching takes time"
     assert why(policy=policy(tmp_path, "return { slice = function() return 1*s end }\n")) == "there were stops"
     assert why(policy=policy(tmp_path, "return { place = function(t) return workers(t)[1] end }\n")) == "the policy held tasks back"
+    assert why((3, {"waits": [{"after_s": 1, "for": ["T1"]}]})) == "some task does more than run"
+    assert why(machines={"nodes": [{"cpus": 2}, {"cpus": 1, "speed": 2}]}) == "the nodes are unlike"
+    assert why(machines={"nodes": [{"cpus": 2.5}]}) == "a node has a part of a CPU"
+    full = {"nodes": [{"cpus": 3, "store": 1000}]}
+    assert why((3, {"outputs": 900}), (4, {"outputs": 900}), (6, {"inputs": ["T3", "T4"]}), machines=full) == "there were spills"
+    assert why((3, {"limit_s": 1})) == "some attempt failed"
     assert why(machines={"worker_mtbf_s": 3}) == "workers died"
     assert why(machines={"failures": [{"node": "node0", "at_s": 1, "back_s": 2}]}) == "nodes died"
 

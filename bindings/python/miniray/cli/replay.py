@@ -65,7 +65,7 @@ def replay(recording: str, policies: "tuple[str, ...]", listed: Optional[str], r
         click.echo(f"note: {note}", err=True)
     real, simulated = read.makespan_s, recordings.span(again.tasks)
     click.echo(f"costs: those of {config}" if config else f"costs: not calibrated: {round(read.dispatch_us)} us from the end of a task to the start of the "
-               "next, taken from this recording; miniray calibrate measures this machine", err=True)
+               "next, the mean in this recording; miniray calibrate measures this machine", err=True)
     error_of = simulated / real - 1 if real > 0 else 0.0
     figures: dict[str, Any] = {"tasks": len(read.real.tasks), "makespan_s": real, "forced_s": simulated, "calibrated": bool(config), "error": error_of, "policies": {}, "notes": read.notes}
     click.echo(f"{len(read.real.tasks)} tasks; makespan, first start to last end: measured {seconds(real)}, the same decisions simulated {seconds(simulated)} ({error_of:+.1%})")
@@ -78,10 +78,14 @@ def replay(recording: str, policies: "tuple[str, ...]", listed: Optional[str], r
             line += f"; with noise {seconds(min(result.spread))} to {seconds(max(result.spread))} in {len(result.spread)} replays"
         click.echo(line)
         figures["policies"][name] = {"makespan_s": span, "noisy_s": result.spread, "degraded": bool(result.run.summary.get("degraded"))}
-    tau = replaying.ranking(replays) if runs else None
-    if tau is not None:
-        click.echo(f"the ranking under noise: Kendall's tau {tau:.2f} on average ({'it holds' if tau > 0.8 else 'do not trust it'})")
+    held = replaying.ranking(replays)
+    if held:
+        tau, pairs = held
+        click.echo(f"the ranking under noise: Kendall's tau {tau:.2f} over the {pairs} pair{'s' * (pairs > 1)} of policies that differ by over 1% "
+                   f"({'it holds' if tau > 0.8 else 'do not trust it'})")
         figures["tau"] = tau
+    elif runs and len(replays) > 1:
+        click.echo("no ranking: all of them are within 1% of each other")
     if json_:
         with open(json_, "w", encoding="utf-8") as file:
             json.dump(figures, file, indent=2)

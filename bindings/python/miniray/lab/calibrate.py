@@ -1,6 +1,7 @@
 """Measures what this machine takes for the things that the simulator leaves out, for `[sim]` and for people.
 
-Every figure is the median of many; nothing else should run meanwhile.
+Every figure is the median, or the lower quartile, of many, so that what else runs on the machine now and then is not in it; a figure
+that is not steady is left out, and that is said.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from . import recording, workload as workloads
 from .run_sim import simulate
 
 
+ROUNDS = 8
+
+
 def _nothing() -> None:
     return None
 
@@ -24,7 +28,7 @@ def _length(value: Any) -> int:
 
 
 def measure(tasks: int = 2000, megabytes: int = 64) -> dict[str, float]:
-    """``dispatch_us``: what a short task takes beyond what it runs, while all CPUs are busy; ``call_us``: f.remote and get, one at a
+    """What could be measured of: ``dispatch_us``: what a short task takes beyond what it runs, while all CPUs are busy; ``call_us``: f.remote and get, one at a
     time; ``put_us``, ``get_us``: of a small value; ``put_bytes_s``: of a large one; ``bandwidth``: bytes per second between two nodes
     of this machine; ``switch_us``: to stop a task and go on with another that was stopped; ``decision_ns``: for 1,000 instructions of a
     policy in Lua.  Opens and closes sessions of its own."""
@@ -56,34 +60,50 @@ def measure(tasks: int = 2000, megabytes: int = 64) -> dict[str, float]:
         out["bandwidth"] = len(block) / max(copied, 1e-6)
     finally:
         miniray.shutdown()
-    out["switch_us"] = _switch_us()
+    switch_us = _switch_us()
+    if switch_us is not None:
+        out["switch_us"] = switch_us
     out["decision_ns"] = _decision_ns()
     return out
 
 
-def _busy(seconds: float) -> None:
-    until = time.process_time() + seconds
+def _watch(seconds: float) -> list[tuple[float, float]]:
+    """Computes for so long, and returns when it stood still: the last time before, the first after."""
+    gaps, last, until = [], time.monotonic(), time.process_time() + seconds
     while time.process_time() < until:
-        pass
+        now = time.monotonic()
+        if now - last > 2e-4:
+            gaps.append((last, now))
+        last = now
+    return gaps
 
 
 def _dispatch_us(path: str, tasks: int) -> float:
-    """With a worker on every CPU, each busy for 100 us at a time: what a task takes beyond what it ran."""
+    """With a worker on every CPU, each busy for 100 us at a time: what a task takes beyond what it ran; the lower quartile of rounds."""
     import miniray
 
     cpus = os.cpu_count() or 1
     miniray.init(num_cpus=cpus, record=path)
     try:
         work = miniray.remote(_spin)
-        miniray.get([work.remote(0.0001) for _ in range(20 * cpus)])
-        miniray.get([work.remote(0.0001) for _ in range(tasks)])
+        for _ in range(1 + ROUNDS):
+            miniray.get([work.remote(0.0001) for _ in range(max(10, tasks // 2))])
     finally:
         miniray.shutdown()
     read = recording.read(path)
-    last = {t["task"] for t in sorted(read.real.tasks, key=lambda t: t["submitted"])[20 * cpus:]}
-    ran = sum(line["duration_s"] for line in read.lines if line.get("id") in last)
-    span = recording.span([t for t in read.real.tasks if t["task"] in last])
-    return max(0.0, span * cpus - ran) / len(last) * 1e6
+    rows = sorted(read.real.tasks, key=lambda t: t["submitted"])
+    ran = {line["id"]: line["duration_s"] for line in read.lines if "id" in line}
+    each = len(rows) // (1 + ROUNDS)
+    beyond = []
+    for i in range(1, 1 + ROUNDS):  # the first round starts the workers
+        part = rows[i * each:(i + 1) * each]
+        beyond.append(max(0.0, recording.span(part) * cpus - sum(ran[t["task"]] for t in part)) / len(part) * 1e6)
+    return _low(beyond)
+
+
+def _low(values: list[float]) -> float:
+    """The lower quartile."""
+    return sorted(values)[len(values) // 4]
 
 
 def _spin(seconds: float) -> None:
@@ -92,26 +112,27 @@ def _spin(seconds: float) -> None:
         pass
 
 
-def _switch_us(seconds: float = 0.2) -> float:
-    """Two tasks take turns of 1 ms on one CPU: what they take beyond the CPU time that they use, by stop."""
+def _switch_us(seconds: float = 0.3) -> float | None:
+    """Two tasks take turns of 1 ms on one CPU: from the last that one does to the first that the other does; the lower quartile of
+    all turns.  None: there were too few to say."""
     import miniray
 
     with tempfile.TemporaryDirectory(prefix="miniray-calibrate-") as folder:
-        policy, path = os.path.join(folder, "turns.lua"), os.path.join(folder, "run.jsonl")
+        policy = os.path.join(folder, "turns.lua")
         with open(policy, "w", encoding="utf-8") as file:
             file.write("return { slice = function() return 1*ms end }\n")
-        miniray.init(num_cpus=1, policy=policy, record=path)
+        miniray.init(num_cpus=1, policy=policy)
         try:
-            work = miniray.remote(_busy)
+            work = miniray.remote(_watch)
             miniray.get([work.remote(0.001) for _ in range(2)])
-            began = time.perf_counter()
-            miniray.get([work.remote(seconds) for _ in range(2)])
-            took = time.perf_counter() - began
+            one, other = miniray.get([work.remote(seconds) for _ in range(2)])
         finally:
             miniray.shutdown()
-        with open(path, encoding="utf-8") as file:
-            stops = sum('"ev":"STOPPED"' in line.replace(" ", "") for line in file)
-    return max(0.0, took - 2 * seconds) / max(1, stops) * 1e6
+    turns = []
+    for mine, others in ((one, other), (other, one)):
+        for left, back in mine:
+            turns += [came - left for _, came in others if left < came < back][:1]
+    return _low(turns) * 1e6 if len(turns) >= 40 else None
 
 
 def _decision_ns(tasks: int = 400, loops: int = 20_000) -> float:
@@ -140,8 +161,9 @@ def _median(call: Any, times: int) -> float:
 
 def as_ini(found: dict[str, float]) -> str:
     """The settings of the simulator, and the rest as comments."""
+    switch = f"switch_us = {round(found['switch_us'])}\n" if "switch_us" in found else "; switch_us could not be measured: too few turns were taken; try again when less runs here\n"
     return ("; Measured by miniray calibrate on this machine.\n[sim]\n"
-            f"dispatch_us = {round(found['dispatch_us'])}\nswitch_us = {round(found['switch_us'])}\ndecision_ns = {round(found['decision_ns'])}\n"
+            f"dispatch_us = {round(found['dispatch_us'])}\n{switch}decision_ns = {round(found['decision_ns'])}\n"
             f"bandwidth = {round(found['bandwidth'])}\n"
             f"; one call and get {found['call_us']:.1f} us; put {found['put_us']:.2f} us, get {found['get_us']:.2f} us of a small value; "
             f"put of a large one {found['put_bytes_s'] / 1e9:.2f} GB/s\n")

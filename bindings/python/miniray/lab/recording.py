@@ -20,6 +20,7 @@ from . import trace as traces, workload as workloads
 Event = dict[str, Any]
 NOBODY, DRIVER = "0" * 16, "main"
 TASK, ACTOR, CALL = 0, 1, 2  # mr_func_kind
+SHORT = 50.0  # us, in the mean: shorter tasks are replayed, but not to be believed
 FOREIGN = 1_000_000  # ns that handing over never takes
 ACTOR_ROW = 1000  # "slot" of calls: this and the number of their actor's worker, as in the simulator
 
@@ -44,7 +45,7 @@ class Recording:
     real: traces.Run
     starts: list[Start] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    dispatch_us: float = 0.0  # from the end of a task to the start of the next on its seat, in the middle; see `_gaps`
+    dispatch_us: float = 0.0  # from the end of a task to the start of the next on its seat, on average; see `_gaps`
 
     @property
     def makespan_s(self) -> float:
@@ -245,8 +246,8 @@ def _gaps(reader: _Reader) -> list[int]:
     out = []
     for runs in places.values():
         runs.sort()
-        out += [max(0, b[0] - a[1]) for a, b in zip(runs, runs[1:]) if b[2] < a[1]]
-    return out
+        out += [b[0] - a[1] for a, b in zip(runs, runs[1:]) if b[2] < a[1]]
+    return out  # some are below 0, for ends are told by the batch: only sums and means say something
 
 
 class _Reader:
@@ -429,13 +430,16 @@ def read(path: str | os.PathLike[str], switch_us: float = 0.0) -> Recording:
         lines.append({**main, "waits": waits} if waits else main)
     real = traces.normalise(reader.row(t) for t in reader.done)
     gaps, notes = _gaps(reader), reader.notes()
+    mean = statistics.mean(reader.programs[t].runs for t in reader.done) / 1e3 if reader.done else SHORT
+    if mean < SHORT:
+        notes.append(f"the tasks ran for {mean:.0f} us on average: the makespan is what starting, waking and handing over took, and a replay says little")
     late = [g for g in gaps if g > FOREIGN]
     if late:
         notes.append(f"{len(late)} times a task that was ready waited over 1 ms for a worker that had ended the one before: something else had "
                      f"the CPU, {sum(late) / 1e9:.2f} s in all; that is left out")
     run = traces.Run(policy="recorded", tasks=real, engine="process", label=f"{os.path.basename(path)} (measured)", workload=lines)
     return Recording(path, lines, run, sorted(reader.starts, key=lambda x: x.at), notes,
-                     statistics.median([g for g in gaps if g <= FOREIGN] or [0]) / 1e3)
+                     max(0.0, statistics.mean([g for g in gaps if g <= FOREIGN] or [0]) / 1e3))
 
 
 def _parents_first(tasks: list[workloads.Line]) -> list[workloads.Line]:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Sequence
 
-from . import stats, trace as traces, workload as workloads
+from . import trace as traces, workload as workloads
 from .recording import Recording, span
 from .run_sim import simulate
 
@@ -126,12 +126,15 @@ def free(recording: Recording, policy: str, *, runs: int = 20, each: Callable[[]
     return Replays(plain, spread)
 
 
-def ranking(replays: Mapping[str, Replays]) -> float | None:
-    """Whether the order of the policies by makespan holds under noise: the mean of Kendall's tau between the runs without noise
-    and each noisy one.  1: always the same order.  None: fewer than two policies, or they are all equal."""
-    if len(replays) < 2:
-        return None
-    plain = [span(r.run.tasks) for r in replays.values()]
-    taus = [stats.kendall(plain, list(column)) for column in zip(*(r.spread for r in replays.values()))]
-    known = [t for t in taus if t is not None]
-    return sum(known) / len(known) if known else None
+EQUAL = 0.01  # makespans of one recording that are closer than that have no order
+
+
+def ranking(replays: Mapping[str, Replays]) -> tuple[float, int] | None:
+    """Whether the order of the policies by makespan holds under noise: Kendall's tau between the runs without noise and the noisy ones,
+    over the pairs of policies that differ by over 1% (1: each pair always the same way round), and how many pairs that are.  None:
+    there is no such pair, or no noisy run."""
+    plain = {name: span(r.run.tasks) for name, r in replays.items()}
+    pairs = [(a, b) for i, a in enumerate(plain) for b in list(plain)[:i] if abs(plain[a] - plain[b]) > EQUAL * max(plain[a], plain[b])]
+    signs = [(1 if x > y else -1 if x < y else 0) * (1 if plain[a] > plain[b] else -1)
+             for a, b in pairs for x, y in zip(replays[a].spread, replays[b].spread)]
+    return (sum(signs) / len(signs), len(pairs)) if signs else None
