@@ -15,6 +15,12 @@
 ---   task x duration=4s arrival=1s
 ---   task y duration=5s arrival=1s
 ---   within 11s
+--- test what comes later is mapped with the rest
+---   nodes 1 cpus 1
+---   task busy duration=5s
+---   task short duration=1s
+---   task long duration=4s arrival=1s
+---   starts busy long short
 local plan, planned, dirty = {}, 0, true
 local function map()
   local W, todo, free, mapped = workers(), {}, {}, {}

@@ -15,6 +15,12 @@
 ---   task x duration=4s arrival=1s
 ---   task y duration=5s arrival=1s
 ---   within 11s
+--- test what comes later is mapped with the rest
+---   nodes 1 cpus 1
+---   task busy duration=1s
+---   task long duration=9s
+---   task short duration=2s arrival=500ms
+---   starts busy short long
 local plan, dirty = {}, true
 local function map()
   local todo, left, W, free, list, at = {}, {}, workers(), {}, {}, {}

@@ -23,6 +23,22 @@
 ---   task short duration=8ms arrival=75ms
 ---   ends short 83ms
 ---   ends mid 100ms
+--- test the highest level goes first
+---   nodes 1 cpus 1
+---   know nothing
+---   task long duration=300ms
+---   task short duration=8ms arrival=100ms
+---   task second duration=8ms arrival=104ms
+---   ends short 108ms
+---   ends second 116ms
+--- test an allotment is used up in parts
+---   nodes 1 cpus 1
+---   know nothing
+---   task a duration=100ms
+---   task b duration=100ms
+---   task short duration=8ms arrival=30ms
+---   ends b 178ms
+---   ends a 208ms
 local Q, level, used, armed = { 10 * ms, 20 * ms, 40 * ms }, {}, {}, false
 local function lv(t) return level[t] or 1 end
 local function boost()

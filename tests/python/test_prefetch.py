@@ -84,3 +84,38 @@ def test_a_burst_runs_though_the_driver_asks_for_nothing(ray, tmp_path, until):
         refs = [mark.remote(str(tmp_path / f"{n}-{i}")) for i in range(n)]
         until(lambda: all((tmp_path / f"{n}-{i}").exists() for i in range(n)), "the burst")
         ray.get(refs)
+
+
+@pytest.mark.parametrize("strict", ["true", "false"])
+def test_records_held_ahead_keep_their_order(tmp_path, strict):
+    """First in, first out through batches and rings; with a policy that ranks, by rank when every start is its own decision."""
+    settings, log = tmp_path / "miniray.ini", tmp_path / "log"
+    settings.write_text(f"[sched]\nstrict = {strict}\n")
+    with miniray.init(num_cpus=1, config=str(settings)):
+
+        @miniray.remote
+        def note(i):
+            with open(log, "a") as file:
+                file.write(f"{i}\n")
+
+        @miniray.remote
+        def hold(gate):
+            while not gate.exists():
+                time.sleep(0.002)
+
+        def order(n, priority):
+            gate = tmp_path / f"gate{n}"
+            miniray.get([note.remote(-1) for _ in range(50)])  # it is known to be short
+            held = hold.remote(gate)
+            log.write_text("")
+            refs = [note.options(priority=priority(i)).remote(i) for i in range(n)]
+            gate.touch()
+            miniray.get([held, *refs])
+            return [int(line) for line in log.read_text().split() if line != "-1"]
+
+        assert order(600, lambda i: 0) == list(range(600))
+        if strict == "true":
+            policy = tmp_path / "rank.lua"
+            policy.write_text("return { rank = function(t) return -t.priority end }")
+            miniray.set_policy(policy)
+            assert order(200, lambda i: i % 7) == sorted(range(200), key=lambda i: (-(i % 7), i))
