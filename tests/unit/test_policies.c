@@ -175,8 +175,11 @@ START_TEST(ageing_trades_priority_for_waiting)
         task(b, 1, 10);
         mr_bench_add_task(
             b, &(mr_bench_spec){.arrival = (k ? 20 : 5) * BENCH_MS, .duration = 10 * BENCH_MS, .priority = 1});
+        if (k) /* not from its submission, but from when it is ready on */
+            mr_bench_add_edge(b, 0, task(b, 0, 10));
         run(b);
         ck_assert_int_eq(b->order[1], k ? 1 : 2);
+        ck_assert(!k || b->order[3] == 3);
         mr_bench_free(b);
     }
 }
