@@ -2,7 +2,8 @@
  *
  * "in turn": one object is made and removed before the next.  "1,000 at a time": so many are made, then read, then
  * removed in another order, so that the store has neighbours to join.  Prints a line for each size, in objects a
- * second. CPU time, so that a busy machine disturbs little.  Usage: store_bench [plugin [objects]]
+ * second. CPU time, so that a busy machine disturbs little.  Then objects of 1 B to 256 MB come and go, and what they
+ * take from the system is compared with what they are.  Usage: store_bench [plugin [objects]]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 #include "base/log.h"
 #include "plugin/loader.h"
 
-enum { HELD = 1000, STEP = 617 /* prime to HELD */ };
+enum { HELD = 1000, STEP = 617 /* prime to HELD */, CHURN = 3000 };
 
 static const mr_store_ops *ops;
 static void *store;
@@ -80,6 +81,53 @@ static double together(mr_id *next, uint64_t count, uint64_t len)
     return (double)(count - count % HELD) / (clock_ns() - from) * 1e9;
 }
 
+static uint64_t random_next(void)
+{
+    static uint64_t state = 1;
+    state = state * UINT64_C(6364136223846793005) + 1442695040888963407u;
+    return state >> 33;
+}
+
+/* 1 GB of them at a time, each size as likely as its double; a store that does not say what is resident says `used`. */
+static void churn(const char *name, mr_id next)
+{
+    static struct {
+        mr_id id;
+        uint64_t len;
+    } live[HELD];
+    mr_store_stats now;
+    double peak = 0, idle = 0;
+    uint64_t n = 0, bytes = 0;
+    for (int step = 0; step < CHURN; step++) {
+        while (bytes < UINT64_C(1) << 30 && n < HELD) {
+            uint64_t len = 1 + random_next() % (UINT64_C(1) << random_next() % 29);
+            mr_region r;
+            must(ops->create(store, next, len, &r), "create");
+            if (ops->populate)
+                must(ops->populate(store, &r), "populate");
+            must(ops->seal(store, next), "seal");
+            live[n].id = next++;
+            live[n++].len = len;
+            bytes += len;
+        }
+        ops->stats(store, &now);
+        double part = (double)now.resident / (double)bytes;
+        peak = step > CHURN / 10 && part > peak ? part : peak;
+        uint64_t i = random_next() % n;
+        must(ops->remove(store, live[i].id), "remove");
+        bytes -= live[i].len;
+        live[i] = live[--n];
+    }
+    while (ops->trim && ops->trim(store) > 0)
+        continue;
+    ops->stats(store, &now);
+    idle = (double)now.resident / (double)bytes;
+    printf("%s, 1 B to 256 MB: at most %.2f of what lies in it taken from the system, %.2f once idle\n", name, peak,
+           idle);
+    while (n-- > 0)
+        must(ops->remove(store, live[n].id), "remove");
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "store-shm";
@@ -93,7 +141,7 @@ int main(int argc, char **argv)
     }
     must(mr_host_new(&host, loaded->plugin, NULL, no_time, NULL), "host");
     ops = &loaded->ops.store;
-    if (ops->open(&store, mr_host_table(host), &(mr_store_conf){.capacity = 64 << 20}, &err)) {
+    if (ops->open(&store, mr_host_table(host), &(mr_store_conf){.capacity = UINT64_C(4) << 30}, &err)) {
         fprintf(stderr, "store_bench: %s\n", err.text);
         return 1;
     }
@@ -104,6 +152,7 @@ int main(int argc, char **argv)
         printf("%s, %llu bytes: %.2f M objects/s in turn, %.2f M 1,000 at a time\n", name, (unsigned long long)len,
                one / 1e6, many / 1e6);
     }
+    churn(name, next);
     ops->close(store);
     mr_host_free(host);
     mr_plugin_unload(loaded);

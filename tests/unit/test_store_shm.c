@@ -208,6 +208,59 @@ END_TEST
 
 /* -- the index -------------------------------------------------------------------------------------------------- */
 
+/* -- fragmentation ---------------------------------------------------------------------------------------------- */
+
+enum { MANY = 4096 };
+#define HUGE_PAGE (UINT64_C(2) << 20)
+
+/* Bytes of the huge pages on which something lies: the rest goes back to the system when the store is idle. */
+static uint64_t bytes_kept(shm_extent **live, size_t n)
+{
+    static char kept[UINT64_C(32) << 10]; /* of 64 GB */
+    uint64_t sum = 0;
+    memset(kept, 0, sizeof(kept));
+    for (size_t i = 0; i < n; i++)
+        for (uint64_t page = live[i]->off / HUGE_PAGE; page <= (live[i]->off + live[i]->len - 1) / HUGE_PAGE; page++) {
+            sum += kept[page] ? 0 : HUGE_PAGE;
+            kept[page] = 1;
+        }
+    return sum;
+}
+
+/* 4 GB of objects of 1 B to 256 MB, each size as likely as its double, that come and go 10,000 times: what all of it
+ * ever touched, and what at any moment can not go back. */
+START_TEST(arena_fragments_little)
+{
+    static shm_extent *live[MANY];
+    uint64_t state = (uint64_t)_i + 1, bytes = 0, most = 0, touched = 0;
+    size_t n = 0;
+    shm_arena a;
+    ck_assert_int_eq(shm_arena_init(&a, &host, UINT64_C(64) << 30), MR_OK);
+    for (int step = 0; step < 10000; step++) {
+        while (bytes < UINT64_C(4) << 30) {
+            uint64_t len = 1 + random_next(&state) % (UINT64_C(1) << random_next(&state) % 29);
+            ck_assert_uint_lt(n, MANY);
+            ck_assert_int_eq(shm_arena_take(&a, (len + 63) & ~UINT64_C(63), &live[n]), MR_OK);
+            live[n]->state = SHM_SEALED;
+            bytes += live[n]->len;
+            most = bytes > most ? bytes : most;
+            touched = live[n]->off + live[n]->len > touched ? live[n]->off + live[n]->len : touched;
+            n++;
+        }
+        if (step % 100 == 99)
+            ck_assert_uint_le(bytes_kept(live, n), bytes + bytes / 10);
+        size_t i = random_next(&state) % n;
+        bytes -= live[i]->len;
+        shm_arena_give(&a, live[i]);
+        live[i] = live[--n];
+    }
+    ck_assert_uint_le(touched, most + most / 2);
+    while (n)
+        shm_arena_give(&a, live[--n]);
+    shm_arena_fini(&a);
+}
+END_TEST
+
 START_TEST(index_against_array)
 {
     enum { IDS = 4096 };
@@ -269,6 +322,7 @@ int main(void)
     tcase_add_loop_test(t, arena_against_bitmap, 0, 4);
     tcase_add_test(t, arena_without_memory);
     tcase_add_test(t, arena_free_extents);
+    tcase_add_loop_test(t, arena_fragments_little, 0, 3);
     tcase_add_test(t, index_against_array);
     tcase_add_test(t, index_without_memory);
     suite_add_tcase(s, t);
