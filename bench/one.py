@@ -239,45 +239,52 @@ def nameless_files(folder: str) -> "list[int]":
     return found
 
 
-def disk_rates(miniray, megabytes: int = 768, part: int = 128) -> dict[str, float]:
-    """Objects that go to the disk and come back from it, over what dd does with as many bytes on the same disk, in turns.
+def disk_rates(miniray, megabytes: int = 1536, turns: int = 4, memory: int = 128) -> dict[str, float]:
+    """Objects that go to the disk and come back from it, over what dd does with as many bytes on the same disk.
 
-    Both write without waiting for the disk, as `dd` does by itself; both read what is not in memory any more.  The median
-    of the turns, since others use the disk too.
+    Both write new files without waiting for the disk, as `dd` does by itself; both read what is not in memory any more.
+    In turns, first the one, then the other, and the median, since others use the disk too, and since memory that was just
+    given up may be much faster than other free memory.  A full store asks for garbage once a second, which costs some
+    20 ms: so a turn is long.
     """
     import numpy
 
     noise = numpy.random.default_rng(1).integers(0, 255, 16 << 20, numpy.uint8)
-    out, back = [], []
+    part = megabytes // turns // 16  # objects of a turn
+    refs: list = []
+
+    def timed(body: Callable[[], object]) -> float:
+        start = clock()
+        body()
+        return clock() - start
+
+    def ratio(turn: int, dd: "list[str]", ours: Callable[[], object]) -> float:
+        by_dd = lambda: subprocess.run(["dd", "bs=1M", "status=none", *dd], check=True)
+        if turn % 2:
+            spent = timed(ours)
+            return timed(by_dd) / spent
+        return timed(by_dd) / timed(ours)
+
+    def read(turn: int) -> None:
+        for ref in refs[turn * part:(turn + 1) * part]:
+            miniray.get(ref)
+
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", "/var/tmp")) as folder:
         os.environ["MINIRAY_STORE_SPILL_DIR"] = folder
-        file = os.path.join(folder, "bytes")
-        noise.repeat(part // 16).tofile(os.path.join(folder, "noise"))
-
-        def dd(*args: str) -> float:
-            start = clock()
-            subprocess.run(["dd", "bs=1M", "status=none", *args], check=True)
-            return clock() - start
-
-        with miniray.init(num_cpus=1, object_store_memory=part << 20):
-            refs = [miniray.put(noise) for _ in range(part // 16)]  # from here on one leaves for each that comes
-            for _ in range(megabytes // part):
-                by_dd = dd(f"if={folder}/noise", f"of={file}")
-                start = clock()
-                refs += [miniray.put(noise) for _ in range(part // 16)]
-                out.append(by_dd / (clock() - start))
+        noise.repeat(part).tofile(os.path.join(folder, "noise"))
+        with miniray.init(num_cpus=1, object_store_memory=memory << 20):
+            refs.extend(miniray.put(noise) for _ in range(memory // 16))  # from here on one leaves for each that comes
+            out = [ratio(turn, [f"if={folder}/noise", f"of={folder}/bytes-{turn}"],
+                         lambda: refs.extend(miniray.put(noise) for _ in range(part))) for turn in range(turns)]
             for ref in refs:
                 miniray.get(ref)  # now all have bytes on the disk, and leave memory for nothing
-            for turn in range(megabytes // part):
-                with open(file, "r+b") as f:
-                    drop_cached(f.fileno())
-                by_dd = dd(f"if={file}", "of=/dev/null")
+            back = []
+            for turn in range(turns):
                 for fd in nameless_files(folder):
                     drop_cached(fd)
-                start = clock()
-                for ref in refs[turn * part // 16:(turn + 1) * part // 16]:
-                    miniray.get(ref)
-                back.append(by_dd / (clock() - start))
+                with open(f"{folder}/bytes-{turn}", "r+b") as f:
+                    drop_cached(f.fileno())
+                back.append(ratio(turn, [f"if={folder}/bytes-{turn}", "of=/dev/null"], lambda: read(turn)))
         del os.environ["MINIRAY_STORE_SPILL_DIR"]
     return {"spill / dd": statistics.median(out), "restore / dd": statistics.median(back)}
 
