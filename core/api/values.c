@@ -17,8 +17,9 @@ static mr_status send_put(mr_session *s, mr_id id, uint32_t format, const void *
     r->id = id;
     r->size = len;
     r->node = node;
-    r->format = format & ~MR_PUT_ERROR;
-    r->flags = (stored ? MR_VALUE_STORED : 0) | (format & MR_PUT_ERROR ? MR_VALUE_ERROR : 0);
+    r->format = format & ~(MR_PUT_ERROR | MR_PUT_NOWAIT);
+    r->flags = (stored ? MR_VALUE_STORED : 0) | (format & MR_PUT_ERROR ? MR_VALUE_ERROR : 0) |
+               (format & MR_PUT_NOWAIT ? MR_VALUE_NOWAIT : 0);
     char *at = (char *)(r + 1);
     if (n_refs)
         memcpy(at, refs, sizeof(*refs) * n_refs);
@@ -41,6 +42,8 @@ static mr_status put(mr_session *s, uint32_t format, const void *data, uint64_t 
     bool stored = len > p->inline_max;
     void *to;
     mr_id id;
+    if (stored && format & MR_PUT_NOWAIT)
+        return MR_E_BUSY;
     mr_status st = mr_session_ids(s, 1, &id);
     if (st)
         return mr_err_set(err, st, "%s", mr_status_text(st));

@@ -55,6 +55,8 @@ static mr_status op_ids(mr_port *port, uint32_t n, mr_id *first)
 
 static mr_status op_send(mr_port *port, mr_record *r, mr_err *err)
 {
+    if (r->kind == MR_EV_PUT) /* here it never waits for room: the ring is always drained */
+        ((mr_ev_put *)(void *)r)->flags &= ~(uint32_t)MR_VALUE_NOWAIT;
     /* References given up can wait for the next completion; all else is worth a look of the node at once. */
     mr_status st = mr_outbox_send(of(port), r, r->kind != MR_EV_REFS);
     return st ? mr_err_set(err, st, "record %s: %s", mr_event_name(r->kind) ? mr_event_name(r->kind) : "?",

@@ -176,7 +176,11 @@ typedef struct mr_ev_submit {
     uint32_t job;
 } mr_ev_submit;
 
-enum { MR_VALUE_ERROR = 1 /* get raises it */, MR_VALUE_STORED = 2 /* in a store, not inline */ };
+enum {
+    MR_VALUE_ERROR = 1,  /* get raises it */
+    MR_VALUE_STORED = 2, /* in a store, not inline */
+    MR_VALUE_NOWAIT = 4  /* from a client to its own port, which takes it off: BUSY instead of a wait */
+};
 /* ids: references inside the value. `from` holds `id`. */
 typedef struct mr_ev_put {
     mr_record h;

@@ -454,3 +454,33 @@ def test_how_long_a_put_waits_for_room_is_a_setting(spill_dir, monkeypatch):
         later.join()
     finally:
         miniray.shutdown()
+
+
+@pytest.mark.parametrize("size", [2000, 20000])
+def test_a_small_put_that_waits_for_room_lets_other_threads_run(spill_dir, monkeypatch, size):
+    """One of them gives up what is in the way: with the GIL held by the waiting put it never could."""
+    import threading
+
+    monkeypatch.setenv("MINIRAY_STORE_FULL_WAIT", "5s")
+    miniray.init(num_workers=1, object_store_memory=32 * MB)
+    try:
+        inline = [miniray.put(b"x" * 4000) for _ in range(2097)] if size < 4096 else []  # no more is kept inline
+        views = [miniray.get(miniray.put(array(i))) for i in range(5)]
+        left = 32 * MB - stats()["store_used"] - stats()["inline_bytes"]
+        views.append(miniray.get(miniray.put(array(7, left - 1024))))
+        done = []
+
+        def put():
+            ref = miniray.put(b"y" * size)
+            done.append(miniray.get(ref))
+
+        thread = threading.Thread(target=put)
+        thread.start()
+        thread.join(0.2)  # it waits now
+        assert not done
+        views.clear()
+        thread.join()
+        assert done == [b"y" * size]
+        del inline
+    finally:
+        miniray.shutdown()

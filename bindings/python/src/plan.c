@@ -260,10 +260,10 @@ mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o, bool error)
     uint32_t n_refs = p.enc->refs.n;
     int64_t left = -1, since = mrpy_now();
 again:
-    if (p.total <= 65536 && p.n_parts == 0) {
-        status = mr_put(s, p.format, p.head, p.total, refs, n_refs, &id, &err);
-    } else {
-        /* A full store makes every process collect garbage first, this one too: so without the GIL. */
+    status = p.n_parts ? MR_E_BUSY : mr_put(s, p.format | MR_PUT_NOWAIT, p.head, p.total, refs, n_refs, &id, &err);
+    if (status == MR_E_BUSY) {
+        /* It may take long: other threads may hold what fills the store, and the node may ask this process to collect
+         * its garbage. */
         Py_BEGIN_ALLOW_THREADS;
         status = mr_create(s, p.total, &id, &data, &err);
         if (status == MR_OK) {

@@ -364,7 +364,12 @@ static mr_status create_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len,
 static mr_status port_place(mr_nodes *n, mr_record *r, mr_err *err)
 {
     uint32_t home = mr_nodes_first(n);
+    mr_ev_put *put = (mr_ev_put *)(void *)r;
+    bool waits = !(put->flags & MR_VALUE_NOWAIT);
+    put->flags &= ~(uint32_t)MR_VALUE_NOWAIT;
     mr_status status = mr_event_place(n, r, home);
+    if (status == MR_E_FULL && !waits)
+        return MR_E_BUSY;
     if (status == MR_E_FULL)
         status = create_wait(n, home, MR_NO_ID, r->n_bytes, r, NULL);
     return status ? port_full(n, status, home, r->n_bytes, err) : MR_OK;

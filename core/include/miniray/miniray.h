@@ -215,6 +215,8 @@ typedef struct mr_value {
 
 /* Beside a format of mr_put and mr_seal: the value is an error, which a get raises. */
 #define MR_PUT_ERROR (UINT32_C(1) << 31)
+/* The same for mr_put: BUSY where it would have to wait for room, or to ask for it; try again without. */
+#define MR_PUT_NOWAIT (UINT32_C(1) << 30)
 /* Copies `len` bytes into a new sealed object.  refs: references inside.  Errors: FULL, TOOBIG, NOMEM, CLOSED. */
 MR_API mr_status mr_put(mr_session *s, uint32_t format, const void *data, uint64_t len, const mr_id *refs,
                         uint32_t n_refs, mr_id *out, mr_err *err) MR_CHECK_RESULT;
