@@ -101,11 +101,11 @@ mr_status mr_actor_new(mr_control *c, const mr_ev_submit *e, task *t)
             return MR_E_NOMEM;
         memcpy(name, bytes + e->h.n_bytes - e->name_bytes, e->name_bytes);
     }
-    lane *lanes = d->n_lanes ? mr_control_alloc(c, d->n_lanes * sizeof *lanes) : NULL;
-    actor *a = d->n_lanes && !lanes ? NULL : mr_table_put(&c->actors, e->id);
+    lane *lanes = mr_control_alloc(c, (d->n_lanes + 1u) * sizeof *lanes);
+    actor *a = lanes ? mr_table_put(&c->actors, e->id) : NULL;
     if (!a) {
         mr_control_unalloc(c, name, e->name_bytes);
-        mr_control_unalloc(c, lanes, d->n_lanes * sizeof *lanes);
+        mr_control_unalloc(c, lanes, (d->n_lanes + 1u) * sizeof *lanes);
         return MR_E_NOMEM;
     }
     a->lanes = lanes;
@@ -127,7 +127,7 @@ mr_status mr_actor_new(mr_control *c, const mr_ev_submit *e, task *t)
     return MR_OK;
 }
 
-static caller *caller_of(const actor *a, uint32_t client)
+caller *mr_actor_caller(const actor *a, uint32_t client)
 {
     caller *k = a->callers;
     while (k && k->client != client)
@@ -135,14 +135,9 @@ static caller *caller_of(const actor *a, uint32_t client)
     return k;
 }
 
-caller *mr_actor_caller(const actor *a, uint32_t client)
-{
-    return caller_of(a, client);
-}
-
 mr_status mr_actor_call_room(mr_control *c, actor *a, uint32_t client)
 {
-    if (!a->ordered || caller_of(a, client))
+    if (!a->ordered || mr_actor_caller(a, client))
         return MR_OK;
     caller *k = mr_control_alloc(c, sizeof *k);
     if (!k)
@@ -155,26 +150,20 @@ mr_status mr_actor_call_room(mr_control *c, actor *a, uint32_t client)
 
 /* --------------------------------------------------------------------------------------------------------- calls -- */
 
-/* NULL: the default one. */
 static lane *lane_of(const mr_control *c, const actor *a, const task *t)
 {
     uint32_t number = c->funcs[t->func - 1]->def->lane;
-    if (!number || number > c->funcs[a->func - 1]->def->n_lanes || (t->flags & T_SYSTEM))
-        return NULL;
-    return &a->lanes[number - 1];
+    return &a->lanes[number > c->funcs[a->func - 1]->def->n_lanes || (t->flags & T_SYSTEM) ? 0 : number];
 }
 
-static tlist *ready_of(const mr_control *c, actor *a, const task *t)
+static uint32_t *in_flight(const mr_control *c, actor *a, const task *t)
 {
-    lane *l = lane_of(c, a, t);
-    return l ? &l->ready : &a->ready;
+    return t->flags & T_SYSTEM ? &a->system_flight : &lane_of(c, a, t)->in_flight;
 }
 
 tlist *mr_actor_ready_lists(const mr_control *c, actor *a, uint32_t i)
 {
-    if (i > c->funcs[a->func - 1]->def->n_lanes)
-        return NULL;
-    return i ? &a->lanes[i - 1].ready : &a->ready;
+    return i <= c->funcs[a->func - 1]->def->n_lanes ? &a->lanes[i].ready : NULL;
 }
 
 static void to_ready(mr_control *c, actor *a, task *t, bool front)
@@ -183,9 +172,9 @@ static void to_ready(mr_control *c, actor *a, task *t, bool front)
     t->v.ready_at = c->now;
     t->v.state = MR_READY_NOW;
     if (front)
-        mr_tlist_push_front(ready_of(c, a, t), t);
+        mr_tlist_push_front(&lane_of(c, a, t)->ready, t);
     else
-        mr_tlist_push(ready_of(c, a, t), t);
+        mr_tlist_push(&lane_of(c, a, t)->ready, t);
 }
 
 void mr_actor_call(mr_control *c, actor *a, task *t)
@@ -200,7 +189,7 @@ void mr_actor_call(mr_control *c, actor *a, task *t)
         t->flags |= T_SYSTEM;
     else if (a->ordered)
         t->flags |= T_ORDERED;
-    caller *k = t->flags & T_ORDERED ? caller_of(a, t->owner) : NULL;
+    caller *k = t->flags & T_ORDERED ? mr_actor_caller(a, t->owner) : NULL;
     c->n_waiting--;
     if (t->waiting || (k && k->held.n)) {
         t->where = W_HELD;
@@ -258,16 +247,10 @@ void mr_actor_call_out(mr_control *c, task *t)
     } else if (t->where == W_HELD) {
         mr_tlist_remove(&a->loose, t);
     } else if (t->where == W_CALL) {
-        mr_tlist_remove(ready_of(c, a, t), t);
+        mr_tlist_remove(&lane_of(c, a, t)->ready, t);
     } else if (t->where == W_FLIGHT) {
-        lane *l = lane_of(c, a, t);
         mr_tlist_remove(&a->flight, t);
-        if (t->flags & T_SYSTEM)
-            a->system_flight--;
-        else if (l)
-            l->in_flight--;
-        else
-            a->in_flight--;
+        --*in_flight(c, a, t);
         c->n_flight--;
         if (t->flags & T_BLOCKED)
             c->n_flight_blocked--;
@@ -307,20 +290,15 @@ void mr_actor_pump(mr_control *c, actor *a)
     proc *p = a->state == MR_ACTOR_ALIVE ? proc_at(c, a->worker) : NULL;
     if (!p || p->killing || c->losing)
         return;
-    for (task *t; (t = a->ready.head) && (a->in_flight < most || (t->flags & T_SYSTEM));) {
-        mr_tlist_remove(&a->ready, t);
-        if (t->flags & T_SYSTEM)
-            a->system_flight++;
-        else
-            a->in_flight++;
-        send_call(c, a, t, p);
-    }
-    for (uint32_t i = 0; i < d->n_lanes; i++)
-        for (lane *l = &a->lanes[i]; l->ready.head && l->in_flight < d->lanes[i];) {
-            task *t = mr_tlist_pop(&l->ready);
-            l->in_flight++;
+    for (uint32_t i = 0; i <= d->n_lanes; i++) {
+        lane *l = &a->lanes[i];
+        uint32_t room = i ? d->lanes[i - 1] : most;
+        for (task *t; (t = l->ready.head) && (l->in_flight < room || (t->flags & T_SYSTEM));) {
+            mr_tlist_remove(&l->ready, t);
+            ++*in_flight(c, a, t);
             send_call(c, a, t, p);
         }
+    }
 }
 
 /* --------------------------------------------------------------------------------------------------- life, death -- */
@@ -379,8 +357,7 @@ void mr_actor_die(mr_control *c, actor *a, const mr_fault *f)
     if (mr_table_count(&c->groups))
         mr_groups_owner_gone(c, a->id);
     fail_calls(c, &a->flight);
-    fail_calls(c, &a->ready);
-    for (uint32_t i = 1; mr_actor_ready_lists(c, a, i); i++)
+    for (uint32_t i = 0; mr_actor_ready_lists(c, a, i); i++)
         fail_calls(c, mr_actor_ready_lists(c, a, i));
     fail_calls(c, &a->loose);
     for (caller *k = a->callers; k; k = k->next)
@@ -430,8 +407,7 @@ static void return_flight(mr_control *c, actor *a, const mr_fault *f)
 {
     while (a->flight.tail) {
         task *t = a->flight.tail;
-        int32_t tries = mr_task_tries(c, t);
-        if ((tries < 0 || t->attempt < (uint32_t)tries) && !(t->flags & T_CANCEL)) {
+        if (mr_task_try_left(c, t) && !(t->flags & T_CANCEL)) {
             mr_actor_call_out(c, t);
             mr_task_again(c, t);
             continue;
@@ -449,9 +425,8 @@ static void return_flight(mr_control *c, actor *a, const mr_fault *f)
 void mr_actor_lost(mr_control *c, actor *a, const mr_fault *f)
 {
     task *t = a->creation;
-    int32_t tries = t ? mr_task_tries(c, t) : 1;
     a->worker = 0;
-    if (!t || a->leaving || (tries >= 0 && t->attempt >= (uint32_t)tries)) {
+    if (!t || a->leaving || !mr_task_try_left(c, t)) {
         mr_actor_die(c, a, f);
         return;
     }
@@ -504,7 +479,7 @@ void mr_actor_free(mr_control *c, actor *a)
     }
     if (a->name)
         mr_control_unalloc(c, a->name, mr_name_size(a->name));
-    mr_control_unalloc(c, a->lanes, c->funcs[a->func - 1]->def->n_lanes * sizeof *a->lanes);
+    mr_control_unalloc(c, a->lanes, (c->funcs[a->func - 1]->def->n_lanes + 1u) * sizeof *a->lanes);
     a->callers = NULL;
     a->name = NULL;
     a->lanes = NULL;

@@ -331,44 +331,13 @@ static mr_status check_greedy(mr_control *c, mr_err *err)
 
 /* ------------------------------------------------------------------------------------------------------- holders -- */
 
-static void count(mr_table *held, mr_id id)
+static void count(void *held, mr_id id, mr_holder_kind how, uint64_t holder)
 {
-    uint32_t *n = id ? mr_table_put(held, id) : NULL;
+    uint32_t *n = mr_table_put(held, id);
+    (void)how;
+    (void)holder;
     if (n)
         ++*n;
-}
-
-static void count_holders(mr_control *c, mr_table *held)
-{
-    uint64_t at = 0, id;
-    for (const object *o; (o = mr_table_next(&c->objects, &at, &id));) {
-        if (o->flags & O_DRIVER)
-            count(held, id);
-        for (uint32_t i = 0; o->x && i < o->x->n_refs; i++)
-            count(held, o->x->refs[i]);
-    }
-    at = 0;
-    for (const proc *p; (p = mr_table_next(&c->procs, &at, &id));)
-        for (uint32_t i = 0; i < p->holds.room; i++)
-            count(held, p->holds.v[i]);
-    at = 0;
-    for (const task *t; (t = mr_table_next(&c->tasks, &at, &id));) {
-        if (t->actor && t->where != W_OVER && t->where != W_PAST)
-            count(held, t->actor);
-        for (uint32_t i = 0; !(t->flags & T_KEPT) && i < t->n_deps + t->n_refs; i++)
-            count(held, t->ids[i]);
-    }
-    at = 0;
-    for (const stream *s; (s = mr_table_next(&c->streams, &at, &id));)
-        for (uint32_t i = 0; i < s->n; i++)
-            count(held, s->items[(s->head + i) % s->room]);
-    at = 0;
-    for (const actor *a; (a = mr_table_next(&c->actors, &at, &id));)
-        if (a->detached && a->state != MR_ACTOR_DEAD)
-            count(held, a->id);
-    for (uint32_t i = 0; i < c->n_funcs; i++)
-        if (c->funcs[i]->code_held)
-            count(held, c->funcs[i]->def->code);
 }
 
 static mr_status check_objects(mr_control *c, mr_err *err)
@@ -377,7 +346,7 @@ static mr_status check_objects(mr_control *c, mr_err *err)
     uint64_t at = 0, id, bytes = 0, spilled = 0;
     mr_status status = MR_OK;
     mr_table_init(&held, sizeof(uint32_t));
-    count_holders(c, &held);
+    mr_control_holds(c, count, &held);
     for (const object *o; !status && (o = mr_table_next(&c->objects, &at, &id));) {
         const uint32_t *n = mr_table_at(&held, id);
         bytes += o->vflags & MR_VALUE_STORED ? o->size : 0;
@@ -453,10 +422,10 @@ static mr_status check_actors(mr_control *c, mr_err *err)
     uint32_t living = 0;
     uint64_t at = 0, id;
     for (actor *a; (a = mr_table_next(&c->actors, &at, &id));) {
-        uint32_t pending = a->loose.n + a->flight.n, flight = a->in_flight + a->system_flight;
+        uint32_t pending = a->loose.n + a->flight.n, flight = a->system_flight;
         for (uint32_t i = 0; mr_actor_ready_lists(c, a, i); i++) {
             pending += mr_actor_ready_lists(c, a, i)->n;
-            flight += i ? a->lanes[i - 1].in_flight : 0;
+            flight += a->lanes[i].in_flight;
         }
         living += a->state != MR_ACTOR_DEAD;
         for (const caller *k = a->callers; k; k = k->next)

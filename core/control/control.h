@@ -207,7 +207,7 @@ void mr_control_policy_fail(mr_control *c, const char *why);
 /* What a dispatch needs; arrays are control's, good until the next step. */
 typedef struct mr_spec {
     mr_id task, actor, parent;
-    uint32_t func, attempt, n_returns, n_deps, n_refs, owner, job;
+    uint32_t func, attempt, n_returns, n_deps, n_refs, owner;
     const mr_id *deps; /* n_deps */
     uint64_t gpus;     /* that it was given, by index on its node; 0 also where they are only counted */
 } mr_spec;
@@ -351,7 +351,7 @@ const char *mr_control_phase(mr_phase phase); /* its text */
 /* Living and the last conf.history finished tasks, oldest first; `at` starts at 0 and is advanced; false: no more. */
 typedef struct mr_task_info {
     mr_id task, actor, parent;
-    uint32_t func, attempt, owner, job, worker, node, slot; /* slot: number on its node, where it runs or ran */
+    uint32_t func, attempt, owner, worker, node, slot; /* slot: number on its node, where it runs or ran */
     mr_phase phase;
     uint64_t bytes;  /* of its arguments */
     int32_t outcome; /* when over */

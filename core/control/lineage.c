@@ -49,12 +49,6 @@ static bool group_removed(const mr_control *c, const task *t)
     return g && g->state == MR_GROUP_REMOVED;
 }
 
-static bool attempt_left(const mr_control *c, const task *t)
-{
-    int32_t tries = mr_task_tries(c, t);
-    return tries < 0 || t->attempt < (uint32_t)tries;
-}
-
 bool mr_lineage_keep(mr_control *c, task *t, mr_status outcome)
 {
     if (!c->conf.lineage || outcome)
@@ -66,7 +60,7 @@ bool mr_lineage_keep(mr_control *c, task *t, mr_status outcome)
         return false;
     mr_lost why = t->actor || t->v.kind != MR_TASK ? MR_LOST_ACTOR
                   : t->flags & T_STREAM            ? MR_LOST_STREAM
-                  : !attempt_left(c, t)            ? MR_LOST_TRIES
+                  : !mr_task_try_left(c, t)        ? MR_LOST_TRIES
                                                    : MR_LOST_NONE;
     say_why(c, t, why);
     if (why)

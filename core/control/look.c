@@ -23,7 +23,6 @@ mr_status mr_control_spec(const mr_control *c, mr_id id, mr_spec *out)
                      .n_deps = t->n_deps,
                      .n_refs = t->n_refs,
                      .owner = t->owner,
-                     .job = t->job,
                      .deps = t->ids,
                      .gpus = t->gpus};
     return MR_OK;
@@ -130,7 +129,6 @@ static void task_info(const task *t, mr_task_info *i)
                         .func = t->func,
                         .attempt = t->attempt,
                         .owner = t->owner,
-                        .job = t->job,
                         .worker = t->worker,
                         .slot = t->last_slot,
                         .bytes = t->v.bytes,
@@ -156,7 +154,6 @@ void mr_history_add(mr_control *c, const task *t)
     i->func = t->func;
     i->attempt = t->attempt;
     i->owner = t->owner;
-    i->job = t->job;
     i->worker = t->last_worker;
     i->slot = t->last_slot;
     i->bytes = t->v.bytes;

@@ -173,7 +173,7 @@ typedef struct mr_ev_submit {
     uint32_t n_returns, n_deps, n_refs, name_bytes;
     int64_t estimate; /* as stated for this task, ns; MR_UNKNOWN: the function's */
     int32_t priority; /* added to the function's */
-    uint32_t job;
+    uint32_t pad0;
 } mr_ev_submit;
 
 enum {

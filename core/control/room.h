@@ -224,6 +224,7 @@ void mr_task_gone(mr_control *c, task *t);
 /* A retry: to the ready queue with a new entry. */
 void mr_task_again(mr_control *c, task *t);
 int32_t mr_task_tries(const mr_control *c, const task *t); /* -1: for ever */
+bool mr_task_try_left(const mr_control *c, const task *t);
 mr_fault mr_task_fault(const mr_control *c, const task *t, mr_status status);
 void mr_task_cancel_children(mr_control *c, mr_id parent, uint32_t flags);
 void mr_task_cancel_one(mr_control *c, task *t, uint32_t flags);

@@ -122,7 +122,7 @@ struct task {
     mr_link run;   /* node->running: holds something there */
     mr_id *ids;    /* n_deps arguments, n_refs references, then n_deps `dep`s; one block */
     mr_id actor, parent;
-    uint32_t func, attempt, owner, job; /* in the order of mr_task_info, as the two above */
+    uint32_t func, attempt, owner; /* in the order of mr_task_info, as the two above */
     uint32_t last_worker;
     uint32_t worker; /* process that has the record, 0: none */
     uint32_t shape, n_deps, n_refs;
@@ -435,10 +435,10 @@ struct actor {
     uint8_t state; /* mr_actor_state */
     bool detached, leaving, ordered;
     uint32_t func, worker, restarts, pending, owner;
-    uint32_t in_flight, system_flight;
+    uint32_t system_flight; /* T_SYSTEM calls that were sent: they count in no lane */
     caller *callers;
-    lane *lanes;                /* n_lanes of its definition */
-    tlist loose, ready, flight; /* loose: unordered calls that wait for arguments */
+    lane *lanes;         /* the default one, then n_lanes of its definition */
+    tlist loose, flight; /* loose: unordered calls that wait for arguments */
     mr_fault fault;
     char *name; /* "ns\0name\0", one block, NULL: none */
     mr_link named;

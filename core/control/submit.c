@@ -167,7 +167,6 @@ static void fill(mr_control *c, task *t, const mr_ev_submit *e, const func *f, c
     t->n_returns = t->unsealed = n_results;
     t->owner = e->h.from;
     t->payload = e->h.n_bytes > 1 ? (uint8_t)(32 - __builtin_clz(e->h.n_bytes - 1)) : 0;
-    t->job = e->job;
 }
 
 /* Holds them, and its actor; links those that are not sealed.  Gives the first that is an error, or 0. */

@@ -24,22 +24,16 @@ static void ask_wants(candidate *x)
     mr_sched_ops *o = &x->ops;
     mr_sched_wants *w = &x->wants;
     *w = (mr_sched_wants){.notices = o->notices, .requires = o->requires};
-    w->ops = (o->rank ? MR_OP_RANK : 0) | (o->place ? MR_OP_PLACE : 0) | (o->plan ? MR_OP_PLAN : 0) |
-             (o->pick ? MR_OP_PICK : 0) | (o->slice ? MR_OP_SLICE : 0) | (o->preempt ? MR_OP_PREEMPT : 0);
+#define ASKED(X) X(rank, RANK) X(place, PLACE) X(plan, PLAN) X(pick, PICK) X(slice, SLICE) X(preempt, PREEMPT)
+#define HAS(op, name) w->ops |= o->op ? MR_OP_##name : 0;
+#define UNWANTED(op, name) o->op = w->ops & MR_OP_##name ? o->op : NULL;
+    ASKED(HAS)
     if (o->wants)
         o->wants(x->self, w);
-    if (!(w->ops & MR_OP_RANK))
-        o->rank = NULL;
-    if (!(w->ops & MR_OP_PLACE))
-        o->place = NULL;
-    if (!(w->ops & MR_OP_PLAN))
-        o->plan = NULL;
-    if (!(w->ops & MR_OP_PICK))
-        o->pick = NULL;
-    if (!(w->ops & MR_OP_SLICE))
-        o->slice = NULL;
-    if (!(w->ops & MR_OP_PREEMPT))
-        o->preempt = NULL;
+    ASKED(UNWANTED)
+#undef ASKED
+#undef HAS
+#undef UNWANTED
     w->notices &= o->notice ? MR_NOTE_SLICE - 1 : 0;
 }
 

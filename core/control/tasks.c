@@ -113,6 +113,12 @@ int32_t mr_task_tries(const mr_control *c, const task *t)
     return retries < 0 ? -1 : retries + 1;
 }
 
+bool mr_task_try_left(const mr_control *c, const task *t)
+{
+    int32_t tries = mr_task_tries(c, t);
+    return tries < 0 || t->attempt < (uint32_t)tries;
+}
+
 /* Of one with T_CANCEL: by whom. */
 static mr_status why_killed(const task *t)
 {
@@ -314,7 +320,7 @@ void mr_task_lost(mr_control *c, task *t, const mr_fault *f, bool blame)
         mr_ready_enter(c, t, true);
         mr_stop_enter(c, t);
         return;
-    } else if (tries < 0 || t->attempt < (uint32_t)tries) {
+    } else if (mr_task_try_left(c, t)) {
         int64_t ran = t->where == W_RUN ? mr_stop_ran(c, t) : 0;
         mr_task_detach(c, t);
         mr_policy_note(c, MR_DROPPED, t, own.status, ran);
@@ -463,8 +469,7 @@ static bool may_retry(const mr_control *c, const task *t, const mr_ev_finished *
     if (e->outcome != MR_E_TASK || !(e->flags & MR_FINISHED_RETRIABLE) || (t->flags & T_CANCEL) ||
         t->v.kind == MR_ACTOR)
         return false;
-    int32_t tries = mr_task_tries(c, t);
-    return tries < 0 || t->attempt < (uint32_t)tries;
+    return mr_task_try_left(c, t);
 }
 
 static void call_finished(mr_control *c, task *t, const mr_ev_finished *e)

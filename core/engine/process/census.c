@@ -102,12 +102,11 @@ void mr_census_task(mr_nodes *n, mr_text *t, const mr_task_info *i)
     mr_text_string(t, def ? def->name : "");
     mr_text_put(t,
                 ",\"kind\":\"%s\",\"lang\":\"%s\",\"state\":\"%s\",\"phase\":\"%s\",\"outcome\":\"%s\",\"attempt\":%u,"
-                "\"worker\":%u,\"pid\":%d,\"node\":%u,\"slot\":%u,\"bytes\":%llu,\"owner\":%u,\"job\":%u,",
+                "\"worker\":%u,\"pid\":%d,\"node\":%u,\"slot\":%u,\"bytes\":%llu,\"owner\":%u,",
                 kinds[def && def->kind < 3 ? def->kind : 0], def && def->lang == MR_LANG_PYTHON ? "python" : "c",
                 census_state(i), mr_control_phase(i->phase),
                 i->state == MR_OVER ? mr_status_name((mr_status)i->outcome) : "", i->attempt, i->worker,
-                i->pid ? i->pid : census_pid(n, i->worker), i->node, i->slot, (unsigned long long)i->bytes, i->owner,
-                i->job);
+                i->pid ? i->pid : census_pid(n, i->worker), i->node, i->slot, (unsigned long long)i->bytes, i->owner);
     mr_text_id(t, "actor", i->actor);
     mr_text_put(t, ",");
     mr_text_id(t, "parent", i->parent);
