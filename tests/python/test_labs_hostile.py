@@ -107,6 +107,17 @@ def test_a_sly_hand_in_gains_nothing_and_learns_nothing(name, tmp_path):
     assert said in " ".join(words) + found[1] and json.loads(found[1])["score"] == (100 if expected == 0 else 0)
 
 
+def test_what_is_read_in_the_text_is_told_and_costs_nothing(tmp_path):
+    policy = tmp_path / "p.lua"
+    policy.write_text("return { rank = function(t) local unused = 1 if not t.estimate then return t.estmate end return t.estimate end }\n")
+    status, text = lab_grade(FIRST, policy, "--public")
+    assert status == 0 and "note   line 1: a task has no field 'estmate': did you mean 'estimate'?" in text and "'unused' is never read" in text
+    assert "estmate" in ElementTree.fromstring(lab_grade(FIRST, policy, "--public", "--format", "junit")[1].encode()).findtext("system-out")
+    assert "note: line 1: a task has" in json.loads(lab_grade(FIRST, policy, "--public", "--format", "gradescope")[1])["output"]
+    policy.write_text("return { rank = function(t) return t.estimate " + "+ 0 " * 40000 + "end }")  # too deep for who reads it
+    assert grade.read_over(str(policy)) == [] and lab_grade(FIRST, policy, "--public")[0] == 0
+
+
 def test_two_graders_in_one_folder_and_one_that_is_killed(tmp_path):
     policy, out = tmp_path / "p.lua", tmp_path / "results.json"
     policy.write_text("return { rank = function(t) return t.estimate end }\n")

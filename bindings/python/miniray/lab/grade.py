@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import re
 import stat
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from typing import Any, Callable
@@ -20,6 +22,7 @@ from .trace import Run
 
 PASSED, BELOW, FAILED, OURS = 0, 1, 2, 3
 POLICY_MAX = 256 * 1024
+NOTES_MAX = 20
 PRACTICE = "miniray"  # the secret for trying a lab out: it is public, so what follows from it is no exam
 SECRET_MIN = 8  # characters; what is shorter can be found by trying
 _NAME = "policy.lua"  # what a hand-in is called in messages, whatever it was called
@@ -55,6 +58,7 @@ class Grade:
     lab: labs.Lab
     outcomes: list[Outcome] = field(default_factory=list)
     lint: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what `policy check` reads in the text; of no effect
     practice: bool = False  # the hidden instances follow from PRACTICE, which everybody knows
 
     @property
@@ -103,6 +107,17 @@ def one_line(text: str, most: int = 240) -> str:
     line = next((part for part in text.splitlines() if part.strip()), "").strip()
     line = "".join(c if c.isprintable() else "?" for c in line)
     return line if len(line) <= most else line[: most - 3] + "..."
+
+
+def read_over(path: str) -> list[str]:
+    """What can be said of a hand-in's text without running it, at most NOTES_MAX.  A process of its own does it, as the text is a stranger's; a text that
+    it can not cope with has no notes."""
+    code = ("import sys; from miniray.lab.policy_lint import lint\n"
+            f"for one in lint(open(sys.argv[1], 'rb').read())[:{NOTES_MAX}]: print(f'line {{one.line}}: ' + one.text)")
+    guard = Guard(cpu_s=60)
+    done = subprocess.run([sys.executable, "-c", code, path], env=guard.environment(), preexec_fn=guard.apply, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL)
+    return [one_line(line) for line in done.stdout.decode("utf-8", "replace").splitlines()] if done.returncode == 0 else []
 
 
 def score_of(lab: labs.Lab, figure: float, baseline: float, reference: float) -> float:
@@ -197,7 +212,9 @@ class Grader:
     def grade(self, policy: bytes) -> Grade:
         """Everything of one hand-in.  LabError where the lab, not the policy, is at fault."""
         path, worth = self.hand_in(policy), self.lab.points / len(self.instances)
-        return Grade(self.lab, [self.one(path, instance, worth)[0] for instance in self.instances], practice=self.secret == PRACTICE)
+        found = [self.one(path, instance, worth) for instance in self.instances]
+        notes = read_over(path) if any(run for _, run in found) else []  # else it does not even load
+        return Grade(self.lab, [outcome for outcome, _ in found], notes=notes, practice=self.secret == PRACTICE)
 
     def _refused(self, outcome: Outcome, error: SimError) -> None:
         """Status 2: the policy does not load; 4: it held work back for ever, or virtual time ran out.  The workload and the

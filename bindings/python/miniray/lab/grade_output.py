@@ -48,6 +48,7 @@ def as_text(grade: Grade) -> str:
     out = [f"{lab.name}: {lab.title}", f"counts: {lab.metric}, {what} ({'less' if less else 'more'} is better); the policy knows: {lab.options['know']}"]
     out += [_PRACTICE] if grade.practice else []
     out += [f"FAILED {problem}" for problem in grade.lint]
+    out += [f"note   {note}" for note in grade.notes]
     width = max((len(o.name) for o in grade.outcomes), default=0)
     for o in grade.outcomes:
         mark = "FAILED" if o.failed else "ok" if o.points > 0 else "-"
@@ -83,6 +84,8 @@ def as_junit(grade: Grade) -> str:
         ElementTree.SubElement(case, "failure", message=total)
     else:
         ElementTree.SubElement(case, "system-out").text = total
+    if grade.notes:
+        ElementTree.SubElement(suite, "system-out").text = "\n".join(grade.notes)
     ElementTree.indent(suite)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
 
@@ -101,6 +104,7 @@ def as_gradescope(grade: Grade) -> str:
         tests.append({"name": o.name, "number": str(number), "score": round(o.points, 6), "max_score": round(o.worth, 6),
                       "status": "failed" if o.failed or o.points <= 0 else "passed", "output": words(grade.lab, o),
                       "visibility": "after_published" if o.hidden else "visible", "tags": ["hidden" if o.hidden else "public"]})
+    said = "\n".join([said, *(f"note: {note}" for note in grade.notes)])
     data = {
         "score": grade.points, "execution_time": 0, "visibility": "visible", "stdout_visibility": "hidden",
         "output": f"{_PRACTICE}\n{said}" if grade.practice else said, "tests": tests,
