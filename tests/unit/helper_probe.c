@@ -25,6 +25,14 @@ seen *probe_of(mr_ref ref)
 
 /* ----------------------------------------------------------------------------------------------- looking around -- */
 
+static bool may_ever(const mr_task *t, mr_ref node)
+{
+    for (mr_ref n = MR_NONE; (n = probe.h->next(probe.h, MR_NODES, t->ref, n));)
+        if (n == node)
+            return true;
+    return false;
+}
+
 static mr_ref wild(void)
 {
     uint64_t k = any_of(6);
@@ -46,7 +54,18 @@ static void ask_everything(void)
     (void)probe.h->first(probe.h, a, b, any_of(2));
     (void)probe.h->can(probe.h, a, b);
     (void)probe.h->cost(probe.h, a, b);
-    (void)probe.h->copy(probe.h, 100, a, b);
+    int64_t copy = probe.h->copy(probe.h, 100, a, b);
+    if (mr_ref_is_node(a) && probe.h->node(probe.h, a))
+        OUGHT(P_RECOUNT, a != b || copy == 0);
+    if (mr_ref_is_slot(a) && probe.h->worker(probe.h, a)) {
+        const mr_worker *k = probe.h->worker(probe.h, a);
+        const mr_task *x = k->task ? probe.h->task(probe.h, k->task) : NULL;
+        OUGHT(P_RECOUNT,
+              probe.h->next(probe.h, MR_RUNNING, a, MR_NONE) == (x && x->state == MR_RUNNING_NOW ? k->task : MR_NONE));
+        const mr_task *t = probe.h->task(probe.h, b);
+        if (probe_queued(t))
+            OUGHT(P_RECOUNT, (probe.h->cost(probe.h, b, a) == INT64_MAX) == !may_ever(t, k->node));
+    }
     (void)probe.h->missing(probe.h, a, b);
     (void)probe.h->edge(probe.h, a, any_of(2), (uint32_t)any_of(3), &e);
     (void)probe.h->label(probe.h, a, "x");
@@ -58,14 +77,6 @@ static void ask_everything(void)
 }
 
 /* In a queue: ready, or stopped and told so. */
-static bool may_ever(const mr_task *t, mr_ref node)
-{
-    for (mr_ref n = MR_NONE; (n = probe.h->next(probe.h, MR_NODES, t->ref, n));)
-        if (n == node)
-            return true;
-    return false;
-}
-
 /* Room on a node, if `without` gave its own back. */
 static bool room(const mr_task *t, mr_ref node, const mr_task *without)
 {
@@ -382,8 +393,10 @@ static mr_ref p_pick(void *self, const mr_worker *k)
     OUGHT(P_CAN, !first || probe.h->can(probe.h, first, k->ref));
     mr_ref t = any_of(3) ? first : some_ready();
     const mr_task *v = t ? probe.h->task(probe.h, t) : NULL;
-    if (probe_queued(v))
+    if (probe_queued(v)) {
         running_for(v);
+        probe_edges(v);
+    }
     bool can = t && probe.h->can(probe.h, t, k->ref);
     OUGHT(P_CAN, lent_or_grouped(v, k) || can == could(v, k));
     OUGHT(P_CAN, !can || in_group(v) || could(v, k));
@@ -424,7 +437,7 @@ static mr_ref p_preempt(void *self, const mr_task *t)
     OUGHT(P_ORDER, probe.phase < 6 || t->rank >= probe.last_rank);
     in_phase(6);
     probe.last_rank = t->rank;
-    OUGHT(P_ORDER, probe_queued(t));
+    OUGHT(P_ORDER, probe_queued(t) && (!probe_of(t->ref)->goes_on || probe_of(t->ref)->stopped_at != probe.step_now));
     running_for(t);
     mr_ref pick = MR_NONE;
     uint64_t n = 0;
@@ -546,6 +559,7 @@ void probe_end_step(void)
     if (probe.opens == probe.closes + 1 && probe.h) {
         judge_answer();
         stops_are_done();
+        OUGHT(P_WAKE, probe.wish < 0 || probe.wish > probe.step_now || !world_stats(&probe.w).tasks);
         bool idle = false, ready = false;
         for (mr_ref s = MR_NONE; (s = probe.h->next(probe.h, MR_WORKERS, MR_NONE, s));)
             idle = idle || !probe.h->worker(probe.h, s)->task;

@@ -36,11 +36,11 @@ typedef struct seen {
     char last; /* the last notice; 0: none */
     int ranks, places, plans;
     bool over, again, goes_on, stopping, asked,
-        cancelled;    /* goes_on: was stopped; asked: preempt named it; stopping: STOP */
-    bool blocked;     /* it waited in this start: its slice is longer by that */
-    int items;        /* that it yielded */
-    int64_t slice_at; /* 0: none */
-    mr_ref at;        /* where it was planned or placed */
+        cancelled;                /* goes_on: was stopped; asked: preempt named it; stopping: STOP */
+    bool blocked;                 /* it waited in this start: its slice is longer by that */
+    int items;                    /* that it yielded */
+    int64_t slice_at, stopped_at; /* slice_at 0: none */
+    mr_ref at;                    /* where it was planned or placed */
 } seen;
 
 typedef struct probe_state {

@@ -174,6 +174,7 @@ static void answer_stop(const mr_action *a)
     if (world_worker(&probe.w, a->id) != a->worker)
         return; /* it is over, or its process is dead */
     world_stopped(&probe.w, a->id, MR_UNKNOWN);
+    probe_of(a->id)->stopped_at = probe.w.now;
     OUGHT(P_SLICE, runs || probe.w.last == MR_E_INVAL || probe.opens == probe.closes);
 }
 

@@ -113,6 +113,7 @@ static void base_fail(const mr_host *h, const char *fmt, ...)
     mr_bench *b = base_world(h);
     if (b->failure[0])
         return;
+    b->failed = true;
     va_start(args, fmt);
     vsnprintf(b->failure, sizeof b->failure, fmt, args);
     va_end(args);
@@ -143,6 +144,10 @@ int mr_bench_node_of(const mr_bench *b, mr_ref ref)
 static const mr_task *get_task(const mr_sched_host *h, mr_ref ref)
 {
     int i = mr_bench_task_of(world(h), ref);
+    if (ref >= BENCH_HOLD_REF && ref < BENCH_HOLD_REF + (mr_ref)world(h)->n_holds) {
+        const mr_task *held = &world(h)->hold[ref - BENCH_HOLD_REF].view;
+        return held->state == MR_RUNNING_NOW ? held : NULL;
+    }
     return i < 0 ? NULL : &world(h)->task[i].view;
 }
 
@@ -189,15 +194,18 @@ static int node_of_slot(const mr_bench *b, int slot)
     return mr_bench_node_of(b, b->slot[slot].node);
 }
 
-/* A cap of the function is the host's business: such a task is ready, and nobody can take it. */
+/* A cap of the function is the host's business: such a task is ready, and nobody can take it.  One that was stopped
+ * counts on, one that is blocked or lives does not. */
 static bool below_cap(const mr_bench *b, const mr_bench_task *t)
 {
     int n = 0;
-    for (int i = 0; b->fn_cap && i < b->n_slots; i++) {
-        int on = mr_bench_task_of(b, b->slot[i].task);
-        n += on >= 0 && b->task[on].view.fn == t->view.fn;
+    for (int i = 0; b->fn_cap && i < b->n_tasks; i++) {
+        const mr_bench_task *x = &b->task[i];
+        bool counts =
+            x->view.state == MR_RUNNING_NOW || x->view.state == MR_TRAVELLING || x->view.state == MR_STOPPED_NOW;
+        n += x != t && counts && !x->over && !x->lives && !x->lent && x->view.fn == t->view.fn;
     }
-    return !b->fn_cap || n < b->fn_cap;
+    return !b->fn_cap || n < b->fn_cap || t->view.state == MR_STOPPED_NOW; /* it has its place already */
 }
 
 bool mr_bench_can(const mr_bench *b, const mr_bench_task *t, int slot)
@@ -248,24 +256,32 @@ static bool is_running_for(const mr_bench *b, const mr_bench_task *r, mr_ref of)
 {
     if (r->over || (r->view.state != MR_RUNNING_NOW && r->view.state != MR_TRAVELLING))
         return false;
-    if (of == MR_NONE || r->view.on == of || b->slot[r->slot].node == of)
+    if (of == MR_NONE || r->view.on == of || (mr_ref_is_node(of) && b->slot[r->slot].node == of))
         return true;
     int i = mr_bench_task_of(b, of);
-    if (i < 0 || r->fresh || r->view.state != MR_RUNNING_NOW)
+    if (i < 0 || r->fresh || r->view.state != MR_RUNNING_NOW || r->view.kind != MR_TASK || r->lent ||
+        r->needs[MR_RES_GPU].amount || !r->needs[MR_RES_CPU].amount || b->now - r->view.started_at < BENCH_MIN_SLICE)
         return false;
     const mr_bench_task *t = &b->task[i];
     int node = node_of_slot(b, r->slot);
     if (!t->queued || b->now < t->offered || (t->view.state == MR_STOPPED_NOW && node_of_slot(b, t->slot) != node))
         return false;
-    return mr_bench_fits(b, t, node, r);
+    return mr_bench_fits(b, t, node, r) && below_cap(b, t);
 }
 
 static mr_ref next_running(const mr_bench *b, mr_ref of, mr_ref after)
 {
-    int from = after ? mr_bench_task_of(b, after) + 1 : 0;
+    int from = after ? mr_bench_task_of(b, after) + 1 : 0, held = 0;
+    if (after >= BENCH_HOLD_REF) {
+        held = (int)(after - BENCH_HOLD_REF) + 1;
+        from = b->n_tasks;
+    }
     for (int i = from; i < b->n_tasks; i++)
         if (is_running_for(b, &b->task[i], of))
             return b->task[i].view.ref;
+    for (int i = held; i < b->n_holds; i++)
+        if (b->hold[i].view.state == MR_RUNNING_NOW && (of == MR_NONE || b->hold[i].view.on == of))
+            return b->hold[i].view.ref;
     return MR_NONE;
 }
 
@@ -360,12 +376,12 @@ static bool host_edge(const mr_sched_host *h, mr_ref t, bool succ, uint32_t k, m
     const mr_bench *b = world(h);
     int i = mr_bench_task_of(b, t), own = succ ? 0 : 1;
     for (int e = 0; i >= 0 && e < b->n_edges; e++) {
-        const mr_bench_task *other = &b->task[b->edge[e][!own]], *maker = &b->task[b->edge[e][0]];
+        const mr_bench_task *other = &b->task[b->edge[e][!own]];
         if (b->edge[e][own] != i || !other->submitted || k--)
             continue;
         out->task = other->over ? MR_NONE : other->view.ref;
-        out->node = maker->out_node >= 0 ? b->node[maker->out_node].ref : MR_NONE;
-        out->bytes = b->exact || maker->out_node >= 0 ? b->bytes[e] : 0;
+        out->node = b->made_on[e] >= 0 ? b->node[b->made_on[e]].ref : MR_NONE;
+        out->bytes = b->exact || b->made_on[e] >= 0 ? b->bytes[e] : 0;
         return true;
     }
     return false;

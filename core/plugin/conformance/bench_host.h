@@ -20,11 +20,14 @@ enum {
     BENCH_RES = 2, /* CPU and GPU */
     BENCH_CONF = 16,
     BENCH_NAMES = 32,
+    BENCH_HOLDS = 8,
     BENCH_EVENTS = 256
 };
 #define BENCH_US INT64_C(1000)
 #define BENCH_MS INT64_C(1000000)
 #define BENCH_NEVER INT64_MAX
+#define BENCH_MIN_SLICE BENCH_MS
+#define BENCH_HOLD_REF (UINT64_C(1) << 40) /* handles of bundles: behind those of all tasks */
 
 typedef struct mr_bench_task {
     mr_task view; /* first: a view is a task */
@@ -36,6 +39,11 @@ typedef struct mr_bench_task {
     mr_ref queue;
     const char *label[2][2];
     bool submitted, planned, queued, over, fresh; /* fresh: started or stopped in this instant */
+    bool lives, lent;                             /* an actor that was made; it waits in `get` and has lent its CPU */
+    int64_t life;                                 /* of an actor, from its making on */
+    mr_amount kept;                               /* by an actor while it lives */
+    int64_t early; /* its results are items of a stream, there when it ran for so long; 0: at its end */
+    int64_t block_at, block_for, back_at, away; /* waits once, when it ran for block_at (0: never); in this start */
     mr_status outcome;
     int64_t first_start, finished;
 } mr_bench_task;
@@ -47,10 +55,13 @@ typedef struct mr_bench_spec {
     uint64_t out_bytes;
     const char *fn, *user;
     int64_t deadline, limit; /* 0: none */
+    int64_t life;            /* an actor that lives so long; 0: a task */
+    int64_t early, block_at, block_for;
 } mr_bench_spec;
 
-/* EJECT: the plugin is closed and not asked again, as after an error; the world goes on first in, first out. */
-typedef enum mr_bench_what { BENCH_CANCEL, BENCH_CRASH, BENCH_REOPEN, BENCH_EJECT } mr_bench_what;
+/* SEAT: node `which` has one slot more.  EJECT: the plugin is closed and not asked again, as after an error; the world
+ * goes on first in, first out. */
+typedef enum mr_bench_what { BENCH_CANCEL, BENCH_CRASH, BENCH_REOPEN, BENCH_EJECT, BENCH_SEAT } mr_bench_what;
 
 typedef struct mr_bench {
     mr_sched_host host;
@@ -74,6 +85,12 @@ typedef struct mr_bench {
     int edge[BENCH_EDGES][2];
     uint64_t bytes[BENCH_EDGES]; /* each edge is an object of its own: the pred's out_bytes unless changed */
     int64_t arrives[BENCH_EDGES][BENCH_NODES]; /* when it is on a node; BENCH_NEVER: not sent */
+    int made_on[BENCH_EDGES];                  /* the node where it was sealed; -1: it is not */
+    struct {                                   /* bundles of placement groups */
+        mr_task view;
+        mr_amount needs;
+        int64_t from, to;
+    } hold[BENCH_HOLDS];
     struct {
         mr_bench_what what;
         int which;
@@ -84,11 +101,12 @@ typedef struct mr_bench {
         char key[32], value[256];
     } conf[BENCH_CONF];
     const char *names[BENCH_NAMES];
-    int n_tasks, n_slots, n_nodes, n_edges, n_events, n_conf, n_names;
+    int n_tasks, n_slots, n_nodes, n_edges, n_events, n_conf, n_names, n_holds;
     /* what happened */
     int order[4 * BENCH_TASKS], n_order; /* tasks in order of their starts */
     int wrong, stops, preempted, stalls, opens, asked[8], n_allocs, instants;
     uint64_t moved;
+    bool failed;              /* by the plugin itself: it was ejected */
     int64_t last, flow, held; /* end of the last task; sum of finish - arrival */
     size_t live_allocs, live_bytes, most_bytes;
     char failure[1200], open_error[1100], log[1024];
@@ -102,6 +120,8 @@ int mr_bench_add_node(mr_bench *b, int slots, int gpus, uint32_t cls);
 int mr_bench_add_task(mr_bench *b, const mr_bench_spec *spec);
 int mr_bench_add_edge(mr_bench *b, int pred, int succ);
 void mr_bench_add_event(mr_bench *b, mr_bench_what what, int which, int64_t at);
+/* A bundle of a placement group holds CPUs of a node for a while. */
+void mr_bench_add_hold(mr_bench *b, int node, double cpu, int64_t from, int64_t to);
 
 /* Opens the plugin, runs the world to its end, closes it.  False: it failed, stalled or gave a wrong answer; `failure`
  * or `open_error` says what. */
@@ -137,6 +157,12 @@ void mr_bench_dispatch(mr_bench *b, mr_bench_task *t, int slot);
 void mr_bench_halt(mr_bench *b, mr_bench_task *t); /* its slice is over: it becomes ready with the others */
 void mr_bench_stop(mr_bench *b, mr_bench_task *t); /* at once, for another */
 void mr_bench_finish(mr_bench *b, mr_bench_task *t, mr_status outcome);
+void mr_bench_die(mr_bench *b, mr_bench_task *t);  /* an actor that lived */
+void mr_bench_seal(mr_bench *b, mr_bench_task *t); /* its results are there, on its node */
+void mr_bench_lend(mr_bench *b, mr_bench_task *t);
+void mr_bench_take_back(mr_bench *b, mr_bench_task *t);
+void mr_bench_add_slot(mr_bench *b, int node);
+int64_t mr_bench_ran(const mr_bench *b, const mr_bench_task *t); /* of this start */
 void mr_bench_retry_or_fail(mr_bench *b, mr_bench_task *t);
 
 #endif

@@ -16,9 +16,36 @@ static const mr_sched_ops *ops(const mr_bench *b)
 static bool inputs_ready(const mr_bench *b, int i)
 {
     for (int e = 0; e < b->n_edges; e++)
-        if (b->edge[e][1] == i && b->task[b->edge[e][0]].outcome == MR_OK && !b->task[b->edge[e][0]].over)
+        if (b->edge[e][1] == i && b->made_on[e] < 0)
             return false;
     return true;
+}
+
+/* When it will have run for so long, if nothing comes between. */
+static int64_t early_at(const mr_bench *b, const mr_bench_task *t)
+{
+    return t->lent || t->out_node >= 0 ? BENCH_NEVER : b->now + t->early - t->view.ran - mr_bench_ran(b, t);
+}
+
+static int64_t block_at(const mr_bench *b, const mr_bench_task *t)
+{
+    return t->lent ? BENCH_NEVER : b->now + t->block_at - t->view.ran - mr_bench_ran(b, t);
+}
+
+/* A bundle is placed when there is room for it, and removed in its time. */
+static void hold(mr_bench *b, int i)
+{
+    int64_t *room = &b->free[mr_bench_node_of(b, b->hold[i].view.on)][MR_RES_CPU].amount;
+    mr_task *v = &b->hold[i].view;
+    if (v->state == MR_WAITING && b->hold[i].from <= b->now && b->now < b->hold[i].to &&
+        *room >= b->hold[i].needs.amount) {
+        *room -= b->hold[i].needs.amount;
+        v->state = MR_RUNNING_NOW;
+        v->started_at = b->now;
+    } else if (v->state == MR_RUNNING_NOW && b->hold[i].to <= b->now) {
+        *room += b->hold[i].needs.amount;
+        v->state = MR_OVER;
+    }
 }
 
 static void apply_events(mr_bench *b)
@@ -26,17 +53,30 @@ static void apply_events(mr_bench *b)
     for (int i = 0; i < b->n_tasks; i++) {
         mr_bench_task *t = &b->task[i];
         t->fresh = false;
-        if (t->view.state == MR_RUNNING_NOW && !t->over && t->end <= b->now)
+        bool runs = t->view.state == MR_RUNNING_NOW && !t->over && !t->lives;
+        if (t->lives && t->end <= b->now)
+            mr_bench_die(b, t);
+        if (runs && t->lent && t->back_at <= b->now)
+            mr_bench_take_back(b, t);
+        if (runs && t->early && b->now >= early_at(b, t))
+            mr_bench_seal(b, t);
+        if (runs && t->end <= b->now)
             mr_bench_finish(b, t, MR_OK);
+        else if (runs && t->block_at && b->now >= block_at(b, t))
+            mr_bench_lend(b, t);
     }
+    for (int i = 0; i < b->n_holds; i++)
+        hold(b, i);
     for (int i = 0; i < b->n_events; i++) {
         if (b->event[i].done || b->event[i].at > b->now)
             continue;
         b->event[i].done = true;
         if (b->event[i].what == BENCH_CANCEL) {
             mr_bench_task *t = &b->task[b->event[i].which];
-            if (t->submitted && !t->over)
+            if (t->submitted && !t->over && !t->lives)
                 mr_bench_finish(b, t, MR_E_CANCELLED);
+        } else if (b->event[i].what == BENCH_SEAT) {
+            mr_bench_add_slot(b, b->event[i].which);
         } else if (b->event[i].what == BENCH_CRASH) {
             int victim = mr_bench_task_of(b, b->slot[b->event[i].which].task);
             if (victim >= 0)
@@ -45,7 +85,7 @@ static void apply_events(mr_bench *b)
     }
     for (int i = 0; i < b->n_tasks; i++) {
         mr_bench_task *t = &b->task[i];
-        if (t->view.state == MR_RUNNING_NOW && t->stop_at <= b->now)
+        if (t->view.state == MR_RUNNING_NOW && !t->lives && t->stop_at <= b->now)
             mr_bench_halt(b, t);
         else if (t->view.state == MR_TRAVELLING && t->travel_end <= b->now)
             mr_bench_begin(b, t);
@@ -80,7 +120,7 @@ static void submit(mr_bench *b)
     for (int i = 0; i < b->n_tasks; i++) { /* an argument failed before this task came */
         for (int e = 0; due[i] && e < b->n_edges; e++) {
             const mr_bench_task *pred = &b->task[b->edge[e][0]];
-            if (b->edge[e][1] == i && pred->over && pred->outcome && !b->task[i].over)
+            if (b->edge[e][1] == i && pred->over && b->made_on[e] < 0 && !b->task[i].over)
                 mr_bench_finish(b, &b->task[i], MR_E_TASK);
         }
     }
@@ -252,9 +292,17 @@ static void ask_preempt(mr_bench *b)
     }
 }
 
-static int64_t ends_at(const mr_bench_task *t)
+/* When something happens to what runs. */
+static int64_t ends_at(const mr_bench *b, const mr_bench_task *t)
 {
-    return t->end < t->stop_at ? t->end : t->stop_at;
+    int64_t at = t->end < t->stop_at ? t->end : t->stop_at;
+    if (t->lent && t->back_at < at)
+        at = t->back_at;
+    if (!t->lives && t->early && early_at(b, t) < at)
+        at = early_at(b, t);
+    if (!t->lives && t->block_at && block_at(b, t) < at)
+        at = block_at(b, t);
+    return at;
 }
 
 static int64_t next_time(const mr_bench *b)
@@ -274,11 +322,18 @@ static int64_t next_time(const mr_bench *b)
         else if (t->view.state == MR_TRAVELLING)
             EARLIER(t->travel_end);
         else if (t->view.state == MR_RUNNING_NOW)
-            EARLIER(ends_at(t) > b->now ? ends_at(t) : b->now + 1);
+            EARLIER(ends_at(b, t) > b->now ? ends_at(b, t) : b->now + 1);
     }
     for (int i = 0; live && i < b->n_events; i++)
         if (!b->event[i].done)
             EARLIER(b->event[i].at);
+    for (int i = 0; i < b->n_holds; i++) {
+        if (b->hold[i].view.state == MR_WAITING)
+            EARLIER(b->hold[i].from);
+        live = live || b->hold[i].view.state == MR_RUNNING_NOW;
+        if (b->hold[i].view.state == MR_RUNNING_NOW)
+            EARLIER(b->hold[i].to);
+    }
     if (live && b->wake_at != BENCH_NEVER)
         EARLIER(b->wake_at > b->now ? b->wake_at : b->now + 1);
 #undef EARLIER
@@ -291,7 +346,7 @@ static bool holds(const mr_bench *b)
     bool some = false;
     for (int i = 0; i < b->n_tasks; i++) {
         const mr_bench_task *t = &b->task[i];
-        if (!t->over && (t->view.state == MR_RUNNING_NOW || t->view.state == MR_TRAVELLING))
+        if (!t->over && !t->lives && (t->view.state == MR_RUNNING_NOW || t->view.state == MR_TRAVELLING))
             return false;
         some = some || (t->queued && startable(b, t));
     }
@@ -307,7 +362,7 @@ static void retell(mr_bench *b)
     }
     b->wake_at = BENCH_NEVER;
     for (int i = 0; i < b->n_tasks; i++)
-        if (b->task[i].submitted && !b->task[i].over)
+        if (b->task[i].submitted && !b->task[i].over && !b->task[i].lives)
             mr_bench_tell(b, MR_SUBMITTED, &b->task[i], -1, 0);
     for (int i = 0; i < b->n_tasks; i++) {
         mr_bench_task *t = &b->task[i];
@@ -325,7 +380,7 @@ static void retell(mr_bench *b)
         if (b->task[i].queued)
             mr_bench_tell(b, MR_BECAME_READY, &b->task[i], -1, 0);
     for (int i = 0; i < b->n_tasks; i++)
-        if (!b->task[i].over && b->task[i].view.state == MR_RUNNING_NOW)
+        if (!b->task[i].over && !b->task[i].lives && b->task[i].view.state == MR_RUNNING_NOW)
             mr_bench_tell(b, MR_STARTED, &b->task[i], b->task[i].slot, 0);
     for (int i = 0; i < b->n_tasks; i++) {
         mr_bench_task *t = &b->task[i];
@@ -355,11 +410,14 @@ bool mr_bench_run(mr_bench *b)
     int64_t held_since = -1;
     if (mr_bench_open(b))
         return false;
-    for (b->now = b->begin; b->now != BENCH_NEVER && !b->failure[0]; b->now = next_time(b)) {
+    for (b->now = b->begin; b->now != BENCH_NEVER && (!b->failure[0] || b->failed); b->now = next_time(b)) {
         bool woken = b->wake_at <= b->now;
-        if (++b->instants > 2000 + 200 * b->n_tasks + 20 * b->stops)
-            snprintf(b->failure, sizeof b->failure, "%d instants for %d tasks: it wakes itself without end",
-                     b->instants, b->n_tasks);
+        if (++b->instants > 2000 + 200 * b->n_tasks + 20 * b->stops) {
+            if (!b->failed)
+                snprintf(b->failure, sizeof b->failure, "%d instants for %d tasks: it wakes itself without end",
+                         b->instants, b->n_tasks);
+            break;
+        }
         apply_events(b);
         submit(b);
         send_planned(b);
@@ -377,7 +435,9 @@ bool mr_bench_run(mr_bench *b)
         sweep(b);
         ask_preempt(b);
         rerank(b);
-        if (!holds(b)) {
+        if (b->failed && b->opens) /* from here on first in, first out, and it is asked no more */
+            eject(b);
+        if (b->failed || !holds(b)) {
             held_since = -1;
         } else {
             held_since = held_since < 0 ? b->now : held_since;

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MIN_SLICE BENCH_MS
-
 static const mr_sched_ops *ops(const mr_bench *b)
 {
     return &b->loaded->ops.sched;
@@ -71,14 +69,51 @@ int mr_bench_add_node(mr_bench *b, int slots, int gpus, uint32_t cls)
     b->total[n][1] = b->free[n][1] = (mr_amount){MR_RES_GPU, (int64_t)gpus * MR_RES_UNIT};
     node->total = b->total[n];
     node->free = b->free[n];
-    for (int i = 0; i < slots && b->n_slots < BENCH_SLOTS; i++) {
-        mr_worker *w = &b->slot[b->n_slots];
-        w->id = (uint32_t)b->n_slots++;
-        w->ref = MR_REF_SLOT | (uint64_t)(w->id + 1);
-        w->node = node->ref;
-        w->cls = cls;
+    for (int i = 0; i < slots; i++) {
+        mr_bench_add_slot(b, n);
+        b->slot[b->n_slots - 1].cls = cls;
     }
     return n;
+}
+
+void mr_bench_add_slot(mr_bench *b, int node)
+{
+    if (b->n_slots == BENCH_SLOTS)
+        return;
+    uint32_t cls = 0;
+    for (int i = 0; i < b->n_slots; i++)
+        cls = b->slot[i].node == b->node[node].ref ? b->slot[i].cls : cls;
+    mr_worker *w = &b->slot[b->n_slots];
+    w->id = (uint32_t)b->n_slots++;
+    w->ref = MR_REF_SLOT | (uint64_t)(w->id + 1);
+    w->node = b->node[node].ref;
+    w->cls = cls;
+    uint32_t n = 0;
+    for (int i = 0; i < b->n_slots; i++)
+        n += b->slot[i].node == w->node;
+    b->node[node].n_workers = n;
+}
+
+void mr_bench_add_hold(mr_bench *b, int node, double cpu, int64_t from, int64_t to)
+{
+    int i = b->n_holds++;
+    b->hold[i].needs = (mr_amount){MR_RES_CPU, (int64_t)(cpu * MR_RES_UNIT)};
+    b->hold[i].from = from;
+    b->hold[i].to = to;
+    b->hold[i].view = (mr_task){.ref = BENCH_HOLD_REF + (mr_ref)i,
+                                .kind = MR_GROUP,
+                                .state = MR_WAITING,
+                                .attempt = 1,
+                                .submitted_at = MR_UNKNOWN,
+                                .ready_at = MR_UNKNOWN,
+                                .started_at = MR_UNKNOWN,
+                                .deadline = MR_UNKNOWN,
+                                .limit = MR_UNKNOWN,
+                                .estimate = MR_UNKNOWN,
+                                .ran = MR_UNKNOWN,
+                                .on = b->node[node].ref,
+                                .needs = &b->hold[i].needs,
+                                .n_needs = 1};
 }
 
 int mr_bench_add_task(mr_bench *b, const mr_bench_spec *spec)
@@ -103,6 +138,12 @@ int mr_bench_add_task(mr_bench *b, const mr_bench_spec *spec)
     t->duration = spec->duration;
     t->retries = spec->retries;
     t->out_bytes = spec->out_bytes;
+    t->view.kind = spec->life ? MR_ACTOR : MR_TASK;
+    t->life = spec->life;
+    t->kept = (mr_amount){MR_RES_CPU, spec->life ? t->needs[0].amount / 2 : 0};
+    t->early = spec->early;
+    t->block_at = spec->block_at;
+    t->block_for = spec->block_for;
     t->out_node = t->slot = -1;
     t->first_start = t->finished = MR_UNKNOWN;
     return i;
@@ -114,6 +155,7 @@ int mr_bench_add_edge(mr_bench *b, int pred, int succ)
     b->edge[e][0] = pred;
     b->edge[e][1] = succ;
     b->bytes[e] = b->task[pred].out_bytes;
+    b->made_on[e] = -1;
     for (int n = 0; n < BENCH_NODES; n++)
         b->arrives[e][n] = BENCH_NEVER;
     return e;
@@ -206,8 +248,7 @@ void mr_bench_send_inputs(mr_bench *b, mr_bench_task *t, int node)
     int i = (int)(t - b->task);
     t->offered = b->now;
     for (int e = 0; e < b->n_edges; e++) {
-        int pred = b->edge[e][0];
-        if (b->edge[e][1] != i || b->task[pred].out_node < 0)
+        if (b->edge[e][1] != i || b->made_on[e] < 0)
             continue;
         int64_t *at = &b->arrives[e][node];
         if (*at == BENCH_NEVER) {
@@ -256,9 +297,52 @@ void mr_bench_enter_ready(mr_bench *b, mr_bench_task *t)
 static void free_slot(mr_bench *b, mr_bench_task *t)
 {
     int node = mr_bench_node_of(b, b->slot[t->slot].node);
-    b->slot[t->slot].task = MR_NONE;
-    for (int r = 0; r < BENCH_RES; r++)
+    if (!t->lent)
+        b->slot[t->slot].task = MR_NONE;
+    for (int r = t->lent ? MR_RES_CPU + 1 : 0; r < BENCH_RES; r++)
         b->free[node][r].amount += t->needs[r].amount;
+    t->lent = false;
+}
+
+int64_t mr_bench_ran(const mr_bench *b, const mr_bench_task *t)
+{
+    if (t->view.state != MR_RUNNING_NOW || t->lives)
+        return 0;
+    return b->now - t->view.started_at - t->away - (t->lent ? b->now - (t->back_at - t->block_for) : 0);
+}
+
+/* Its slot and its CPU, and nothing else, are for others until it goes on. */
+void mr_bench_lend(mr_bench *b, mr_bench_task *t)
+{
+    int node = mr_bench_node_of(b, b->slot[t->slot].node);
+    t->back_at = b->now + t->block_for;
+    t->block_at = 0;
+    t->left -= b->now - t->view.started_at - t->away;
+    t->end = t->stop_at = BENCH_NEVER;
+    t->lent = true;
+    t->view.on = b->node[node].ref;
+    b->slot[t->slot].task = MR_NONE;
+    b->free[node][MR_RES_CPU].amount += t->needs[MR_RES_CPU].amount;
+}
+
+/* In an idle slot of its node, a new one if there is none; what is free may be below 0 then. */
+void mr_bench_take_back(mr_bench *b, mr_bench_task *t)
+{
+    int node = mr_bench_node_of(b, b->slot[t->slot].node), slot = -1;
+    for (int k = 0; k < 2 && slot < 0; k++) {
+        for (int i = b->n_slots - 1; i >= 0; i--)
+            slot = b->slot[i].node == b->node[node].ref && !b->slot[i].task ? i : slot;
+        if (slot < 0)
+            mr_bench_add_slot(b, node);
+    }
+    t->lent = false;
+    t->away += t->block_for;
+    t->slot = slot;
+    t->end = b->now + t->left;
+    t->left += mr_bench_ran(b, t); /* as if it had not been away: what ends it takes that off */
+    t->view.on = b->slot[slot].ref;
+    b->slot[slot].task = t->view.ref;
+    b->free[node][MR_RES_CPU].amount -= t->needs[MR_RES_CPU].amount;
 }
 
 void mr_bench_begin(mr_bench *b, mr_bench_task *t)
@@ -267,6 +351,7 @@ void mr_bench_begin(mr_bench *b, mr_bench_task *t)
     t->view.started_at = b->now;
     t->end = b->now + t->left;
     t->stop_at = BENCH_NEVER;
+    t->away = 0;
     t->fresh = true;
     if (t->first_start == MR_UNKNOWN)
         t->first_start = b->now;
@@ -275,10 +360,10 @@ void mr_bench_begin(mr_bench *b, mr_bench_task *t)
     record(b, (uint64_t)t->slot);
     record(b, (uint64_t)b->now);
     mr_bench_tell(b, MR_STARTED, t, t->slot, 0);
-    if (mr_bench_wants(b, MR_OP_SLICE)) {
+    if (t->view.kind == MR_TASK && mr_bench_wants(b, MR_OP_SLICE)) {
         int64_t ns = ops(b)->slice(b->self, &t->view, &b->slot[t->slot]);
         if (ns >= 0 && ns < BENCH_NEVER - b->now)
-            t->stop_at = b->now + (ns < MIN_SLICE ? MIN_SLICE : ns);
+            t->stop_at = b->now + (ns < BENCH_MIN_SLICE ? BENCH_MIN_SLICE : ns);
     }
 }
 
@@ -305,7 +390,7 @@ void mr_bench_dispatch(mr_bench *b, mr_bench_task *t, int slot)
 
 void mr_bench_halt(mr_bench *b, mr_bench_task *t)
 {
-    int64_t ran = b->now - t->view.started_at;
+    int64_t ran = mr_bench_ran(b, t);
     int slot = t->slot;
     t->left -= ran;
     t->view.ran += ran;
@@ -329,7 +414,7 @@ static void fail_successors(mr_bench *b, mr_bench_task *t)
 {
     for (int e = 0; e < b->n_edges; e++) {
         mr_bench_task *s = &b->task[b->edge[e][1]];
-        if (&b->task[b->edge[e][0]] == t && s->submitted && !s->over)
+        if (&b->task[b->edge[e][0]] == t && b->made_on[e] < 0 && s->submitted && !s->over && !s->lives)
             mr_bench_finish(b, s, MR_E_TASK);
     }
 }
@@ -338,28 +423,52 @@ void mr_bench_finish(mr_bench *b, mr_bench_task *t, mr_status outcome)
 {
     bool on_slot = t->view.state == MR_RUNNING_NOW || t->view.state == MR_TRAVELLING;
     int slot = on_slot ? t->slot : -1;
-    int64_t ran = t->view.state == MR_RUNNING_NOW ? b->now - t->view.started_at : 0;
+    int64_t ran = mr_bench_ran(b, t);
+    t->lives = outcome == MR_OK && t->view.kind == MR_ACTOR;
     if (on_slot)
         free_slot(b, t);
     t->view.ran += ran;
     t->queued = false;
-    t->over = true;
+    t->over = !t->lives;
     t->outcome = outcome;
     t->ends++;
     t->finished = b->now;
-    t->view.state = MR_OVER;
+    if (!t->lives)
+        t->view.state = MR_OVER;
     record(b, t->view.ref << 8 | (uint8_t)outcome);
     b->last = b->now;
     b->flow += b->now - t->arrival;
-    if (outcome == MR_OK) {
-        t->out_node = mr_bench_node_of(b, b->slot[slot].node);
-        for (int e = 0; e < b->n_edges; e++)
-            if (&b->task[b->edge[e][0]] == t)
-                b->arrives[e][t->out_node] = b->now;
+    if (outcome == MR_OK)
+        mr_bench_seal(b, t);
+    if (t->lives) {
+        t->end = b->now + t->life;
+        t->stop_at = BENCH_NEVER;
+        t->view.needs = &t->kept;
+        t->view.n_needs = 1;
+        t->view.on = b->node[t->out_node].ref;
+        b->free[t->out_node][MR_RES_CPU].amount -= t->kept.amount;
     }
     mr_bench_tell(b, outcome == MR_OK ? MR_DONE : MR_DROPPED, t, slot, ran);
     if (outcome != MR_OK)
         fail_successors(b, t);
+}
+
+void mr_bench_seal(mr_bench *b, mr_bench_task *t)
+{
+    t->out_node = mr_bench_node_of(b, b->slot[t->slot].node);
+    for (int e = 0; e < b->n_edges; e++)
+        if (&b->task[b->edge[e][0]] == t && b->made_on[e] < 0) {
+            b->made_on[e] = t->out_node;
+            b->arrives[e][t->out_node] = b->now;
+        }
+}
+
+void mr_bench_die(mr_bench *b, mr_bench_task *t)
+{
+    b->free[t->out_node][MR_RES_CPU].amount += t->kept.amount;
+    t->lives = false;
+    t->over = true;
+    t->view.state = MR_OVER;
 }
 
 void mr_bench_retry_or_fail(mr_bench *b, mr_bench_task *t)
@@ -374,6 +483,7 @@ void mr_bench_retry_or_fail(mr_bench *b, mr_bench_task *t)
     mr_bench_tell(b, MR_DROPPED, t, t->slot, 0);
     t->outcome = MR_OK;
     t->view.attempt++;
+    t->away = 0;
     t->view.ran = 0;
     t->view.on = MR_NONE;
     t->view.from = MR_NONE;

@@ -341,6 +341,18 @@ static const struct {
     {"one of a function at a time, slow starts, opened again", NULL, W_CAPPED | W_SLOW | W_REOPEN | W_GRAPH, 3, 40},
     {"cancels in every instant of bare tasks of no time", NULL, W_EARLY | W_ZERO | W_BARE | W_GRAPH, 3, 40},
     {"ejected before anything started", NULL, W_EJECT | W_SLOW | W_BATCH | W_UNKNOWN, 3, 40},
+    {"actors and groups", NULL, W_LIVING | W_GRAPH, 3, 40},
+    {"actors, groups, wide tasks, unlike nodes, deaths", NULL, W_LIVING | W_GRAPH | W_WIDE | W_UNLIKE | W_FAULTS, 3,
+     40},
+    {"slots that come while it runs", NULL, W_SEATS | W_HALVES | W_FREE, 3, 40},
+    {"slots that come, slow starts, opened again", NULL, W_SEATS | W_HALVES | W_SLOW | W_REOPEN, 3, 40},
+    {"streams", NULL, W_STREAMS | W_GRAPH, 3, 40},
+    {"streams, deaths, unlike nodes, nothing known", NULL,
+     W_STREAMS | W_GRAPH | W_FAULTS | W_UNLIKE | W_UNKNOWN | W_HEAVY, 3, 40},
+    {"tasks that wait for others", NULL, W_BLOCKS | W_GRAPH, 3, 40},
+    {"tasks that wait, wide tasks, caps, deaths", NULL, W_BLOCKS | W_WIDE | W_CAPPED | W_FAULTS, 3, 40},
+    {"all that there is", NULL,
+     W_LIVING | W_SEATS | W_STREAMS | W_BLOCKS | W_GRAPH | W_FAULTS | W_HALVES | W_UNLIKE | W_REOPEN | W_SLOW, 4, 40},
     {"300 tasks", NULL, W_BATCH | W_WIDE, 1, 300},
 };
 

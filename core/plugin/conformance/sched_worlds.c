@@ -93,6 +93,14 @@ static void random_task(mr_bench *b, uint64_t *x, unsigned kind)
     if (kind & W_ALIKE)
         s = (mr_bench_spec){
             .arrival = s.arrival / (10 * BENCH_MS) * 10 * BENCH_MS, .duration = 10 * BENCH_MS, .fn = "f"};
+    if (kind & W_LIVING && draw(x, 4) == 0)
+        s.life = (int64_t)(1 + draw(x, 40)) * BENCH_MS;
+    if (kind & W_STREAMS && draw(x, 2) == 0)
+        s.early = 1 + (int64_t)draw(x, 20) * BENCH_MS;
+    if (kind & W_BLOCKS && draw(x, 3) == 0) {
+        s.block_at = 1 + (int64_t)draw(x, 15) * BENCH_MS;
+        s.block_for = (int64_t)(1 + draw(x, 15)) * BENCH_MS;
+    }
     int i = mr_bench_add_task(b, &s);
     if (kind & W_LABELS && draw(x, 3)) {
         static const char *const values[] = {"", "x", "12", "a rather long value with spaces"};
@@ -127,6 +135,13 @@ static void add_nodes(mr_bench *b, uint64_t *x, unsigned kind)
     }
     if (kind & W_UNLIKE)
         mr_bench_add_node(b, 4, 2, 0);
+    for (int n = 0; kind & W_LIVING && n < b->n_nodes && n < BENCH_HOLDS; n++) {
+        int64_t from = (int64_t)draw(x, 40) * BENCH_MS;
+        mr_bench_add_hold(b, n, 0.5, from, from + (int64_t)(1 + draw(x, 40)) * BENCH_MS);
+    }
+    for (int n = 0; kind & W_SEATS && n < b->n_nodes; n++)
+        for (uint64_t k = draw(x, 3); k > 0; k--)
+            mr_bench_add_event(b, BENCH_SEAT, n, (int64_t)draw(x, 60) * BENCH_MS);
 }
 
 static void add_faults(mr_bench *b, uint64_t *x, unsigned kind)
@@ -170,6 +185,10 @@ mr_bench *mr_sched_world(mr_sched_ctx *c, uint64_t seed, unsigned kind, int task
     }
     for (int i = 0; i < b->n_events; i++)
         b->event[i].at += b->begin;
+    for (int i = 0; i < b->n_holds; i++) {
+        b->hold[i].from += b->begin;
+        b->hold[i].to += b->begin;
+    }
     return b;
 }
 
