@@ -71,20 +71,16 @@ void probe_pools(void)
     }
 }
 
-/* Both ends of each edge know it, and there are as many as the view says. */
+/* Its arguments are as many as the view says; whoever waits for it is one of its successors, and the other way round.
+ */
 void probe_edges(const mr_task *t)
 {
-    mr_edge e, back;
-    for (uint32_t succ = 0; succ < 2; succ++) {
-        uint32_t n = succ ? t->n_succs : t->n_preds;
-        OUGHT(P_RECOUNT, !probe.h->edge(probe.h, t->ref, succ, n, &e));
-        for (uint32_t i = 0; i < n; i++) {
-            OUGHT(P_RECOUNT, probe.h->edge(probe.h, t->ref, succ, i, &e));
-            const mr_task *other = e.task ? probe.h->task(probe.h, e.task) : NULL;
-            bool known = !other || e.node; /* sealed: nobody waits for it any more */
-            for (uint32_t k = 0; other && k < (succ ? other->n_preds : other->n_succs); k++)
-                known = known || (probe.h->edge(probe.h, e.task, !succ, k, &back) && (back.task == t->ref || succ));
-            OUGHT(P_RECOUNT, known);
-        }
+    mr_edge e;
+    OUGHT(P_RECOUNT, !probe.h->edge(probe.h, t->ref, false, t->n_preds, &e));
+    for (uint32_t i = 0; i < t->n_preds; i++)
+        OUGHT(P_RECOUNT, probe.h->edge(probe.h, t->ref, false, i, &e) && e.task != t->ref);
+    for (uint32_t i = 0; probe.h->edge(probe.h, t->ref, true, i, &e); i++) {
+        const mr_task *waiter = e.task ? probe.h->task(probe.h, e.task) : NULL;
+        OUGHT(P_RECOUNT, i < t->n_succs && (!waiter || waiter->n_preds > 0));
     }
 }
