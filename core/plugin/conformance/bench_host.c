@@ -272,9 +272,11 @@ static bool is_running_for(const mr_bench *b, const mr_bench_task *r, mr_ref of)
 static mr_ref next_running(const mr_bench *b, mr_ref of, mr_ref after)
 {
     int from = after ? mr_bench_task_of(b, after) + 1 : 0, held = 0;
-    if (after >= BENCH_HOLD_REF) {
+    if (after >= BENCH_HOLD_REF && after < BENCH_HOLD_REF + BENCH_HOLDS) {
         held = (int)(after - BENCH_HOLD_REF) + 1;
         from = b->n_tasks;
+    } else if (after && !from) {
+        return MR_NONE;
     }
     for (int i = from; i < b->n_tasks; i++)
         if (is_running_for(b, &b->task[i], of))

@@ -39,10 +39,11 @@ typedef struct mr_bench_task {
     mr_ref queue;
     const char *label[2][2];
     bool submitted, planned, queued, over, fresh; /* fresh: started or stopped in this instant */
-    bool lives, lent;                             /* an actor that was made; it waits in `get` and has lent its CPU */
-    int64_t life;                                 /* of an actor, from its making on */
-    mr_amount kept;                               /* by an actor while it lives */
-    int64_t early; /* its results are items of a stream, there when it ran for so long; 0: at its end */
+    bool dropped;     /* its last attempt is told to be over, and the next one is not ready yet */
+    bool lives, lent; /* an actor that was made; it waits in `get` and has lent its CPU */
+    int64_t life;     /* of an actor, from its making on */
+    mr_amount kept;   /* by an actor while it lives */
+    int64_t early;    /* its results are items of a stream, there when it ran for so long; 0: at its end */
     int64_t block_at, block_for, back_at, away; /* waits once, when it ran for block_at (0: never); in this start */
     mr_status outcome;
     int64_t first_start, finished;

@@ -376,12 +376,19 @@ static void retell(mr_bench *b)
         mr_bench_put_at(b, t, ops(b)->plan(b->self, &t->view), "plan");
         t->planned = t->queue != MR_NONE;
     }
-    for (int i = 0; i < b->n_tasks; i++)
-        if (b->task[i].queued)
-            mr_bench_tell(b, MR_BECAME_READY, &b->task[i], -1, 0);
-    for (int i = 0; i < b->n_tasks; i++)
-        if (!b->task[i].over && !b->task[i].lives && b->task[i].view.state == MR_RUNNING_NOW)
-            mr_bench_tell(b, MR_STARTED, &b->task[i], b->task[i].slot, 0);
+    for (int i = 0; i < b->n_tasks; i++) { /* each as far as it has come */
+        mr_bench_task *t = &b->task[i];
+        bool stopped = t->view.state == MR_STOPPED_NOW;
+        if (t->over || t->lives || t->view.state == MR_WAITING)
+            continue;
+        mr_bench_tell(b, MR_BECAME_READY, t, -1, 0);
+        if (stopped || t->view.state == MR_RUNNING_NOW)
+            mr_bench_tell(b, MR_STARTED, t, t->slot, 0);
+        if (stopped) {
+            mr_bench_tell(b, MR_STOPPED, t, t->slot, t->view.ran);
+            mr_bench_tell(b, MR_BECAME_READY, t, -1, 0);
+        }
+    }
     for (int i = 0; i < b->n_tasks; i++) {
         mr_bench_task *t = &b->task[i];
         if (!t->queued)

@@ -142,7 +142,7 @@ int mr_bench_add_task(mr_bench *b, const mr_bench_spec *spec)
     t->life = spec->life;
     t->kept = (mr_amount){MR_RES_CPU, spec->life ? t->needs[0].amount / 2 : 0};
     t->early = spec->early;
-    t->block_at = spec->block_at;
+    t->block_at = spec->life ? 0 : spec->block_at; /* an actor lends nothing */
     t->block_for = spec->block_for;
     t->out_node = t->slot = -1;
     t->first_start = t->finished = MR_UNKNOWN;
@@ -286,6 +286,7 @@ void mr_bench_put_at(mr_bench *b, mr_bench_task *t, mr_ref where, const char *op
 void mr_bench_enter_ready(mr_bench *b, mr_bench_task *t)
 {
     t->queued = true;
+    t->dropped = false;
     t->view.entry = ++b->entries;
     t->view.state = t->view.state == MR_STOPPED_NOW ? MR_STOPPED_NOW : MR_READY_NOW;
     if (t->view.state != MR_STOPPED_NOW)
@@ -448,7 +449,8 @@ void mr_bench_finish(mr_bench *b, mr_bench_task *t, mr_status outcome)
         t->view.on = b->node[t->out_node].ref;
         b->free[t->out_node][MR_RES_CPU].amount -= t->kept.amount;
     }
-    mr_bench_tell(b, outcome == MR_OK ? MR_DONE : MR_DROPPED, t, slot, ran);
+    if (!t->dropped)
+        mr_bench_tell(b, outcome == MR_OK ? MR_DONE : MR_DROPPED, t, slot, ran);
     if (outcome != MR_OK)
         fail_successors(b, t);
 }
@@ -481,6 +483,7 @@ void mr_bench_retry_or_fail(mr_bench *b, mr_bench_task *t)
     t->view.state = MR_WAITING;
     t->outcome = MR_E_CRASHED;
     mr_bench_tell(b, MR_DROPPED, t, t->slot, 0);
+    t->dropped = true;
     t->outcome = MR_OK;
     t->view.attempt++;
     t->away = 0;
