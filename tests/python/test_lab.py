@@ -16,7 +16,8 @@ from click.testing import CliRunner
 from miniray.cli.lab import lab as lab_command
 from miniray.lab import trace, workload
 from miniray.lab.taskbench import PATTERNS
-from miniray.lab.report import amount, seconds, write_report
+from miniray.lab.report import write_report
+from miniray.lab.units import amount, seconds
 
 SIM = Path(__file__).resolve().parent.parent / "sim"
 
@@ -479,7 +480,7 @@ def test_halves_that_differ():
 @needs_simulator
 def test_differences_are_paired_and_equal_runs_have_no_interval(tmp_path):
     from miniray.lab import compare, differences
-    from miniray.lab.compare import warnings
+    from miniray.lab.summary import warnings
 
     runs = compare("gen:poisson,tasks=200,rate=9", ["fifo", "shortest-first"], seeds=5, nodes=1, cpus=1, know="exact")
     flow = next(r for r in differences(runs) if r["metric"] == "flow_mean_s")

@@ -166,7 +166,7 @@ def run_on_nodes(parts: list[list[str]], policy: str, workers: int) -> tuple[dic
 
 
 def _runs_on_nodes(files: list[Path], workers: int, expected: dict[bytes, int]) -> Iterator[tuple[Any, bool]]:
-    from miniray.lab.report import amount
+    from miniray.lab.units import amount
     from miniray.lab.trace import Run, figures, normalise
 
     parts = groups(files)
@@ -182,7 +182,7 @@ def _runs_on_nodes(files: list[Path], workers: int, expected: dict[bytes, int]) 
 
 
 def _runs(texts: list[bytes], workers: int, expected: dict[bytes, int]) -> Iterator[tuple[Any, bool]]:
-    from miniray.lab.report import amount
+    from miniray.lab.units import amount
     from miniray.lab.trace import Run, figures, normalise
 
     for policy in POLICIES:
@@ -205,7 +205,8 @@ def demo(workers: int | None, html: str, megabytes: float | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from miniray.lab.report import amount, write_report
+    from miniray.lab.report import write_report
+    from miniray.lab.units import amount
 
     console = Console()
     if not console.is_terminal:

@@ -172,7 +172,7 @@ def _tell(runs: Any, workload: str, engine: str, seeds: int, warmup: float, part
           figure: str | None, perfetto: str | None) -> None:
     """Everything that a comparison leaves behind."""
     from miniray.lab import differences, engines, summarise, table, write_report
-    from miniray.lab.compare import difference_table, warnings
+    from miniray.lab.summary import difference_table, warnings
     from miniray.lab.trace import chrome
 
     said = [*([partial] if partial else []), *warnings(runs, warmup)]

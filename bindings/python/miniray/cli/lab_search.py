@@ -90,7 +90,7 @@ def tune(policy: str, workload: str, metric: str, params: tuple[str, ...], budge
 
     Interrupted, it judges the best of those tried so far, and ends with status 130."""
     from miniray.lab import tune as tuning
-    from miniray.lab.grade_output import show
+    from miniray.lab.units import show
 
     progress, bar = _progress((budget + 3) * seeds)
     try:

@@ -44,7 +44,7 @@ def replay(recording: str, policies: "tuple[str, ...]", listed: Optional[str], r
     from rich.progress import Progress
 
     from miniray.lab import recording as recordings, replay as replaying, write_report
-    from miniray.lab.report import seconds
+    from miniray.lab.units import seconds
 
     policies = (*policies, *(listed.split(",") if listed else ()))
     how: dict[str, Any] = {"know": know, **({"config": config} if config else {})}

@@ -9,9 +9,10 @@ Nothing in here is needed to run tasks, and importing it starts nothing.
 """
 
 from . import workload
-from .compare import Comparison, compare, differences, summarise, table
+from .compare import Comparison, compare
 from .report import write_report
 from .run_sim import SimError, simulate
+from .summary import differences, summarise, table
 from .trace import Run, read_trace, write_trace
 
 __all__ = [

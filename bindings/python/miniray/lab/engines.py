@@ -7,6 +7,7 @@ from typing import Any, Sequence
 
 from . import metrics, stats
 from .trace import Run
+from .units import short
 
 BOTH = ("sim", "process")
 RANKED = ("makespan_s", "flow_mean_s")
@@ -39,8 +40,6 @@ class Ranking:
         return {**asdict(self), "holds": self.holds}
 
     def __str__(self) -> str:
-        from .compare import short
-
         def order(values: dict[str, float]) -> str:
             said, before = "", None
             for name, value in values.items():

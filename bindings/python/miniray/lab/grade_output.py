@@ -10,14 +10,7 @@ from xml.etree import ElementTree
 from . import metrics
 from .grade import FAILED, PASSED, Grade, Outcome
 from .labs import Lab
-from .report import amount, seconds
-
-
-def show(metric: str, value: float) -> str:
-    """A figure with its unit."""
-    if metric.endswith("_s"):
-        return ("-" if value < 0 else "") + seconds(abs(value)) if metric != "held_slot_s" else f"{value:.6g} slot·s"
-    return amount(value) if metric == "bytes_moved" else f"{value:.6g}"
+from .units import show
 
 
 def words(lab: Lab, o: Outcome) -> str:

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from . import labs, metrics, workload as workloads
-from .grade_output import show
+from .units import show
 from .run_sim import simulate
 from .trace import Run
 

@@ -14,36 +14,18 @@ from pathlib import Path
 from typing import Any, Sequence
 
 from . import analysis, charts, metrics, trace as traces
+from .summary import figure_rows
+from .units import amount, seconds
 
 _PARTS = Path(__file__).parent.parent / "templates" / "report"
 MAX_COLOURS = 8
 FINEST = 8000  # blocks thinner than this part of the longest run are drawn together
 
 
-def seconds(value: float) -> str:
-    """A duration with the unit that suits it."""
-    if value == 0:
-        return "0 s"
-    for unit, factor in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if abs(value) >= factor:
-            number = value / factor
-            digits = 0 if abs(number) >= 1000 else max(0, 2 - int(math.floor(math.log10(abs(number)))))
-            return f"{number:,.{digits}f} {unit}"
-    return f"{value * 1e9:.0f} ns"
-
-
 def _tick(value: float) -> str:
     """A round duration, beside an axis."""
     number, _, unit = seconds(value).partition(" ")
     return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {unit}"
-
-
-def amount(value: float) -> str:
-    """A number of bytes."""
-    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if value >= factor:
-            return f"{value / factor:.3g} {unit}"
-    return f"{value:.0f} B"
 
 
 def _names(runs: Sequence[traces.Run]) -> tuple[list[str], list[str], dict[str, str]]:
@@ -308,8 +290,6 @@ def _all_figures(every: Sequence[traces.Run]) -> str:
 
 
 def _figures_in(every: Sequence[traces.Run], where: str) -> str:
-    from .compare import figure_rows
-
     names, rows = figure_rows(every)
     if not rows:
         return ""
@@ -371,6 +351,9 @@ def page(runs: Sequence[traces.Run], title: str = "miniray: runs compared", subt
 def framed(runs: Sequence[traces.Run], title: str = "miniray: runs compared", every: Sequence[traces.Run] = ()) -> str:
     """The report inside a frame, for notebooks: its styles and script touch nothing outside."""
     return f'<iframe srcdoc="{html.escape(page(runs, title, every=every))}" style="width:100%;height:640px;border:0"></iframe>'
+
+
+traces.drawn = framed
 
 
 def write_report(path: str | os.PathLike[str], runs: Sequence[traces.Run], title: str = "miniray: runs compared",

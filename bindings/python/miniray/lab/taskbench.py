@@ -12,9 +12,10 @@ some of the row before.  Which ones is the pattern; duration and bytes are the s
 from __future__ import annotations
 
 import random
-from typing import Any, Callable
+from typing import Callable
 
-Line = dict[str, Any]
+from .courses import Line, duration as _time
+
 Before = Callable[[random.Random, int, int, int, int, float], "list[int]"]
 
 
@@ -63,8 +64,6 @@ def generator(pattern: str) -> Callable[..., list[Line]]:
 
     def make(rng: random.Random, width: int = 16, steps: int = 8, duration: float = 0.01, cv: float = 0.0, bytes: int = 0,
              radix: int = 5, fraction: float = 0.25) -> list[Line]:
-        from .workload import _time
-
         if width < 1 or steps < 1 or radix < 1:
             raise ValueError(f"{pattern}: width, steps and radix are at least 1")
         lines: list[Line] = []
