@@ -89,6 +89,14 @@ def test_what_nobody_comes_to_submit_is_cancelled():
     assert [t["outcome"] for t in done.tasks] == ["MR_E_TASK", "MR_E_CANCELLED", "MR_E_CANCELLED"] or done.summary["failed"] == 3
 
 
+def test_what_reads_from_what_nobody_submits_is_cancelled():
+    lines = [task("p", 3, fails_s=[1], max_retries=0), task("c", 1, parent="p", after_s=2), task("A", 1, actor={}, parent="p", after_s=2),
+             task("r", 1, inputs=["c"]), task("k", 1, on="A", arrival_s=5), task("late", 1, inputs=["c"], arrival_s=9)]
+    for reveal in ("whole", "unfold"):
+        done, _ = run(lines, reveal=reveal)
+        assert done.summary["failed"] == 6 and all(t["started"] < 0 for t in done.tasks[1:])
+
+
 def test_an_actor_whose_node_dies_is_made_again_elsewhere():
     nodes = {"nodes": [{"name": "a", "cpus": 1}, {"name": "b", "cpus": 1}], "failures": [{"node": "a", "at_s": 2}]}
     lines = [task("A", 1, actor={}, max_retries=1), task("k", 2, on="A", max_retries=1)]

@@ -170,7 +170,7 @@ mr_status mr_sim_submit_now(mr_sim *s, uint32_t task, mr_err *err)
 
 /* ---- running and ending ---- */
 
-static mr_status end_task(mr_sim *s, uint32_t task, mr_err *err)
+mr_status mr_sim_end(mr_sim *s, uint32_t task, mr_err *err)
 {
     const mr_wl_task *t = &s->w->tasks[task];
     mr_sim_life *l = &s->lives[task];
@@ -198,10 +198,10 @@ static mr_status end_task(mr_sim *s, uint32_t task, mr_err *err)
         const mr_wl_point *p = &s->w->points[i];
         if (p->what == MR_WL_SUBMITS && !s->passed[i] && s->lives[p->of].state == MR_LIFE_NEW) {
             s->passed[i] = true;
-            status = end_task(s, p->of, err);
+            status = mr_sim_end(s, p->of, err);
         }
     }
-    return status;
+    return status || !s->n_deferred ? status : mr_sim_submit_deferred(s, err);
 }
 
 mr_status mr_sim_seal(mr_sim *s, uint32_t object, mr_err *err)
@@ -286,7 +286,7 @@ static mr_status finish(mr_sim *s, uint32_t task, mr_err *err)
     if (status || fails || l->state == MR_LIFE_OVER)
         return status;
     me->outcome = MR_OK;
-    return end_task(s, task, err);
+    return mr_sim_end(s, task, err);
 }
 
 mr_status mr_sim_doom(mr_sim *s, uint32_t task, mr_err *err)
@@ -360,7 +360,7 @@ static mr_status cancel(mr_sim *s, const mr_moment *m, mr_err *err)
         }
         return mr_sim_tell(s, e, err);
     }
-    return m->b ? MR_OK : end_task(s, m->a, err);
+    return m->b ? MR_OK : mr_sim_end(s, m->a, err);
 }
 
 static mr_status gone(mr_sim *s, const mr_moment *m, mr_err *err)

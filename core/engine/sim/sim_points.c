@@ -33,35 +33,63 @@ mr_status mr_sim_points_begin(mr_sim *s, mr_err *err)
 
 /* ---- submission ---- */
 
-static bool makes_sense(const mr_sim *s, uint32_t task)
+/* What makes a task's input, or its actor, is submitted later (LATER), or never will be, since who would have submitted
+ * it ended before (NEVER). */
+typedef enum sense { NOW, LATER, NEVER } sense;
+
+static sense of_maker(const mr_sim *s, uint32_t maker)
+{
+    if (maker == MR_WL_NONE || s->tasks[maker].submitted != MR_UNKNOWN)
+        return NOW;
+    return s->lives[maker].state == MR_LIFE_OVER ? NEVER : LATER;
+}
+
+static sense makes_sense(const mr_sim *s, uint32_t task)
 {
     const mr_wl_task *t = &s->w->tasks[task];
-    bool yes = !mr_workload_is_call(s->w, task) || s->lives[t->actor].state != MR_LIFE_NEW;
-    for (uint32_t i = 0; yes && i < t->n_inputs; i++) {
-        uint32_t maker = s->w->objects[s->w->inputs[t->first_input + i]].task;
-        yes = maker == MR_WL_NONE || s->lives[maker].state != MR_LIFE_NEW;
+    sense worst = mr_workload_is_call(s->w, task) ? of_maker(s, t->actor) : NOW;
+    for (uint32_t i = 0; worst != NEVER && i < t->n_inputs; i++) {
+        sense one = of_maker(s, s->w->objects[s->w->inputs[t->first_input + i]].task);
+        worst = one > worst ? one : worst;
     }
-    return yes;
+    return worst;
+}
+
+/* Submits it, or ends it as cancelled. */
+static mr_status settle(mr_sim *s, uint32_t task, sense how, mr_err *err)
+{
+    return how == NOW ? mr_sim_submit_now(s, task, err) : mr_sim_end(s, task, err);
 }
 
 mr_status mr_sim_submit(mr_sim *s, uint32_t task, mr_err *err)
 {
     if (s->w->stream)
         return mr_sim_submit_now(s, task, err);
-    if (!makes_sense(s, task)) {
+    sense how = makes_sense(s, task);
+    if (how == LATER) {
         if (!mr_workload_grow(&s->deferred, s->n_deferred, &s->cap_deferred, sizeof *s->deferred))
             return no_memory(err);
         s->deferred[s->n_deferred++] = task;
         return MR_OK;
     }
-    mr_status status = mr_sim_submit_now(s, task, err);
-    for (uint32_t i = 0; !status && i < s->n_deferred; i++)
-        if (makes_sense(s, s->deferred[i])) {
-            task = s->deferred[i];
-            memmove(s->deferred + i, s->deferred + i + 1, (--s->n_deferred - i) * sizeof *s->deferred);
-            status = mr_sim_submit_now(s, task, err);
-            i = UINT32_MAX; /* from the first again */
+    mr_status status = settle(s, task, how, err);
+    return status ? status : mr_sim_submit_deferred(s, err);
+}
+
+mr_status mr_sim_submit_deferred(mr_sim *s, mr_err *err)
+{
+    mr_status status = MR_OK;
+    for (uint32_t i = 0; !status && i < s->n_deferred;) {
+        uint32_t task = s->deferred[i];
+        sense how = makes_sense(s, task);
+        if (how == LATER) {
+            i++;
+            continue;
         }
+        memmove(s->deferred + i, s->deferred + i + 1, (--s->n_deferred - i) * sizeof *s->deferred);
+        status = settle(s, task, how, err);
+        i = 0; /* it may have been what others waited for */
+    }
     return status;
 }
 

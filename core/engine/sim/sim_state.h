@@ -166,7 +166,9 @@ mr_status mr_sim_run_on(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;
 mr_status mr_sim_points_begin(mr_sim *s, mr_err *err) MR_CHECK_RESULT;
 /* Submits the task, or keeps it until that makes sense. */
 mr_status mr_sim_submit(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;
+mr_status mr_sim_submit_deferred(mr_sim *s, mr_err *err) MR_CHECK_RESULT; /* those that were kept, if it does now */
 mr_status mr_sim_submit_now(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT; /* sim.c */
+mr_status mr_sim_end(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;        /* sim.c: it is over */
 /* ns that this attempt of the task runs in all, and whether it fails then. */
 int64_t mr_sim_whole(const mr_sim *s, uint32_t task, bool *fails);
 mr_status mr_sim_point(mr_sim *s, uint32_t task, mr_err *err) MR_CHECK_RESULT;
