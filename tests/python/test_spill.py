@@ -3,9 +3,11 @@
 import gc
 import glob
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import numpy as np
 import pytest
@@ -484,3 +486,32 @@ def test_a_small_put_that_waits_for_room_lets_other_threads_run(spill_dir, monke
         del inline
     finally:
         miniray.shutdown()
+
+
+STANDS_STILL = """
+import numpy as np, miniray
+miniray.init(num_workers=1, object_store_memory=16 << 20, config="full.ini")
+print("ready", flush=True)
+for turn in range(3):
+    refs = [miniray.put(np.full(3 << 20, i, np.uint8)) for i in range(12)]
+    assert [miniray.get(r)[0] for r in refs] == list(range(12))
+miniray.shutdown()
+print("well")
+"""
+
+
+def test_a_driver_that_stands_still_has_not_waited_for_room(tmp_path):
+    """Time in which it could do nothing, here three times [store] full_wait, is no reason to refuse anything."""
+    (tmp_path / "full.ini").write_text("[store]\nfull_wait = 50ms\n")
+    p = subprocess.Popen([sys.executable, "-c", STANDS_STILL], cwd=tmp_path, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True)
+    assert p.stdout.readline() == "ready\n", p.stderr.read()
+    for _ in range(25):
+        time.sleep(0.015)
+        if p.poll() is not None:
+            break
+        p.send_signal(signal.SIGSTOP)
+        time.sleep(0.15)
+        p.send_signal(signal.SIGCONT)
+    said, errors = p.communicate(timeout=60)
+    assert said == "well\n", errors

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "engine/process/drive.h"
 #include "engine/process/leases.h"
+#include "engine/process/room.h"
 
 enum { HUNGRY_POLL_NS = 10000000 };
 static const int64_t EARLIER_WAIT_NS = INT64_C(30000000000); /* a large copy takes its time */
@@ -43,7 +44,7 @@ static void ask_create(mr_nodes *n, mr_peer *p, const mr_ask *a)
     }
     h->worker = p->worker;
     h->ask = *a;
-    h->until = mr_drive_monotonic() + (status == MR_E_FULL ? n->room.full_ns : EARLIER_WAIT_NS);
+    h->until = mr_drive_monotonic() + EARLIER_WAIT_NS;
     h->again = mr_drive_monotonic() + HUNGRY_POLL_NS;
     mr_hungry **end = &n->hungry;
     while (*end)
@@ -62,7 +63,7 @@ void mr_ask_retry(mr_nodes *n)
         mr_peer *p = mr_peer_of(n, h->worker);
         mr_status status = !p || p->died ? MR_OK : ask_try(n, p, &h->ask);
         bool over = !status;
-        if (!over && now >= h->until && (status != MR_E_FULL || !n->spill.writing)) {
+        if (!over && (status == MR_E_FULL ? mr_room_over(n, &h->patience) : now >= h->until)) {
             char who[600] = "";
             size_t len = status == MR_E_FULL ? mr_spill_who(n, p->node, who, sizeof(who)) + 1 : 0;
             mr_peer_reply(n, p, MR_ORD_REPLY, h->ask.h.token, status, 0, 0, who, len);

@@ -181,12 +181,22 @@ typedef struct mr_inner {
     _Alignas(8) char record[];
 } mr_inner;
 
+/* How long somebody has waited in vain: time counts while this process runs, in steps of 20 ms at most, so that one
+ * which stood still, or lacked its processor, is not told of a full store that it never tried to empty; and it begins
+ * anew with each object that has left for the disk.  room.c */
+typedef struct mr_patience {
+    int64_t spent, all; /* ns; all: from the first, at most PATIENCE_MOST times [store] full_wait */
+    int64_t at;         /* the last look (monotonic); 0: none yet */
+    uint64_t left;      /* spill.left then */
+} mr_patience;
+
 /* A creation that found the store full: tried again when something was given back. */
 typedef struct mr_hungry {
     struct mr_hungry *next;
     uint32_t worker; /* 0: a thread of the driver */
     mr_ask ask;
-    int64_t until, again; /* when it is given up; when garbage is asked for again */
+    int64_t until, again; /* when an id that is taken is given up; when garbage is asked for again */
+    mr_patience patience; /* for room */
 } mr_hungry;
 
 /* A copy too large for the lock.  done runs with the lock held. */
@@ -314,6 +324,7 @@ struct mr_nodes {
         mr_table extents; /* mr_id -> mr_extent */
         struct mr_arrival *arrivals;
         uint64_t bytes, writing; /* on disk; on their way there */
+        uint64_t left;           /* objects that have left memory, ever */
         int64_t failed_until, said_at;
         char why[320]; /* the last failure */
     } spill;
@@ -322,7 +333,7 @@ struct mr_nodes {
         int64_t credit;                    /* bytes that may be taken before the next look at the headroom */
         int64_t left;                      /* at that look */
         bool short_of;                     /* it said no */
-        int64_t full_ns, since, waited_at; /* a put waits so long; it began and was interrupted then (monotonic) */
+        int64_t full_ns;                   /* who needs room waits so long: mr_patience */
         int64_t idle_ns, used_at, trim_at; /* engine time; trim_at -1: no timer */
         uint64_t inlined;                  /* bytes of values outside stores; they count in the first node's capacity */
         int64_t slack;                     /* at least this is left of that; -1: not known */

@@ -12,8 +12,7 @@
 #include "engine/process/node.h"
 #include "engine/process/room.h"
 
-enum { FULL_LOOK_NS = 10000000, LAZY_FROM = 8, LOOK_EVERY = 16, VALUES_AT_ONCE = 1024, DISK_WINDOW = 64 };
-static const int64_t WAIT_ENDS_NS = INT64_C(1000000000);
+enum { LAZY_FROM = 8, LOOK_EVERY = 16, VALUES_AT_ONCE = 1024, DISK_WINDOW = 64 };
 
 static mr_nodes *port_nodes(mr_port *p)
 {
@@ -329,37 +328,6 @@ static void port_values(mr_port *p, const mr_id *ids, size_t count, mr_value *ou
     }
 }
 
-/* Room may come: processes are asked to give back what they no longer use, and tasks end.  `small`: it is for the bytes
- * of that record. */
-static mr_status create_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_record *small, mr_region *region)
-{
-    int64_t now = mr_drive_monotonic(), again = 0;
-    if (now - n->room.waited_at > WAIT_ENDS_NS)
-        n->room.since = now; /* else it comes again, from looking after its garbage */
-    int64_t until = n->room.since + n->room.full_ns;
-    mr_place *s = &n->node[home].store;
-    mr_status status = MR_E_FULL;
-    while (status == MR_E_FULL && (mr_drive_monotonic() < until || n->spill.writing)) {
-        if (mr_drive_monotonic() >= again) {
-            mr_spill_ask(n, home, 0, len);
-            again = mr_drive_monotonic() + (n->spill.disk ? FULL_LOOK_NS : MR_COLLECT_EVERY_NS);
-        }
-        mr_waiter w = {.told = true, .room = true};
-        mr_drive_add(n, &w);
-        mr_status waited = mr_drive_wait(n, &w, mr_drive_monotonic() + FULL_LOOK_NS);
-        mr_drive_remove(n, &w);
-        if (waited == MR_E_INTERRUPTED)
-            n->room.waited_at = mr_drive_monotonic();
-        if (waited == MR_E_CLOSED || waited == MR_E_INTERRUPTED)
-            return waited;
-        if (!n->node[home].alive)
-            return MR_E_NODE_DIED; /* its store may be closed */
-        status = small ? mr_event_place(n, small, home) : mr_room_create(n, s, id, len, region);
-    }
-    n->room.waited_at = 0;
-    return status;
-}
-
 /* A small value counts in `capacity` too. */
 static mr_status port_place(mr_nodes *n, mr_record *r, mr_err *err)
 {
@@ -367,11 +335,9 @@ static mr_status port_place(mr_nodes *n, mr_record *r, mr_err *err)
     mr_ev_put *put = (mr_ev_put *)(void *)r;
     bool waits = !(put->flags & MR_VALUE_NOWAIT);
     put->flags &= ~(uint32_t)MR_VALUE_NOWAIT;
-    mr_status status = mr_event_place(n, r, home);
+    mr_status status = waits ? mr_room_wait(n, home, MR_NO_ID, r->n_bytes, r, NULL) : mr_event_place(n, r, home);
     if (status == MR_E_FULL && !waits)
         return MR_E_BUSY;
-    if (status == MR_E_FULL)
-        status = create_wait(n, home, MR_NO_ID, r->n_bytes, r, NULL);
     return status ? port_full(n, status, home, r->n_bytes, err) : MR_OK;
 }
 
@@ -384,9 +350,7 @@ static mr_status port_create(mr_port *p, mr_id id, uint64_t len, void **data, ui
     uint32_t home = mr_nodes_first(n);
     mr_place *s = &n->node[home].store;
     mr_region region;
-    status = mr_room_create(n, s, id, len, &region);
-    if (status == MR_E_FULL)
-        status = create_wait(n, home, id, len, NULL, &region);
+    status = mr_room_wait(n, home, id, len, NULL, &region);
     if (status)
         port_full(n, status, home, len, err);
     mr_drive_unlock(n);

@@ -6,12 +6,13 @@
  */
 #include "engine/process/room.h"
 #include "base/machine.h"
+#include "engine/process/drive.h"
 #include "engine/process/node.h"
 
-enum { AGAIN_NS = 10000000 };
+enum { AGAIN_NS = 10000000, STEP_MOST = 20000000, PATIENCE_MOST = 10 };
 /* MARGIN: left to everybody else.  LOOK_AFTER: bytes between two looks, or a quarter of the headroom: the nearer the
  * limit, the more often. */
-static const int64_t MARGIN = 16 << 20, LOOK_AFTER = 64 << 20;
+static const int64_t MARGIN = 16 << 20, LOOK_AFTER = 64 << 20, WAIT_ENDS_NS = INT64_C(1000000000);
 
 static int64_t headroom(void)
 {
@@ -95,6 +96,53 @@ mr_status mr_room_create(mr_nodes *n, mr_place *s, mr_id id, uint64_t len, mr_re
         return status;
     status = s->ops->abort(s->self, id);
     return status ? status : MR_E_FULL;
+}
+
+bool mr_room_over(mr_nodes *n, mr_patience *p)
+{
+    int64_t now = mr_drive_monotonic(), step = p->at ? now - p->at : 0;
+    step = step < STEP_MOST ? step : STEP_MOST;
+    p->all += step;
+    p->spent = p->left != n->spill.left && p->all / PATIENCE_MOST < n->room.full_ns ? 0 : p->spent + step;
+    p->at = now;
+    p->left = n->spill.left;
+    return p->spent >= n->room.full_ns && !n->spill.writing;
+}
+
+static mr_status try_once(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_record *small, mr_region *region)
+{
+    return small ? mr_event_place(n, small, home) : mr_room_create(n, &n->node[home].store, id, len, region);
+}
+
+mr_status mr_room_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_record *small, mr_region *region)
+{
+    static _Thread_local struct {
+        uint64_t session;
+        mr_patience patience;
+    } mine;
+    int64_t again = 0;
+    mr_status status = try_once(n, home, id, len, small, region);
+    if (mine.session != n->port.session || status != MR_E_FULL ||
+        mr_drive_monotonic() - mine.patience.at > WAIT_ENDS_NS)
+        mine.patience = (mr_patience){0}; /* else it comes again, from looking after its garbage */
+    mine.session = n->port.session;
+    while (status == MR_E_FULL && !mr_room_over(n, &mine.patience)) {
+        if (mr_drive_monotonic() >= again) {
+            mr_spill_ask(n, home, 0, len);
+            again = mr_drive_monotonic() + (n->spill.disk ? AGAIN_NS : MR_COLLECT_EVERY_NS);
+        }
+        mr_waiter w = {.told = true, .room = true};
+        mr_drive_add(n, &w);
+        mr_status waited = mr_drive_wait(n, &w, mr_drive_monotonic() + AGAIN_NS);
+        mr_drive_remove(n, &w);
+        if (waited == MR_E_CLOSED || waited == MR_E_INTERRUPTED)
+            return waited;
+        if (!n->node[home].alive)
+            return MR_E_NODE_DIED; /* its store may be closed */
+        status = try_once(n, home, id, len, small, region);
+    }
+    mine.patience.at = 0;
+    return status;
 }
 
 /* --------------------------------------------------------------------------------------------------- idle memory -- */

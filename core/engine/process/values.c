@@ -252,6 +252,7 @@ bool mr_value_leave(mr_nodes *n, mr_id id, uint32_t node)
     val_unpin(n, id, node);
     v->u.stored.nodes = 0;
     v->u.stored.region = (mr_region){0};
+    n->spill.left++;
     return true;
 }
 
