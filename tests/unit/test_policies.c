@@ -247,7 +247,7 @@ static mr_bench *delay_world(bool native, const char *delay)
     mr_bench_add_node(b, 1, 0, 0);
     mr_bench_add_node(b, 1, 0, 0);
     int busy = task(b, 0, 5), maker = task(b, 0, 5), next = task(b, 5, 5), user = task(b, 0, 10); /* ready at 5 */
-    b->task[maker].out_bytes = 3000 * 1000; /* 3 ms to copy */
+    b->task[maker].out_bytes = 3000 * 1000;                                                       /* 3 ms to copy */
     b->task[next].out_bytes = 1;
     b->task[next].duration = 25 * BENCH_MS;
     (void)busy;
