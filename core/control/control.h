@@ -423,9 +423,9 @@ typedef struct mr_decision {
 } mr_decision;
 /* What a policy may ask, for people who look; no question is open.  Good until the next policy. */
 const mr_sched_host *mr_control_host(const mr_control *c);
-/* Asks the policy by hand: `op` is MR_OP_RANK (number), PLACE, PLAN, PREEMPT (answer; of a task), PICK (of a slot). The
- * answer is not acted upon; what the policy keeps of it stays.  Errors: NOTFOUND (no such op, task, slot), POLICY (it
- * failed, and is ejected). */
+/* Asks the policy by hand: `op` is MR_OP_RANK, SLICE (number), PLACE, PLAN, PREEMPT (answer; of a task), PICK (of a
+ * slot); SLICE for the slot where the task is, else the first where it may run. The answer is not acted upon; what the
+ * policy keeps of it stays.  Errors: NOTFOUND (no such op, task, slot), POLICY (it failed, and is ejected). */
 mr_status mr_control_ask(mr_control *c, uint32_t op, mr_ref of, double *number, mr_ref *answer,
                          uint32_t *line) MR_CHECK_RESULT;
 bool mr_control_explains(const mr_control *c);

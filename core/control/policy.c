@@ -437,6 +437,12 @@ out:
     mr_policy_eject_if(c);
 }
 
+/* Where it runs, else the first slot where it may. */
+static mr_ref seat_of(const policy *p, const mr_task *t)
+{
+    return mr_ref_is_slot(t->on) ? t->on : p->host.next(&p->host, MR_WORKERS, t->ref, MR_NONE);
+}
+
 mr_status mr_control_ask(mr_control *c, uint32_t op, mr_ref of, double *number, mr_ref *answer, uint32_t *line)
 {
     policy *p = &c->pol;
@@ -460,6 +466,8 @@ mr_status mr_control_ask(mr_control *c, uint32_t op, mr_ref of, double *number, 
         *answer = o->pick(p->self, w);
     else if (seek && t)
         *answer = seek(p->self, t);
+    else if (op == MR_OP_SLICE && o->slice && t && (w = p->host.worker(&p->host, seat_of(p, t))))
+        *number = (double)o->slice(p->self, t, w);
     else
         asked = false;
     policy_leave(p);

@@ -167,12 +167,12 @@ def test_bench_times_decisions(tmp_path):
 
 def test_repl_steps_and_asks(tmp_path):
     policy = tmp_path / "short.lua"
-    policy.write_text("return { rank = function(t)\n  return t.estimate\nend }")
+    policy.write_text("return { rank = function(t)\n  return t.estimate\nend, slice = function() return 20*ms end }")
     workload = tmp_path / "w.jsonl"
     workload.write_text("".join(f'{{"id": "{name}", "duration_s": {took}}}\n' for name, took in (("long", 3), ("mid", 2), ("short", 1), ("last", 4))))
     (tmp_path / "bad.lua").write_text("return {\n  rank = = 1 }")
     (tmp_path / "late.lua").write_text("return { rank = function(t) return -t.estimate end }")
-    said = ["show", "step", "show", "task last", "ask rank long", "ask pick 0", "ask rank nobody", "shwo", "load bad.lua", "load late.lua",
+    said = ["show", "step", "show", "task last", "ask rank long", "ask pick 0", "ask pick 9", "ask slice last", "ask rank nobody", "shwo", "load bad.lua", "load late.lua",
             "ask rank long", "until 1.5", "step 0", "until x", "run", "task long", "quit"]
     done = subprocess.run([sys.executable, "-m", "miniray", "policy", "repl", "short.lua", "--workload", "w.jsonl", "--cpus", "1"],
                           cwd=tmp_path, input="\n".join(said) + "\n", capture_output=True, text=True, timeout=60)
@@ -182,7 +182,7 @@ def test_repl_steps_and_asks(tmp_path):
     queue = lines.index("shared queue:")
     assert [line.split()[0] for line in lines[queue + 1:queue + 4]] == ["mid", "long", "last"]
     assert "3000000000   (line 2)" in lines and "-3000000000   (line 1)" in lines
-    for part in ("has no pick", 'no task "nobody"', 'no command "shwo": did you mean show?', "bad.lua:2: unexpected symbol", "the old one stays",
+    for part in ("has no pick", "there is no slot 9", "0.02 s   (line 3)", ", entry 4, 0 bytes of arguments", 'no task "nobody"', 'no command "shwo": did you mean show?', "bad.lua:2: unexpected symbol", "the old one stays",
                  "policy late", "1.000000000 s  last started", "step N: so many", "until SECONDS", "all 4 tasks are over, at 10.000000000 s", "long is over"):
         assert part in done.stdout, part
 

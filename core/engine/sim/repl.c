@@ -114,13 +114,20 @@ static void task(repl *r, const char *name)
     const mr_task *t = ref ? r->h->task(r->h, ref) : NULL;
     if (!t)
         return;
-    fprintf(r->out, "%s: %s, attempt %u, rank %.10g\n", name, states[t->state], t->attempt, t->rank);
+    fprintf(r->out, "%s: %s, attempt %u", name, states[t->state], t->attempt);
+    if (t->entry) /* nothing of this is known before it is ready */
+        fprintf(r->out, ", rank %.10g, entry %llu, %llu bytes of arguments", t->rank, (unsigned long long)t->entry,
+                (unsigned long long)t->bytes);
+    fprintf(r->out, "\n");
     fprintf(r->out, "  %-13s %s, user \"%s\", priority %d\n", "function", r->h->text(r->h, t->fn),
             r->h->text(r->h, t->user), t->priority);
     put_time(r, "submitted_at", t->submitted_at);
     put_time(r, "ready_at", t->ready_at);
     put_time(r, "started_at", t->started_at);
     put_time(r, "estimate", t->estimate);
+    if (t->n_learned)
+        fprintf(r->out, "  %-13s %u runs\n", "learned from", t->n_learned);
+    put_time(r, "ran", t->ran);
     put_time(r, "deadline", t->deadline);
     put_time(r, "limit", t->limit);
     fprintf(r->out, "  %-13s ", "on");
@@ -192,11 +199,8 @@ static void ask(repl *r, const char *text)
     static const struct {
         const char *name;
         uint32_t op;
-    } ops[] = {{"rank", MR_OP_RANK},
-               {"place", MR_OP_PLACE},
-               {"plan", MR_OP_PLAN},
-               {"preempt", MR_OP_PREEMPT},
-               {"pick", MR_OP_PICK}};
+    } ops[] = {{"rank", MR_OP_RANK},       {"place", MR_OP_PLACE}, {"plan", MR_OP_PLAN},
+               {"preempt", MR_OP_PREEMPT}, {"slice", MR_OP_SLICE}, {"pick", MR_OP_PICK}};
     size_t word = strcspn(text, " ");
     uint32_t op = 0;
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
@@ -204,7 +208,7 @@ static void ask(repl *r, const char *text)
             op = ops[i].op;
     const char *whom = text + word + strspn(text + word, " ");
     if (!op || !*whom) {
-        fprintf(r->out, "ask rank|place|plan|preempt TASK, or ask pick SLOT (its number)\n");
+        fprintf(r->out, "ask rank|place|plan|slice|preempt TASK, or ask pick SLOT (its number)\n");
         return;
     }
     mr_ref of = op == MR_OP_PICK ? MR_REF_SLOT | (strtoul(whom, NULL, 10) + 1) : task_named(r, whom), answer;
@@ -214,12 +218,18 @@ static void ask(repl *r, const char *text)
         return;
     mr_status status = mr_control_ask(mr_sim_control(r->s), op, of, &number, &answer, &line);
     if (status == MR_E_NOTFOUND) {
-        fprintf(r->out, "policy %s has no %.*s, or there is no slot %s\n", mr_sim_policy_name(r->s), (int)word, text,
-                whom);
+        if (op == MR_OP_PICK && !r->h->worker(r->h, of))
+            fprintf(r->out, "there is no slot %s\n", whom);
+        else
+            fprintf(r->out, "policy %s has no %.*s\n", mr_sim_policy_name(r->s), (int)word, text);
         return;
     }
     if (status)
         fprintf(r->out, "it failed, and is ejected at the next instant\n");
+    else if (op == MR_OP_SLICE && number < 0)
+        fprintf(r->out, "for ever");
+    else if (op == MR_OP_SLICE)
+        fprintf(r->out, "%.9g s", number / 1e9);
     else if (op == MR_OP_RANK && isinf(number))
         fprintf(r->out, "unknown: it comes last");
     else if (op == MR_OP_RANK)
@@ -277,7 +287,7 @@ static const struct {
     {"run", "to the end", run},
     {"show", "time, queues in order, slots", show},
     {"task", "NAME: what the policy may see of it", task},
-    {"ask", "rank|place|plan|preempt TASK, pick SLOT: asks the policy now; nothing is done with the answer", ask},
+    {"ask", "rank|place|plan|slice|preempt TASK, pick SLOT: asks the policy now; nothing is done with the answer", ask},
     {"load", "[FILE.lua]: the policy anew, or another one", load}};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
