@@ -97,10 +97,10 @@ START_TEST(table_gives_pages_back)
 {
     mr_table t;
     mr_table_init(&t, 300);
-    for (uint64_t id = 0; id < 256 * 300; id++)
+    for (uint64_t id = 0; id < 256 * 100; id++)
         ck_assert_ptr_nonnull(mr_table_put(&t, id));
     size_t full = mr_table_bytes(&t);
-    for (uint64_t id = 0; id < 256 * 300; id++)
+    for (uint64_t id = 0; id < 256 * 100; id++)
         ck_assert(mr_table_del(&t, id));
     ck_assert_uint_lt(mr_table_bytes(&t), full / 10);
     mr_table_fini(&t);
