@@ -515,3 +515,18 @@ def test_a_driver_that_stands_still_has_not_waited_for_room(tmp_path):
         p.send_signal(signal.SIGCONT)
     said, errors = p.communicate(timeout=60)
     assert said == "well\n", errors
+
+
+def test_a_worker_is_told_at_once_what_can_never_be_together(small):
+    """And a list that can be, of the same objects, comes."""
+    @miniray.remote
+    def look(box):
+        try:
+            return len(miniray.get(box))
+        except miniray.exceptions.ObjectStoreFullError as e:
+            return str(e)
+
+    refs = [miniray.put(array(i)) for i in range(9)]
+    said = miniray.get(look.remote(refs), timeout=20)  # it was 30 s that those waited who might get room
+    assert "9 objects of" in said and f"[store] capacity is {32 * MB}" in said and "in parts" in said
+    assert miniray.get(look.remote(refs[2:6])) == 4

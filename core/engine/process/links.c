@@ -535,11 +535,15 @@ void mr_peer_delivered(mr_nodes *n, mr_peer *p, uint32_t token, mr_status status
     *at = wait->next;
     /* The text follows the bytes; control's own, as a deadlock is told by the step that finds it. */
     const char *why = status == MR_E_DEADLOCK ? mr_control_why(n->control) : "";
+    mr_err never = {0};
+    if (!status && wait->values && mr_table_count(&n->spill.extents) &&
+        (status = mr_spill_fits(n, wait->ids, wait->n, &never)))
+        why = never.text;
     size_t len = wait->n + strlen(why);
     char *settled = calloc(1, len + 1);
     for (uint32_t i = 0; settled && i < wait->n; i++) {
         settled[i] = mr_control_there(n->control, wait->ids[i]);
-        if (settled[i] && wait->values && mr_control_settled(n->control, wait->ids[i]))
+        if (settled[i] && wait->values && !never.status && mr_control_settled(n->control, wait->ids[i]))
             mr_peer_value(n, p, wait->ids[i]);
     }
     if (settled)

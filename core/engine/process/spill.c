@@ -363,6 +363,10 @@ mr_status mr_spill_fits(mr_nodes *n, const mr_id *ids, size_t count, mr_err *err
     for (size_t i = 0; i < count; i++) {
         const mr_val *v = i && sorted[i] == sorted[i - 1] ? NULL : mr_value_find(n, sorted[i]);
         bytes += v && v->kind == MR_VAL_STORED ? v->len : 0;
+        if (v && v->flags & MR_VALUE_ERROR) {
+            bytes = 0; /* it is what will be told */
+            break;
+        }
     }
     free(sorted);
     if (bytes <= n->capacity)
