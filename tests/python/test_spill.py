@@ -530,3 +530,39 @@ def test_a_worker_is_told_at_once_what_can_never_be_together(small):
     said = miniray.get(look.remote(refs), timeout=20)  # it was 30 s that those waited who might get room
     assert "9 objects of" in said and f"[store] capacity is {32 * MB}" in said and "in parts" in said
     assert miniray.get(look.remote(refs[2:6])) == 4
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A file system of 8 MB of its own."""
+    at = tmp_path / "small"
+    at.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(at)], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield at
+    subprocess.run(["umount", str(at)], check=True)
+
+
+def test_a_full_disk_with_several_on_their_way(full_disk, monkeypatch):
+    """What could not be written stays in memory and is right, its creator is told why, and room comes back."""
+    monkeypatch.setenv("MINIRAY_STORE_FULL_WAIT", "300ms")
+    monkeypatch.setenv("MINIRAY_STORE_SPILL_DIR", str(full_disk))
+    miniray.init(num_workers=2, object_store_memory=16 * MB)
+    try:
+        refs = []
+        with pytest.raises(miniray.exceptions.ObjectStoreFullError, match="No space left on device"):
+            for i in range(16):
+                refs.append(miniray.put(array(i, 2 * MB - 8192)))
+        assert len(refs) >= 8
+        made = [make.remote(i, 2 * MB - 8192) for i in range(4)]  # of workers, all at once
+        for ref in made:
+            with pytest.raises(miniray.exceptions.ObjectStoreFullError):
+                miniray.get(ref, timeout=30)
+        del made, ref, refs[6:]  # some of memory, some of the disk: without any room nothing comes back
+        gc.collect()
+        time.sleep(1.1)  # after a failure the disk is left alone for a second
+        assert all(is_array(miniray.get(r), i, 2 * MB - 8192) for i, r in enumerate(refs))
+        assert is_array(miniray.get(make.remote(3, 2 * MB - 8192), timeout=30), 3, 2 * MB - 8192)
+    finally:
+        miniray.shutdown()
+    assert not list(full_disk.iterdir())
