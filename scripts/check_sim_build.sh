@@ -17,7 +17,7 @@ done) "$build/pkgconfig"
 export PKG_CONFIG_LIBDIR=$PWD/$build/pkgconfig
 if ! {
     cmake -S . -B "$build" -G Ninja -DMINIRAY_ENGINES=sim -DMINIRAY_TESTS=ON -DMINIRAY_WERROR=ON &&
-        cmake --build "$build" -j "$(nproc)" --target miniray-sim sched-fifo sched-locality sched-lua "${tests[@]}"
+        cmake --build "$build" -j "$(nproc)" --target miniray-sim sched-fifo sched-locality sched-priority sched-lua "${tests[@]}"
 } >"$build/build.log" 2>&1; then
     grep -E 'error|Error|FAILED|warning' "$build/build.log" | head -40
     echo "the build of the simulator alone failed; all of it is in $build/build.log"
