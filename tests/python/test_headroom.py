@@ -146,3 +146,42 @@ def test_idle_memory_goes_back(monkeypatch, until):
         assert not miniray.get(kept).any() and resident() >= 3 * MB
     finally:
         miniray.shutdown()
+
+
+def test_the_size_of_dev_shm_does_not_matter():
+    """The shared memory is no file of a mounted tmpfs: only the limits of cgroup and machine count."""
+    code = textwrap.dedent("""
+        import os
+        import numpy as np
+        import miniray
+        room = os.statvfs("/dev/shm")
+        assert room.f_blocks * room.f_frsize == 65536
+        miniray.init(num_workers=1, object_store_memory=64 << 20)
+        ref = miniray.put(np.ones(16 << 20, np.uint8))
+        assert miniray.get(ref).all()
+        miniray.shutdown()
+        print("good")
+    """)
+    mount = 'mount -t tmpfs -o size=64k tmpfs /dev/shm || exit 77; exec "$@"'
+    try:
+        done = subprocess.run(["unshare", "-m", "sh", "-c", mount, "sh", sys.executable, "-c", code], capture_output=True,
+                              text=True, timeout=60)
+    except FileNotFoundError:
+        pytest.skip("no unshare here")
+    if done.returncode in (1, 77) and "Traceback" not in done.stderr:
+        pytest.skip("no file system can be mounted here")
+    assert done.stdout == "good\n", done.stderr
+
+
+@pytest.mark.parametrize("store, text", [("store-shm", "ulimit -f"), ("store-file", "File too large")])
+def test_a_store_over_the_limit_of_file_sizes(store, text):
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(f"""
+        import resource
+        import miniray
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10 << 20, 10 << 20))
+        try:
+            miniray.init(num_workers=1, object_store_memory=64 << 20, store={store!r})
+        except (miniray.exceptions.ConfigError, miniray.exceptions.RaySystemError) as why:
+            print(why)
+    """)], capture_output=True, text=True, timeout=60)
+    assert f"{store}: a capacity of {64 * MB} bytes" in done.stdout and text in done.stdout, (done.stdout, done.stderr)

@@ -533,10 +533,9 @@ def test_a_worker_is_told_at_once_what_can_never_be_together(small):
 
 
 @pytest.fixture
-def full_disk(tmp_path):
+def full_disk(tmp_path_factory):
     """A file system of 8 MB of its own."""
-    at = tmp_path / "small"
-    at.mkdir()
+    at = tmp_path_factory.mktemp("small")
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(at)], capture_output=True).returncode:
         pytest.skip("no file system can be mounted here")
     yield at
@@ -566,3 +565,16 @@ def test_a_full_disk_with_several_on_their_way(full_disk, monkeypatch):
     finally:
         miniray.shutdown()
     assert not list(full_disk.iterdir())
+
+
+def test_a_store_file_on_a_full_disk(full_disk, spill_dir, tmp_path_factory):
+    """Blocks are taken before they are written to: what this disk cannot hold goes to the spill folder, without SIGBUS."""
+    config = tmp_path_factory.mktemp("conf") / "store.ini"
+    config.write_text(f"[store]\nplugin = store-file\ncapacity = 32M\n[store.store-file]\ndir = {full_disk}\n")
+    miniray.init(num_workers=2, config=str(config))
+    try:
+        refs = [miniray.put(array(i, MB)) for i in range(12)] + [make.remote(i, MB) for i in range(12)]
+        assert all(is_array(miniray.get(ref, timeout=30), i % 12, MB) for i, ref in enumerate(refs))
+        assert stats()["spilled"] >= 16
+    finally:
+        miniray.shutdown()
