@@ -312,13 +312,14 @@ static mr_waiter *drive_follower(mr_nodes *n)
 
 /* ------------------------------------------------------------------------------------------------------ leading -- */
 
-/* Looks without the lock for at most `ns`.  True: there is something to do. */
-static bool drive_spin(mr_nodes *n, int64_t ns, const mr_waiter *w)
+/* Looks without the lock for at most n->spin_ns.  True: there is something to do.  words: of the links that there were
+ * under the lock; one that is made meanwhile is found by who sleeps. */
+static bool drive_spin(mr_nodes *n, uint32_t words, const mr_waiter *w)
 {
-    int64_t until = mr_drive_monotonic() + ns;
+    int64_t until = mr_drive_monotonic() + n->spin_ns;
     do {
         for (int i = 0; i < 32; i++) {
-            for (uint32_t word = 0; word * 64 < n->n_links; word++)
+            for (uint32_t word = 0; word < words; word++)
                 if (atomic_load_explicit(&n->links->page.dirty[word], memory_order_relaxed))
                     return true;
 #if defined(__x86_64__)
@@ -340,8 +341,9 @@ static bool drive_try_spin(mr_nodes *n, mr_waiter *w)
         n->spin_skip--;
         return false;
     }
+    uint32_t words = (n->n_links + 63) / 64;
     pthread_mutex_unlock(&n->lock);
-    bool found = drive_spin(n, n->spin_ns, w);
+    bool found = drive_spin(n, words, w);
     pthread_mutex_lock(&n->lock);
     if (found) {
         n->spin_fails = 0;
