@@ -65,7 +65,7 @@ NOT_APPLICABLE = {
     "ray.runtime_env": {"RuntimeEnvConfig": "environments are made at once, or refused"},
     "ray.util.placement_group": {"check_placement_group_index": _RAYS_OWN, "validate_placement_group": _RAYS_OWN},
     "ray.util.multiprocessing": {"JoinableQueue": "the standard library's own"},
-    "ray.ObjectRef": {"from_random": "an id that nobody made names nothing", "call_site": "see `miniray memory`", "owner_address": "no process owns an object", "tensor_transport": _GPU_DIRECT,
+    "ray.ObjectRef": {"call_site": "see `miniray memory`", "owner_address": "no process owns an object", "tensor_transport": _GPU_DIRECT,
                       "redis_shard_hash": _RAYS_OWN},
     "ray.ObjectRefGenerator": {name: "not a Python generator, an iterator" for name in ("aclose", "asend", "athrow", "close", "send", "throw")},
     "ray.cluster_utils.Cluster": {"gcs_address": _MACHINE, "remaining_processes_alive": "nodes are parts of one process"},

@@ -181,6 +181,10 @@ size_t mr_fault_text(const mr_control *c, const mr_fault *f, char *out, size_t n
     case MR_E_LOST:
         add_lost(c, &t, f);
         break;
+    case MR_E_FREED:
+        add(&t, "object %llx was freed before it could be read", (unsigned long long)f->cause);
+        add_subject(c, &t, f, "by");
+        break;
     default:
         add(&t, "%s", mr_status_text((mr_status)f->status));
         add_subject(c, &t, f, ":");

@@ -138,6 +138,11 @@ void mr_object_fail(mr_control *c, object *o, const mr_fault *f)
 void mr_object_alias(mr_control *c, object *o, mr_id cause)
 {
     object *from = object_at(c, cause);
+    if (from && from->state == MR_OBJ_FREED) { /* there is no value to repeat */
+        mr_fault f = {.status = MR_E_FREED, .func = o->func, .task = object_task(o), .cause = cause};
+        mr_object_fail(c, o, &f);
+        return;
+    }
     mr_action *x = mr_control_act(c, MR_ACT_ALIAS);
     x->id = o->id;
     x->id2 = cause;

@@ -245,6 +245,14 @@ def test_what_can_never_fit_fails_at_once(small):
     with pytest.raises(miniray.exceptions.ObjectStoreFullError, match=r"an object of 4194\d+ bytes can never fit.*3355"):
         miniray.put(array(0, 40 * MB))
 
+    @miniray.remote
+    def makes(how):
+        return how(array(0, 40 * MB))
+
+    for how in (lambda x: x, lambda x: [miniray.put(x)]):
+        with pytest.raises(miniray.exceptions.ObjectStoreFullError, match=r"an object of 4194\d+ bytes can never fit.*3355"):
+            miniray.get(makes.remote(how))
+
 
 def test_views_of_the_driver_stay_and_it_is_said_who_has_them(small):
     refs = [miniray.put(array(i, 7 * MB)) for i in range(4)]

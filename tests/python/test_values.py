@@ -166,6 +166,35 @@ def test_contains_and_free(session):
         session.get(ref, timeout=5)
 
 
+def test_an_argument_that_was_freed_says_so(session, capfd):
+    @session.remote
+    def takes(x):
+        return x
+
+    @session.remote
+    def makes():
+        return np.zeros(100_000)
+
+    for ref in (session.put(1), session.put(np.zeros(100_000)), makes.remote()):
+        session.get(ref)
+        session.free(ref)
+        with pytest.raises(session.exceptions.ObjectFreedError, match="object [0-9a-f]+ was freed before it could be read by .*takes"):
+            session.get(takes.remote(ref), timeout=5)
+    assert "out of memory" not in capfd.readouterr().err
+
+
+def test_a_random_reference_names_nothing(session):
+    @session.remote
+    def takes(x):
+        return x
+
+    ref = session.ObjectRef.from_random()
+    assert not ref.is_nil() and len(ref.binary()) == 28 and ref != session.ObjectRef.from_random()
+    for use in (session.get, takes.remote, lambda r: session.wait([r])):
+        with pytest.raises(session.exceptions.StaleReferenceError):
+            use(ref)
+
+
 def test_what_cannot_be_put(session):
     import threading
 

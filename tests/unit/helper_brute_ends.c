@@ -21,6 +21,10 @@ void b_over(brute *b, b_task *t, mr_status outcome)
 
 void b_seal_rest(brute *b, b_task *t, int status, mr_id cause)
 {
+    if (cause && brute_object(b, cause)->state == MR_OBJ_FREED) { /* no value to repeat */
+        status = MR_E_FREED;
+        cause = 0;
+    }
     for (uint32_t i = 0; i < t->n_returns; i++) {
         mr_id id = t->id + i;
         if (b_there(b, id) || brute_object(b, id)->maker != t->id)

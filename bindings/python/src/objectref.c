@@ -7,6 +7,7 @@
 #include "mrpy.h"
 
 #include <structmember.h>
+#include <sys/random.h>
 
 bool mrpy_lines;
 static char package[MR_NOTE_MAX]; /* the folder of this package: its own lines are not the program's */
@@ -184,6 +185,17 @@ static PyObject *ref_nil(PyObject *type, PyObject *Py_UNUSED(unused))
     return st ? make(st, 0, 0, false) : NULL;
 }
 
+static PyObject *ref_from_random(PyObject *type, PyObject *Py_UNUSED(unused))
+{
+    uint64_t to[2] = {0, 0};
+    mrpy_state *st = mrpy_state_of_type((PyTypeObject *)type);
+    if (!st)
+        return NULL;
+    if (getrandom(to, sizeof(to), 0) != sizeof(to))
+        return PyErr_SetFromErrno(PyExc_OSError);
+    return make(st, to[0], to[1] | 1, false);
+}
+
 static PyObject *ref_from_binary(PyObject *type, PyObject *bytes)
 {
     return PyObject_CallOneArg(type, bytes);
@@ -277,6 +289,7 @@ static PyMethodDef ref_methods[] = {
     {"binary", ref_binary, METH_NOARGS, "The reference as 28 bytes."},
     {"hex", ref_hex, METH_NOARGS, "The reference as 56 hexadecimal digits."},
     {"nil", ref_nil, METH_NOARGS | METH_CLASS, "The reference to no object."},
+    {"from_random", ref_from_random, METH_NOARGS | METH_CLASS, "A reference that no other equals; it names no object."},
     {"from_binary", ref_from_binary, METH_O | METH_CLASS, "The reference of 28 bytes; it does not keep the object."},
     {"from_hex", ref_from_hex, METH_O | METH_CLASS,
      "The reference of 56 hexadecimal digits; it does not keep the object."},

@@ -16,6 +16,14 @@
 enum { HUNGRY_POLL_NS = 10000000 };
 static const int64_t EARLIER_WAIT_NS = INT64_C(30000000000); /* a large copy takes its time */
 
+static void ask_refuse(mr_nodes *n, mr_peer *p, const mr_ask *a, mr_status status)
+{
+    char why[900] = "";
+    bool room = status == MR_E_FULL || status == MR_E_TOOBIG;
+    size_t len = room ? mr_spill_refusal(n, p->node, status, a->len, why, sizeof(why)) + 1 : 0;
+    mr_peer_reply(n, p, MR_ORD_REPLY, a->h.token, status, 0, 0, why, len);
+}
+
 /* OK: it was answered.  FULL: there is no room yet.  EXISTS: what an earlier attempt wrote under this id is still on
  * its way out: its worker is being killed, or a copy is being made. */
 static mr_status ask_try(mr_nodes *n, mr_peer *p, const mr_ask *a)
@@ -24,7 +32,10 @@ static mr_status ask_try(mr_nodes *n, mr_peer *p, const mr_ask *a)
     mr_status status = mr_carry_create(n, p, a->id, a->len, &made);
     if (status == MR_E_FULL || status == MR_E_EXISTS)
         return status;
-    mr_peer_reply(n, p, MR_ORD_REPLY, a->h.token, status, status ? 0 : made.region.at, status ? 0 : made.id, NULL, 0);
+    if (status)
+        ask_refuse(n, p, a, status);
+    else
+        mr_peer_reply(n, p, MR_ORD_REPLY, a->h.token, MR_OK, made.region.at, made.id, NULL, 0);
     return MR_OK;
 }
 
@@ -64,9 +75,7 @@ void mr_ask_retry(mr_nodes *n)
         mr_status status = !p || p->died ? MR_OK : ask_try(n, p, &h->ask);
         bool over = !status;
         if (!over && (status == MR_E_FULL ? mr_room_over(n, &h->patience) : now >= h->until)) {
-            char who[600] = "";
-            size_t len = status == MR_E_FULL ? mr_spill_who(n, p->node, who, sizeof(who)) + 1 : 0;
-            mr_peer_reply(n, p, MR_ORD_REPLY, h->ask.h.token, status, 0, 0, who, len);
+            ask_refuse(n, p, &h->ask, status);
             over = true;
         }
         if (!over) {

@@ -495,8 +495,9 @@ bool mr_spill_has(mr_nodes *n, mr_id id);
 void mr_spill_retry(mr_nodes *n); /* room may have come back */
 /* What is looked at together lies in memory together: TOOBIG if these values never can. */
 mr_status mr_spill_fits(mr_nodes *n, const mr_id *ids, size_t count, mr_err *err);
-/* Prints what fills the store of `node`, and who keeps it there. */
-size_t mr_spill_who(mr_nodes *n, uint32_t node, char *text, size_t size);
+/* Prints why the store of `node` refused `len` bytes with `status`: what fills it, and who keeps that there.  Returns
+ * the text's length. */
+size_t mr_spill_refusal(mr_nodes *n, uint32_t node, mr_status status, uint64_t len, char *text, size_t size);
 
 /* spawn.c */
 mr_status mr_spawn_supervisor(mr_nodes *n, mr_err *err);

@@ -191,21 +191,12 @@ static mr_status wait_blocked(mr_nodes *n, mr_record *record, bool lazy, int64_t
 
 static mr_status port_full(mr_nodes *n, mr_status status, uint32_t node, uint64_t len, mr_err *err)
 {
-    mr_store_stats stats;
-    char who[600];
+    char why[900];
     if (status == MR_E_CLOSED)
         return port_shut(n, status, err);
-    mr_room_stats(n, node, &stats);
-    if (status == MR_E_TOOBIG)
-        return mr_err_set(err, status, "an object of %llu bytes can never fit: [store] capacity is %llu",
-                          (unsigned long long)len, (unsigned long long)stats.capacity);
-    mr_spill_who(n, node, who, sizeof(who));
     /* Who is interrupted looks after its garbage and comes again, at last to say this. */
-    mr_status why = status == MR_E_INTERRUPTED ? MR_E_FULL : status;
-    return mr_err_set(err, status,
-                      "no room for an object of %llu bytes: %s; capacity %llu, used %llu, largest gap %llu: %s",
-                      (unsigned long long)len, mr_status_text(why), (unsigned long long)stats.capacity,
-                      (unsigned long long)stats.used, (unsigned long long)stats.largest, who);
+    mr_spill_refusal(n, node, status == MR_E_INTERRUPTED ? MR_E_FULL : status, len, why, sizeof(why));
+    return mr_err_set(err, status, "%s", why);
 }
 
 /* Asks back what lies on the disk, some at a time, and waits until those have come or can not.  The caller takes what

@@ -377,7 +377,7 @@ mr_status mr_spill_fits(mr_nodes *n, const mr_id *ids, size_t count, mr_err *err
                       count, (unsigned long long)bytes, (unsigned long long)n->capacity);
 }
 
-size_t mr_spill_who(mr_nodes *n, uint32_t node, char *text, size_t size)
+static size_t who_keeps(mr_nodes *n, uint32_t node, char *text, size_t size)
 {
     uint64_t cursor = 0, id, looked = 0, moved = 0, all = 0;
     const mr_val *v;
@@ -418,6 +418,22 @@ size_t mr_spill_who(mr_nodes *n, uint32_t node, char *text, size_t size)
     else if (!n->spill.disk && used < size)
         used += (size_t)snprintf(text + used, size - used, "; spilling is off");
     return used < size ? used : size - 1;
+}
+
+size_t mr_spill_refusal(mr_nodes *n, uint32_t node, mr_status status, uint64_t len, char *text, size_t size)
+{
+    mr_store_stats stats;
+    mr_room_stats(n, node, &stats);
+    int used = status == MR_E_TOOBIG
+                   ? snprintf(text, size, "an object of %llu bytes can never fit: [store] capacity is %llu",
+                              (unsigned long long)len, (unsigned long long)stats.capacity)
+                   : snprintf(text, size,
+                              "no room for an object of %llu bytes: %s; capacity %llu, used %llu, largest gap %llu: ",
+                              (unsigned long long)len, mr_status_text(status), (unsigned long long)stats.capacity,
+                              (unsigned long long)stats.used, (unsigned long long)stats.largest);
+    if ((size_t)used >= size)
+        return size - 1;
+    return (size_t)used + (status == MR_E_TOOBIG ? 0 : who_keeps(n, node, text + used, size - (size_t)used));
 }
 
 /* ------------------------------------------------------------------------------------------------- begin and end -- */
