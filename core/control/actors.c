@@ -306,7 +306,7 @@ void mr_actor_pump(mr_control *c, actor *a)
 void mr_actor_born(mr_control *c, actor *a)
 {
     a->state = MR_ACTOR_ALIVE;
-    if (c->funcs[a->func - 1]->def->max_restarts == 0)
+    if (!mr_task_try_left(c, a->creation)) /* it is not made again */
         mr_task_release_args(c, a->creation);
     mr_actor_pump(c, a);
     mr_actor_maybe_leave(c, a);

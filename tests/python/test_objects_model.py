@@ -235,6 +235,7 @@ def test_constructor_arguments_stay_while_a_restart_is_possible(ray, until):
 
     until(again, "the second life")
     assert miniray.get(actor.ask.remote())[0] == 9
+    until(lambda: not alive(MB), "the arguments go with the last restart")
     miniray.kill(actor)
 
 

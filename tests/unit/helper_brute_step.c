@@ -123,7 +123,7 @@ static void born(brute *b, b_task *t)
     b_detach(b, t);
     t->state = B_LIVING;
     t->node = node;
-    t->released = t->f->tries == 1; /* it will not be made again */
+    t->released = t->f->tries >= 0 && t->attempt >= (uint32_t)t->f->tries; /* it will not be made again */
     b->procs[worker].state = MR_PROC_ACTOR;
     b->procs[worker].actor = t->id;
     b->actors[t->id - B_BASE].state = MR_ACTOR_ALIVE;
