@@ -70,12 +70,16 @@ mr_status mr_call_stop(mr_call *call)
     return mr_calls_stop(call);
 }
 
-static void settle(void)
+/* Before a value of `len` bytes: if room is asked for, what this process gave up may be what is missing. */
+static void settle(uint64_t len)
 {
     mr_session *s = mr_current();
     if (enter_worker(s))
         return;
-    mr_refs_settle(s->refs);
+    if (mr_port_stores(s->port, len))
+        mr_refs_flush(s->refs, true);
+    else
+        mr_refs_settle(s->refs);
     mr_session_leave(s);
 }
 
@@ -83,18 +87,19 @@ mr_status mr_call_return(mr_call *call, uint32_t i, uint32_t format, const void 
                          uint32_t n_refs, mr_err *err)
 {
     mr_content v = {.format = format, .data = data, .len = len, .refs = refs, .n_refs = n_refs};
-    settle();
+    settle(len);
     return mr_calls_return(call, i, &v, err);
 }
 
 mr_status mr_call_create(mr_call *call, uint32_t i, uint64_t len, void **data, mr_err *err)
 {
+    settle(len);
     return mr_calls_create(call, i, len, data, err);
 }
 
 mr_status mr_call_seal(mr_call *call, uint32_t i, uint32_t format, const mr_id *refs, uint32_t n_refs, mr_err *err)
 {
-    settle();
+    settle(0);
     return mr_calls_seal(call, i, format, refs, n_refs, err);
 }
 
@@ -102,7 +107,7 @@ mr_status mr_call_yield(mr_call *call, uint32_t format, const void *data, uint64
                         uint32_t n_refs, mr_err *err)
 {
     mr_content v = {.format = format, .data = data, .len = len, .refs = refs, .n_refs = n_refs};
-    settle();
+    settle(len);
     return mr_calls_yield(call, &v, err);
 }
 

@@ -39,7 +39,7 @@ static mr_status put(mr_session *s, uint32_t format, const void *data, uint64_t 
 {
     mr_port *p = s->port;
     uint32_t node = 0;
-    bool stored = len > p->inline_max;
+    bool stored = format & MR_PUT_ERROR ? len > p->inline_max : mr_port_stores(p, len);
     void *to;
     mr_id id;
     if (stored && format & MR_PUT_NOWAIT)
@@ -82,7 +82,7 @@ static mr_status create(mr_session *s, uint64_t len, mr_draft *d, mr_err *err)
     if (st)
         return mr_err_set(err, st, "%s", mr_status_text(st));
     d->len = len;
-    d->stored = len > p->inline_max;
+    d->stored = mr_port_stores(p, len);
     if (!d->stored) {
         d->data = malloc(len + 1);
         return d->data ? MR_OK : mr_err_set(err, MR_E_NOMEM, "out of memory for %llu bytes", (unsigned long long)len);

@@ -8,6 +8,7 @@
  *   page.bell       node (arm), workers (RUNG) an extra or a missing RUNG: the node rings itself on each death and stop
  *   page.dirty      workers set, node clears   a bit without a record (harmless), or a record without its bit: the node
  *                                              looks at a link on every death and stop of its worker
+ *   page.tight      node                       (the node's death ends the session)
  *   link.out        worker                     nothing: a record is visible only when whole
  *   link.in         node                       (the node's death ends the session)
  *   link.bell       worker (arm), node (RUNG)  nothing that matters to others
@@ -49,6 +50,7 @@ typedef struct mr_link_page {
     mr_bell bell;                                           /* of the node */
     _Alignas(64) _Atomic uint64_t dirty[MR_LINKS_MAX / 64]; /* link l has records in its `out` */
     _Alignas(64) _Atomic uint32_t closing;                  /* the node is going away: stop waiting */
+    _Atomic uint32_t tight;                                 /* small values ask for room too, as large ones do */
 } mr_link_page;
 
 /* Claim of dispatch number `seq` (from 1, per link) lives in claims[seq % MR_CLAIMS]: seq << 2 | state. */

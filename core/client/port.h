@@ -8,6 +8,8 @@
 #ifndef MR_CLIENT_PORT_H
 #define MR_CLIENT_PORT_H
 
+#include <stdatomic.h>
+
 #include <miniray/miniray.h>
 
 #include "control/control.h"
@@ -70,9 +72,16 @@ typedef struct mr_port_ops {
 struct mr_port {
     const mr_port_ops *ops;
     uint64_t session;
-    uint64_t inline_max; /* larger values go to the store */
+    uint64_t inline_max;           /* larger values go to the store */
+    const _Atomic uint32_t *tight; /* not 0: all that have bytes do; NULL in the driver, whose records are refused */
     bool worker;
     bool explains; /* [sched] explain */
 };
+
+/* Must room for a value of `len` bytes be asked for (`create`) before its record is sent? */
+static inline bool mr_port_stores(const mr_port *p, uint64_t len)
+{
+    return len > p->inline_max || (len && p->tight && atomic_load_explicit(p->tight, memory_order_relaxed));
+}
 
 #endif

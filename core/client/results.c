@@ -85,11 +85,12 @@ static mr_status keep_last(mr_call *c, mr_id id, const mr_content *v, uint32_t v
     return MR_OK;
 }
 
-/* Content into the carrier under `id` if it is too large to travel inline. */
+/* Content into the carrier under `id` if it may not travel inline.  A small error always may: it must be told. */
 static mr_status place(mr_call *c, mr_id id, const mr_content *v, uint32_t *vflags, uint32_t *node, mr_err *err)
 {
     *node = c->port->link->node;
-    if (v->len <= c->port->port.inline_max)
+    const mr_port *p = &c->port->port;
+    if (*vflags & MR_VALUE_ERROR ? v->len <= p->inline_max : !mr_port_stores(p, v->len))
         return MR_OK;
     void *to;
     mr_status st = mr_ring_create(&c->port->port, id, v->len, c->order->attempt <= 1, &to, node, err);
@@ -146,7 +147,7 @@ mr_status mr_calls_create(mr_call *c, uint32_t i, uint64_t len, void **data, mr_
         return mr_err_set(err, MR_E_NOMEM, "%s: result %u: out of memory", c->func->def->name, i);
     m->index = i;
     m->len = len;
-    m->stored = len > c->port->port.inline_max;
+    m->stored = mr_port_stores(&c->port->port, len);
     m->node = c->port->link->node;
     if (m->stored)
         st = mr_ring_create(&c->port->port, c->task + i, len, c->order->attempt <= 1, &m->bytes, &m->node, err);

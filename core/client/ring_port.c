@@ -397,6 +397,7 @@ mr_status mr_ring_port_open(const mr_ring_conf *conf, mr_ring_port **out, mr_err
     p->port =
         (mr_port){.ops = &ring_port_ops, .session = conf->session, .inline_max = conf->inline_max, .worker = true};
     p->port.explains = conf->explains;
+    p->port.tight = &conf->page->tight;
     p->page = conf->page;
     p->link = conf->link;
     p->number = conf->number;

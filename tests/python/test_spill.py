@@ -126,24 +126,6 @@ def test_a_list_that_does_not_fit_in_memory_is_refused_and_loses_nothing(small):
         assert all(is_array(v, i + k) for k, v in enumerate(miniray.get(refs[i:i + 4])))
 
 
-def test_small_values_that_do_not_fit_are_refused(spill_dir, monkeypatch):
-    monkeypatch.setenv("MINIRAY_STORE_SPILL", "false")
-    miniray.init(num_workers=1, object_store_memory=4 * MB)
-    try:
-        keep = []
-        with pytest.raises(miniray.exceptions.ObjectStoreFullError, match="are small and outside the store"):
-            for _ in range(2000):
-                keep.append(miniray.put(b"x" * 4000))
-        assert 4 * MB // 5000 < len(keep) <= 4 * MB // 4000
-        del keep[:100]
-        gc.collect()
-        for _ in range(90):
-            keep.append(miniray.put(b"y" * 4000))
-        assert all(miniray.get(r)[:1] in (b"x", b"y") for r in keep)
-    finally:
-        miniray.shutdown()
-
-
 @miniray.remote
 def make(i, size=4 * MB):
     return array(i, size)

@@ -412,11 +412,13 @@ bool mr_event_take(mr_nodes *n, mr_peer *p, mr_record *r)
         event_wait(n, p, r);
     uint32_t kind = r->kind, token = r->token;
     if (mr_event_place(n, r, p->node) == MR_E_FULL) {
-        /* What a worker has made is never refused, but it may wait for what is on its way to the disk. */
+        /* What is in a worker's ring is never refused, but it may wait for what is on its way to the disk; else the
+         * worker has to ask before it makes more. */
         mr_spill_ask(n, p->node, p->worker, r->n_bytes);
         p->waits_room = n->spill.writing && !p->died;
         if (p->waits_room)
             return false;
+        mr_room_tight(n, true);
     }
     status = mr_drive_apply(n, r);
     if (kind == MR_EV_UNBLOCKED)

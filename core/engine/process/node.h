@@ -335,6 +335,7 @@ struct mr_nodes {
         bool short_of;                     /* it said no */
         int64_t full_ns;                   /* who needs room waits so long: mr_patience */
         int64_t idle_ns, used_at, trim_at; /* engine time; trim_at -1: no timer */
+        bool tight;                        /* see mr_room_tight */
         uint64_t inlined;                  /* bytes of values outside stores; they count in the first node's capacity */
         int64_t slack;                     /* at least this is left of that; -1: not known */
     } room;

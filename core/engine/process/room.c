@@ -84,6 +84,14 @@ void mr_room_inlined(mr_nodes *n, uint64_t len, bool add)
     n->room.inlined += add ? len : -len;
     if (add)
         n->room.slack -= (int64_t)len;
+    else if (n->room.tight && mr_room_inline(n, n->port.inline_max))
+        mr_room_tight(n, false);
+}
+
+void mr_room_tight(mr_nodes *n, bool on)
+{
+    n->room.tight = on;
+    atomic_store_explicit(&n->links->page.tight, on, memory_order_relaxed);
 }
 
 /* ----------------------------------------------------------------------------------------------------- creating -- */

@@ -14,6 +14,8 @@ mr_status mr_room_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_re
 /* May a value of `len` bytes stay outside the stores?  They hold a quarter of a capacity at most. */
 bool mr_room_inline(const mr_nodes *n, uint64_t len);
 void mr_room_inlined(mr_nodes *n, uint64_t len, bool add); /* it does; or it is gone */
+/* A worker's small value found no room: until enough are gone, workers ask before they make one (mr_port_stores). */
+void mr_room_tight(mr_nodes *n, bool on);
 /* Capacity and use of a node's store, with the values outside it that count there. */
 void mr_room_stats(mr_nodes *n, uint32_t node, mr_store_stats *out);
 bool mr_room_over(mr_nodes *n, mr_patience *p); /* looks at the clock: has he waited long enough, for nothing? */
