@@ -1,6 +1,5 @@
 /* test_control_swap.c: one policy takes over from another while tasks wait, travel, lie in rings and run. */
 #include <check.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "helper_control.h"
 #include "plugin/loader.h"
 #include "run_suite.h"
+#include "unit/helper_pack.h"
 
 enum { TASKS = 30, POLICIES = 64 };
 
@@ -100,8 +100,7 @@ static void setup(void)
 {
     static const char *const names[] = {"sched-lua", "sched-fifo", "sched-locality"};
     mr_err err = {0};
-    char folder[400];
-    const char *root = getenv("MRTEST_SOURCE_DIR");
+    static char files[POLICIES][512];
     ck_assert_int_eq(mr_config_new(&config), MR_OK);
     for (int i = 0; i < 3; i++) {
         ck_assert_msg(!mr_plugin_load(&plugins[i], names[i], MR_KIND_SCHED, config, NULL, &err), "%s", err.text);
@@ -113,19 +112,11 @@ static void setup(void)
     }
     policies[n_policies++].ops = &watch_all;
     policies[n_policies++].ops = &watch_ranks;
-    snprintf(folder, sizeof folder, "%s/config/policies", root ? root : ".");
-    DIR *dir = opendir(folder);
-    ck_assert_ptr_nonnull(dir);
-    for (const struct dirent *e; (e = readdir(dir));) {
-        size_t n = strlen(e->d_name);
-        if (n < 5 || n > 60 || strcmp(e->d_name + n - 4, ".lua") != 0)
-            continue;
-        ck_assert_int_lt(n_policies, POLICIES);
-        snprintf(policies[n_policies].name, 64, "%.60s", e->d_name);
-        snprintf(policies[n_policies].file, 512, "%.400s/%.60s", folder, e->d_name);
+    for (int i = 0, n = helper_pack_files(files, POLICIES - n_policies); i < n; i++) {
+        snprintf(policies[n_policies].name, 64, "%.60s", strrchr(files[i], '/') + 1);
+        memcpy(policies[n_policies].file, files[i], sizeof files[i]);
         policies[n_policies++].plugin = plugins[0];
     }
-    closedir(dir);
     ck_assert_int_gt(n_policies, 20);
     memset(&w, 0, sizeof w);
     mr_rand_seed(&dice, 3, 3);

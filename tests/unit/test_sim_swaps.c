@@ -3,7 +3,6 @@
  * twice. Here tasks can be stopped, so the preemptive ones are among them.
  */
 #include <check.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "base/log.h"
 #include "plugin/loader.h"
 #include "run_suite.h"
+#include "unit/helper_pack.h"
 #include "unit/helper_policy.h"
 #include "unit/helper_sim.h"
 
@@ -18,23 +18,17 @@ enum { POLICIES = 64, TASKS = 40, NATIVE = 3 };
 
 static const char *const native[NATIVE] = {"sched-fifo", "sched-locality", "sched-priority"};
 static struct {
-    char name[64], file[600];
+    char name[64], file[512];
     mr_loaded *plugin;
 } policies[POLICIES];
 static int n_policies;
 static mr_loaded *loaded[NATIVE + 1];
 static mr_config *config;
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(a, b); /* a policy begins with its name */
-}
-
 static void setup(void)
 {
     mr_err err = {0};
-    char folder[400];
-    const char *root = getenv("MRTEST_SOURCE_DIR");
+    static char files[POLICIES][512];
     ck_assert_int_eq(mr_config_new(&config), MR_OK);
     for (int i = 0; i <= NATIVE; i++) {
         const char *name = i < NATIVE ? native[i] : "sched-lua";
@@ -45,20 +39,11 @@ static void setup(void)
         snprintf(policies[n_policies].name, 64, "%s", name);
         policies[n_policies++].plugin = loaded[i];
     }
-    snprintf(folder, sizeof folder, "%s/config/policies", root ? root : ".");
-    DIR *dir = opendir(folder);
-    ck_assert_ptr_nonnull(dir);
-    for (const struct dirent *e; (e = readdir(dir));) {
-        size_t n = strlen(e->d_name);
-        if (n < 5 || n > 60 || strcmp(e->d_name + n - 4, ".lua") != 0)
-            continue;
-        ck_assert_int_lt(n_policies, POLICIES);
-        snprintf(policies[n_policies].name, 64, "%.60s", e->d_name);
-        snprintf(policies[n_policies].file, sizeof policies[0].file, "%.400s/%.60s", folder, e->d_name);
+    for (int i = 0, n = helper_pack_files(files, POLICIES - n_policies); i < n; i++) {
+        snprintf(policies[n_policies].name, 64, "%.60s", strrchr(files[i], '/') + 1);
+        memcpy(policies[n_policies].file, files[i], sizeof files[i]);
         policies[n_policies++].plugin = loaded[NATIVE];
     }
-    closedir(dir);
-    qsort(policies, (size_t)n_policies, sizeof policies[0], by_name);
     ck_assert_int_gt(n_policies, 25);
 }
 

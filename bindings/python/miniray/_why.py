@@ -97,7 +97,7 @@ class _Story:
 
     def policy(self, at: int) -> str:
         """Its name, as it was at work then."""
-        names = [one["name"] for one in self.policies if one["at"] <= at]
+        names = [one["policy"] for one in self.policies if one["at"] <= at]
         return names[-1] if names else "a policy"
 
     def line(self, decision: Dict[str, Any]) -> str:

@@ -401,3 +401,15 @@ void mr_census_groups(mr_nodes *n, mr_text *t)
     }
     mr_text_put(t, "]");
 }
+
+void mr_census_policies(mr_nodes *n, mr_text *t)
+{
+    mr_policy_past past;
+    mr_text_put(t, "[");
+    for (uint32_t i = 0; mr_control_policy_past(n->control, i, &past); i++) {
+        mr_text_put(t, "%s{\"at\":%lld,\"policy\":", i ? "," : "", (long long)past.at);
+        mr_text_string(t, past.name);
+        mr_text_put(t, "}");
+    }
+    mr_text_put(t, "]");
+}

@@ -8,6 +8,7 @@
 void mr_census_task(mr_nodes *n, mr_text *t, const mr_task_info *i); /* its row, without braces */
 /* why.c: `which`: its id, hexadecimal.  false: not known. */
 bool mr_census_why(mr_nodes *n, mr_text *t, const char *which);
+void mr_census_policies(mr_nodes *n, mr_text *t); /* that were at work, and since when */
 void mr_census_tasks(mr_nodes *n, mr_text *t);
 void mr_census_actors(mr_nodes *n, mr_text *t);
 void mr_census_objects(mr_nodes *n, mr_text *t);

@@ -196,18 +196,6 @@ static void state_session(mr_nodes *n, mr_text *t)
     mr_text_put(t, ",\"nodes\":%u}", mr_nodes_alive(n));
 }
 
-static void state_policies(mr_nodes *n, mr_text *t)
-{
-    mr_policy_past past;
-    mr_text_put(t, "[");
-    for (uint32_t i = 0; mr_control_policy_past(n->control, i, &past); i++) {
-        mr_text_put(t, "%s{\"at\":%lld,\"policy\":", i ? "," : "", (long long)past.at);
-        mr_text_string(t, past.name);
-        mr_text_put(t, "}");
-    }
-    mr_text_put(t, "]");
-}
-
 char *mr_state_json(mr_nodes *n, const char *what, mr_status *status, mr_err *err)
 {
     static const struct {
@@ -223,7 +211,7 @@ char *mr_state_json(mr_nodes *n, const char *what, mr_status *status, mr_err *er
                   {"stats", state_stats},
                   {"config", state_config},
                   {"session", state_session},
-                  {"policies", state_policies}};
+                  {"policies", mr_census_policies}};
     size_t name = strcspn(what, " ");
     mr_text t = {0};
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)

@@ -187,19 +187,6 @@ static void why_decisions(mr_nodes *n, mr_text *t, mr_id task)
     }
 }
 
-/* The policies that were at work: whose lines are meant. */
-static void why_policies(mr_nodes *n, mr_text *t)
-{
-    mr_policy_past past;
-    mr_text_put(t, ",\"policies\":[");
-    for (uint32_t i = 0; mr_control_policy_past(n->control, i, &past); i++) {
-        mr_text_put(t, "%s{\"at\":%lld,\"name\":", i ? "," : "", (long long)past.at);
-        mr_text_string(t, past.name);
-        mr_text_put(t, "}");
-    }
-    mr_text_put(t, "]");
-}
-
 bool mr_census_why(mr_nodes *n, mr_text *t, const char *which)
 {
     mr_task_info i;
@@ -213,7 +200,8 @@ bool mr_census_why(mr_nodes *n, mr_text *t, const char *which)
     mr_text_string(t, def ? def->user : "");
     mr_text_put(t, "},\"explain\":%s,\"policy\":", mr_control_explains(n->control) ? "true" : "false");
     mr_text_string(t, mr_control_policy_name(n->control));
-    why_policies(n, t);
+    mr_text_put(t, ",\"policies\":"); /* whose lines are meant */
+    mr_census_policies(n, t);
     mr_text_put(t, ",\"now\":%lld", (long long)mr_nodes_clock(n));
     why_decisions(n, t, i.task);
     mr_text_put(t, "}");
