@@ -4,9 +4,26 @@
  */
 #define _GNU_SOURCE
 #include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+
+static bool no_tmpfile;
+
+/* A file system without O_TMPFILE says so. */
+static int disk_open(const char *path, int flags, mode_t mode)
+{
+    if (no_tmpfile && (flags & O_TMPFILE) == O_TMPFILE) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return open(path, flags, mode);
+}
 
 #undef fail /* Check's macro */
+#define open disk_open
 #include "engine/process/disk.c"
+#undef open
 #include "run_suite.h"
 
 static const char *const packers_named[] = {"none", "lz4", "zstd"};
@@ -129,9 +146,64 @@ START_TEST(a_folder_is_looked_at)
     static char longest[PATH_MAX + 10];
     ck_assert_int_eq(mr_disk_new("/nowhere/at/all", "none", &d, &err), MR_E_CONFIG);
     ck_assert_int_eq(mr_disk_new("/etc/passwd", "none", &d, &err), MR_E_CONFIG);
-    memset(longest, '/', sizeof(longest) - 1);
+    memset(longest, 'a', sizeof(longest) - 1);
     ck_assert_int_eq(mr_disk_new(longest, "lz4", &d, &err), MR_E_CONFIG);
     ck_assert_ptr_null(d);
+}
+END_TEST
+
+static int entries(const char *dir)
+{
+    int n = 0;
+    DIR *d = opendir(dir);
+    while (d && readdir(d))
+        n++;
+    closedir(d);
+    return n - 2;
+}
+
+/* Where files must have a name for a moment: none is left, and one that was left by a death in that moment is swept,
+ * as nothing else is. */
+START_TEST(without_o_tmpfile)
+{
+    static const char *const others[] = {"miniray-spill.", "miniray-spill.toolong", "miniray-spillXabcdef", "abcdef"};
+    const char *tmp = getenv("TMPDIR");
+    char dir[200], path[300], was[200];
+    mr_err err = {0};
+    mr_disk *d;
+    snprintf(dir, sizeof(dir), "%.150s/mrdisk-XXXXXX", tmp ? tmp : "/tmp");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    ck_assert_int_eq(chdir(dir), 0);
+    ck_assert_int_eq(mr_disk_new(".", "none", &d, &err), MR_OK);
+    ck_assert_ptr_nonnull(realpath(dir, was));
+    ck_assert_str_eq(mr_disk_dir(d), was);
+    ck_assert_int_eq(chdir("/"), 0);
+    no_tmpfile = true;
+    mr_extent e = written(d, data, IO_MOST);
+    no_tmpfile = false;
+    ck_assert_int_eq(entries(dir), 0);
+    ck_assert_int_eq(read_back(d, &e), MR_OK);
+    mr_disk_free(d);
+
+    snprintf(path, sizeof(path), "%s/miniray-spill.abcdef", dir);
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+    snprintf(path, sizeof(path), "%s/miniray-spill.folder", dir);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof(path), "%s/%s", dir, others[i]);
+        close(open(path, O_CREAT | O_WRONLY, 0600));
+    }
+    ck_assert_int_eq(entries(dir), 6);
+    mr_disk_sweep(dir);
+    mr_disk_sweep("/nowhere/at/all");
+    ck_assert_int_eq(entries(dir), 5);
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof(path), "%s/%s", dir, others[i]);
+        ck_assert_int_eq(unlink(path), 0);
+    }
+    snprintf(path, sizeof(path), "%s/miniray-spill.folder", dir);
+    ck_assert_int_eq(rmdir(path), 0);
+    ck_assert_int_eq(rmdir(dir), 0);
 }
 END_TEST
 
@@ -144,6 +216,7 @@ int main(void)
     tcase_add_loop_test(t, damage_is_seen, 0, 3);
     tcase_add_loop_test(t, what_is_dropped_goes, 0, 3);
     tcase_add_test(t, a_folder_is_looked_at);
+    tcase_add_test(t, without_o_tmpfile);
     suite_add_tcase(s, t);
     return run_suite(s);
 }

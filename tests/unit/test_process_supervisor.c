@@ -81,6 +81,14 @@ START_TEST(a_killed_supervisor_leaves_nothing)
 }
 END_TEST
 
+/* As a driver leaves it that dies between two system calls, where files cannot be made without a name. */
+static void spill_file(char *folder, char file[64])
+{
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(file, 64, "%s/miniray-spill.aBc012", folder);
+    fclose(fopen(file, "w"));
+}
+
 /* Driver and supervisor killed at once: what a task started in a session of its own escapes, until the next session. */
 START_TEST(the_next_session_sweeps)
 {
@@ -99,9 +107,12 @@ START_TEST(the_next_session_sweeps)
     ck_assert_int_eq(waitpid(driver, NULL, 0), driver);
     ck_assert(process_gone((int)pids[1]));
     ck_assert_int_eq(kill((pid_t)pids[0], 0), 0);
-    mr_session *s = process_open("store-shm", NULL);
+    char folder[] = "/tmp/mr-super-XXXXXX", spilled[64];
+    spill_file(folder, spilled);
+    mr_session *s = process_open("store-shm", (mr_override[]){{"store", "spill_dir", folder, "test"}, {0}});
     ck_assert(process_gone((int)pids[0]));
-    mr_close(s);
+    mr_close(s); /* waits for the thread that sweeps */
+    ck_assert_int_eq(rmdir(folder), 0);
 }
 END_TEST
 
@@ -125,12 +136,14 @@ static void supervise(int sock, pid_t driver)
  * the folder of the session goes all the same. */
 START_TEST(the_folder_of_a_dead_driver_goes)
 {
-    char folder[] = "/tmp/mr-super-XXXXXX", lock[64];
+    char folder[] = "/tmp/mr-super-XXXXXX", lock[64], spills[] = "/tmp/mr-super-XXXXXX", spilled[64];
     int ends[2], status;
     ck_assert_ptr_nonnull(mkdtemp(folder));
     snprintf(lock, sizeof lock, "%s/lock", folder);
     fclose(fopen(lock, "w"));
     ck_assert_int_eq(setenv("MINIRAY_FOLDER", folder, 1), 0);
+    spill_file(spills, spilled);
+    ck_assert_int_eq(setenv("MINIRAY_SPILLS", spills, 1), 0);
     pid_t driver = fork();
     if (driver == 0) {
         if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends))
@@ -149,9 +162,10 @@ START_TEST(the_folder_of_a_dead_driver_goes)
     }
     ck_assert_int_eq(waitpid(driver, &status, 0), driver);
     ck_assert_int_eq(status, 0);
-    for (int i = 0; i < 2000 && access(folder, F_OK) == 0; i++)
+    for (int i = 0; i < 2000 && (access(folder, F_OK) == 0 || access(spilled, F_OK) == 0); i++)
         usleep(10000);
     ck_assert_int_ne(access(folder, F_OK), 0);
+    ck_assert_int_eq(rmdir(spills), 0);
 }
 END_TEST
 

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "engine/process/disk.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -19,7 +20,7 @@
 #include "engine/process/pack.h"
 
 /* Blocks of a hole are given back whole, so extents begin at a block.  IO_MOST: hashed while it is in the cache. */
-enum { BLOCK = 4096, IO_MOST = 1 << 20, HEAD = sizeof(uint32_t) };
+enum { BLOCK = 4096, IO_MOST = 1 << 20, HEAD = sizeof(uint32_t), NAME_AT = 4000 };
 #define FILE_MOST (UINT64_C(64) << 30)
 
 typedef struct file {
@@ -60,10 +61,16 @@ void mr_disk_free(mr_disk *d)
 mr_status mr_disk_new(const char *dir, const char *compress, mr_disk **out, mr_err *err)
 {
     struct stat st;
-    if (stat(dir, &st))
+    char path[PATH_MAX]; /* the program may go to another folder later */
+    bool found = realpath(dir, path) && stat(path, &st) == 0;
+    if (found && strlen(path) > NAME_AT) {
+        errno = ENAMETOOLONG;
+        found = false;
+    }
+    if (!found)
         return mr_err_set(err, MR_E_CONFIG, "[store] spill_dir = %s: %s; give a folder on a disk, or spill = false",
                           dir, strerror(errno));
-    if (!S_ISDIR(st.st_mode) || access(dir, W_OK | X_OK))
+    if (!S_ISDIR(st.st_mode) || access(path, W_OK | X_OK))
         return mr_err_set(err, MR_E_CONFIG, "[store] spill_dir = %s: %s; give a folder on a disk, or spill = false",
                           dir, S_ISDIR(st.st_mode) ? "files cannot be made there" : "it is no folder");
     mr_disk *d = calloc(1, sizeof(*d));
@@ -71,28 +78,50 @@ mr_status mr_disk_new(const char *dir, const char *compress, mr_disk **out, mr_e
         d->room = d->packer->bound(IO_MOST);
         d->scratch = malloc(HEAD + d->room);
     }
-    if (!d || strlen(dir) >= sizeof(d->dir) - 64 || (d->packer && !d->scratch)) {
+    if (!d || (d->packer && !d->scratch)) {
         mr_disk_free(d);
-        bool path = strlen(dir) >= sizeof(d->dir) - 64;
-        return mr_err_set(err, path ? MR_E_CONFIG : MR_E_NOMEM, "[store] spill_dir: %s",
-                          path ? "the path is too long" : "out of memory");
+        return mr_err_set(err, MR_E_NOMEM, "[store] spill_dir: out of memory");
     }
-    strcpy(d->dir, dir);
+    strcpy(d->dir, path);
     *out = d;
     return MR_OK;
 }
 
-static int open_unnamed(const mr_disk *d, uint64_t number)
+const char *mr_disk_dir(const mr_disk *d)
+{
+    return d->dir;
+}
+
+static int open_unnamed(const mr_disk *d)
 {
     char path[PATH_MAX];
     int fd = open(d->dir, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
         return fd;
-    snprintf(path, sizeof(path), "%.4000s/miniray-spill.%ld.%llu", d->dir, (long)getpid(), (unsigned long long)number);
-    fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0)
-        unlink(path);
+    snprintf(path, sizeof(path), "%.*s/" MR_DISK_NAME "XXXXXX", NAME_AT, d->dir);
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd >= 0 && unlink(path) && errno != ENOENT) { /* it would stay */
+        int why = errno;
+        close(fd);
+        errno = why;
+        return -1;
+    }
     return fd;
+}
+
+void mr_disk_sweep(const char *dir)
+{
+    struct dirent *e;
+    struct stat st;
+    DIR *all = opendir(dir);
+    while (all && (e = readdir(all)))
+        if (strncmp(e->d_name, MR_DISK_NAME, sizeof(MR_DISK_NAME) - 1) == 0 &&
+            strlen(e->d_name) == sizeof(MR_DISK_NAME "XXXXXX") - 1 &&
+            fstatat(dirfd(all), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+            st.st_uid == geteuid())
+            unlinkat(dirfd(all), e->d_name, 0);
+    if (all)
+        closedir(all);
 }
 
 static file *file_new(mr_disk *d)
@@ -101,7 +130,7 @@ static file *file_new(mr_disk *d)
     if (!f)
         return NULL;
     f->number = d->last + 1;
-    f->fd = open_unnamed(d, f->number);
+    f->fd = open_unnamed(d);
     if (f->fd < 0) {
         free(f);
         return NULL;

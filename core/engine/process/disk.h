@@ -1,9 +1,10 @@
 /* disk.h: bytes on a disk, for objects that do not fit into memory.
  *
- * Files without a name in one folder: made with O_TMPFILE (or unlinked at once), mode 0600, so whatever kills the
- * session, nothing is left.  What is dropped gives its blocks back at once (a hole is punched).  A checksum of each
- * extent is kept in memory and compared when it is read.
- * Thread: one at a time (the disk thread); no lock.
+ * Files without a name in one folder: made with O_TMPFILE, mode 0600, so whatever kills the session, nothing is left.
+ * Where the file system has no O_TMPFILE a file has a name from its making to the next call, which removes it; for one
+ * who is killed in between there is mr_disk_sweep.  What is dropped gives its blocks back at once (a hole is punched).
+ * A checksum of each extent is kept in memory and compared when it is read. Thread: one at a time (the disk thread); no
+ * lock.
  */
 #ifndef MR_ENGINE_PROCESS_DISK_H
 #define MR_ENGINE_PROCESS_DISK_H
@@ -22,11 +23,18 @@ typedef struct mr_extent {
 /* Looks whether `dir` is a folder that can be written; makes no file yet.  compress: the name of a packer (pack.h), or
  * another for none.  Errors: CONFIG (and why), NOMEM. */
 mr_status mr_disk_new(const char *dir, const char *compress, mr_disk **out, mr_err *err) MR_CHECK_RESULT;
-void mr_disk_free(mr_disk *d); /* NULL is fine */
+void mr_disk_free(mr_disk *d);             /* NULL is fine */
+const char *mr_disk_dir(const mr_disk *d); /* any thread */
 /* Errors: IO (no space, a limit, a broken disk): nothing stays behind; err says which. */
 mr_status mr_disk_write(mr_disk *d, const void *data, uint64_t len, mr_extent *out, mr_err *err) MR_CHECK_RESULT;
 /* Errors: IO (it could not be read), LOST (what is read is not what was written). */
 mr_status mr_disk_read(mr_disk *d, const mr_extent *e, void *to, mr_err *err) MR_CHECK_RESULT;
 void mr_disk_drop(mr_disk *d, const mr_extent *e);
+
+/* The name, before six letters, of a file that is about to have none. */
+#define MR_DISK_NAME "miniray-spill."
+/* Removes this user's files of such names from `dir`.  Who made one needs only its descriptor, so it does not matter
+ * whether he is dead or has not come to removing it himself.  Any thread. */
+void mr_disk_sweep(const char *dir);
 
 #endif

@@ -38,9 +38,10 @@ struct mr_sup_queue {
 
 static bool env_ours(const char *entry)
 {
-    static const char *const names[] = {"MINIRAY_ATTACH=",     "MINIRAY_WORKER=",         "MINIRAY_ZYGOTE_FD=",
-                                        "MINIRAY_LIBRARIES=",  "MINIRAY_SUPERVISOR=",     "MINIRAY_SESSION=",
-                                        "MINIRAY_SCRIPT_DIR=", "MINIRAY_ENGINE_SPIN_US=", "MINIRAY_FOLDER="};
+    static const char *const names[] = {
+        "MINIRAY_ATTACH=",     "MINIRAY_WORKER=",  "MINIRAY_ZYGOTE_FD=",  "MINIRAY_LIBRARIES=",
+        "MINIRAY_SUPERVISOR=", "MINIRAY_SESSION=", "MINIRAY_SCRIPT_DIR=", "MINIRAY_ENGINE_SPIN_US=",
+        "MINIRAY_FOLDER=",     "MINIRAY_SPILLS="};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strncmp(entry, names[i], strlen(names[i])) == 0)
             return true;
@@ -53,7 +54,7 @@ static char **env_make(const mr_nodes *n, size_t *ours)
     size_t count = 0, at = 0;
     while (environ && environ[count])
         count++;
-    char **env = calloc(count + 9, sizeof(*env));
+    char **env = calloc(count + 10, sizeof(*env));
     if (!env)
         return NULL;
     bool seed = false;
@@ -70,6 +71,8 @@ static char **env_make(const mr_nodes *n, size_t *ours)
     bad |= asprintf(&env[at++], "MINIRAY_ENGINE_SPIN_US=%u", n->spin_ns / 1000) < 0;
     if (mr_desk_folder(n)[0])
         bad |= asprintf(&env[at++], "MINIRAY_FOLDER=%s", mr_desk_folder(n)) < 0;
+    if (n->spill.disk)
+        bad |= asprintf(&env[at++], "MINIRAY_SPILLS=%s", mr_disk_dir(n->spill.disk)) < 0;
     if (n->libraries)
         bad |= asprintf(&env[at++], "MINIRAY_LIBRARIES=%s", n->libraries) < 0;
     if (n->script_dir)

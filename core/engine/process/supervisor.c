@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/process/disk.h"
 #include "engine/process/kids.h"
 
 static int64_t sup_now(void)
@@ -253,15 +254,19 @@ static void sup_blame(const mr_sup *s, pid_t driver)
             (int)driver, s->now->policy, op);
 }
 
-/* A driver that lives removes its folder itself, or needs it still.  One that dies is seen to close its socket before
+/* A driver that lives removes its files itself, or needs them still.  One that dies is seen to close its socket before
  * it is seen to be dead. */
-static void sup_folder(const mr_sup *s)
+static void sup_files(const mr_sup *s)
 {
     enum { DIES_WITHIN = 5000 };
-    const char *folder = getenv("MINIRAY_FOLDER");
+    const char *folder = getenv("MINIRAY_FOLDER"), *spills = getenv("MINIRAY_SPILLS");
     struct pollfd driver = {.fd = s->driver, .events = POLLIN};
-    if (folder && (s->late || poll(&driver, 1, s->ending ? 0 : DIES_WITHIN) == 1))
+    if (!s->late && poll(&driver, 1, s->ending ? 0 : DIES_WITHIN) != 1)
+        return;
+    if (folder)
         mr_desk_remove(folder);
+    if (spills)
+        mr_disk_sweep(spills);
 }
 
 int mr_supervisor_main(int argc, char **argv)
@@ -271,7 +276,7 @@ int mr_supervisor_main(int argc, char **argv)
     bool ready = sup_setup(s, argc, argv);
     if (s->late) { /* the driver ended before we began */
         sup_blame(s, (pid_t)atoi(argv[3]));
-        sup_folder(s);
+        sup_files(s);
         return 1;
     }
     if (!ready) {
@@ -302,6 +307,6 @@ int mr_supervisor_main(int argc, char **argv)
     mr_kid_kill_all();
     sup_blame(s, (pid_t)atoi(argv[3]));
     mr_sup_flush(s);
-    sup_folder(s);
+    sup_files(s);
     return 0;
 }
