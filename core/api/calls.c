@@ -25,8 +25,10 @@ mr_status mr_call_next(mr_session *s, int64_t timeout, mr_call **out)
     mr_status st = enter_worker(s);
     if (st)
         return st;
-    mr_refs_flush(s->refs, false);
+    mr_refs_flush(s->refs, timeout != 0);
     st = mr_calls_next(s->ring, mr_session_deadline(timeout), out);
+    if (st == MR_E_TIMEOUT) /* the process may sleep now, for long: what it gave up is not to wait for its next call */
+        mr_refs_flush(s->refs, true);
     mr_session_leave(s);
     return st;
 }

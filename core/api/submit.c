@@ -122,6 +122,8 @@ static void batch(mr_session *s, bool begin)
 {
     if (mr_session_enter(s, NULL))
         return;
+    if (!begin)
+        mr_refs_flush(s->refs, true);
     s->port->ops->batch(s->port, begin);
     mr_session_leave(s);
 }

@@ -3,6 +3,8 @@
 pickle alone keeps an exception's class, arguments and attributes (notes are one), but neither cause nor context, and it calls
 the class with those arguments, which many classes do not take.  What cannot go that way goes without its __init__, and
 without those arguments and attributes that cannot be pickled.
+
+A pickle inside a value is bytes to whoever encodes that value, so the references in it go beside it.
 """
 
 from __future__ import annotations
@@ -10,6 +12,10 @@ from __future__ import annotations
 import io
 import pickle
 from typing import Any, Dict, List, Optional, Tuple
+
+from . import _core
+
+Packed = Tuple[bytes, Tuple["_core.ObjectRef", ...]]  # a pickle, and the references in it
 
 _MOST = 32  # exceptions of one chain that travel
 
@@ -53,7 +59,7 @@ def _pickles(value: Any) -> bool:
     import cloudpickle
 
     try:
-        pickle.loads(cloudpickle.dumps(value, protocol=5))
+        _core.noting(lambda: pickle.loads(cloudpickle.dumps(value, protocol=5)))
     except Exception:
         return False
     return True
@@ -73,27 +79,42 @@ def _what_travels(exc: BaseException) -> tuple:
     return type(exc), args, {key: value for key, value in exc.__dict__.items() if _pickles(value)}
 
 
-def _dump(found: "List[BaseException]", bare: "Dict[int, tuple]") -> Optional[bytes]:
-    """The pickle, if something can be made of it again."""
-    import cloudpickle
+_made: Any = None  # the class of picklers
 
-    def override(self: Any, obj: Any) -> Any:
-        made = bare.get(id(obj)) if isinstance(obj, BaseException) else None
-        return (_bare, made) if made is not None else cloudpickle.CloudPickler.reducer_override(self, obj)
 
+def _pickler() -> Any:
+    """The class.  Made once: a class is garbage that only the collector takes, with all that its functions refer to."""
+    global _made
+    if _made is None:
+        import cloudpickle
+
+        def override(self: Any, obj: Any) -> Any:
+            bare = self.bare.get(id(obj)) if isinstance(obj, BaseException) else None
+            return (_bare, bare) if bare is not None else cloudpickle.CloudPickler.reducer_override(self, obj)
+
+        _made = type("Pickler", (cloudpickle.CloudPickler,), {"reducer_override": override})
+    return _made
+
+
+def _dump(found: "List[BaseException]", bare: "Dict[int, tuple]") -> Optional[Packed]:
+    """The pickle and its references, if something can be made of it again."""
     numbers = {id(exc): i for i, exc in enumerate(found)}
     links = [(numbers.get(id(exc.__cause__), -1), numbers.get(id(exc.__context__), -1), exc.__suppress_context__) for exc in found]
-    file = io.BytesIO()
-    try:
-        kind = type("Pickler", (cloudpickle.CloudPickler,), {"reducer_override": override}) if bare else cloudpickle.CloudPickler
-        kind(file, protocol=5).dump((found, links))
+    def dump() -> bytes:
+        file = io.BytesIO()
+        pickler = _pickler()(file, protocol=5)
+        pickler.bare = bare
+        pickler.dump((found, links))
         pickle.loads(file.getvalue())  # many classes pickle but cannot be rebuilt: better found here, where the class is known
+        return file.getvalue()
+
+    try:
+        return _core.noting(dump)
     except Exception:
         return None
-    return file.getvalue()
 
 
-def pack(exc: BaseException) -> Optional[bytes]:
+def pack(exc: BaseException) -> Optional[Packed]:
     """The exception and what hangs on it; None: not even its class can leave this process."""
     found = _reachable(exc)
     data = _dump(found, {})
@@ -105,9 +126,9 @@ def pack(exc: BaseException) -> Optional[bytes]:
     return data if data is not None else _dump([exc], {id(exc): _what_travels(exc)})
 
 
-def unpack(data: bytes) -> BaseException:
+def unpack(packed: Packed) -> BaseException:
     """What pack() packed.  Raises what unpickling raises."""
-    found, links = pickle.loads(data)
+    found, links = pickle.loads(packed[0])
     for exc, (cause, context, suppressed) in zip(found, links):
         put(exc, "__cause__", found[cause] if cause >= 0 else None)
         put(exc, "__context__", found[context] if context >= 0 else None)

@@ -24,7 +24,7 @@ def _user_frames(exc: BaseException) -> None:
     exc.with_traceback(tb)
 
 
-def _stand_in(exc: BaseException, text: str) -> Optional[bytes]:
+def _stand_in(exc: BaseException, text: str) -> Optional[_chain.Packed]:
     """For an exception whose class cannot leave this process: one of its nearest base that can, with its text and chain."""
     for base in type(exc).__mro__[1:]:
         if base in (Exception, BaseException) or not issubclass(base, BaseException):

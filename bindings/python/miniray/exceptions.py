@@ -236,7 +236,7 @@ class RayTaskError(RayError):
         return _rebuild, (self.function_name, self.traceback_str, data, self.pid, self.cause_class)
 
 
-def _rebuild(function_name: str, text: str, data: Optional[bytes], pid: int, cause_class: str) -> RayTaskError:
+def _rebuild(function_name: str, text: str, data: Optional[_chain.Packed], pid: int, cause_class: str) -> RayTaskError:
     cause = _chain.unpack(data) if data is not None else None
     return RayTaskError(function_name, text, cause, pid, cause_class).as_instanceof_cause()
 
@@ -333,7 +333,7 @@ def _constructor_error(actor: int) -> Optional[RayTaskError]:
     try:
         _core.get(_core.ObjectRef(_core.session_number().to_bytes(8, "big") + actor.to_bytes(8, "big") + bytes(12)), timeout=0)
     except RayTaskError as why:
-        return why
+        return why.with_traceback(None)  # its frames are ours, and would keep it until the collector comes
     except Exception:
         pass
     finally:

@@ -279,6 +279,7 @@ static PyMethodDef module_methods[] = {
     {"is_forked", is_forked, METH_NOARGS, NULL},
     {"output_next", output_next, METH_O, NULL},
     {"encoding", encoding, METH_NOARGS, NULL},
+    {"noting", mrpy_noting, METH_O, NULL},
     {"_rebuild", rebuild, METH_VARARGS, NULL},
     {"set_hooks", (PyCFunction)(void (*)(void))set_hooks, METH_VARARGS | METH_KEYWORDS, NULL},
     {"define", mrpy_define, METH_O, NULL},

@@ -101,6 +101,9 @@ void mrpy_note_line(mr_id first, uint32_t n);
 PyObject *mrpy_ref_new(mrpy_state *st, mr_id id);
 /* The same, adding a reference; used when one is decoded.  Of another session: a dead reference that names it. */
 PyObject *mrpy_ref_again(mrpy_state *st, uint64_t session, mr_id id);
+/* noting(function) -> (what function() returned, the references that it pickled): whoever keeps such a pickle keeps
+ * these beside it, where they are counted. */
+PyObject *mrpy_noting(PyObject *module, PyObject *function);
 /* The id of an ObjectRef of this session; 0 with an exception.  `what` names the argument in the message. */
 mr_id mrpy_ref_id(mrpy_state *st, PyObject *o, const char *what);
 

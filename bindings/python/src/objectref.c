@@ -268,6 +268,27 @@ static PyObject *ref_reduce(PyObject *o, PyObject *Py_UNUSED(unused))
     return Py_BuildValue("O(KK)", st->s_rebuild, (unsigned long long)ref->session, (unsigned long long)ref->id);
 }
 
+PyObject *mrpy_noting(PyObject *module, PyObject *function)
+{
+    mrpy_state *st = mrpy_state_of(module);
+    mrpy_enc *e = mrpy_enc_begin(st);
+    PyObject *refs = NULL, *result = e ? PyObject_CallNoArgs(function) : NULL;
+    if (result)
+        refs = PyTuple_New(e->refs.n);
+    for (uint32_t i = 0; refs && i < e->refs.n; i++) {
+        PyObject *ref = mrpy_ref_again(st, mrpy_session_no, e->refs.v[i]);
+        if (ref)
+            PyTuple_SET_ITEM(refs, i, ref);
+        else
+            Py_CLEAR(refs);
+    }
+    mrpy_enc_end(e);
+    PyObject *pair = refs ? PyTuple_Pack(2, result, refs) : NULL;
+    Py_XDECREF(result);
+    Py_XDECREF(refs);
+    return pair;
+}
+
 static PyObject *ref_copy(PyObject *o, PyObject *Py_UNUSED(unused))
 {
     return Py_NewRef(o);
