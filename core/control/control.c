@@ -304,7 +304,7 @@ mr_status mr_control_new(const mr_control_conf *conf, mr_control **out)
         memcpy(quotas, conf->quotas, conf->n_quotas * sizeof *quotas);
     if (conf->history && !(c->history = calloc(conf->history, sizeof *c->history)))
         goto fail;
-    if (mr_intern_new(&c->names) || mr_intern_new(&c->res))
+    if (mr_intern_new(&c->names) || mr_intern_new(&c->res) || mr_intern_new(&c->defs))
         goto fail;
     /* Resource i has interned number i + 1. */
     if (mr_intern_put(c->res, "CPU", 3, &n) || mr_intern_put(c->res, "GPU", 3, &n) ||
@@ -369,5 +369,6 @@ void mr_control_free(mr_control *c)
     free(c->explain);
     mr_intern_free(c->names);
     mr_intern_free(c->res);
+    mr_intern_free(c->defs);
     free(c);
 }

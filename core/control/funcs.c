@@ -286,6 +286,13 @@ static mr_status define_check(mr_control *c, const mr_define *d)
 mr_status mr_func_define(mr_control *c, const mr_record *r)
 {
     const mr_define *d = (const void *)r;
+    const char *body = (const char *)d + sizeof d->h;
+    size_t len = d->h.size - sizeof d->h;
+    uint32_t number;
+    if (mr_intern_find(c->defs, body, len, &number) == MR_OK) { /* it has been said before, maybe by another process */
+        mr_control_reply(c, r, MR_OK, number);
+        return MR_OK;
+    }
     mr_status status = define_check(c, d);
     if (status)
         return status;
@@ -295,10 +302,13 @@ mr_status mr_func_define(mr_control *c, const mr_record *r)
     status = func_make(c, d, &f);
     if (status)
         return status;
-    f->number = c->n_funcs + 1;
+    if (mr_intern_put(c->defs, body, len, &f->number)) { /* a new one: the next number */
+        func_free(f);
+        return MR_E_NOMEM;
+    }
     make_like(c, f);
     c->funcs[c->n_funcs++] = f;
-    c->heap += sizeof *f + d->h.size + MR_RES_MAX * sizeof(mr_amount);
+    c->heap += sizeof *f + 2 * d->h.size + MR_RES_MAX * sizeof(mr_amount);
     /* The code outlives every reference that a client has to it: a function is never undefined. */
     object *code = d->code ? object_at(c, d->code) : NULL;
     if (code) {

@@ -525,7 +525,7 @@ struct mr_control {
     func **funcs;
     shape **shapes;
     uint32_t n_funcs, room_funcs, n_shapes, room_shapes;
-    mr_intern *names, *res;
+    mr_intern *names, *res, *defs; /* defs: bodies of definitions; the number is the function's */
     node **nodes;
     slot **slots;
     uint32_t n_nodes, room_nodes, n_slots, room_slots;

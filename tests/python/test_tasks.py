@@ -352,7 +352,7 @@ def test_a_function_that_cannot_leave(ray):
 
 
 def test_a_function_that_is_too_large(ray):
-    import miniray._function as f
+    import miniray._exports as f
 
     blob = os.urandom(1 << 20)
     ray.remote(lambda: len(blob))

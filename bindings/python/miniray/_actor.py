@@ -6,10 +6,10 @@ import inspect
 import warnings
 from typing import Any, Dict, Optional, Tuple
 
-from . import _core, _env, _options, _session, _signature
+from . import _core, _env, _exports, _options, _session, _signature
 from ._code import Code, qualified
 from ._errors import ActorExit
-from ._function import check_yields, export, n_returns, results
+from ._function import check_yields, n_returns, results
 from ._ids import ActorID
 from .exceptions import ActorUnschedulableError, TaskUnschedulableError
 
@@ -249,6 +249,8 @@ class ActorClassInheritanceException(TypeError):
 class ActorClass:
     """A class whose instances live in worker processes: ``Counter.remote()``.  Made by :func:`miniray.remote`."""
 
+    _is_class = True
+
     def __init__(self, cls: Optional[type], options: Dict[str, Any], info: Optional[ClassInfo] = None):
         if info is None:
             assert cls is not None
@@ -262,6 +264,7 @@ class ActorClass:
         self._number = 0
         self._base = 0  # the environment below which it was defined
         self._code: Any = None
+        self._exports = _exports.Exports()
         self.__name__ = cls.__name__ if cls is not None else info.name
         self.__qualname__ = getattr(cls, "__qualname__", self.__name__)
         self.__doc__ = getattr(cls, "__doc__", None)
@@ -312,7 +315,7 @@ class ActorClass:
     def _prepare(self) -> None:
         options = self._options
         name = self._info.name
-        code = export(self._target(), options, name, True)
+        code = _exports.send(self, name)
         made = _options.definition(options, actor=True)
         detached = options.get("lifetime") == "detached"
         made.update(
@@ -329,7 +332,7 @@ class ActorClass:
 
     def options(self, **options: Any) -> "ActorClass":
         """The same class with other options (those of :func:`miniray.remote`); the original is not changed."""
-        return ActorClass(self._target(), {**self._options, **_options.check(options, "actors")})
+        return _exports.share(self, ActorClass(self._target(), {**self._options, **_options.check(options, "actors")}))
 
     def _remote(self, args: Any = (), kwargs: Any = None, **options: Any) -> ActorHandle:
         """Ray's other way to call: ``A._remote(args=[1], num_cpus=2)``."""
@@ -340,13 +343,15 @@ class ActorClass:
         raise NotImplementedError("task graphs by bind() are not supported; remote() is")
 
     def __reduce__(self):
-        if self._code is not None and self._code._session == _core.session_number() and _core.encoding():
-            return _attached_class, (self._options, self._info, self._code, self._number, self._session, self._base)
-        return ActorClass, (self._target(), self._options)
+        about = self._options, self._info
+        return _exports.reduce(
+            self, lambda: (_attached_class, (*about, self._code, self._number, self._session, self._base)),
+            lambda same: (_class_itself, (*about, same)), lambda: (ActorClass, (self._target(), *about)))
 
     def _target(self) -> type:
         if self._cls is None:  # it came from another process: its code is in the session
-            self._cls = _core.get(self._code).target
+            with _exports.loading(self._code, self._number, self):
+                self._cls = _core.get(self._code).target
         return self._cls
 
     def __dir__(self):
@@ -363,6 +368,12 @@ def _attached_class(options, info, code, number, session, base) -> ActorClass:
     made._base = base
     made._session = session if base == _env.number(_env.current) else 0
     return made
+
+
+def _class_itself(options, info, same) -> ActorClass:
+    """The class in its own code; not `same`: with options that do not change the code."""
+    code, number, session, known = _exports.loaded(same)
+    return known or _attached_class(options, info, code, number, session, _env.number(_env.current))
 
 
 _told_of_detached = 0  # a session
@@ -401,8 +412,9 @@ def get_actor(name: str, namespace: Optional[str] = None) -> ActorHandle:
     key = (_core.session_number(), number)
     if key not in _found:
         code, _retries, _pending = _core.func_code(number)
-        made = _core.get(code)
-        _found[key] = _describe_class(made.target, made.actor)
+        with _exports.loading(code, number):
+            made = _core.get(code)
+            _found[key] = _describe_class(made.target, made.actor)
     return ActorHandle(_found[key], ref)
 
 

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any, Callable, Dict, Optional
 
-from . import _core, _env, _errors, _session
+from . import _core, _env, _errors, _exports, _session
 from ._generator import DynamicObjectRefGenerator
 from ._ids import actor_hex
 from .exceptions import RuntimeEnvSetupError
@@ -50,13 +50,14 @@ class _CannotLoad:
 def load(call: "_core.Call") -> Callable:
     env = False
     try:
-        code = _core.get(call.code)
-        if sets_threads:  # before its libraries are loaded, for most
-            os.environ["OMP_NUM_THREADS"] = str(max(1, int(code.held.get("CPU", 1))))
-        env = True
-        _env.apply(code.env)
-        env = False
-        target = code.target
+        with _exports.loading(call.code, call.func):
+            code = _core.get(call.code)
+            if sets_threads:  # before its libraries are loaded, for most
+                os.environ["OMP_NUM_THREADS"] = str(max(1, int(code.held.get("CPU", 1))))
+            env = True
+            _env.apply(code.env)
+            env = False
+            target = code.target
     except Exception as why:
         functions[call.func] = failed = _CannotLoad(call.name, why, env)
         return failed

@@ -6,20 +6,10 @@ import functools
 import inspect
 from typing import Any, Callable, Dict, Optional
 
-from . import _core, _env, _options, _pickle, _session, _signature
-from ._code import Code, qualified
+from . import _core, _env, _exports, _options, _session, _signature
+from ._code import qualified
 
 _STREAM = -1
-MAX_CODE = 95 << 20
-
-
-def export(target: Any, options: Dict[str, Any], name: str, actor: bool) -> "_core.ObjectRef":
-    """Puts code into the session.  TypeError: it cannot be pickled; ValueError: it is too large."""
-    env = _env.merged(_env.current, options.get("runtime_env", {}))
-    code = Code(target, env, options.get("retry_exceptions", False), _options.held(options, actor),
-                {key: options[key] for key in ("concurrency_groups", "max_task_retries", "max_pending_calls") if actor and key in options})
-    with _pickle.code_limit(name, MAX_CODE):
-        return _core.put(code)
 
 
 def n_returns(returns: Any) -> int:
@@ -47,14 +37,18 @@ def results(options: Dict[str, Any], n: int) -> Dict[str, Any]:
 class RemoteFunction(_core.Submitter):
     """A function that runs in worker processes: ``f.remote(x)``.  Made by :func:`miniray.remote`."""
 
+    _is_class = False
+
     def __init__(self, function: Optional[Callable], options: Dict[str, Any], described: Any = None, name: str = ""):
         self._function = function
         self._options = options
         self._code: Any = None
         self._base = 0  # the environment below which it was defined
+        self._exports = _exports.Exports()
         self._name = name or qualified(function)
         if function is not None:
-            described = _signature.describe(function)
+            if described is None:
+                described = _signature.describe(function)
             functools.update_wrapper(self, function, updated=())
         self._described = described
         returns = options.get("num_returns")
@@ -78,7 +72,7 @@ class RemoteFunction(_core.Submitter):
         if _session.local is not None:
             return _session.local.task(self)
         number = _core.session_number()
-        code = export(self._target(), self._options, self._name, False)
+        code = _exports.send(self, self._name)
         options = self._options
         made = _options.definition(options, actor=False)
         flags = made["flags"]
@@ -95,7 +89,8 @@ class RemoteFunction(_core.Submitter):
 
     def _target(self) -> Callable:
         if self._function is None:  # it came from another process: its code is in the session
-            self._function = _core.get(self._code).target
+            with _exports.loading(self._code, self._number, self):
+                self._function = _core.get(self._code).target
         return self._function
 
     def options(self, **options: Any) -> "RemoteFunction":
@@ -103,7 +98,7 @@ class RemoteFunction(_core.Submitter):
         return self._with({**self._options, **_options.check(options, "remote functions")})
 
     def _with(self, options: Dict[str, Any]) -> "RemoteFunction":
-        return RemoteFunction(self._target(), options)
+        return _exports.share(self, RemoteFunction(self._target(), options))
 
     def _remote(self, args: Any = (), kwargs: Any = None, **options: Any):
         """Ray's other way to call: ``f._remote(args=[1], num_cpus=2)``."""
@@ -114,10 +109,10 @@ class RemoteFunction(_core.Submitter):
         raise NotImplementedError("task graphs by bind() are not supported; remote() with references as arguments is")
 
     def __reduce__(self):
-        if self._code is not None and self._code._session == _core.session_number() and _core.encoding():
-            return _attached, (self._name, self._options, self._described, self._n_returns, self._code, self._number,
-                               self._number_session, self._base)
-        return RemoteFunction, (self._target(), self._options)
+        about = self._name, self._options, self._described, self._n_returns
+        return _exports.reduce(
+            self, lambda: (_attached, (*about, self._code, self._number, self._number_session, self._base)),
+            lambda same: (_itself, (*about, same)), lambda: (RemoteFunction, (self._target(), self._options, self._described)))
 
     def __repr__(self) -> str:
         return f"<remote function {self._name}>"
@@ -133,3 +128,9 @@ def _attached(name, options, described, n_returns, code, number, session, base) 
     f._number_session = session if base == _env.number(_env.current) else 0
     f.__dict__["__name__"] = name.rpartition(".")[2]
     return f
+
+
+def _itself(name, options, described, n_returns, same) -> RemoteFunction:
+    """The function in its own code; not `same`: with options that do not change the code."""
+    code, number, session, known = _exports.loaded(same)
+    return known or _attached(name, options, described, n_returns, code, number, session, _env.number(_env.current))

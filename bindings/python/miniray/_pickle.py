@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import pickle
 import sys
+import threading
 import warnings
-from typing import Any, List, Tuple
+from typing import Any, List, Optional, Tuple
 
 from ._code import Code, qualified
 
@@ -101,7 +102,7 @@ def dumps(obj: Any) -> Tuple[bytes, List[Any]]:
             f"Could not serialize {_named(obj)}: {str(why).rstrip('.')}. {_because(_blame.path(obj))} cannot leave this process; "
             "make that thing inside the task, or keep it in an actor.") from why
     data = file.getvalue()
-    limit = code_limit.current
+    limit = code_limit.current()
     size = len(data) + sum(b.nbytes for b in buffers) if limit is not None else 0
     if limit is not None and size > limit.most:
         raise ValueError(
@@ -123,14 +124,19 @@ def escaped(hex_id: str) -> None:
 class code_limit:
     """While it is entered, a pickle of more than `most` bytes is refused as too large a function or class."""
 
-    current: "code_limit | None" = None
+    _thread = threading.local()  # .limit: of what this thread pickles
 
     def __init__(self, name: str, most: int):
         self.name = name
         self.most = most
 
+    @classmethod
+    def current(cls) -> "Optional[code_limit]":
+        return getattr(cls._thread, "limit", None)
+
     def __enter__(self) -> None:
-        code_limit.current = self
+        self._before = self.current()
+        self._thread.limit = self
 
     def __exit__(self, *exc: Any) -> None:
-        code_limit.current = None
+        self._thread.limit = self._before
