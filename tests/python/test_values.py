@@ -1,8 +1,10 @@
 """What goes into the store comes out: types, identity, references inside, arrays without a copy."""
 
+import copy
 import datetime
 import decimal
 import gc
+import warnings
 
 import numpy as np
 import pytest
@@ -374,20 +376,109 @@ def test_a_view_of_the_store_is_put_without_a_copy(session):
     assert (miniray.get(miniray.put(view)) == view).all(), "what was freed is not shared any more"
 
 
-def test_every_size_is_read_only_and_any_exporter_comes_out_as_a_view(session):
-    """Arrow's buffers, and whatever else pickles with protocol 5, are views as arrays are."""
-    for size in (0, 1, 100, 4000, 5000, 100_000, 1 << 20):
-        assert not miniray.get(miniray.put(np.zeros(size, np.uint8))).flags.writeable
-        got = miniray.get(miniray.put({"a": Exporter(b"x" * size)}))["a"]
-        assert got.view.readonly and bytes(got.view) == b"x" * size
-    import pickle
+def test_what_consists_of_views_of_one_object_is_put_without_a_copy(session):
+    pandas = pytest.importorskip("pandas")
+    big = np.arange(1 << 15)
+    frame = pandas.DataFrame({"a": big, "b": big * 0.5, "c": big[::-1]}, index=[f"row {i}" for i in range(len(big))])
+    for value in (memoryview(bytearray(100_000)), {"a": big, "few": big[:3]}, [big, memoryview(b"x" * 20_000)], frame,
+                  np.asfortranarray(big.reshape(8, -1)), big.astype("M8[s]")):
+        ref = miniray.put(value)
+        got = miniray.get(ref)
+        assert miniray.put(got) == ref
+        assert miniray.get(echo.remote(got)) is not None
+    pair = miniray.get(miniray.put([big, big + 1]))
+    for other in (pair[::-1], pair[:1], [pair[0], pair[0]], [pair[0], pair[1].copy()], (pair[0], pair[1])):
+        ref = miniray.put(other)
+        got = miniray.get(ref)
+        assert len(got) == len(other) and type(got) is type(other) and all((a == b).all() for a, b in zip(got, other))
 
+
+def place(value):
+    return np.frombuffer(value, np.uint8).__array_interface__["data"][0] if value.nbytes else 0
+
+
+def look(value):
+    """Of arrays and views: are they what they should be in every process?"""
+    parts = [getattr(p, "view", p) if isinstance(p, Exporter) else p for p in (value["in"] if isinstance(value, dict) else [value])]
+    return [place(memoryview(p).cast("B")) % 64 == 0 and memoryview(p).readonly for p in parts]
+
+
+class Looker:
+    look = staticmethod(look)
+
+    def give(self, value):
+        return value
+
+
+def test_every_size_is_aligned_and_read_only_everywhere(session):
+    """Small ones too, which travel in records, and any exporter comes out as a view."""
+    task, actor = miniray.remote(look), miniray.remote(Looker).remote()
+    for size in (0, 1, 3, 100, 1001, 4000, 4097, 5000, 8192, 8200, 100_000, 1 << 20):
+        array = np.zeros(size, np.uint8)
+        for value in (array, memoryview(array), {"in": [array, memoryview(array), Exporter(array)]}):
+            ref = miniray.put(value)
+            got = miniray.get([ref, echo.remote(value), echo.remote(ref), actor.give.remote(value)])
+            assert all(all(look(v)) for v in got), (size, [look(v) for v in got])
+            assert all(all(v) for v in miniray.get([task.remote(value), task.remote(ref), actor.look.remote(value)]))
     big = Exporter(b"y" * (1 << 20))
     ref = miniray.put([big])
-    first, second = miniray.get(ref), miniray.get(ref)
-    where = [np.frombuffer(v[0].view, np.uint8).__array_interface__["data"][0] for v in (first, second)]
-    assert where[0] == where[1], "several gets share one place"
-    assert pickle.HIGHEST_PROTOCOL >= 5
+    assert place(miniray.get(ref)[0].view) == place(miniray.get(ref)[0].view), "several gets share one place"
+
+
+def views():
+    numbers = np.arange(24, dtype="i4").reshape(4, 6)
+    long = np.arange(30_000).reshape(100, 300)
+    for array in (numbers, long, numbers.astype("f8"), numbers.astype(bool), numbers[:, 0], np.array(2.5), np.zeros(0), np.zeros((3, 0), "i2")):
+        yield memoryview(array), True
+    for array in (numbers.T, numbers[::2], numbers[::-1, ::3], long[:, ::2], np.asfortranarray(long)):
+        yield memoryview(array), True
+    for array in (numbers.astype("f2"), numbers.astype(">i4"), np.zeros(3, [("a", "i4"), ("b", "f8")]), np.zeros(0, "f2")):
+        yield memoryview(array), False  # Python has no such items
+    yield from ((memoryview(b), True) for b in (b"", b"abc", bytearray(b"xyz"), b"z" * 100_000))
+    yield memoryview(b"abc").cast("c"), True
+
+
+def test_memoryviews_come_out_as_memoryviews(session):
+    for view, castable in views():
+        for got in through(session, view) + [v["in"][0] for v in through(session, {"in": [view]})]:
+            assert type(got) is memoryview and got.readonly and got.tobytes() == view.tobytes()
+            assert (got.format, got.shape) == ((view.format, view.shape) if castable else ("B", (view.nbytes,))) or not view.nbytes
+            assert got.nbytes or got.format == view.format if castable else got.format == "B"
+    gone = memoryview(b"abc")
+    gone.release()
+    with pytest.raises(TypeError, match="released memoryview"):
+        session.put(gone)
+
+
+def test_what_lies_below_a_view_travels_too(session):
+    import pickle
+
+    for size in (0, 5, 5000, 100_000):
+        base = session.get(session.put(np.ones(size, np.uint8))).base
+        for value in (pickle.PickleBuffer(bytearray(b"\1" * size)), base):
+            for got in through(session, value) + [v[0] for v in through(session, [value])]:
+                assert type(got) is memoryview and got.readonly and got == b"\1" * size
+        assert pickle.loads(pickle.dumps(base, 5)) == copy.copy(base) == b"\1" * size
+
+
+class Tagged(np.ndarray):
+    def __array_finalize__(self, other):
+        self.tag = getattr(other, "tag", "none")
+
+
+def test_classes_of_arrays_are_views_too(session, tmp_path):
+    np.arange(5000).tofile(tmp_path / "data")
+    records = np.zeros(2000, [("a", "i4"), ("b", "f8")])
+    arrays = [np.memmap(tmp_path / "data", "i8", "r"), np.rec.array(records), np.arange(4000).view(Tagged), np.asfortranarray(records.reshape(2, -1))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy does not like matrices any more
+        arrays.append(np.matrix(np.arange(9.0).reshape(3, 3)))
+    for array in arrays:
+        for got in through(session, array) + [v[0] for v in through(session, [array])]:
+            assert type(got) is type(array) and got.dtype == array.dtype and got.tobytes() == array.tobytes() and not got.flags.writeable
+        ref = session.put([array])
+        (first,), (second,) = session.get(ref), session.get(ref)
+        assert (first.ctypes.data == second.ctypes.data) == (array.nbytes > 8192)
 
 
 class Exporter:

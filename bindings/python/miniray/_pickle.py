@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 import sys
 import threading
 import warnings
@@ -23,19 +24,53 @@ def load_buffers(data: Any, buffers: List[Any]) -> Any:
     return pickle.loads(data, buffers=buffers)
 
 
-def _from_bytes(raw: Any, dtype: Any, shape: tuple) -> Any:
-    return raw.view(dtype).reshape(shape)
+def _view(raw: Any, form: Any, shape: tuple) -> memoryview:
+    """What a memoryview comes out as."""
+    if not raw.nbytes:  # it can not be cast
+        return memoryview(bytes(struct.calcsize(form))).cast(form)[:0]
+    return raw.cast(form, shape)
 
 
-def _exports(array: Any) -> bool:
-    """Dates, and records with odd names, have no buffer format."""
-    if array.dtype.kind not in "mMV":
-        return True
+def _reduce_view(view: Any) -> tuple:
+    """Its bytes go out of band, always as read-only ones, so that what `get` gave pickles as what was put did."""
+    form, shape = view.format, view.shape
     try:
-        memoryview(array)
-    except (ValueError, BufferError, TypeError):
-        return False
-    return True
+        memoryview(bytes(view.itemsize)).cast(form)
+    except (TypeError, ValueError):  # no such items in Python: their bytes
+        form, shape = "B", (view.nbytes,)
+    flat = view if view.c_contiguous else memoryview(view.tobytes())
+    return _view, (pickle.PickleBuffer(flat.toreadonly()), form, shape)
+
+
+def _plain(numpy: Any, kind: Any) -> bool:
+    """Is that the class of arrays, or one below it that leaves pickling to it?"""
+    above = numpy.ndarray
+    return kind is above or (issubclass(kind, above) and kind.__reduce_ex__ is above.__reduce_ex__
+                             and kind.__reduce__ is above.__reduce__ and kind.__setstate__ is above.__setstate__)
+
+
+def _array(kind: Any, *args: Any) -> Any:
+    """An array of a class below numpy's own, made as pickle makes one."""
+    import numpy
+
+    return numpy.ndarray.__new__(kind, *args)
+
+
+def _reduce_array(numpy: Any, array: Any) -> tuple:
+    """All bytes out of band, read-only as those of a view. numpy would copy what is not contiguous, what has no buffer format
+    (dates, records with odd names) and other classes than its own; those would come out writable."""
+    dtype, flags, order = array.dtype, array.flags, "C"
+    whole = array.view(numpy.ndarray)
+    if not flags.c_contiguous:
+        if flags.f_contiguous:
+            whole, order = whole.T, "F"
+        else:
+            whole = whole.copy("C")
+    # Pickled dates lose their byte order.
+    name = dtype.str if dtype.metadata is None and (dtype.isbuiltin == 1 or dtype.kind in "mMSU") else dtype
+    raw = pickle.PickleBuffer(memoryview(whole.reshape(-1).view(numpy.uint8)).toreadonly())
+    args = array.shape, name, raw, 0, None, order
+    return (numpy.ndarray, args) if type(array) is numpy.ndarray else (_array, (type(array), *args))
 
 
 _base: Any = None  # made at the first use: cloudpickle takes its time to import
@@ -43,16 +78,12 @@ _Pickler: Any = None  # several threads may make one each: each is as good
 
 
 def _reducer_override(self: Any, obj: Any) -> Any:
-    """Takes those arrays out of band that numpy would copy into the pickle, from where they would come out writable: what
-    has no buffer format (numpy loses the byte order of dates too), and what is not contiguous."""
+    kind = type(obj)
+    if kind is memoryview:
+        return _reduce_view(obj)
     numpy = sys.modules.get("numpy")
-    if numpy is not None and type(obj) is numpy.ndarray and obj.dtype.itemsize and not obj.dtype.hasobject:
-        flags = obj.flags
-        if not _exports(obj):
-            whole = obj if flags.c_contiguous else obj.copy("C")
-            return _from_bytes, (whole.reshape(-1).view("u1"), obj.dtype.str if obj.dtype.kind in "mM" else obj.dtype, obj.shape)
-        if not (flags.c_contiguous or flags.f_contiguous):
-            return obj.copy("C").__reduce_ex__(5)
+    if numpy is not None and isinstance(obj, numpy.ndarray) and _plain(numpy, kind) and obj.dtype.itemsize and not obj.dtype.hasobject:
+        return _reduce_array(numpy, obj)
     return _base.reducer_override(self, obj)
 
 

@@ -1,16 +1,23 @@
-/* buffer.c: a read-only stretch of memory as a Python object.  Arrays and memoryviews decoded without a copy have one
- * as their base: it keeps the object that the bytes belong to, and its place in memory.
+/* buffer.c: a read-only stretch of memory as a Python object.  Arrays and memoryviews that were decoded have one as
+ * their base.  It is a view of an object, which it keeps in its place, or has a copy of its own, right behind it: then
+ * too at a multiple of MRPY_ALIGN, as numerical code likes it.
  */
 #include "mrpy.h"
 
+/* Behind it lies a `place`, if it is a view, or its bytes. */
 typedef struct mrpy_buffer {
-    PyObject_HEAD const void *data;
+    PyObject_VAR_HEAD const char *data;
     Py_ssize_t len;
-    mr_id id;
-    uint64_t session;
-    PyObject *owner;
-    uint64_t before; /* bytes of its value that lie before, when all behind them is this; 0: it is another part */
+    mr_id id; /* of a view; else 0 */
 } mrpy_buffer;
+
+typedef struct place {
+    uint64_t session;
+    uint64_t at, len; /* where in its value the view begins, and how long that is */
+} place;
+
+enum { PY_ALIGN = 8 }; /* of Python's objects, at least */
+_Static_assert(sizeof(mrpy_buffer) % PY_ALIGN == 0, "so far a copy may have to be moved: MRPY_ALIGN - PY_ALIGN");
 
 static Py_ssize_t views; /* buffers that hold a reference of the open session; with the GIL held */
 
@@ -22,45 +29,72 @@ Py_ssize_t mrpy_buffer_views(bool forget)
     return n;
 }
 
-PyObject *mrpy_buffer_new(mrpy_state *st, const void *data, uint64_t len, mr_id id, PyObject *owner)
+static uint64_t odd(const void *p, uint64_t align)
 {
-    mrpy_buffer *b = (mrpy_buffer *)st->buffer_type->tp_alloc(st->buffer_type, 0);
-    if (!b)
+    return -(uintptr_t)p & (align - 1);
+}
+
+static place *place_of(PyObject *o)
+{
+    return (place *)((mrpy_buffer *)o + 1);
+}
+
+PyObject *mrpy_buffer_new(mrpy_state *st, const mr_value *v, uint64_t at, uint64_t len, uint64_t align)
+{
+    const char *data = (const char *)v->data + at;
+    /* A few bytes should not keep a page of the store. */
+    bool view =
+        v->id && len > MRPY_ARGUMENT_MAX && !odd(data, align) && mrpy_session && mr_view(mrpy_session, v->id) == MR_OK;
+    uint64_t behind = view ? sizeof(place) : len + (align > PY_ALIGN ? align - PY_ALIGN : 0);
+    mrpy_buffer *b = PyObject_NewVar(mrpy_buffer, st->buffer_type, (Py_ssize_t)behind);
+    if (!b) {
+        if (view)
+            mr_release(mrpy_session, v->id);
         return NULL;
-    b->data = data;
+    }
+    b->id = view ? v->id : 0;
     b->len = (Py_ssize_t)len;
-    b->owner = Py_XNewRef(owner);
-    if (id && mrpy_session && mr_view(mrpy_session, id) == MR_OK) {
-        b->id = id;
-        b->session = mrpy_session_no;
+    if (view) {
+        b->data = data;
+        *place_of((PyObject *)b) = (place){.session = mrpy_session_no, .at = at, .len = v->len};
         views++;
+    } else {
+        char *own = (char *)(b + 1);
+        b->data = memcpy(own + odd(own, align), data, len);
     }
     return (PyObject *)b;
 }
 
-void mrpy_buffer_whole(PyObject *o, uint64_t before)
+/* Of the session that is open? */
+static bool views_now(PyObject *o)
 {
-    ((mrpy_buffer *)o)->before = before;
+    return ((mrpy_buffer *)o)->id && mrpy_session && place_of(o)->session == mrpy_session_no;
 }
 
 mr_id mrpy_buffer_is(mrpy_state *st, PyObject *o, const mrpy_plan *p)
 {
     const mrpy_buffer *b = (const mrpy_buffer *)o;
-    bool same = Py_TYPE(o) == st->buffer_type && b->id && b->before >= p->head_len && b->session == mrpy_session_no &&
-                p->n_parts == 1 && p->parts[0].buf == b->data && p->parts[0].len == b->len &&
-                memcmp((const char *)b->data - b->before, p->head, p->head_len) == 0;
-    return same ? b->id : 0;
+    if (Py_TYPE(o) != st->buffer_type || !views_now(o) || place_of(o)->len != p->total)
+        return 0;
+    const char *value = b->data - place_of(o)->at;
+    uint64_t at = p->head_len;
+    for (int i = 0; i < p->n_parts; i++) {
+        uint64_t len = (uint64_t)p->parts[i].len;
+        const char *there = value + mrpy_plan_next(at);
+        if (p->parts[i].buf != there && (len > MRPY_ARGUMENT_MAX || memcmp(p->parts[i].buf, there, len) != 0))
+            return 0;
+        at = mrpy_plan_next(at) + len;
+    }
+    return memcmp(value, p->head, p->head_len) == 0 ? b->id : 0;
 }
 
 static void buffer_dealloc(PyObject *o)
 {
-    mrpy_buffer *b = (mrpy_buffer *)o;
     PyTypeObject *type = Py_TYPE(o);
-    if (b->id && mrpy_session && b->session == mrpy_session_no) {
+    if (views_now(o)) {
         views--;
-        mr_release(mrpy_session, b->id);
+        mr_release(mrpy_session, ((mrpy_buffer *)o)->id);
     }
-    Py_XDECREF(b->owner);
     type->tp_free(o);
     Py_DECREF(type);
 }
@@ -76,16 +110,32 @@ static Py_ssize_t buffer_len(PyObject *o)
     return ((mrpy_buffer *)o)->len;
 }
 
+/* It travels as a memoryview of it does, which is what comes out. */
+static PyObject *buffer_reduce(PyObject *o, PyObject *protocol)
+{
+    long number = PyLong_AsLong(protocol);
+    if (number == -1 && PyErr_Occurred())
+        return NULL;
+    PyObject *bytes = number < 5 ? PyBytes_FromObject(o) : PyPickleBuffer_FromObject(o);
+    return bytes ? Py_BuildValue("O(N)", (PyObject *)&PyMemoryView_Type, bytes) : NULL;
+}
+
+static PyMethodDef buffer_methods[] = {
+    {"__reduce_ex__", buffer_reduce, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
 static PyType_Slot buffer_slots[] = {
     {Py_tp_dealloc, buffer_dealloc},
     {Py_bf_getbuffer, buffer_get},
     {Py_sq_length, buffer_len},
+    {Py_tp_methods, buffer_methods},
     {Py_tp_doc, "Read-only memory of a miniray object; keeps the object alive."},
     {0, NULL},
 };
 PyType_Spec mrpy_buffer_spec = {
     .name = "miniray._core.Buffer",
     .basicsize = sizeof(mrpy_buffer),
+    .itemsize = 1,
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = buffer_slots,
 };

@@ -86,7 +86,7 @@ static PyObject *dependency(cursor *c)
         return mrpy_raise(c->st, status != MR_OK ? status : v.status, NULL);
     if (v.error)
         return mrpy_raise_value(c->st, &v);
-    return mrpy_decode(c->st, v.format, v.data, v.len, v.id, NULL);
+    return mrpy_decode(c->st, &v);
 }
 
 static PyObject *embedded(cursor *c)
@@ -100,9 +100,9 @@ static PyObject *embedded(cursor *c)
         return NULL;
     if (head[1] > (size_t)(c->end - c->at))
         return bad("an argument is longer than all of them");
-    const char *p = c->at;
+    const mr_value v = {.format = (uint32_t)head[0], .data = c->at, .len = head[1]};
     c->at += head[1];
-    return mrpy_decode(c->st, (uint32_t)head[0], p, head[1], 0, NULL);
+    return mrpy_decode(c->st, &v);
 }
 
 static PyObject *reference(cursor *c)
@@ -159,18 +159,6 @@ static PyObject *one(cursor *c)
     }
 }
 
-/* Bytes that outlive the call: a view of the object, or a copy when nothing keeps them. Small ones are always copied: a
- * few bytes should not keep a page of the store. */
-static PyObject *hold(mrpy_state *st, const char *p, uint64_t len, mr_id id, PyObject *owner)
-{
-    if ((id && len > MRPY_ARGUMENT_MAX) || owner)
-        return mrpy_buffer_new(st, p, len, id, owner);
-    PyObject *copy = PyBytes_FromStringAndSize(p, (Py_ssize_t)len);
-    PyObject *b = copy ? mrpy_buffer_new(st, PyBytes_AS_STRING(copy), len, 0, copy) : NULL;
-    Py_XDECREF(copy);
-    return b;
-}
-
 /* Its bytes are pointers: no value has such an array, and reading one would follow them anywhere. */
 static bool has_pointers(PyObject *dtype)
 {
@@ -211,24 +199,22 @@ static PyObject *array_dtype(mrpy_state *st, const char name[16])
     return dtype;
 }
 
-static PyObject *array(mrpy_state *st, const char *p, uint64_t len, mr_id id, PyObject *owner)
+static PyObject *array(mrpy_state *st, const mr_value *v)
 {
     mrpy_array_head h;
-    if (len < sizeof(h))
+    if (v->len < sizeof(h))
         return bad("an array without a head");
-    memcpy(&h, p, sizeof(h));
+    memcpy(&h, v->data, sizeof(h));
     h.dtype[sizeof(h.dtype) - 1] = 0;
-    if (h.ndim > 64 || sizeof(h) + 8ull * h.ndim > len || h.offset > len || h.bytes > len - h.offset)
+    if (h.ndim > 64 || sizeof(h) + 8ull * h.ndim > v->len || h.offset > v->len || h.bytes > v->len - h.offset)
         return bad("an array's head does not fit its bytes");
     PyObject *dtype = array_dtype(st, h.dtype);
     PyObject *shape = dtype ? PyTuple_New(h.ndim) : NULL;
-    PyObject *data = shape ? hold(st, p + h.offset, h.bytes, id, owner) : NULL;
+    PyObject *data = shape ? mrpy_buffer_new(st, v, h.offset, h.bytes, MRPY_ALIGN) : NULL;
     PyObject *result = NULL, *zero = data ? PyLong_FromLong(0) : NULL;
-    if (data && id && !owner)
-        mrpy_buffer_whole(data, h.offset);
     for (uint32_t i = 0; zero && i < h.ndim; i++) {
         int64_t n;
-        memcpy(&n, p + sizeof(h) + 8 * (size_t)i, 8);
+        memcpy(&n, (const char *)v->data + sizeof(h) + 8 * (size_t)i, 8);
         PyObject *item = PyLong_FromLongLong(n);
         if (!item)
             Py_CLEAR(zero);
@@ -247,26 +233,36 @@ static PyObject *array(mrpy_state *st, const char *p, uint64_t len, mr_id id, Py
     return result;
 }
 
-static PyObject *unpickle(mrpy_state *st, const char *p, uint64_t len, mr_id id, PyObject *owner)
+/* Part i of a pickle, as what a PickleBuffer comes out as. */
+static PyObject *part(mrpy_state *st, const mr_value *v, uint32_t i)
+{
+    uint64_t pair[2];
+    memcpy(pair, (const char *)v->data + sizeof(mrpy_pickle_head) + sizeof(pair) * (size_t)i, sizeof(pair));
+    if (pair[0] > v->len || pair[1] > v->len - pair[0])
+        return bad("a buffer lies outside its value");
+    PyObject *bytes = mrpy_buffer_new(st, v, pair[0], pair[1], MRPY_ALIGN);
+    PyObject *view = bytes ? PyMemoryView_FromObject(bytes) : NULL;
+    Py_XDECREF(bytes);
+    return view;
+}
+
+static PyObject *unpickle(mrpy_state *st, const mr_value *v)
 {
     mrpy_pickle_head h;
     PyObject *buffers = NULL, *result = NULL;
-    if (len < sizeof(h))
+    if (v->len < sizeof(h))
         return bad("a pickle without a head");
-    memcpy(&h, p, sizeof(h));
+    memcpy(&h, v->data, sizeof(h));
     uint64_t table = sizeof(h) + 16ull * h.n_parts;
-    if (table > len || h.pickle_len > len - table)
+    if (table > v->len || h.pickle_len > v->len - table)
         return bad("a pickle's head does not fit its bytes");
-    PyObject *bytes = hold(st, p + table, h.pickle_len, id, owner);
+    PyObject *bytes = mrpy_buffer_new(st, v, table, h.pickle_len, 1);
     if (bytes && (buffers = PyList_New(h.n_parts)) != NULL) {
         for (uint32_t i = 0; i < h.n_parts; i++) {
-            uint64_t pair[2];
-            memcpy(pair, p + sizeof(h) + 16 * (size_t)i, 16);
-            bool fits = pair[0] <= len && pair[1] <= len - pair[0];
-            PyObject *part = fits ? hold(st, p + pair[0], pair[1], id, owner) : bad("a buffer lies outside its value");
-            if (!part)
+            PyObject *view = part(st, v, i);
+            if (!view)
                 goto done;
-            PyList_SET_ITEM(buffers, i, part);
+            PyList_SET_ITEM(buffers, i, view);
         }
         PyObject *args[] = {bytes, buffers};
         st->n_unpickled++;
@@ -278,22 +274,22 @@ done:
     return result;
 }
 
-PyObject *mrpy_decode(mrpy_state *st, uint32_t format, const void *data, uint64_t len, mr_id id, PyObject *owner)
+PyObject *mrpy_decode(mrpy_state *st, const mr_value *v)
 {
-    cursor c = {.st = st, .at = data, .start = data, .end = (const char *)data + len};
-    switch (format & 0xff) {
+    cursor c = {.st = st, .at = v->data, .start = v->data, .end = (const char *)v->data + v->len};
+    switch (v->format & 0xff) {
     case MR_FORMAT_BYTES:
-        return PyBytes_FromStringAndSize(data, (Py_ssize_t)len);
+        return PyBytes_FromStringAndSize(v->data, (Py_ssize_t)v->len);
     case MRPY_FORMAT_FAST:
     case MRPY_FORMAT_ERROR:
         return one(&c);
     case MRPY_FORMAT_PICKLE:
-        return unpickle(st, data, len, id, owner);
+        return unpickle(st, v);
     case MRPY_FORMAT_ARRAY:
-        return array(st, data, len, id, owner);
+        return array(st, v);
     default:
         PyErr_Format(PyExc_ValueError, "a value of format %u was made by another language or version of miniray",
-                     format);
+                     v->format);
         return NULL;
     }
 }

@@ -62,7 +62,7 @@ PyObject *mrpy_raise_value(mrpy_state *st, const mr_value *v)
                                                    (Py_ssize_t)len, Py_None));
     }
     default: {
-        PyObject *state = mrpy_decode(st, v->format, v->data, v->len, 0, NULL);
+        PyObject *state = mrpy_decode(st, v);
         if (!state)
             return NULL;
         PyObject *exc = PyObject_CallOneArg(st->from_error, state);

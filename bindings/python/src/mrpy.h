@@ -48,7 +48,7 @@ typedef struct mrpy_state {
     PyObject *last_dtype;      /* the one decoded last, and its text; borrowed from dtypes, which keeps all */
     char last_text[16];
     PyObject *dtype_texts; /* dict: dtype -> text, only those that are plain */
-    PyObject *s_prepare, *s_check, *s_dtype, *s_str, *s_numpy, *s_rebuild;
+    PyObject *s_prepare, *s_check, *s_dtype, *s_str, *s_numpy, *s_rebuild, *s_base;
 } mrpy_state;
 
 /* The open session of this process and its number; changed with the GIL held.  NULL: none, or a forked child. */
@@ -109,8 +109,9 @@ mr_id mrpy_ref_id(mrpy_state *st, PyObject *o, const char *what);
 
 /* ---- buffer.c ---- */
 extern PyType_Spec mrpy_buffer_spec;
-/* Read-only bytes that keep `owner` (a Python object) or, with id, one more reference of the process. */
-PyObject *mrpy_buffer_new(mrpy_state *st, const void *data, uint64_t len, mr_id id, PyObject *owner);
+/* `len` bytes from `at` on of a value, read-only: a view that keeps v->id, where they are many and lie at a multiple of
+ * `align` (a power of two); else, and with no id, a copy that does. */
+PyObject *mrpy_buffer_new(mrpy_state *st, const mr_value *v, uint64_t at, uint64_t len, uint64_t align);
 
 /* How many of them hold something of the open session (their memory must outlive it); forget: it has ended. */
 Py_ssize_t mrpy_buffer_views(bool forget);
@@ -160,14 +161,13 @@ void mrpy_plan_free(mrpy_plan *p);
 /* A new object of the session that holds `o`; 0 with an exception.  error: `o` is what from_error reads. */
 mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o, bool error);
 
-/* `o` is all of its value but the first `before` bytes. */
-void mrpy_buffer_whole(PyObject *o, uint64_t before);
-/* The object whose value is what the plan would write; 0: none, or `o` is no buffer. */
+/* The object that `o` is a view of, if its value is what the plan would write; 0: it is not, or `o` is no view. */
 mr_id mrpy_buffer_is(mrpy_state *st, PyObject *o, const mrpy_plan *p);
 
 /* ---- decode.c ---- */
-/* The Python value of some bytes; views keep `id` or `owner`.  With neither, views are copied. */
-PyObject *mrpy_decode(mrpy_state *st, uint32_t format, const void *data, uint64_t len, mr_id id, PyObject *owner);
+/* The Python value of v->data; views keep v->id.  With none, all is copied.  Reads no more of *v than format, data, len
+ * and id. */
+PyObject *mrpy_decode(mrpy_state *st, const mr_value *v);
 /* Decodes the arguments of a call into an array that mrpy_free_args gives back: a slot for self, *n_pos values, then
  * those named by *kwnames (may be NULL).  The array is `few` if they fit there. */
 enum { MRPY_FEW = 8 };
@@ -238,5 +238,11 @@ enum {
     MRPY_REFS_MAX = 1 << 24,
     MRPY_LANES_MAX = 15
 };
+
+/* Where the next part of a planned value begins, when the last one ends at `at`. */
+static inline uint64_t mrpy_plan_next(uint64_t at)
+{
+    return (at + MRPY_ALIGN - 1) & ~(uint64_t)(MRPY_ALIGN - 1);
+}
 
 #endif

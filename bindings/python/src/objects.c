@@ -104,7 +104,7 @@ static PyObject *value_of(mrpy_state *st, const mr_value *v)
         return mrpy_raise(st, v->status, NULL);
     if (v->error)
         return mrpy_raise_value(st, v);
-    return mrpy_decode(st, v->format, v->data, v->len, v->id, NULL);
+    return mrpy_decode(st, v);
 }
 
 /* The first error in the list, if any, is raised though others may be pending. */
@@ -375,8 +375,9 @@ static PyObject *core_decode_plain(PyObject *module, PyObject *args)
     PyObject *value = NULL;
     if (!PyArg_ParseTuple(args, "Iy*", &format, &b))
         return NULL;
+    const mr_value v = {.format = format, .data = b.buf, .len = (uint64_t)b.len};
     if ((format & 0xff) == MRPY_FORMAT_FAST || (format & 0xff) == MRPY_FORMAT_ERROR)
-        value = mrpy_decode(mrpy_state_of(module), format, b.buf, (uint64_t)b.len, MR_NO_ID, NULL);
+        value = mrpy_decode(mrpy_state_of(module), &v);
     else
         PyErr_Format(PyExc_ValueError, "a value of format %u is not plain", format);
     PyBuffer_Release(&b);
@@ -389,9 +390,15 @@ PyMethodDef mrpy_object_methods[] = {
      "The value of a reference, or the list of values of a list of references; waits until they are there.\n\n"
      "timeout: seconds; None waits for ever, 0 only looks.  A list raises at the first error in it, though others are\n"
      "still pending.  Raises the task's own exception (also a RayTaskError), GetTimeoutError, ObjectLostError and\n"
-     "others of miniray.exceptions.  Arrays are read-only views of the object store."},
+     "others of miniray.exceptions.\n\n"
+     "Arrays, memoryviews, Arrow's buffers and whatever else pickles by protocol 5 are read-only views of the object\n"
+     "store, and begin at multiples of 64 bytes (at most 8 KB: a copy that does too).  bytes, bytearray and\n"
+     "array.array own their memory in Python, and are copies."},
     {"put", core_put, METH_O,
      "put(value, /)\n--\n\nStores a value in the object store and returns a reference to it.\n\n"
+     "A value made of all the views that `get` gave of an object (its array, its memoryview, its data frame) is not\n"
+     "stored again: what comes back is one more reference to that object.  A part is copied, since it would keep all\n"
+     "of the object in memory.\n\n"
      "Raises ObjectStoreFullError, and TypeError for what cannot be pickled or is itself a reference."},
     {"put_error", core_put_error, METH_O, NULL},
     {"wait", core_wait, METH_VARARGS, NULL},

@@ -3,11 +3,6 @@
  */
 #include "mrpy.h"
 
-static uint64_t align_up(uint64_t n)
-{
-    return (n + MRPY_ALIGN - 1) & ~(uint64_t)(MRPY_ALIGN - 1);
-}
-
 /* numpy is never imported here: a program that has arrays has imported it. */
 static bool find_numpy(mrpy_state *st, PyObject *o)
 {
@@ -92,8 +87,10 @@ static int plan_view(PyObject *o, PyObject *text, mrpy_plan *p)
         PyMem_Free(view);
         return -1;
     }
-    mrpy_array_head head = {
-        .ndim = (uint32_t)view->ndim, .fortran = f_order, .bytes = (uint64_t)view->len, .offset = align_up(head_len)};
+    mrpy_array_head head = {.ndim = (uint32_t)view->ndim,
+                            .fortran = f_order,
+                            .bytes = (uint64_t)view->len,
+                            .offset = mrpy_plan_next(head_len)};
     strncpy(head.dtype, PyUnicode_AsUTF8(text), sizeof(head.dtype) - 1);
     memcpy(e->data, &head, sizeof(head));
     for (int i = 0; i < view->ndim; i++) {
@@ -149,7 +146,7 @@ static int plan_parts(mrpy_plan *p, PyObject *pickle, PyObject *buffers)
         if (PyObject_GetBuffer(PyList_GET_ITEM(buffers, i), &p->parts[i], PyBUF_SIMPLE))
             return -1;
         p->n_parts++;
-        uint64_t pair[2] = {align_up(p->total), (uint64_t)p->parts[i].len};
+        uint64_t pair[2] = {mrpy_plan_next(p->total), (uint64_t)p->parts[i].len};
         memcpy(e->data + sizeof(head) + 16 * (size_t)i, pair, sizeof(pair));
         p->total = pair[0] + pair[1];
     }
@@ -208,7 +205,7 @@ void mrpy_plan_write(const mrpy_plan *p, void *to)
     uint64_t at = p->head_len;
     memcpy(to, p->head, p->head_len);
     for (int i = 0; i < p->n_parts; i++) {
-        uint64_t next = align_up(at);
+        uint64_t next = mrpy_plan_next(at);
         memset((char *)to + at, 0, next - at);
         mr_copy((char *)to + next, p->parts[i].buf, (uint64_t)p->parts[i].len);
         at = next + (uint64_t)p->parts[i].len;
@@ -225,14 +222,25 @@ void mrpy_plan_free(mrpy_plan *p)
     memset(p, 0, sizeof(*p));
 }
 
-/* The object that `o` is a view of, all of it: its bytes never change, so they are as good as a copy.  One reference
- * more, or 0. */
-static mr_id there_already(mrpy_state *st, mr_session *s, PyObject *o, const mrpy_plan *p)
+/* What shows memory of another: an array or a memoryview.  Its owner in the end has it. */
+static bool shows(mrpy_state *st, PyObject *o)
 {
-    PyObject *base = p->format == MRPY_FORMAT_ARRAY ? PyObject_GetAttrString(o, "base") : NULL;
-    mr_id id = base ? mrpy_buffer_is(st, base, p) : 0;
+    return o && (PyMemoryView_Check(o) || (find_numpy(st, o) && PyObject_TypeCheck(o, (PyTypeObject *)st->ndarray)));
+}
+
+/* The object whose whole value this would be again, since it is made of views of it: its bytes never change, so they
+ * are as good as a copy.  One reference more, or 0. */
+static mr_id there_already(mrpy_state *st, mr_session *s, const mrpy_plan *p)
+{
+    int i = 0;
+    while (i < p->n_parts && p->parts[i].len <= MRPY_ARGUMENT_MAX) /* of those a get makes copies */
+        i++;
+    PyObject *o = i < p->n_parts ? Py_XNewRef(p->parts[i].obj) : NULL;
+    while (shows(st, o))
+        Py_SETREF(o, PyMemoryView_Check(o) ? Py_XNewRef(PyMemoryView_GET_BASE(o)) : PyObject_GetAttr(o, st->s_base));
+    mr_id id = o ? mrpy_buffer_is(st, o, p) : 0;
     PyErr_Clear();
-    Py_XDECREF(base);
+    Py_XDECREF(o);
     if (!id || mr_incref(s, id))
         return 0;
     if (mr_contains(s, id))
@@ -250,7 +258,7 @@ mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o, bool error)
     void *data = NULL;
     if (mrpy_plan_make(st, o, &p))
         return 0;
-    if (!error && (id = there_already(st, s, o, &p)) != 0) {
+    if (!error && (id = there_already(st, s, &p)) != 0) {
         mrpy_plan_free(&p);
         return id;
     }
