@@ -72,45 +72,54 @@ mr_status mr_call_stop(mr_call *call)
     return mr_calls_stop(call);
 }
 
-/* Before a value of `len` bytes: if room is asked for, what this process gave up may be what is missing. */
-static void settle(uint64_t len)
+/* Before a value of `len` bytes: if room is asked for, what this process gave up may be what is missing.  `then`
+ * leaves.
+ */
+static mr_session *settle(uint64_t len)
 {
     mr_session *s = mr_current();
     if (enter_worker(s))
-        return;
+        return NULL;
     if (mr_port_stores(s->port, len))
         mr_refs_flush(s->refs, true);
     else
         mr_refs_settle(s->refs);
-    mr_session_leave(s);
+    return s;
+}
+
+static mr_status then(mr_session *s, mr_status st)
+{
+    if (s)
+        mr_session_leave(s);
+    return st;
 }
 
 mr_status mr_call_return(mr_call *call, uint32_t i, uint32_t format, const void *data, uint64_t len, const mr_id *refs,
                          uint32_t n_refs, mr_err *err)
 {
     mr_content v = {.format = format, .data = data, .len = len, .refs = refs, .n_refs = n_refs};
-    settle(len);
-    return mr_calls_return(call, i, &v, err);
+    mr_session *s = settle(len);
+    return then(s, mr_calls_return(call, i, &v, err));
 }
 
 mr_status mr_call_create(mr_call *call, uint32_t i, uint64_t len, void **data, mr_err *err)
 {
-    settle(len);
-    return mr_calls_create(call, i, len, data, err);
+    mr_session *s = settle(len);
+    return then(s, mr_calls_create(call, i, len, data, err));
 }
 
 mr_status mr_call_seal(mr_call *call, uint32_t i, uint32_t format, const mr_id *refs, uint32_t n_refs, mr_err *err)
 {
-    settle(0);
-    return mr_calls_seal(call, i, format, refs, n_refs, err);
+    mr_session *s = settle(0);
+    return then(s, mr_calls_seal(call, i, format, refs, n_refs, err));
 }
 
 mr_status mr_call_yield(mr_call *call, uint32_t format, const void *data, uint64_t len, const mr_id *refs,
                         uint32_t n_refs, mr_err *err)
 {
     mr_content v = {.format = format, .data = data, .len = len, .refs = refs, .n_refs = n_refs};
-    settle(len);
-    return mr_calls_yield(call, &v, err);
+    mr_session *s = settle(len);
+    return then(s, mr_calls_yield(call, &v, err));
 }
 
 mr_status mr_call_room(mr_call *call, int64_t timeout)
@@ -222,4 +231,9 @@ mr_status mr_stream_next(mr_session *s, mr_id task, int64_t timeout, mr_id *item
 void mr_on_cancel_signal(void (*hook)(void))
 {
     mr_cancel_hook(hook);
+}
+
+void mr_on_wait(void *(*leave)(void), void (*back)(void *left))
+{
+    mr_thread_on_wait(leave, back);
 }

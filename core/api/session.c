@@ -10,6 +10,7 @@
 
 #include "base/config.h"
 #include "client/cancel.h"
+#include "client/outbox.h"
 #include "engine/engine.h"
 
 enum { IDS_BLOCK = 256 };
@@ -57,14 +58,22 @@ mr_status mr_session_enter(mr_session *s, mr_err *err)
     atomic_fetch_add(&s->users, 1);
     if (atomic_load(&s->state) == MR_SESSION_OPEN)
         return MR_OK;
-    mr_session_leave(s);
+    mr_session_depart(s);
     return refuse(s, err);
+}
+
+/* Waits for nothing. */
+void mr_session_depart(mr_session *s)
+{
+    if (atomic_fetch_sub(&s->users, 1) == 1 && atomic_load(&s->state) == MR_SESSION_CLOSED)
+        mr_bell_ring_always(&s->out, -1);
 }
 
 void mr_session_leave(mr_session *s)
 {
-    if (atomic_fetch_sub(&s->users, 1) == 1 && atomic_load(&s->state) == MR_SESSION_CLOSED)
-        mr_bell_ring_always(&s->out, -1);
+    if (s->ring)
+        mr_outbox_settle(s->ring);
+    mr_session_depart(s);
 }
 
 mr_status mr_session_ids(mr_session *s, uint32_t n, mr_id *first)

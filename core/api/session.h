@@ -57,7 +57,10 @@ struct mr_session {
 
 /* Errors: CLOSED, FORKED, INVAL (no session). */
 mr_status mr_session_enter(mr_session *s, mr_err *err) MR_CHECK_RESULT;
+/* A worker waits here for room in its ring, where what the call has sent found none. */
 void mr_session_leave(mr_session *s);
+/* The same without the wait, for what may be called anywhere. */
+void mr_session_depart(mr_session *s);
 /* `n` consecutive ids; cheap, from a block of the thread's own. */
 mr_status mr_session_ids(mr_session *s, uint32_t n, mr_id *first) MR_CHECK_RESULT;
 /* Sends a record after the holds that must come first. */

@@ -319,7 +319,7 @@ void mr_decref(mr_session *s, mr_id id)
     if (id == MR_NO_ID || mr_session_enter(s, NULL))
         return;
     mr_refs_drop(s->refs, id);
-    mr_session_leave(s);
+    mr_session_depart(s);
 }
 
 mr_status mr_view(mr_session *s, mr_id id)
@@ -337,7 +337,7 @@ void mr_release(mr_session *s, mr_id id)
     if (id == MR_NO_ID || mr_session_enter(s, NULL))
         return;
     mr_refs_drop_look(s->refs, id);
-    mr_session_leave(s);
+    mr_session_depart(s);
 }
 
 void mr_flush(mr_session *s)

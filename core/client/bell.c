@@ -2,6 +2,7 @@
 #include "client/bell.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -48,6 +49,14 @@ static bool bell_wake(mr_bell *b, uint32_t seen, int eventfd)
         bell_futex(&b->word, FUTEX_WAKE, 1, NULL);
     }
     return true;
+}
+
+void mr_bell_tell(mr_bell *b)
+{
+    bool any = (atomic_load_explicit(&b->word, memory_order_relaxed) & 3) != MR_BELL_AWAKE;
+    mr_bell_awake(b);
+    if (any)
+        bell_futex(&b->word, FUTEX_WAKE, INT_MAX, NULL);
 }
 
 bool mr_bell_sleeps(mr_bell *b)

@@ -32,7 +32,9 @@ void mr_bell_awake(mr_bell *b);
 bool mr_bell_sleeps(mr_bell *b);
 /* Wakes the sleeper if it sleeps and this ringer has not rung in this epoch.  True if a system call was made. */
 bool mr_bell_ring(mr_bell *b, uint32_t *last, int eventfd);
-/* The same without looking at `last`: after a death, and by the node itself. */
+/* For sleepers of one process that share a lock, which the caller holds too: a new epoch, and all of them are woken. */
+void mr_bell_tell(mr_bell *b);
+/* As mr_bell_ring without looking at `last`: after a death, and by the node itself. */
 bool mr_bell_ring_always(mr_bell *b, int eventfd);
 
 #endif

@@ -124,6 +124,7 @@ bool mr_calls_cancelled(const mr_call *c)
         mr_inbox_look(p);
     bool cancelled = c->cancelled;
     mr_outbox_unlock(p);
+    mr_outbox_settle(p);
     return cancelled;
 }
 
@@ -202,6 +203,7 @@ mr_status mr_calls_start(mr_call *c, bool main_thread)
         if (c->waited)
             st = send_started(c);
         mr_outbox_nudge(p);
+        mr_outbox_settle(p);
     }
     return st;
 }

@@ -278,6 +278,8 @@ static int inbox_follow(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool he
 mr_status mr_inbox_wait(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool interruptible)
 {
     bool heed = interruptible && mr_cancel_is_main(p);
+    bool resting = false;
+    void *rest = NULL;
     mr_status st = MR_OK;
     int why = 0;
     pthread_mutex_lock(&p->in_lock);
@@ -301,6 +303,14 @@ mr_status mr_inbox_wait(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool in
             st = MR_E_TIMEOUT;
             break;
         }
+        if (!resting) { /* what it waits for may stand in what the ring had no room for */
+            mr_outbox_unlock(p);
+            rest = mr_thread_rest();
+            resting = true;
+            why = mr_outbox_push(p, deadline, interruptible) == MR_E_TIMEOUT ? ETIMEDOUT : 0;
+            pthread_mutex_lock(&p->in_lock);
+            continue;
+        }
         why = p->leader ? inbox_follow(p, w, deadline, heed) : inbox_lead(p, w, deadline, heed);
     }
     if (!p->leader)
@@ -311,6 +321,7 @@ mr_status mr_inbox_wait(mr_ring_port *p, mr_waiter *w, int64_t deadline, bool in
     /* Who only looks goes on to an event loop: what it left untold would stay so while the leader sleeps. */
     if (st == MR_E_TIMEOUT)
         mr_outbox_nudge(p);
+    mr_thread_resume(rest);
     return st;
 }
 
@@ -321,6 +332,7 @@ void mr_inbox_stop(mr_ring_port *p)
     mr_waiters_stir(p);
     mr_bell_ring_always(&p->link->bell, -1);
     pthread_mutex_unlock(&p->in_lock);
+    mr_outbox_stir(p);
 }
 
 static void *inbox_watcher(void *arg)

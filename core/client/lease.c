@@ -11,17 +11,22 @@
 
 enum { PIECE_MOST = 1 << 20, ASK_AGAIN = 64, POPULATE_FROM = 64 << 10 };
 
-/* lease.lock held. */
+/* lease.lock is left and taken again; others ask the node meanwhile. */
 static void renew(mr_ring_port *p, uint64_t len)
 {
     const mr_store_ops *ops = &p->loaded->ops.store;
     mr_answer a;
+    mr_region all = {.len = 0};
     p->lease.left = 0;
     p->lease.wait = ASK_AGAIN;
-    if (mr_outbox_ask(p, MR_ASK_LEASE, MR_NO_ID, len, 0, &a, NULL) || !a.value2)
-        return;
-    mr_region all = {.data = ops->view(p->carrier, a.value, a.value2, true), .len = a.value2, .at = a.value};
-    if (!all.data || (all.len >= POPULATE_FROM && ops->populate && ops->populate(p->carrier, &all)))
+    p->lease.asking = true;
+    pthread_mutex_unlock(&p->lease.lock);
+    if (!mr_outbox_ask(p, MR_ASK_LEASE, MR_NO_ID, len, 0, &a, NULL) && a.value2)
+        all = (mr_region){.data = ops->view(p->carrier, a.value, a.value2, true), .len = a.value2, .at = a.value};
+    bool good = all.data && !(all.len >= POPULATE_FROM && ops->populate && ops->populate(p->carrier, &all));
+    pthread_mutex_lock(&p->lease.lock);
+    p->lease.asking = false;
+    if (!good)
         return; /* the next one takes its place */
     p->lease.wait = 0;
     p->lease.at = a.value;
@@ -35,7 +40,7 @@ bool mr_lease_take(mr_ring_port *p, mr_id id, uint64_t len, mr_region *out)
     if (!len || len > PIECE_MOST || !p->carrier)
         return false;
     pthread_mutex_lock(&p->lease.lock);
-    if (p->lease.left < need) {
+    if (p->lease.left < need && !p->lease.asking) {
         if (p->lease.wait)
             p->lease.wait--;
         else

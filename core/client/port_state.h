@@ -7,8 +7,8 @@
  *   results.c   what a call has made                     calls.c     taking a call, its start and its end
  *   ring_port.c the port's ops, opening and closing      attach.c    where all of it is found
  *
- * Locks, in this order: (refs) -> in_lock -> out_lock -> ids_lock.  No thread sleeps with in_lock; out_lock is held
- * while its owner waits for room in the ring, which the node makes without waiting for anybody.
+ * Locks, in this order: (refs) -> in_lock -> lease.lock -> out_lock -> ids_lock.  No thread waits for the node with
+ * one: a record that finds no room in the ring is kept, and whoever sent it waits when it has left its locks.
  */
 #ifndef MR_CLIENT_PORT_STATE_H
 #define MR_CLIENT_PORT_STATE_H
@@ -124,15 +124,20 @@ typedef struct mr_ring_port {
     mr_host_box *host;
     void *carrier;
 
-    pthread_mutex_t out_lock; /* out, rung */
+    pthread_mutex_t out_lock; /* all up to `unrung` */
     mr_ring_end out;
     uint32_t rung;
-    _Atomic bool unrung; /* something was published that the node was not rung for */
+    struct mr_unsent *unsent, **unsent_end; /* what found no room, in order */
+    uint64_t n_kept, n_moved;               /* in there: in all, and that have gone */
+    bool pushing;                           /* a thread sleeps for room */
+    mr_bell moved;                          /* of the others who do */
+    _Atomic bool unrung;                    /* something was published that the node was not rung for */
 
     struct { /* lease.c */
         pthread_mutex_t lock;
         uint64_t at, left; /* what is free of it */
         uint32_t wait;     /* values that still ask the node, before a lease is asked for */
+        bool asking;
     } lease;
 
     pthread_mutex_t ids_lock;

@@ -149,12 +149,15 @@ static mr_status op_wait(mr_port *port, const mr_id *ids, size_t n, size_t need,
         st = MR_E_TIMEOUT;
     else if (!st)
         st = mr_inbox_wait(p, &w, deadline, true);
-    if (st == MR_E_TIMEOUT) {
+    bool given_up = st == MR_E_TIMEOUT || st == MR_E_INTERRUPTED || st == MR_E_CANCELLED;
+    if (given_up && mr_outbox_unsend(p, w.token)) {
+        w.answer.status = st; /* the node has not heard of it */
+    } else if (st == MR_E_TIMEOUT) {
         /* The answer tells what is settled; it is on its way in any case. */
         st = send_unblocked(p, w.token);
         if (!st)
             st = mr_inbox_wait(p, &w, -1, false);
-    } else if (st == MR_E_INTERRUPTED || st == MR_E_CANCELLED) {
+    } else if (given_up) {
         mr_status gone = send_unblocked(p, w.token);
         st = gone ? gone : st;
     }
@@ -327,6 +330,7 @@ static void op_close(mr_port *port)
     }
     mr_backlog_fini(p);
     mr_held_fini(p);
+    mr_outbox_fini(p);
     free(p->returns);
     if (p->carrier)
         p->loaded->ops.store.detach(p->carrier);

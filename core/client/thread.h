@@ -1,4 +1,4 @@
-/* thread.h: what the calling thread is doing, for records that say so. */
+/* thread.h: what the calling thread is doing, for records that say so; and what it gives up while it waits. */
 #ifndef MR_CLIENT_THREAD_H
 #define MR_CLIENT_THREAD_H
 
@@ -14,6 +14,11 @@ typedef struct mr_thread {
 } mr_thread;
 
 mr_thread *mr_thread_self(void);
+
+/* Around a wait, with no lock held (see mr_on_wait); `resume` gets what `rest` gave. */
+void *mr_thread_rest(void);
+void mr_thread_resume(void *rest);
+void mr_thread_on_wait(void *(*leave)(void), void (*back)(void *left));
 
 static inline int64_t mr_clock_ns(void)
 {

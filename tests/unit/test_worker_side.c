@@ -383,40 +383,6 @@ START_TEST(test_followers)
 }
 END_TEST
 
-enum { PUTS = 3000, PUT_LEN = 600 };
-
-static int put_many(mr_session *s)
-{
-    char bytes[PUT_LEN];
-    mr_id id;
-    mr_err err;
-    for (int i = 0; i < PUTS; i++) {
-        memset(bytes, i & 0xFF, sizeof(bytes));
-        if (mr_put(s, 0, bytes, sizeof(bytes), NULL, 0, &id, &err))
-            return 1;
-    }
-    return 0;
-}
-
-/* Far more than the ring holds: the worker waits for room, and nothing is lost or torn. */
-START_TEST(test_full_ring)
-{
-    node_start(&node, put_many);
-    usleep(20000);
-    mr_id last = 0;
-    for (int i = 0; i < PUTS; i++) {
-        const mr_ev_put *p = node_take(&node, MR_EV_PUT);
-        const unsigned char *bytes = mr_record_bytes(p, sizeof(*p));
-        ck_assert_uint_gt(p->id, last);
-        last = p->id;
-        ck_assert_uint_eq(p->size, PUT_LEN);
-        ck_assert_int_eq(bytes[0], i & 0xFF);
-        ck_assert_int_eq(bytes[PUT_LEN - 1], i & 0xFF);
-    }
-    ck_assert_int_eq(node_join(&node), 0);
-}
-END_TEST
-
 static int poll_calls(mr_session *s)
 {
     int fd = mr_call_fd(s), done = 0;
@@ -520,7 +486,6 @@ int main(void)
     tcase_add_test(c, test_hold_goes_first);
     tcase_add_test(c, test_timeout);
     tcase_add_test(c, test_followers);
-    tcase_add_test(c, test_full_ring);
     tcase_add_test(c, test_call_fd);
     tcase_add_test(c, test_closing);
     tcase_add_loop_test(c, test_nonsense, 0, 2);

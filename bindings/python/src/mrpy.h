@@ -2,7 +2,7 @@
  *
  * The extension knows miniray.h and nothing else of the core.  Two rules hold everywhere:
  *   - no Python code runs and no Python object is made or dropped inside a miniray call;
- *   - a miniray call that can wait is made without the GIL.
+ *   - a miniray call that can wait is made without the GIL, or gives it away where it waits (in a worker: mr_on_wait).
  * All Python objects of the module live in mrpy_state; the process-wide words below hold no Python object.
  */
 #ifndef MRPY_H

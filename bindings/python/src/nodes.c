@@ -165,7 +165,10 @@ PyObject *mrpy_unsave(PyObject *module, PyObject *a)
     mr_session *s = mrpy_need(st);
     if (!s)
         return NULL;
-    mr_status status = mr_unsave(s, name, &err);
+    mr_status status;
+    Py_BEGIN_ALLOW_THREADS;
+    status = mr_unsave(s, name, &err);
+    Py_END_ALLOW_THREADS;
     if (status)
         return named_error(st, status, &err);
     Py_RETURN_NONE;

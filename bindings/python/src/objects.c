@@ -1,5 +1,6 @@
-/* objects.c: get, put, wait and what else is asked of objects.  Waiting is always without the GIL; a first look with
- * timeout 0 saves giving it away when everything is there.
+/* objects.c: get, put, wait and what else is asked of objects.  Waiting is always without the GIL.  In the driver a
+ * first look with timeout 0 saves giving it away when everything is there; a worker, for which a look at what it has
+ * not is a question to the node, asks at once and gives the GIL away where it waits.
  */
 #include "mrpy.h"
 
@@ -68,14 +69,16 @@ static void getting_fini(getting *g)
 /* OK, TIMEOUT or another status; -1000: a Python exception.  Values that it filled in are the caller's to drop. */
 static int fetch(mr_session *s, getting *g, int64_t left, mr_err *err)
 {
-    int64_t since = 0, slice = 0, nap = MRPY_NAP; /* first only look: that reads no clock */
+    bool asks = mr_is_worker(s);
+    int64_t slice = asks ? left : 0, nap = MRPY_NAP; /* first only look: that reads no clock */
+    int64_t since = slice > 0 ? mrpy_now() : 0;
     uint32_t more = 0;
     for (;;) {
         mr_status status;
-        if (slice == 0) {
+        if (slice == 0 || asks) {
             /* Where a wait follows, it tells of an early error too. */
-            uint32_t flags = left ? g->flags & ~(uint32_t)MR_GET_EARLY : g->flags;
-            status = mr_get(s, g->ids, g->n, 0, flags | more, g->values, err);
+            uint32_t flags = left && !asks ? g->flags & ~(uint32_t)MR_GET_EARLY : g->flags;
+            status = mr_get(s, g->ids, g->n, slice, flags | more, g->values, err);
         } else {
             Py_BEGIN_ALLOW_THREADS;
             status = mr_get(s, g->ids, g->n, slice, g->flags | more, g->values, err);
@@ -263,14 +266,17 @@ static PyObject *core_wait(PyObject *module, PyObject *args)
         if (!ids[i])
             goto done;
     }
-    mr_status status = mr_wait(s, ids, n, (size_t)need, 0, ready, &err);
-    while ((status == MR_E_TIMEOUT && left != 0) || status == MR_E_INTERRUPTED) {
-        int64_t slice = mrpy_nap(s, left, &nap);
+    int64_t slice = mr_is_worker(s) ? left : 0;
+    mr_status status = mr_wait(s, ids, n, (size_t)need, slice, ready, &err);
+    while (status == MR_E_TIMEOUT || status == MR_E_INTERRUPTED) {
+        if ((slice != 0 || status == MR_E_INTERRUPTED) && mrpy_interrupted(&left, &since))
+            goto done;
+        if (status == MR_E_TIMEOUT && left == 0)
+            break;
+        slice = mrpy_nap(s, left, &nap);
         Py_BEGIN_ALLOW_THREADS;
         status = mr_wait(s, ids, n, (size_t)need, slice, ready, &err);
         Py_END_ALLOW_THREADS;
-        if ((status == MR_E_TIMEOUT || status == MR_E_INTERRUPTED) && mrpy_interrupted(&left, &since))
-            goto done;
     }
     if (status != MR_OK && status != MR_E_TIMEOUT) {
         mrpy_raise(st, status, &err);

@@ -174,6 +174,22 @@ static void interrupt(void)
     (void)PyErr_SetInterruptEx(SIGINT);
 }
 
+/* The GIL, if this thread has it. */
+static void *leave_gil(void)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    PyThreadState *now = PyThreadState_GetUnchecked();
+#else
+    PyThreadState *now = _PyThreadState_UncheckedGet();
+#endif
+    return now && now == PyGILState_GetThisThreadState() ? PyEval_SaveThread() : NULL;
+}
+
+static void back_gil(void *left)
+{
+    PyEval_RestoreThread(left);
+}
+
 /* attach() -> False if the session was closed meanwhile: joins the session whose supervisor started this process */
 static PyObject *attach(PyObject *module, PyObject *Py_UNUSED(unused))
 {
@@ -182,6 +198,7 @@ static PyObject *attach(PyObject *module, PyObject *Py_UNUSED(unused))
     mr_status status;
     Py_BEGIN_ALLOW_THREADS;
     mr_on_cancel_signal(interrupt);
+    mr_on_wait(leave_gil, back_gil);
     status = mr_attach(&s, &err);
     Py_END_ALLOW_THREADS;
     if (status == MR_E_CLOSED)

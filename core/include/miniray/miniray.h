@@ -463,6 +463,11 @@ MR_API mr_id mr_current_task(mr_session *s);
 /* `hook` runs inside the signal handler when a cancel strikes the main thread's call: it must be async-signal-safe (an
  * interpreter sets its own interrupt flag there).  NULL: none.  Set before mr_attach. */
 MR_API void mr_on_cancel_signal(void (*hook)(void));
+/* Worker: what its threads give up while a call of this API waits, as an interpreter's lock.  `leave` runs on the
+ * thread that is about to wait and returns what `back` gets, on the same thread, when it has waited (NULL: it had
+ * nothing to give up, and `back` is not called); no lock of the library is held.  Calls that only look or tell do not
+ * come to it. Set before mr_attach. */
+MR_API void mr_on_wait(void *(*leave)(void), void (*back)(void *left));
 
 /* ------------------------------------------------------------------------------------------------- tasks in C -- */
 
