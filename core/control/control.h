@@ -33,7 +33,8 @@ typedef struct mr_fault {
     uint32_t func;         /* number of the function, 0: none */
     uint32_t may_have_run; /* of an actor call: 0 no, 1 maybe */
     uint32_t why, node; /* of LOST: mr_lost; of ACTOR_DIED: 1: kill() ended it, 2: its group was removed, 3: its owner
-                           died, 4: it left by itself; of LOST and NODE_DIED: 1 + number of    the node, 0: none */
+                           died, 4: it left by itself, 5: its last handle went; of LOST and NODE_DIED: 1 + number of
+                           the node, 0: none */
     mr_id task, cause;  /* cause: actor or object behind it, 0: none */
 } mr_fault;
 
@@ -353,10 +354,12 @@ typedef struct mr_task_info {
     mr_id task, actor, parent;
     uint32_t func, attempt, owner, worker, node, slot; /* slot: number on its node, where it runs or ran */
     mr_phase phase;
-    uint64_t bytes;  /* of its arguments */
-    int32_t outcome; /* when over */
-    int32_t pid;     /* of the process that ran it, when over; 0: not known */
-    int state;       /* mr_task_state, MR_OVER for finished ones */
+    uint64_t bytes;    /* of its arguments */
+    int32_t outcome;   /* when over */
+    int32_t pid;       /* of the process that ran it, when over; 0: not known */
+    uint32_t how, why; /* of an actor's creation, when over: what ended the actor, as in mr_fault */
+    int32_t code;
+    int state; /* mr_task_state, MR_OVER for finished ones */
     bool blocked;
     int64_t submitted_at, ready_at, started_at, ended_at;
 } mr_task_info;

@@ -77,13 +77,14 @@ static void add_actor(const mr_control *c, text *t, const mr_fault *f)
     const mr_define *call = mr_control_func(c, f->func);
     bool method = call && call->kind == MR_FUNC_METHOD;
     /* The last handle may be gone and the actor with it: its class is in the method's name too, before the last dot. */
-    const char *name = d ? d->name : method ? call->name : "", *dot = d ? NULL : strrchr(name, '.');
+    const char *name = d ? d->name : call ? call->name : "", *dot = d || !method ? NULL : strrchr(name, '.');
     add(t, "actor %.*s%s", (int)(dot ? (size_t)(dot - name) : strlen(name)), name,
         f->status == MR_E_ACTOR_UNAVAILABLE ? " is restarting" : " died");
     static const char *const causes[] = {[1] = ": the actor was killed by ray.kill",
                                          [2] = ": its placement group was removed",
                                          [3] = ": its owner has died",
-                                         [4] = ": it left by exit_actor() or sys.exit()"};
+                                         [4] = ": it left by exit_actor() or sys.exit()",
+                                         [5] = ": its last handle went, and its calls were done"};
     if (f->status == MR_E_ACTOR_DIED && f->why && f->why < sizeof causes / sizeof *causes) {
         add(t, "%s", causes[f->why]);
     } else if (f->how || f->pid) {

@@ -164,6 +164,10 @@ void mr_history_add(mr_control *c, const task *t)
     i->ready_at = t->v.ready_at;
     i->started_at = t->v.started_at;
     i->ended_at = c->now;
+    const actor *a = t->v.kind == MR_ACTOR ? actor_at(c, t->v.ref) : NULL;
+    i->how = a ? a->fault.how : 0;
+    i->why = a ? a->fault.why : 0;
+    i->code = a ? a->fault.code : 0;
 }
 
 static void say_process(const proc *p, mr_task_info *i)

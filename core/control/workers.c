@@ -449,7 +449,8 @@ mr_status mr_proc_retired(mr_control *c, const mr_record *r)
         return MR_E_INVAL;
     actor *a = p->actor ? actor_at(c, p->actor) : NULL;
     if (a && a->leaving && a->worker == p->number)
-        mr_actor_die(c, a, &(mr_fault){.status = MR_E_ACTOR_DIED, .worker = p->number, .pid = p->pid, .cause = a->id});
+        mr_actor_die(
+            c, a, &(mr_fault){.status = MR_E_ACTOR_DIED, .worker = p->number, .pid = p->pid, .why = 5, .cause = a->id});
     else if (p->task || p->ahead.n || (a && a->worker == p->number)) /* not as asked: it left its work behind */
         return mr_proc_died(c, r);
     mr_wait_drop_all(c, &p->waits);

@@ -134,7 +134,12 @@ def test_actors(ray, until):
     assert "ray.kill" in state.get_actor(row.actor_id).death_cause
     del one
     ray.get(echo.remote(1))
-    assert state.get_actor(row.actor_id).state == "DEAD", "the dead are remembered when no handle is left"
+    dead = state.get_actor(row.actor_id)
+    assert dead.state == "DEAD" and "Counter died: the actor was killed by ray.kill" in dead.death_cause, "also when no handle is left"
+    two = Counter.remote()
+    ray.get(two.add.remote(1))
+    del two
+    until(lambda: [r for r in state.list_actors(detail=True) if "Counter died: its last handle went" in (r.death_cause or "")])
 
 
 def test_a_call_of_a_blocked_actor_waits_for_those_before(ray, until, tmp_path):

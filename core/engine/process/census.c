@@ -203,7 +203,14 @@ void mr_census_actors(mr_nodes *n, mr_text *t)
         if (i.phase != MR_PHASE_OVER || !def || def->kind != MR_FUNC_ACTOR || mr_control_actor(n->control, i.task, &a))
             continue;
         mr_actor_info gone = {.state = MR_ACTOR_DEAD, .func = i.func, .worker = i.worker, .owner = i.owner};
-        gone.fault = (mr_fault){.status = MR_E_ACTOR_DIED, .cause = i.task, .worker = i.worker};
+        gone.fault = (mr_fault){.status = MR_E_ACTOR_DIED,
+                                .cause = i.task,
+                                .func = i.func,
+                                .worker = i.worker,
+                                .pid = i.pid,
+                                .how = i.how,
+                                .why = i.why,
+                                .code = i.code};
         gone.name = gone.ns = "";
         mr_text_put(t, "%s{", first ? "" : ",");
         first = false;
