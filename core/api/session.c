@@ -229,6 +229,11 @@ mr_status mr_session_config(const mr_open_args *args, struct mr_config **out, mr
     return MR_OK;
 }
 
+static void tell_drops(void *refs)
+{
+    mr_refs_flush(refs, true);
+}
+
 mr_status mr_open(const mr_open_args *args, mr_session **out, mr_err *err)
 {
     mr_open_args a;
@@ -249,6 +254,7 @@ mr_status mr_open(const mr_open_args *args, mr_session **out, mr_err *err)
         mr_err_set(err, st, "%s", mr_status_text(st));
     }
     if (!st) {
+        mr_engine_on_drops(port, tell_drops, s->refs);
         atomic_store(&current, s);
         *out = s;
     }

@@ -20,6 +20,10 @@ mr_status mr_engine_output(mr_port *p, int64_t timeout, mr_output *out) MR_CHECK
 void mr_engine_finish(mr_port *p);
 /* Close will leave the memory of all values mapped. */
 void mr_engine_keep_views(mr_port *p);
+/* Driver: `tell(arg)` tells the node which references were given up.  The progress thread calls it, without a lock,
+ * when a store is full or another terminal looks: the driver may not call miniray for long.  `arg` lives until close.
+ */
+void mr_engine_on_drops(mr_port *p, void (*tell)(void *arg), void *arg);
 /* See mr_on_full. */
 void mr_engine_on_full(mr_port *p, void (*ask)(void));
 /* See mr_on_error. */

@@ -1,9 +1,13 @@
 """Who holds what: each kind of holder keeps an object, and lets go of it; an object that nobody holds is gone."""
 
 import gc
+import json
 import os
 import pickle
 import signal
+import subprocess
+import sys
+import time
 import warnings
 
 import numpy as np
@@ -284,3 +288,40 @@ def test_an_exception_as_a_value_holds_too(ray, until):
         assert miniray.get(*refs_of(miniray.get(passed)[0]))[0] == 7
         del ref, passed
     until(lambda: not alive(1), "both are gone")
+
+
+def test_a_driver_that_sleeps_keeps_nothing_that_it_gave_up(tmp_path):
+    """Nothing of this process calls miniray between the `del` and the end of the wait."""
+    config = tmp_path / "full.ini"
+    config.write_text("[store]\nspill = false\nfull_wait = 20s\n")
+    miniray.init(num_cpus=1, object_store_memory=16 << 20, config=str(config))
+    told = tmp_path / "told"
+
+    @miniray.remote
+    class Other:
+        def put(self):
+            time.sleep(0.5)
+            miniray.put(bytes(10 << 20))
+            (tmp_path / "new").write_text("is there")
+            (tmp_path / "new").rename(told)
+
+        def ready(self):
+            return True
+
+    def look():
+        return json.loads(subprocess.run([sys.executable, "-m", "miniray", "memory", "--json", "--session", str(os.getpid())],
+                                         capture_output=True, check=True).stdout)
+
+    other = Other.remote()
+    miniray.get(other.ready.remote())
+    ref = miniray.put(bytes(9 << 20))
+    end = other.put.remote()
+    view = miniray.get(ref)
+    del ref, view
+    subprocess.run(["timeout", "15", "sh", "-c", f"until [ -e {told} ]; do sleep 0.05; done"], check=True)  # runs no Python meanwhile
+    big = miniray.put(bytes(1 << 20))
+    assert any(row["size"] >= 1 << 20 for row in look())
+    del big
+    assert not any(row["size"] >= 1 << 20 for row in look()), "who looks from outside sees what is still held"
+    miniray.get(end)
+    miniray.shutdown()

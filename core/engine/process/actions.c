@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "base/log.h"
 #include "engine/process/drive.h"
@@ -232,6 +233,8 @@ static void act_collect(mr_nodes *n, const mr_action *a)
 {
     (void)a;
     int64_t now = mr_drive_monotonic();
+    n->drops.due = true;
+    (void)!eventfd_write(n->event_fd, 1); /* at its most it is set already */
     if (n->on_full && (!n->fulls || now - n->full_at >= MR_COLLECT_EVERY_NS)) {
         n->full_at = now;
         n->fulls++;

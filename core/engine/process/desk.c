@@ -255,6 +255,7 @@ static char *desk_look(mr_nodes *n, const char *what, mr_status *status, mr_err 
 {
     char *json = NULL;
     pthread_mutex_lock(&n->lock);
+    mr_drive_drops(n);
     if (!n->closing) {
         mr_drive_pump(n);
         json = mr_state_json(n, what, status, err);

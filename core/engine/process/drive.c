@@ -519,3 +519,15 @@ void mr_drive_unlock(mr_nodes *n)
         due = next;
     }
 }
+
+void mr_drive_drops(mr_nodes *n)
+{
+    void (*tell)(void *arg) = n->drops.tell;
+    void *arg = n->drops.arg;
+    n->drops.due = false;
+    if (!tell)
+        return;
+    mr_drive_unlock(n);
+    tell(arg);
+    pthread_mutex_lock(&n->lock);
+}

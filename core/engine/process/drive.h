@@ -9,6 +9,8 @@ mr_status mr_drive_step(mr_nodes *n, const mr_record *r);
 /* The two halves of it: what is applied together may share one look at the clock. */
 void mr_drive_tick(mr_nodes *n);
 mr_status mr_drive_apply(mr_nodes *n, const mr_record *r);
+/* Takes from the driver what it has given up and not told: the lock is let go of meanwhile. */
+void mr_drive_drops(mr_nodes *n);
 /* Takes all records of one peer. */
 void mr_drive_drain(mr_nodes *n, mr_peer *p);
 /* Takes what lies in rings and queues, steps it, closes the instant if no batch is open. */

@@ -84,6 +84,15 @@ void mr_engine_keep_views(mr_port *port)
     ((mr_nodes *)(void *)port)->keep_views = true;
 }
 
+void mr_engine_on_drops(mr_port *port, void (*tell)(void *arg), void *arg)
+{
+    mr_nodes *n = (mr_nodes *)(void *)port;
+    pthread_mutex_lock(&n->lock);
+    n->drops.tell = tell;
+    n->drops.arg = arg;
+    pthread_mutex_unlock(&n->lock);
+}
+
 void mr_engine_on_full(mr_port *port, void (*ask)(void))
 {
     mr_nodes *n = (mr_nodes *)(void *)port;

@@ -306,9 +306,14 @@ struct mr_nodes {
     uint32_t next_token;
     uint32_t spin_ns, spin_fails, spin_skip;
     mr_error_reader on_error; /* reads errors of a binding's own; NULL: nobody does */
-    void (*on_full)(void);    /* asks the driver to collect garbage; NULL: nobody is asked */
-    int64_t full_at;          /* when it was last asked */
-    uint32_t fulls;           /* how often */
+    struct {
+        void (*tell)(void *arg); /* see mr_engine_on_drops; NULL: not yet */
+        void *arg;
+        bool due;
+    } drops;
+    void (*on_full)(void); /* asks the driver to collect garbage; NULL: nobody is asked */
+    int64_t full_at;       /* when it was last asked */
+    uint32_t fulls;        /* how often */
     mr_inner *inner, **inner_end, *inner_spare;
     uint32_t n_inner_spare;
     mr_hungry *hungry;

@@ -227,6 +227,8 @@ static void *progress_main(void *arg)
         if (failed)
             mr_nodes_end(n, "epoll_wait: %s", strerror(failed));
         go_on = !n->progress_end && !failed;
+        if (n->drops.due)
+            mr_drive_drops(n);
         mr_drive_unlock(n);
         mr_output_save(n);
     }
