@@ -68,8 +68,17 @@ def nothing_stored():
     return now["store_used"] == 0 and now["object_bytes"] == 0 and now["disk_bytes"] == 0
 
 
+def parent(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        return int(f.read().rpartition(")")[2].split()[1])
+
+
+ABOVE = {"worker": 0, "node": 0, "zygote": 1, "supervisor": 2}  # a worker
+
+
 class Killer(threading.Thread):
-    """Kills one worker, or all processes that a node has, at 12 moments: without an end some tasks would never have theirs."""
+    """Kills one worker, all processes that a node has, the zygote or the supervisor, at some moments: without an end some tasks
+    would never have theirs."""
 
     def __init__(self, who):
         super().__init__(daemon=True)
@@ -77,21 +86,25 @@ class Killer(threading.Thread):
 
     def run(self):
         strikes = 0
-        while strikes < 12 and not self.enough.wait(self.rand.random() * 0.15):
+        while strikes < (6 if ABOVE[self.who] else 12) and not self.enough.wait(self.rand.random() * 0.15):
             workers = [w for w in _session.state("workers") if w.get("pid")]
             if not workers:
                 continue
             one, strikes = self.rand.choice(workers), strikes + 1
-            for w in workers if self.who == "node" else [one]:
-                if w["node"] == one["node"]:
-                    try:
-                        os.kill(w["pid"], signal.SIGKILL)
+            pids = [w["pid"] for w in workers if w["node"] == one["node"]] if self.who == "node" else [one["pid"]]
+            try:
+                for _ in range(ABOVE[self.who]):
+                    pids = [parent(pids[0])]
+                for pid in pids:
+                    if pid not in (1, os.getpid()):  # of one that is being killed
+                        os.kill(pid, signal.SIGKILL)
                         self.killed += 1
-                    except ProcessLookupError:
-                        pass
+            except (ProcessLookupError, FileNotFoundError):
+                pass  # it has just ended
 
 
-@pytest.mark.parametrize("who, store", [("worker", "store-shm"), ("node", "store-mem"), ("worker", "store-file")])
+@pytest.mark.parametrize("who, store", [("worker", "store-shm"), ("node", "store-mem"), ("worker", "store-file"),
+                                        ("zygote", "store-shm"), ("supervisor", "store-file")])
 def test_who_uses_the_disk_is_killed(spill_dir, until, who, store):
     nodes = [{"num_cpus": 2}, {"num_cpus": 2}] if who == "node" else None
     miniray.init(store=store, object_store_memory=8 * MB, **({"nodes": nodes} if nodes else {"num_workers": 2}))
@@ -179,8 +192,9 @@ while True:
 
 
 def test_the_driver_is_killed_while_it_uses_the_disk(spill_dir, until):
+    """Alone, or (the last) with its supervisor: then the next session removes the folder."""
     rand = random.Random(SEED)
-    for store in ("store-shm", "store-mem", "store-file"):
+    for store, alone in (("store-shm", True), ("store-mem", True), ("store-file", True), ("store-shm", False)):
         driver = subprocess.Popen([sys.executable, "-c", DRIVER.replace("STORE", repr(store))], stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, text=True)
         try:
@@ -188,9 +202,18 @@ def test_the_driver_is_killed_while_it_uses_the_disk(spill_dir, until):
             assert driver.poll() is None
             with pytest.raises(subprocess.TimeoutExpired):
                 driver.wait(rand.random() * 0.15)
+            if not alone:
+                with open(f"/proc/{driver.pid}/task/{driver.pid}/children") as f:
+                    supervisor = int(f.read())
+                os.kill(supervisor, signal.SIGSTOP)
         finally:
             driver.kill()
+            if not alone:
+                os.kill(supervisor, signal.SIGKILL)
             said, errors = driver.communicate(timeout=20)  # its workers have these pipes too: it returns when all are gone
         assert "Traceback" not in errors, errors
+        if not alone:
+            miniray.init(num_workers=1)
+            miniray.shutdown()
         until(lambda: not processes_of(driver.pid) and not leftovers(), "the end of the killed driver's session")
         assert list(spill_dir.iterdir()) == []
