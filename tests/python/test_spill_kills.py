@@ -95,8 +95,9 @@ class Killer(threading.Thread):
             try:
                 for _ in range(ABOVE[self.who]):
                     pids = [parent(pids[0])]
+                ours = processes_of(os.getpid())  # the parent of one that is being killed may be anybody
                 for pid in pids:
-                    if pid not in (1, os.getpid()):  # of one that is being killed
+                    if pid in ours:
                         os.kill(pid, signal.SIGKILL)
                         self.killed += 1
             except (ProcessLookupError, FileNotFoundError):

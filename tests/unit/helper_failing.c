@@ -41,7 +41,10 @@ static void where(void)
     finding = false;
 }
 
-static bool refuse(failing_door door, int why)
+/* Memory is asked for before a sanitizer is ready. */
+#define EARLY __attribute__((no_sanitize("address", "undefined")))
+
+EARLY static bool refuse(failing_door door, int why)
 {
     if (atomic_load_explicit(&page->who, memory_order_relaxed) != me || finding || !(page->doors >> door & 1))
         return false;
@@ -131,61 +134,87 @@ __attribute__((constructor)) static void begin(void)
     ssize_t n = fd < 0 ? 0 : syscall(SYS_read, fd, line, sizeof(line) - 1);
     close(fd);
     bool supervises = n > 0 && memmem(line, (size_t)n, "--supervise", 11);
-    me = supervises ? FAILING_SUPERVISOR : getenv("MINIRAY_WORKER") ? FAILING_WORKER : FAILING_SELF;
+    bool works = getenv("MINIRAY_WORKER") || getenv("MINIRAY_ZYGOTE_FD"); /* whose children are workers */
+    me = supervises ? FAILING_SUPERVISOR : works ? FAILING_WORKER : FAILING_SELF;
     look_at(file, 0);
 }
 
 /* ------------------------------------------------------------------------------------------------------- memory -- */
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t size);
-void *__libc_memalign(size_t align, size_t size);
-void __libc_free(void *p);
+#if !defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__)
+#define BELOW(name) __interceptor_##name
+const char *__asan_default_options(void);
+const char *__lsan_default_options(void);
+const char *__lsan_default_suppressions(void);
 
-static void *counted(void *p)
+/* A process below has this library before the sanitizer's. */
+const char *__asan_default_options(void)
+{
+    return "verify_asan_link_order=0";
+}
+
+/* What the dynamic linker keeps is seen to be its own only without a malloc in between. */
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:ld-linux";
+}
+
+const char *__lsan_default_options(void)
+{
+    return "print_suppressions=0";
+}
+#else
+#define BELOW(name) __libc_##name
+#endif
+void *BELOW(malloc)(size_t size);
+void *BELOW(calloc)(size_t n, size_t size);
+void *BELOW(realloc)(void *p, size_t size);
+void *BELOW(memalign)(size_t align, size_t size);
+void BELOW(free)(void *p);
+
+EARLY static void *counted(void *p)
 {
     if (p)
         atomic_fetch_add_explicit(&failing_live, 1, memory_order_relaxed);
     return p;
 }
 
-void *malloc(size_t size)
+EARLY void *malloc(size_t size)
 {
-    return refuse(FAILING_malloc, ENOMEM) ? NULL : counted(__libc_malloc(size));
+    return refuse(FAILING_malloc, ENOMEM) ? NULL : counted(BELOW(malloc)(size));
 }
 
-void *calloc(size_t n, size_t size)
+EARLY void *calloc(size_t n, size_t size)
 {
-    return refuse(FAILING_malloc, ENOMEM) ? NULL : counted(__libc_calloc(n, size));
+    return refuse(FAILING_malloc, ENOMEM) ? NULL : counted(BELOW(calloc)(n, size));
 }
 
-void *realloc(void *p, size_t size)
+EARLY void *realloc(void *p, size_t size)
 {
     if (refuse(FAILING_malloc, ENOMEM))
         return NULL;
-    return p ? __libc_realloc(p, size) : counted(__libc_malloc(size));
+    return p ? BELOW(realloc)(p, size) : counted(BELOW(malloc)(size));
 }
 
-int posix_memalign(void **out, size_t align, size_t size)
+EARLY int posix_memalign(void **out, size_t align, size_t size)
 {
     if (refuse(FAILING_malloc, ENOMEM))
         return ENOMEM;
-    *out = counted(__libc_memalign(align, size));
+    *out = counted(BELOW(memalign)(align, size));
     return *out ? 0 : ENOMEM;
 }
 
-void *aligned_alloc(size_t align, size_t size)
+EARLY void *aligned_alloc(size_t align, size_t size)
 {
-    return refuse(FAILING_malloc, ENOMEM) ? NULL : counted(__libc_memalign(align, size));
+    return refuse(FAILING_malloc, ENOMEM) ? NULL : counted(BELOW(memalign)(align, size));
 }
 
-void free(void *p)
+EARLY void free(void *p)
 {
     if (p)
         atomic_fetch_sub_explicit(&failing_live, 1, memory_order_relaxed);
-    __libc_free(p);
+    BELOW(free)(p);
 }
 #endif
 

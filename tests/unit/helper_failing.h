@@ -69,12 +69,13 @@ typedef struct failing_page {
     _Atomic int door; /* that failed last */
 } failing_page;
 
-/* Is malloc this file's own, so that it can fail and be counted?  Not under a sanitizer, which finds the leaks itself.
- */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { FAILING_MALLOC = 0 };
+/* Can malloc fail, and are its blocks counted?  A sanitizer that has a malloc of its own finds the leaks itself. */
+#if defined(__SANITIZE_THREAD__)
+enum { FAILING_MALLOC = 0, FAILING_COUNTS = 0 };
+#elif defined(__SANITIZE_ADDRESS__)
+enum { FAILING_MALLOC = 1, FAILING_COUNTS = 0 };
 #else
-enum { FAILING_MALLOC = 1 };
+enum { FAILING_MALLOC = 1, FAILING_COUNTS = 1 };
 #endif
 
 /* The page lies in the file from here on, and processes started later look at it too. */
