@@ -84,7 +84,7 @@ def test_use_after_shutdown():
     miniray.shutdown()
     with miniray.init(num_workers=1):
         for use in (lambda: miniray.get(ref), lambda: miniray.wait([ref]), lambda: one.remote and miniray.put([ref]),
-                    lambda: miniray.cancel(ref)):
+                    lambda: miniray.cancel(ref), lambda: miniray.put({ref}), lambda: miniray.remote(len).remote({ref})):
             with pytest.raises(miniray.exceptions.StaleReferenceError, match="earlier miniray session"):
                 use()
 

@@ -4,6 +4,7 @@ import copy
 import datetime
 import decimal
 import gc
+import sys
 import warnings
 
 import numpy as np
@@ -195,6 +196,8 @@ def test_a_random_reference_names_nothing(session):
     for use in (session.get, takes.remote, lambda r: session.wait([r])):
         with pytest.raises(session.exceptions.StaleReferenceError):
             use(ref)
+    nil = session.ObjectRef.nil()
+    assert all(got == value for value in ([nil], {nil}) for got in through(session, value)), "no reference is a value"
 
 
 def test_what_cannot_be_put(session):
@@ -309,9 +312,10 @@ def test_a_huge_string(session):
 
 def test_what_pickles_but_does_not_unpickle(session):
     ref = session.put([1, OneWay()])
-    for _ in range(2):
-        with pytest.raises(LookupError, match="no way back"):
-            session.get(ref)
+    for what in (ref, [session.put(1), ref]):
+        with pytest.raises(LookupError, match="no way back") as told:
+            session.get(what)
+        assert getattr(told.value, "__notes__", None) == [f"(while miniray unpickled the value of {ref!r})"] or sys.version_info < (3, 11)
     with pytest.raises(session.exceptions.RayTaskError, match="no way back") as told:
         session.get(session.remote(lambda x: x).remote(ref))
     assert isinstance(told.value, LookupError)

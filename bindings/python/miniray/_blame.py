@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import sys
 import types
 from typing import Any, Iterator, List, Optional, Tuple
 
@@ -56,7 +57,13 @@ def _children(obj: Any) -> Iterator[Tuple[str, Any]]:
         for name, value in {**used.nonlocals, **used.globals}.items():
             yield f" uses {name}", value
         yield ".__defaults__", obj.__defaults__
+    elif (numpy := sys.modules.get("numpy")) is not None and isinstance(obj, numpy.ndarray):
+        if obj.dtype == object:
+            for at, value in numpy.ndenumerate(obj):
+                yield f"[{', '.join(map(str, at))}]", value
     elif not isinstance(obj, type):
+        if isinstance(obj, BaseException):
+            yield ".args", obj.args
         for name, value in getattr(obj, "__dict__", {}).items():
             yield f".{name}", value
         for cls in type(obj).__mro__:
@@ -66,8 +73,23 @@ def _children(obj: Any) -> Iterator[Tuple[str, Any]]:
                     yield f".{name}", getattr(obj, name)
     elif isinstance(obj, type):
         for name, value in list(vars(obj).items()):
-            if not (name.startswith("__") and name.endswith("__")):
+            if isinstance(value, types.FunctionType) or not (name.startswith("__") and name.endswith("__")):
                 yield f".{name}", value
+
+
+def reduced(obj: Any) -> Iterator[Tuple[str, Any]]:
+    """What pickle takes in its stead, by what its class says; for where nothing of what it consists of is to blame."""
+    try:
+        parts = obj.__reduce_ex__(5)
+    except Exception:
+        return
+    if isinstance(parts, tuple):
+        for i, part in enumerate(parts[:3]):
+            yield f".__reduce_ex__(5)[{i}]", part
+        for i, value in enumerate(parts[3] or () if len(parts) > 3 else ()):
+            yield f"[{i}]", value
+        for key, value in parts[4] or () if len(parts) > 4 else ():
+            yield f"[{_short(key)}]", value
 
 
 def _short(value: Any) -> str:
@@ -90,11 +112,14 @@ def _first(parts: List[Tuple[str, Any]]) -> Optional[Tuple[str, Any]]:
 
 def path(obj: Any) -> str:
     """How to get from `obj` to the innermost thing that cannot be pickled: ".lock", "[2].conn"; "" for itself."""
-    out, seen = "", {id(obj)}
+    out, seen = "", {id(obj): obj}  # what is made on the way must not give its number to another
     for _ in range(_DEEP):
-        found = _first([(part, child) for part, child in itertools.islice(_children(obj), _MANY) if id(child) not in seen])
-        if found is None:
+        for parts in (_children, reduced):
+            found = _first([(part, child) for part, child in itertools.islice(parts(obj), _MANY) if id(child) not in seen])
+            if found is not None:
+                break
+        else:
             return f"{out} (a {type(obj).__name__})" if out else ""
         out, obj = out + found[0], found[1]
-        seen.add(id(obj))
+        seen[id(obj)] = obj
     return out

@@ -126,9 +126,14 @@ def dumps(obj: Any) -> Tuple[bytes, List[Any]]:
         _Pickler(file, protocol=5, buffer_callback=out_of_band).dump(obj)
     except RecursionError as why:
         raise RecursionError(f"Could not serialize an object of {type(obj).__name__}: it nests too deeply") from why
-    except (TypeError, pickle.PicklingError, AttributeError, NotImplementedError, ValueError) as why:
+    except MemoryError:
+        raise
+    except Exception as why:  # the code of classes raises what it likes
         from . import _blame
+        from .exceptions import RayError
 
+        if isinstance(why, RayError):  # of a reference in it
+            raise
         raise NotSerializable(
             f"Could not serialize {_named(obj)}: {str(why).rstrip('.')}. {_because(_blame.path(obj))} cannot leave this process; "
             "make that thing inside the task, or keep it in an actor.") from why

@@ -246,6 +246,25 @@ static PyObject *part(mrpy_state *st, const mr_value *v, uint32_t i)
     return view;
 }
 
+/* What is raised says of which value (from Python 3.11 on, which has notes). */
+static void note_value(mrpy_state *st, mr_id id)
+{
+    PyObject *type, *why, *tb;
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return;
+    PyErr_Fetch(&type, &why, &tb);
+    PyErr_NormalizeException(&type, &why, &tb);
+    PyObject *ref = id ? mrpy_ref_again(st, mrpy_session_no, id) : NULL;
+    PyObject *text = ref ? PyUnicode_FromFormat("(while miniray unpickled the value of %R)", ref)
+                         : PyUnicode_FromString("(while miniray unpickled an argument)");
+    PyObject *done = text ? PyObject_CallMethod(why, "add_note", "O", text) : NULL;
+    PyErr_Clear();
+    Py_XDECREF(done);
+    Py_XDECREF(text);
+    Py_XDECREF(ref);
+    PyErr_Restore(type, why, tb);
+}
+
 static PyObject *unpickle(mrpy_state *st, const mr_value *v)
 {
     mrpy_pickle_head h;
@@ -267,6 +286,8 @@ static PyObject *unpickle(mrpy_state *st, const mr_value *v)
         PyObject *args[] = {bytes, buffers};
         st->n_unpickled++;
         result = PyObject_Vectorcall(st->loads, args, 2, NULL);
+        if (!result)
+            note_value(st, v->id);
     }
 done:
     Py_XDECREF(buffers);

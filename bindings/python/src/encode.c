@@ -188,7 +188,7 @@ static int walk_ref(mrpy_enc *e, PyObject *o)
 {
     mrpy_ref *ref = (mrpy_ref *)o;
     uint64_t pair[2] = {ref->session, ref->id};
-    if (!mrpy_ref_id(e->st, o, "a reference in the value") || mrpy_ids_add(&e->refs, ref->id))
+    if (ref->id && (!mrpy_ref_id(e->st, o, "a reference in the value") || mrpy_ids_add(&e->refs, ref->id)))
         return -1;
     return put_tagged(e, MRPY_TAG_REF, pair, sizeof(pair));
 }

@@ -247,23 +247,20 @@ static PyObject *ref_reduce(PyObject *o, PyObject *Py_UNUSED(unused))
     mrpy_enc *e = mrpy_enc_active();
     if (!st)
         return NULL;
-    if (mrpy_session && ref->session == mrpy_session_no) {
-        if (e) {
-            if (mrpy_ids_add(&e->refs, ref->id))
-                return NULL;
-        } else {
-            PyObject *hex = ref_hex(o, NULL);
-            PyObject *r = hex && st->escaped ? PyObject_CallOneArg(st->escaped, hex) : NULL;
-            Py_XDECREF(hex);
-            if (!r)
-                return NULL;
-            Py_DECREF(r);
-            if (mr_incref(mrpy_session, ref->id) != MR_OK)
-                return mrpy_raise(st, MR_E_FREED, NULL);
-            mr_status noted = mr_note(mrpy_session, ref->id, 1, MR_NOTE_PINNED, NULL);
-            if (noted != MR_OK)
-                return mrpy_raise(st, noted, NULL);
-        }
+    if (e && ref->id && (!mrpy_ref_id(st, o, "a reference in the value") || mrpy_ids_add(&e->refs, ref->id)))
+        return NULL;
+    if (mrpy_session && ref->session == mrpy_session_no && !e) {
+        PyObject *hex = ref_hex(o, NULL);
+        PyObject *r = hex && st->escaped ? PyObject_CallOneArg(st->escaped, hex) : NULL;
+        Py_XDECREF(hex);
+        if (!r)
+            return NULL;
+        Py_DECREF(r);
+        if (mr_incref(mrpy_session, ref->id) != MR_OK)
+            return mrpy_raise(st, MR_E_FREED, NULL);
+        mr_status noted = mr_note(mrpy_session, ref->id, 1, MR_NOTE_PINNED, NULL);
+        if (noted != MR_OK)
+            return mrpy_raise(st, noted, NULL);
     }
     return Py_BuildValue("O(KK)", st->s_rebuild, (unsigned long long)ref->session, (unsigned long long)ref->id);
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Optional, Set, TextIO, Tuple
 
-from .._blame import children, pickles
+from .._blame import children, pickles, reduced
 
 __all__ = ["FailureTuple", "inspect_serializability"]
 
@@ -39,8 +39,8 @@ def inspect_serializability(base_obj: Any, name: Optional[str] = None, depth: in
             return
         say(f"{indent}{called} ({type(obj).__name__}): {type(why).__name__}: {why}")
         before = len(found)
-        if left > 0:
-            for part, child in children(obj):
+        for parts in (children, reduced) if left > 0 else ():
+            for part, child in parts(obj) if len(found) == before else ():
                 look(child, called + part, obj, left - 1, indent + "    ")
         if len(found) == before:
             try:
