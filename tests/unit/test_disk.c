@@ -23,6 +23,8 @@ static int disk_open(const char *path, int flags, mode_t mode)
 #undef fail /* Check's macro */
 #define open disk_open
 #include "engine/process/disk.c"
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #undef open
 #include "run_suite.h"
 
@@ -139,6 +141,61 @@ START_TEST(what_is_dropped_goes)
 }
 END_TEST
 
+/* Of the first bytes of a file: are they in the system's cache? */
+static bool first_cached(const mr_disk *d)
+{
+    return is_cached(d->files, IO_MOST, 0);
+}
+
+/* Past the cache it is the same bytes, and what was written a while ago is in the cache no more. */
+START_TEST(past_the_cache)
+{
+    mr_disk *d = disk(packers_named[_i]);
+    struct statfs fs;
+    mr_extent e[4];
+    d->writing.now = PAST;
+    for (int i = 0; i < 4; i++) {
+        e[i] = written(d, data, MOST - (uint64_t)i);
+        ck_assert_int_eq(d->writing.now, PAST); /* a phase is longer */
+    }
+    ck_assert_int_eq(fstatfs(d->files->fd, &fs), 0);
+    ck_assert(first_cached(d) == (fs.f_type == TMPFS_MAGIC || e[3].off + e[3].taken < BEHIND + IO_MOST));
+    for (int i = 0; i < 4; i++) {
+        memset(back, 0, MOST);
+        ck_assert_int_eq(read_back(d, &e[i]), MR_OK);
+        ck_assert_mem_eq(back, data, e[i].len);
+    }
+    mr_disk_free(d);
+}
+END_TEST
+
+static void learn_phase(habit *h, uint64_t ns)
+{
+    for (int i = 0; i < PHASE; i++) {
+        learn(h, IO_MOST - 1, ns * 100); /* says nothing */
+        learn(h, IO_MOST, i < PHASE / 2 ? ns * 100 : ns);
+    }
+}
+
+/* Both ways are tried, the cheaper one is taken, and the other is tried again, the more seldom the dearer it was. */
+START_TEST(the_cheaper_way)
+{
+    static const uint64_t ns[][WAYS] = {{1000, 5000}, {5000, 1000}, {1000, 900}};
+    habit h = {0};
+    int cached = 0;
+    for (int i = 0; i < 1000; i++) {
+        cached += h.now == CACHED;
+        learn_phase(&h, ns[_i][h.now]);
+        ck_assert(i || h.now == PAST);
+    }
+    ck_assert_int_le(_i == 1 ? cached : 1000 - cached, 1000 / RETRY_SHARE + 1);
+    ck_assert_int_ge(_i == 1 ? cached : 1000 - cached, 2);
+    for (int i = 0; i < 8 * RETRY_SHARE; i++) /* it changes */
+        learn_phase(&h, ns[_i][!h.now]);
+    ck_assert(_i == 2 || h.now == (_i ? CACHED : PAST));
+}
+END_TEST
+
 START_TEST(a_folder_is_looked_at)
 {
     mr_disk *d = NULL;
@@ -215,6 +272,8 @@ int main(void)
     tcase_add_loop_test(t, comes_back, 0, 3);
     tcase_add_loop_test(t, damage_is_seen, 0, 3);
     tcase_add_loop_test(t, what_is_dropped_goes, 0, 3);
+    tcase_add_loop_test(t, past_the_cache, 0, 3);
+    tcase_add_loop_test(t, the_cheaper_way, 0, 3);
     tcase_add_test(t, a_folder_is_looked_at);
     tcase_add_test(t, without_o_tmpfile);
     suite_add_tcase(s, t);

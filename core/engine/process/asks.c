@@ -80,7 +80,7 @@ void mr_ask_retry(mr_nodes *n)
         }
         if (!over) {
             if (status == MR_E_FULL && now >= h->again) {
-                h->again = now + (n->spill.disk ? HUNGRY_POLL_NS : MR_COLLECT_EVERY_NS);
+                h->again = now + (n->spill.disk[0] ? HUNGRY_POLL_NS : MR_COLLECT_EVERY_NS);
                 mr_spill_ask(n, p->node, p->worker, h->ask.len);
             }
             at = &h->next;

@@ -11,21 +11,46 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+#define XXH_STATIC_LINKING_ONLY /* the state lies on the stack */
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h> /* as wide as this processor can: twice as fast as what every x86-64 can */
+#else
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+#endif
 
 #include "base/log.h"
 #include "engine/process/pack.h"
 
-/* Blocks of a hole are given back whole, so extents begin at a block.  IO_MOST: hashed while it is in the cache. */
-enum { BLOCK = 4096, IO_MOST = 1 << 20, HEAD = sizeof(uint32_t), NAME_AT = 4000 };
+/* Blocks of a hole are given back whole, so extents begin at a block. */
+enum { BLOCK = 4096, IO_MOST = 2 << 20, HEAD = sizeof(uint32_t), NAME_AT = 4000 };
 #define FILE_MOST (UINT64_C(64) << 30)
+/* PHASE: whole pieces between two choices of a way.  RETRY_SHARE: tries of the dearer one are this part of the time.
+ * BEHIND: bytes that are on their way to the disk while the next are written past the cache. */
+enum { PHASE = 16, RETRY_SHARE = 32, BEHIND = 8 << 20 };
+
+/* How bytes go between memory and the disk. */
+typedef enum way { CACHED, PAST, WAYS } way;
+
+/* Bytes that stay in the system's cache come back at the speed of memory.  But they take ever more pages, and pages may
+ * be dear: the host of a virtual machine has to find them first, a memory group is full, or too much is unwritten and
+ * the system makes writers wait.  Then it is several times faster to leave nothing in the cache.  Nothing tells
+ * beforehand, so both ways are measured. */
+typedef struct habit {
+    way now;
+    uint64_t pieces;     /* whole ones, so far */
+    uint64_t cost[WAYS]; /* ns of the later half of its last phase: the first finds what the other left; 0: none yet */
+    uint64_t spent;      /* in that half of this phase */
+} habit;
 
 typedef struct file {
     struct file *next;
     uint64_t number, end, live; /* live: extents */
+    uint64_t behind;            /* bytes before it stay in the cache, or have gone from there */
     int fd;
 } file;
 
@@ -33,6 +58,8 @@ struct mr_disk {
     char dir[PATH_MAX];
     file *files; /* the newest first: the one that is written */
     uint64_t last;
+    habit writing;
+    void *aligned;           /* IO_MOST bytes for reading past the cache; NULL: not needed yet */
     const mr_packer *packer; /* NULL: bytes are written as they are */
     char *scratch;           /* a packed piece: HEAD + room bytes */
     size_t room;
@@ -54,6 +81,7 @@ void mr_disk_free(mr_disk *d)
         return;
     while (d->files)
         file_close(d, d->files);
+    free(d->aligned);
     free(d->scratch);
     free(d);
 }
@@ -178,6 +206,88 @@ static int read_all(const file *f, void *to, size_t len, uint64_t at)
     return 0;
 }
 
+/* -- past the system's cache ------------------------------------------------------------------------------------- */
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static way choose(const habit *h)
+{
+    uint64_t cached = h->cost[CACHED], past = h->cost[PAST];
+    if (!cached || !past)
+        return cached ? PAST : CACHED;
+    way best = past < cached - cached / 4 ? PAST : CACHED;
+    uint64_t every = RETRY_SHARE * (1 + h->cost[!best] / h->cost[best]);
+    return h->pieces / PHASE % every ? best : !best;
+}
+
+/* A piece of `len` bytes took `ns`. */
+static void learn(habit *h, size_t len, uint64_t ns)
+{
+    if (len < IO_MOST)
+        return;
+    if (h->pieces++ % PHASE >= PHASE / 2)
+        h->spent += ns;
+    if (h->pieces % PHASE)
+        return;
+    h->cost[h->now] = h->spent + 1;
+    h->spent = 0;
+    h->now = choose(h);
+}
+
+/* Bytes [at, end) have been written, the last of the file.  0, or errno: what became of those before. */
+static int send_off(file *f, uint64_t at, uint64_t end)
+{
+    int wrong = sync_file_range(f->fd, (off_t)at, (off_t)(end - at), SYNC_FILE_RANGE_WRITE);
+    uint64_t to = end > BEHIND ? (end - BEHIND) & ~(uint64_t)(BLOCK - 1) : 0;
+    if (!wrong && to > f->behind) {
+        wrong = sync_file_range(f->fd, (off_t)f->behind, (off_t)(to - f->behind),
+                                SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+        /* Once more from before: a run of pages that went over the end of the last range is still there. */
+        uint64_t from = f->behind > BEHIND ? f->behind - BEHIND : 0;
+        (void)posix_fadvise(f->fd, (off_t)from, (off_t)(to - from), POSIX_FADV_DONTNEED);
+        f->behind = to;
+    }
+    return wrong && (errno == EIO || errno == ENOSPC || errno == EDQUOT) ? errno : 0; /* else it can not be told */
+}
+
+/* Are most of these bytes in the cache?  Also if that can not be told. */
+static bool is_cached(const file *f, size_t len, uint64_t at)
+{
+    unsigned char present[IO_MOST / BLOCK];
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = (len + page - 1) / page, found = 0;
+    void *map = len < BLOCK ? MAP_FAILED : mmap(NULL, len, PROT_READ, MAP_SHARED, f->fd, (off_t)at);
+    if (map == MAP_FAILED)
+        return true;
+    if (mincore(map, len, present))
+        found = pages;
+    for (size_t i = 0; i < pages && found < pages; i++)
+        found += present[i] & 1;
+    munmap(map, len);
+    return found > pages / 2;
+}
+
+/* False: not here, or something is wrong; reading through the cache will tell. */
+static bool read_past(mr_disk *d, const file *f, void *to, size_t len, uint64_t at)
+{
+    size_t blocks = (len + BLOCK - 1) & ~(size_t)(BLOCK - 1);
+    ssize_t n = -1;
+    if (!d->aligned && (d->aligned = aligned_alloc(IO_MOST, IO_MOST)))
+        (void)madvise(d->aligned, IO_MOST, MADV_HUGEPAGE);
+    if (d->aligned && !fcntl(f->fd, F_SETFL, O_DIRECT)) {
+        n = pread(f->fd, d->aligned, blocks, (off_t)at);
+        (void)fcntl(f->fd, F_SETFL, 0);
+    }
+    if (n < (ssize_t)len)
+        return false;
+    memcpy(to, d->aligned, len);
+    return true;
+}
+
 /* -- pieces: IO_MOST bytes of a value; packed ones have their length in front ----------------------------------- */
 
 /* Bytes taken in the file, 0 if none could be written: *why. */
@@ -200,7 +310,7 @@ static uint64_t piece_read(mr_disk *d, const file *f, void *to, size_t len, uint
 {
     uint32_t head;
     if (!d->packer) {
-        *why = read_all(f, to, len, at);
+        *why = !is_cached(f, len, at) && read_past(d, f, to, len, at) ? 0 : read_all(f, to, len, at);
         return *why ? 0 : len;
     }
     *why = read_all(f, &head, HEAD, at);
@@ -227,7 +337,13 @@ mr_status mr_disk_write(mr_disk *d, const void *data, uint64_t len, mr_extent *o
         const char *from = (const char *)data + done;
         int why;
         part = len - done < IO_MOST ? len - done : IO_MOST;
+        uint64_t start = now_ns();
         n = piece_write(d, f, from, part, at, &why);
+        if (d->writing.now == CACHED)
+            f->behind = at + n;
+        else if (n && (why = send_off(f, at, at + n)))
+            n = 0;
+        learn(&d->writing, part, now_ns() - start);
         if (!n) {
             punch(f, f->end, at + part - f->end);
             return mr_err_set(err, MR_E_IO, "%llu bytes to a spill file in %s: %s", (unsigned long long)len, d->dir,

@@ -3,7 +3,8 @@
  * Files without a name in one folder: made with O_TMPFILE, mode 0600, so whatever kills the session, nothing is left.
  * Where the file system has no O_TMPFILE a file has a name from its making to the next call, which removes it; for one
  * who is killed in between there is mr_disk_sweep.  What is dropped gives its blocks back at once (a hole is punched).
- * A checksum of each extent is kept in memory and compared when it is read. Thread: one at a time (the disk thread); no
+ * A checksum of each extent is kept in memory and compared when it is read. What passes stays in the system's
+ * cache or not, as has been faster of late.  Thread: one at a time (its disk thread); no
  * lock.
  */
 #ifndef MR_ENGINE_PROCESS_DISK_H
@@ -18,6 +19,7 @@ typedef struct mr_extent {
     uint64_t file;       /* number, from 1 */
     uint64_t off, taken; /* where, and how much of the file */
     uint64_t len, hash;  /* of the bytes themselves */
+    uint32_t disk;       /* of several: the owner's to say */
 } mr_extent;
 
 /* Looks whether `dir` is a folder that can be written; makes no file yet.  compress: the name of a packer (pack.h), or

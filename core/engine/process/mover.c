@@ -1,5 +1,5 @@
-/* mover.c: owns the movers, two threads for what must not be done under the node's lock: one copies, one reads and
- * writes the disk.
+/* mover.c: owns the movers, threads for what must not be done under the node's lock: one copies, two read and write
+ * the disk, since the copy into the system's cache takes most of the time.
  *
  * Each is started by its first job.  A copy knows only two addresses and a length: whoever adds a job keeps both sides
  * alive (a busy value, an unsealed object) until `done`, which runs with the node's lock held.
@@ -72,7 +72,7 @@ static mr_status mover_start(mr_mover *m)
 /* Errors: NOMEM, CLOSED (the movers were stopped). */
 mr_status mr_job_add(mr_nodes *n, mr_job *job)
 {
-    mr_mover *m = &n->mover[job->run ? MR_MOVER_DISK : MR_MOVER_COPY];
+    mr_mover *m = &n->mover[job->run ? MR_MOVER_DISK + job->extent.disk : MR_MOVER_COPY];
     if (!m->started && mover_start(m)) {
         free(job);
         return MR_E_NOMEM;

@@ -268,7 +268,7 @@ static mr_status nodes_control(mr_nodes *n, mr_err *err)
         conf.max_workers = MR_LINKS_MAX - 64;
     conf.history = (uint32_t)mr_config_int(c, "engine", "history");
     conf.idle_worker = mr_config_int(c, "engine", "idle_worker_s");
-    conf.spill = n->spill.disk != NULL;
+    conf.spill = n->spill.disk[0] != NULL;
     conf.lineage = conf.spill || n->n_nodes > 1 || mr_config_int(c, "engine", "add_nodes");
     conf.grace = mr_config_int(c, "engine", "grace");
     conf.infeasible_wait = !strcmp(mr_config_text(c, "engine", "infeasible"), "wait");

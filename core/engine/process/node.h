@@ -220,7 +220,7 @@ typedef struct mr_job {
 } mr_job;
 
 /* A thread with a queue of its own and a lock for it, so that it takes jobs without the node's. */
-enum { MR_MOVER_COPY, MR_MOVER_DISK, MR_MOVERS };
+enum { MR_DISKS = 2, MR_MOVER_COPY = 0, MR_MOVER_DISK, MR_MOVERS = MR_MOVER_DISK + MR_DISKS };
 typedef struct mr_mover {
     mr_nodes *nodes;
     pthread_mutex_t lock;
@@ -324,9 +324,10 @@ struct mr_nodes {
     mr_policy_now *policy_now; /* what the policy does: a page that the supervisor sees, should we die of it */
     bool has_progress, progress_end;
 
-    struct {              /* spill.c */
-        mr_disk *disk;    /* the disk thread's, without lock; NULL: nothing is spilled */
-        mr_table extents; /* mr_id -> mr_extent */
+    struct {                     /* spill.c */
+        mr_disk *disk[MR_DISKS]; /* each its own thread's, without lock; NULL: nothing is spilled */
+        uint32_t turn;           /* of the disks */
+        mr_table extents;        /* mr_id -> mr_extent */
         struct mr_arrival *arrivals;
         uint64_t bytes, writing; /* on disk; on their way there */
         uint64_t left;           /* objects that have left memory, ever */

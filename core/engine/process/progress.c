@@ -204,8 +204,8 @@ static void *progress_main(void *arg)
     bool go_on = true;
     mr_sweep_escaped();
     mr_desk_sweep(n);
-    if (n->spill.disk)
-        mr_disk_sweep(mr_disk_dir(n->spill.disk));
+    if (n->spill.disk[0])
+        mr_disk_sweep(mr_disk_dir(n->spill.disk[0]));
     while (go_on) {
         struct epoll_event events[8];
         int count = epoll_wait(n->epoll_fd, events, 8, -1);

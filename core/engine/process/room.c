@@ -9,7 +9,7 @@
 #include "engine/process/drive.h"
 #include "engine/process/node.h"
 
-enum { AGAIN_NS = 10000000, STEP_MOST = 20000000, PATIENCE_MOST = 10 };
+enum { AGAIN_NS = 10000000, STEP_MOST = 20000000, PATIENCE_MOST = 10, AHEAD_LEAST = 1 << 20, AHEAD_SHARE = 3 };
 /* MARGIN: left to everybody else.  LOOK_AFTER: bytes between two looks, or a quarter of the headroom: the nearer the
  * limit, the more often. */
 static const int64_t MARGIN = 16 << 20, LOOK_AFTER = 64 << 20, WAIT_ENDS_NS = INT64_C(1000000000);
@@ -122,6 +122,18 @@ static mr_status try_once(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr
     return small ? mr_event_place(n, small, home) : mr_room_create(n, &n->node[home].store, id, len, region);
 }
 
+/* Who makes a large value while others lie on the disk will make more: room for the next, one for each disk thread, is
+ * made while this one's bytes are copied. */
+static void make_ahead(mr_nodes *n, uint32_t home, uint64_t len)
+{
+    mr_store_stats stats;
+    if (len < AHEAD_LEAST || len > n->capacity / AHEAD_SHARE / MR_DISKS || !n->spill.bytes)
+        return;
+    mr_room_stats(n, home, &stats);
+    if (stats.largest < len)
+        mr_spill_ask(n, home, 0, MR_DISKS * len);
+}
+
 mr_status mr_room_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_record *small, mr_region *region)
 {
     static _Thread_local struct {
@@ -137,7 +149,7 @@ mr_status mr_room_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_re
     while (status == MR_E_FULL && !mr_room_over(n, &mine.patience)) {
         if (mr_drive_monotonic() >= again) {
             mr_spill_ask(n, home, 0, len);
-            again = mr_drive_monotonic() + (n->spill.disk ? AGAIN_NS : MR_COLLECT_EVERY_NS);
+            again = mr_drive_monotonic() + (n->spill.disk[0] ? AGAIN_NS : MR_COLLECT_EVERY_NS);
         }
         mr_waiter w = {.told = true, .room = true};
         mr_drive_add(n, &w);
@@ -150,6 +162,8 @@ mr_status mr_room_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_re
         status = try_once(n, home, id, len, small, region);
     }
     mine.patience.at = 0;
+    if (!status && region)
+        make_ahead(n, home, len);
     return status;
 }
 

@@ -71,8 +71,8 @@ static char **env_make(const mr_nodes *n, size_t *ours)
     bad |= asprintf(&env[at++], "MINIRAY_ENGINE_SPIN_US=%u", n->spin_ns / 1000) < 0;
     if (mr_desk_folder(n)[0])
         bad |= asprintf(&env[at++], "MINIRAY_FOLDER=%s", mr_desk_folder(n)) < 0;
-    if (n->spill.disk)
-        bad |= asprintf(&env[at++], "MINIRAY_SPILLS=%s", mr_disk_dir(n->spill.disk)) < 0;
+    if (n->spill.disk[0])
+        bad |= asprintf(&env[at++], "MINIRAY_SPILLS=%s", mr_disk_dir(n->spill.disk[0])) < 0;
     if (n->libraries)
         bad |= asprintf(&env[at++], "MINIRAY_LIBRARIES=%s", n->libraries) < 0;
     if (n->script_dir)

@@ -1,9 +1,9 @@
 /* spill.c: owns which values have bytes on the disk, and those that are on their way back.
  *
  * Control says what leaves (SPILL) and what comes back (RESTORE, or TRANSFER of what is on disk); this file refuses
- * what somebody looks at.  All reading and writing is the disk thread's.  A value that came back keeps its extent:
- * bytes do not change, so it leaves again for nothing; the extent goes with the value.  A value without a place in
- * memory has `nodes` 0. Lock: the node list's.
+ * what somebody looks at.  All reading and writing is the disk threads', each with files of its own.  A value that came
+ * back keeps its extent: bytes do not change, so it leaves again for nothing; the extent goes with the value.  A value
+ * without a place in memory has `nodes` 0. Lock: the node list's.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +66,7 @@ static void wake(mr_nodes *n)
 
 static mr_status run_drop(mr_nodes *n, mr_job *job)
 {
-    mr_disk_drop(n->spill.disk, &job->extent);
+    mr_disk_drop(n->spill.disk[job->extent.disk], &job->extent);
     return MR_OK;
 }
 
@@ -118,7 +118,10 @@ static void failed(mr_nodes *n, const mr_job *job)
 
 static mr_status run_write(mr_nodes *n, mr_job *job)
 {
-    return mr_disk_write(n->spill.disk, job->from, job->len, &job->extent, &job->err);
+    uint32_t disk = job->extent.disk;
+    mr_status status = mr_disk_write(n->spill.disk[disk], job->from, job->len, &job->extent, &job->err);
+    job->extent.disk = disk;
+    return status;
 }
 
 static void done_write(mr_nodes *n, mr_job *job)
@@ -161,6 +164,7 @@ void mr_spill_leave(mr_nodes *n, mr_id id, uint32_t node, uint64_t size)
         *job = (mr_job){.run = run_write, .done = done_write, .from = v->u.stored.region.data, .len = v->len};
         job->id = id;
         job->node = node;
+        job->extent.disk = n->spill.turn++ % MR_DISKS;
         job->to.len = size; /* as control counts it */
         v->busy++;
         if (!mr_job_add(n, job)) {
@@ -223,7 +227,7 @@ static void arrival_end(mr_nodes *n, struct mr_arrival *a, mr_status status)
 
 static mr_status run_read(mr_nodes *n, mr_job *job)
 {
-    return mr_disk_read(n->spill.disk, &job->extent, job->to.data, &job->err);
+    return mr_disk_read(n->spill.disk[job->extent.disk], &job->extent, job->to.data, &job->err);
 }
 
 static void give_back(mr_nodes *n, mr_id id, uint32_t node)
@@ -415,7 +419,7 @@ static size_t who_keeps(mr_nodes *n, uint32_t node, char *text, size_t size)
         used += (size_t)snprintf(text + used, size - used, "; %llu are on their way", (unsigned long long)moved);
     if (n->spill.why[0] && mr_drive_monotonic() < n->spill.failed_until + AFTER_FAILURE_NS && used < size)
         used += (size_t)snprintf(text + used, size - used, "; spilling failed: %s", n->spill.why);
-    else if (!n->spill.disk && used < size)
+    else if (!n->spill.disk[0] && used < size)
         used += (size_t)snprintf(text + used, size - used, "; spilling is off");
     return used < size ? used : size - 1;
 }
@@ -444,10 +448,11 @@ mr_status mr_spill_open(mr_nodes *n, mr_err *err)
     mr_table_init(&n->spill.extents, sizeof(mr_extent));
     if (!mr_config_int(n->config, "store", "spill"))
         return MR_OK;
-    mr_status status = mr_disk_new(dir           ? dir
-                                   : tmp && *tmp ? tmp
-                                                 : "/var/tmp",
-                                   mr_config_text(n->config, "store", "spill_compress"), &n->spill.disk, err);
+    const char *compress = mr_config_text(n->config, "store", "spill_compress");
+    const char *in = dir ? dir : tmp && *tmp ? tmp : "/var/tmp";
+    mr_status status = MR_OK;
+    for (int i = MR_DISKS; i-- && !status;)
+        status = mr_disk_new(in, compress, &n->spill.disk[i], err);
     if (!status || dir)
         return status;
     mr_log(MR_LOG_WARN, "engine", "nothing can be spilled: %s", err->text);
@@ -463,5 +468,6 @@ void mr_spill_close(mr_nodes *n)
         n->spill.arrivals = next;
     }
     mr_table_fini(&n->spill.extents);
-    mr_disk_free(n->spill.disk);
+    for (int i = 0; i < MR_DISKS; i++)
+        mr_disk_free(n->spill.disk[i]);
 }
