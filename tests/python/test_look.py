@@ -90,6 +90,22 @@ def test_status_says_what_each_kind_of_task_waits_for(monkeypatch, tmp_path, unt
             miniray.get(after)
 
 
+def test_what_it_takes_to_make_results_again_is_told():
+    @miniray.remote
+    def large():
+        return bytes(1 << 20)
+
+    with miniray.init(num_cpus=1):
+        ref = large.remote()
+        miniray.wait([ref])
+        session = _desk.Source()("session")["folder"]
+        stats = json.loads(run("status", "--session", session, "--json"))["stats"]
+        assert stats["kept"] == 1 and stats["kept_bytes"] > 0
+        for command in "status", "memory":
+            assert "0 B on the disk; 1 ended tasks (" in run(command, "--session", session)
+        del ref
+
+
 def test_status_tells_of_an_ejected_policy(tmp_path):
     bad = tmp_path / "bad.lua"
     bad.write_text("return { rank = function(t) return t.nothing.there end }\n")

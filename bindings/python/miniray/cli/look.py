@@ -72,6 +72,12 @@ def _print_table(columns: List[str], rows: List[List[Any]]) -> None:
     console.print(table)
 
 
+def _apart(stats: Dict[str, Any]) -> str:
+    """What objects take beside the stores: on the disk, and to be made again."""
+    return (f"{_bytes(stats['disk_bytes'])} on the disk; {stats['kept']} ended tasks ({_bytes(stats['kept_bytes'])}) are kept"
+            " to make lost results again")
+
+
 # ---- status ----------------------------------------------------------------------------------------------------------
 
 def _waiting(tasks: List[Dict[str, Any]]) -> List[List[Any]]:
@@ -143,6 +149,7 @@ def status(session: Optional[str], as_json: bool) -> None:
     so_far = {key: stats[key] for key in ("submitted", "finished", "failed", "cancelled", "retried")}
     click.echo("now:    " + ", ".join(f"{value} {key.replace('_', ' ')}" for key, value in now.items()))
     click.echo("so far: " + ", ".join(f"{value} {key}" for key, value in so_far.items()))
+    click.echo("bytes:  " + _apart(stats))
     if told["waiting"]:
         click.echo("")
         _print_table(["tasks", "name", "is", "waits for"], [list(row.values()) for row in told["waiting"][:20]])
@@ -270,7 +277,7 @@ def memory(session: Optional[str], by: str, limit: int, as_json: bool) -> None:
                + ", ".join(f"{_bytes(n['used'])} of {_bytes(n['capacity'])} ({n['name']}"
                            + (f", {_bytes(n['inline'])} of it inline)" if n["inline"] else ")") for n in nodes if n["alive"])
                + ("" if len(objects) <= limit else f"; {len(objects) - limit} are not shown (--limit)"))
-    click.echo(f"{_bytes(stats['disk_bytes'])} on the disk; {stats['kept']} ended tasks ({_bytes(stats['kept_bytes'])}) are kept to make lost results again")
+    click.echo(_apart(stats))
 
 
 # ---- logs and timeline -----------------------------------------------------------------------------------------------
