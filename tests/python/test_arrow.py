@@ -77,6 +77,13 @@ def test_a_column_keeps_the_bytes_that_it_shows(session):
     assert used() == start
 
 
+def test_what_is_there_is_not_put_again(session):
+    for value in ([pa.py_buffer(bytes(1 << 20)), 1], table(), [table().to_batches()[0]]):
+        ref = miniray.put(value)
+        assert miniray.put(miniray.get(ref)) == ref
+    assert miniray.put(miniray.get(ref)[::-1] + [1]) != ref
+
+
 def test_slices_and_empty_ones(session):
     value = table()
     for part in (value.slice(1000, 10), value.slice(5, 0), pa.table({"x": pa.array([], pa.int8())})):

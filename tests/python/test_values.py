@@ -383,7 +383,7 @@ def test_a_view_of_the_store_is_put_without_a_copy(session):
 def test_what_consists_of_views_of_one_object_is_put_without_a_copy(session):
     pandas = pytest.importorskip("pandas")
     big = np.arange(1 << 15)
-    frame = pandas.DataFrame({"a": big, "b": big * 0.5, "c": big[::-1]}, index=[f"row {i}" for i in range(len(big))])
+    frame = pandas.DataFrame({"a": big, "b": big * 0.5, "c": big[::-1]}, index=big * 2)
     for value in (memoryview(bytearray(100_000)), {"a": big, "few": big[:3]}, [big, memoryview(b"x" * 20_000)], frame,
                   np.asfortranarray(big.reshape(8, -1)), big.astype("M8[s]")):
         ref = miniray.put(value)

@@ -32,7 +32,6 @@ def _view(raw: Any, form: Any, shape: tuple) -> memoryview:
 
 
 def _reduce_view(view: Any) -> tuple:
-    """Its bytes go out of band, always as read-only ones, so that what `get` gave pickles as what was put did."""
     form, shape = view.format, view.shape
     try:
         memoryview(bytes(view.itemsize)).cast(form)
@@ -78,12 +77,15 @@ _Pickler: Any = None  # several threads may make one each: each is as good
 
 
 def _reducer_override(self: Any, obj: Any) -> Any:
+    """All that shows memory as what only reads: so it will come out, and then pickles to the same bytes (see `put`)."""
     kind = type(obj)
     if kind is memoryview:
         return _reduce_view(obj)
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(obj, numpy.ndarray) and _plain(numpy, kind) and obj.dtype.itemsize and not obj.dtype.hasobject:
         return _reduce_array(numpy, obj)
+    if kind.__module__ == "pyarrow.lib" and isinstance(obj, sys.modules["pyarrow.lib"].Buffer):
+        return sys.modules["pyarrow.lib"].py_buffer, (pickle.PickleBuffer(memoryview(obj).toreadonly()),)
     return _base.reducer_override(self, obj)
 
 

@@ -14,12 +14,15 @@ typedef struct mrpy_buffer {
 typedef struct place {
     uint64_t session;
     uint64_t at, len; /* where in its value the view begins, and how long that is */
+    mrpy_buffer *next, **link;
 } place;
 
 enum { PY_ALIGN = 8 }; /* of Python's objects, at least */
 _Static_assert(sizeof(mrpy_buffer) % PY_ALIGN == 0, "so far a copy may have to be moved: MRPY_ALIGN - PY_ALIGN");
 
-static Py_ssize_t views; /* buffers that hold a reference of the open session; with the GIL held */
+/* With the GIL held. */
+static Py_ssize_t views;              /* buffers that hold a reference of the open session */
+static mrpy_buffer *by_address[1024]; /* all views, of earlier sessions too; not owned */
 
 Py_ssize_t mrpy_buffer_views(bool forget)
 {
@@ -34,9 +37,32 @@ static uint64_t odd(const void *p, uint64_t align)
     return -(uintptr_t)p & (align - 1);
 }
 
-static place *place_of(PyObject *o)
+static place *place_of(const mrpy_buffer *b)
 {
-    return (place *)((mrpy_buffer *)o + 1);
+    return (place *)(uintptr_t)(b + 1);
+}
+
+static mrpy_buffer **list_of(const void *address)
+{
+    return &by_address[((uintptr_t)address * UINT64_C(0x9e3779b97f4a7c15)) >> 54];
+}
+
+static void enter(mrpy_buffer *b)
+{
+    mrpy_buffer **list = list_of(b->data), *next = *list;
+    place_of(b)->next = next;
+    place_of(b)->link = list;
+    if (next)
+        place_of(next)->link = &place_of(b)->next;
+    *list = b;
+}
+
+static void leave(mrpy_buffer *b)
+{
+    mrpy_buffer *next = place_of(b)->next;
+    *place_of(b)->link = next;
+    if (next)
+        place_of(next)->link = place_of(b)->link;
 }
 
 PyObject *mrpy_buffer_new(mrpy_state *st, const mr_value *v, uint64_t at, uint64_t len, uint64_t align)
@@ -56,7 +82,8 @@ PyObject *mrpy_buffer_new(mrpy_state *st, const mr_value *v, uint64_t at, uint64
     b->len = (Py_ssize_t)len;
     if (view) {
         b->data = data;
-        *place_of((PyObject *)b) = (place){.session = mrpy_session_no, .at = at, .len = v->len};
+        *place_of(b) = (place){.session = mrpy_session_no, .at = at, .len = v->len};
+        enter(b);
         views++;
     } else {
         char *own = (char *)(b + 1);
@@ -66,34 +93,50 @@ PyObject *mrpy_buffer_new(mrpy_state *st, const mr_value *v, uint64_t at, uint64
 }
 
 /* Of the session that is open? */
-static bool views_now(PyObject *o)
+static bool views_now(const mrpy_buffer *b)
 {
-    return ((mrpy_buffer *)o)->id && mrpy_session && place_of(o)->session == mrpy_session_no;
+    return b->id && mrpy_session && place_of(b)->session == mrpy_session_no;
 }
 
-mr_id mrpy_buffer_is(mrpy_state *st, PyObject *o, const mrpy_plan *p)
+/* Is the value that `b` is a view of what the plan would write? */
+static bool is_planned(const mrpy_buffer *b, const mrpy_plan *p)
 {
-    const mrpy_buffer *b = (const mrpy_buffer *)o;
-    if (Py_TYPE(o) != st->buffer_type || !views_now(o) || place_of(o)->len != p->total)
-        return 0;
-    const char *value = b->data - place_of(o)->at;
+    const char *value = b->data - place_of(b)->at;
     uint64_t at = p->head_len;
+    if (!views_now(b) || place_of(b)->len != p->total)
+        return false;
     for (int i = 0; i < p->n_parts; i++) {
         uint64_t len = (uint64_t)p->parts[i].len;
         const char *there = value + mrpy_plan_next(at);
         if (p->parts[i].buf != there && (len > MRPY_ARGUMENT_MAX || memcmp(p->parts[i].buf, there, len) != 0))
-            return 0;
+            return false;
         at = mrpy_plan_next(at) + len;
     }
-    return memcmp(value, p->head, p->head_len) == 0 ? b->id : 0;
+    return memcmp(value, p->head, p->head_len) == 0;
+}
+
+mr_id mrpy_buffer_find(const mrpy_plan *p)
+{
+    for (int i = 0; i < p->n_parts; i++) {
+        if (p->parts[i].len <= MRPY_ARGUMENT_MAX) /* no view */
+            continue;
+        const mrpy_buffer *b = *list_of(p->parts[i].buf);
+        while (b && !(b->data == p->parts[i].buf && is_planned(b, p)))
+            b = place_of(b)->next;
+        return b ? b->id : 0;
+    }
+    return 0;
 }
 
 static void buffer_dealloc(PyObject *o)
 {
+    mrpy_buffer *b = (mrpy_buffer *)o;
     PyTypeObject *type = Py_TYPE(o);
-    if (views_now(o)) {
+    if (b->id)
+        leave(b);
+    if (views_now(b)) {
         views--;
-        mr_release(mrpy_session, ((mrpy_buffer *)o)->id);
+        mr_release(mrpy_session, b->id);
     }
     type->tp_free(o);
     Py_DECREF(type);

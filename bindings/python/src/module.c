@@ -312,12 +312,11 @@ static int add_texts(PyObject *module, mrpy_state *st)
     st->s_dtype = PyUnicode_InternFromString("dtype");
     st->s_str = PyUnicode_InternFromString("str");
     st->s_numpy = PyUnicode_InternFromString("numpy");
-    st->s_base = PyUnicode_InternFromString("base");
     st->s_rebuild = PyObject_GetAttrString(module, "_rebuild");
     st->dtypes = PyDict_New();
     st->dtype_texts = PyDict_New();
-    bool all = st->s_prepare && st->s_check && st->s_dtype && st->s_str && st->s_numpy && st->s_base && st->s_rebuild &&
-               st->dtypes && st->dtype_texts;
+    bool all = st->s_prepare && st->s_check && st->s_dtype && st->s_str && st->s_numpy && st->s_rebuild && st->dtypes &&
+               st->dtype_texts;
     return all ? 0 : -1;
 }
 
@@ -412,7 +411,6 @@ static int module_clear(PyObject *module)
     Py_CLEAR(st->s_dtype);
     Py_CLEAR(st->s_str);
     Py_CLEAR(st->s_numpy);
-    Py_CLEAR(st->s_base);
     return 0;
 }
 

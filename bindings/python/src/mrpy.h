@@ -48,7 +48,7 @@ typedef struct mrpy_state {
     PyObject *last_dtype;      /* the one decoded last, and its text; borrowed from dtypes, which keeps all */
     char last_text[16];
     PyObject *dtype_texts; /* dict: dtype -> text, only those that are plain */
-    PyObject *s_prepare, *s_check, *s_dtype, *s_str, *s_numpy, *s_rebuild, *s_base;
+    PyObject *s_prepare, *s_check, *s_dtype, *s_str, *s_numpy, *s_rebuild;
 } mrpy_state;
 
 /* The open session of this process and its number; changed with the GIL held.  NULL: none, or a forked child. */
@@ -161,8 +161,8 @@ void mrpy_plan_free(mrpy_plan *p);
 /* A new object of the session that holds `o`; 0 with an exception.  error: `o` is what from_error reads. */
 mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o, bool error);
 
-/* The object that `o` is a view of, if its value is what the plan would write; 0: it is not, or `o` is no view. */
-mr_id mrpy_buffer_is(mrpy_state *st, PyObject *o, const mrpy_plan *p);
+/* An object whose value is what the plan would write, and lies where the plan would read it; or 0. */
+mr_id mrpy_buffer_find(const mrpy_plan *p);
 
 /* ---- decode.c ---- */
 /* The Python value of v->data; views keep v->id.  With none, all is copied.  Reads no more of *v than format, data, len

@@ -222,25 +222,11 @@ void mrpy_plan_free(mrpy_plan *p)
     memset(p, 0, sizeof(*p));
 }
 
-/* What shows memory of another: an array or a memoryview.  Its owner in the end has it. */
-static bool shows(mrpy_state *st, PyObject *o)
-{
-    return o && (PyMemoryView_Check(o) || (find_numpy(st, o) && PyObject_TypeCheck(o, (PyTypeObject *)st->ndarray)));
-}
-
 /* The object whose whole value this would be again, since it is made of views of it: its bytes never change, so they
  * are as good as a copy.  One reference more, or 0. */
-static mr_id there_already(mrpy_state *st, mr_session *s, const mrpy_plan *p)
+static mr_id there_already(mr_session *s, const mrpy_plan *p)
 {
-    int i = 0;
-    while (i < p->n_parts && p->parts[i].len <= MRPY_ARGUMENT_MAX) /* of those a get makes copies */
-        i++;
-    PyObject *o = i < p->n_parts ? Py_XNewRef(p->parts[i].obj) : NULL;
-    while (shows(st, o))
-        Py_SETREF(o, PyMemoryView_Check(o) ? Py_XNewRef(PyMemoryView_GET_BASE(o)) : PyObject_GetAttr(o, st->s_base));
-    mr_id id = o ? mrpy_buffer_is(st, o, p) : 0;
-    PyErr_Clear();
-    Py_XDECREF(o);
+    mr_id id = mrpy_buffer_find(p);
     if (!id || mr_incref(s, id))
         return 0;
     if (mr_contains(s, id))
@@ -258,7 +244,7 @@ mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o, bool error)
     void *data = NULL;
     if (mrpy_plan_make(st, o, &p))
         return 0;
-    if (!error && (id = there_already(st, s, &p)) != 0) {
+    if (!error && (id = there_already(s, &p)) != 0) {
         mrpy_plan_free(&p);
         return id;
     }
