@@ -1,10 +1,9 @@
 /* store-file: objects in a memory-mapped file, on a disk: a store may be larger than memory, or stay.
  *
- * Owns the mapped file and the list of its objects by address.  The file has no name, so nothing is ever left, unless
- * `persist` is set: then it stays with a log of the objects that last (MR_ID_LASTS), and the next instance with the
- * same dir and node finds those again.  Blocks are taken from the disk before they are written: a full disk is FULL and
- * never a SIGBUS.  It does not share memory, so the engine copies to other processes.  No lock: every op runs under the
- * node's.
+ * Owns the mapped file and the list of its objects by address.  The file has no name, so nothing is left, unless it is
+ * to `persist`: then a log tells the next instance of the same dir and node of the objects that last (MR_ID_LASTS).
+ * Blocks are taken from the disk before they are written: a full disk is FULL, never a SIGBUS.  It does not share
+ * memory: the engine copies to other processes.  No lock: every op runs under the node's.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,7 +14,10 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/queue.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include <miniray/plugin.h>
 #include <miniray/store_book.h>
@@ -30,8 +32,10 @@ typedef struct object {
 
 typedef struct line { /* of the log */
     mr_id id;
-    uint64_t off, len, sealed;
+    uint64_t off, len;
+    uint32_t sealed, check;
 } line;
+#define CHECK(line_) ((uint32_t)XXH3_64bits(line_, offsetof(line, check)))
 
 typedef struct store {
     mr_book book;             /* first: see mr_book_release */
@@ -40,6 +44,7 @@ typedef struct store {
     object first, *hand; /* first: before all, empty; hand: where the search for room begins */
     char *map;
     int fd, log; /* log: -1 unless it persists */
+    char dir[4000];
 } store;
 
 static uint64_t end(const object *o)
@@ -65,15 +70,6 @@ static object *roomy(store *s, uint64_t len)
     return NULL;
 }
 
-/* The one with the place [off, off + len) free behind it. */
-static object *before(store *s, uint64_t off, uint64_t len)
-{
-    object *o = TAILQ_FIRST(&s->all);
-    while (o && (end(o) > off || gap(s, o) < len || off - end(o) > gap(s, o) - len))
-        o = TAILQ_NEXT(o, by);
-    return o;
-}
-
 /* Object `id` at `off`, in the gap behind `o`.  NULL: no memory. */
 static object *add(store *s, object *o, uint64_t off, mr_id id, uint64_t len)
 {
@@ -96,19 +92,28 @@ static void drop(mr_book *book, mr_entry *e)
     book->host->free(book->host, o);
 }
 
+/* errno as a status; what is no lack of room is told. */
+static mr_status failed(const store *s, const char *what)
+{
+    bool full = errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
+    if (!full)
+        s->book.host->log(s->book.host, MR_LOG_ERROR, "%s in %s: %s", what, s->dir, strerror(errno));
+    return full ? MR_E_FULL : MR_E_IO;
+}
+
 /* Tells the log about an object that lasts; half a line is written over by the next. */
 static mr_status note(store *s, const object *o, bool sealed)
 {
-    const line x = {o->e.id, o->off, o->e.len, sealed};
+    line x = {o->e.id, o->off, o->e.len, sealed, 0};
     if (s->log < 0 || !MR_ID_LASTS(o->e.id))
         return MR_OK;
+    x.check = CHECK(&x);
+    errno = ENOSPC;
     if (pwrite(s->log, &x, sizeof(x), (off_t)s->logged) != sizeof(x))
-        return MR_E_IO;
+        return failed(s, "a line of the log");
     s->logged += sizeof(x);
     return MR_OK;
 }
-
-/* -- open and close ----------------------------------------------------------------------------------------------- */
 
 static void file_close(void *self)
 {
@@ -116,44 +121,45 @@ static void file_close(void *self)
     mr_book_fini(&s->book);
     if (s->map && s->map != MAP_FAILED)
         munmap(s->map, s->book.capacity);
-    if (s->fd >= 0)
-        close(s->fd);
-    if (s->log >= 0)
-        close(s->log);
+    close(s->fd); /* -1 is fine */
+    close(s->log);
     s->book.host->free(s->book.host, s);
 }
 
-/* False: no memory.  Whatever the log says, two objects never share a place. */
+/* False, with errno. */
 static bool replay(store *s)
 {
     line x;
     for (; pread(s->log, &x, sizeof(x), (off_t)s->logged) == sizeof(x); s->logged += sizeof(x)) {
-        object *o = (object *)mr_book_find(&s->book, x.id);
-        if (o && !x.sealed)
-            mr_book_drop(&s->book, &o->e);
-        if (o || !x.sealed || !MR_ID_LASTS(x.id) || x.off % MR_STORE_ALIGN || x.len > s->book.capacity)
-            continue;
-        o = before(s, x.off, mr_book_taken(x.len));
-        if (o && !(o = add(s, o, x.off, x.id, x.len)))
+        object *o = (object *)mr_book_find(&s->book, x.id), *at = &s->first;
+        errno = EBADMSG;
+        if (x.check != CHECK(&x) || (o != NULL) == x.sealed || x.off + mr_book_taken(x.len) > s->book.capacity)
             return false;
         if (o)
-            o->e.sealed = true;
+            mr_book_drop(&s->book, &o->e);
+        while (x.sealed && TAILQ_NEXT(at, by) && TAILQ_NEXT(at, by)->off < x.off)
+            at = TAILQ_NEXT(at, by);
+        if (x.sealed && (!(at = add(s, at, x.off, x.id, x.len)) || mr_book_seal(&s->book, x.id)))
+            return false;
     }
     return true;
 }
 
+/* False, with errno.  A file that persists may be somebody else's, or have been made with more capacity. */
 static bool open_files(store *s, const mr_store_conf *conf, bool persist)
 {
-    const char *dir = s->book.host->conf(s->book.host, "dir"), *tmp = getenv("TMPDIR");
-    char path[4096];
-    dir = dir ? dir : tmp && *tmp ? tmp : "/var/tmp";
-    snprintf(path, sizeof(path), "%.4000s/miniray-store-%u.bytes", dir, conf->node);
-    s->fd = persist ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)
-                    : open(dir, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-    if (s->fd < 0 || flock(s->fd, LOCK_EX | LOCK_NB) || ftruncate(s->fd, (off_t)s->book.capacity))
+    char path[sizeof(s->dir) + 40];
+    struct stat st;
+    snprintf(path, sizeof(path), "%s/miniray-store-%u.bytes", s->dir, conf->node);
+    s->fd = persist ? open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)
+                    : open(s->dir, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    if (s->fd < 0 || flock(s->fd, LOCK_EX | LOCK_NB) || fstat(s->fd, &st))
         return false;
-    snprintf(path, sizeof(path), "%.4000s/miniray-store-%u.log", dir, conf->node);
-    if (persist && (s->log = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0)
+    errno = st.st_uid != geteuid() ? EPERM : EOVERFLOW;
+    if (st.st_uid != geteuid() || (uint64_t)st.st_size > s->book.capacity || ftruncate(s->fd, (off_t)s->book.capacity))
+        return false;
+    snprintf(path, sizeof(path), "%s/miniray-store-%u.log", s->dir, conf->node);
+    if (persist && (s->log = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0)
         return false;
     s->map = mmap(NULL, s->book.capacity, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
     return s->map != MAP_FAILED && (!persist || replay(s));
@@ -161,27 +167,29 @@ static bool open_files(store *s, const mr_store_conf *conf, bool persist)
 
 static mr_status file_open(void **self, const mr_host *h, const mr_store_conf *conf, mr_err *err)
 {
+    const char *dir = h->conf(h, "dir"), *tmp = getenv("TMPDIR");
     store *s = h->alloc(h, sizeof(*s));
     if (!s)
         return err->status = MR_E_NOMEM;
     const uint64_t capacity = conf->capacity & ~(uint64_t)(MR_STORE_ALIGN - 1);
     *s = (store){.book = {.host = h, .capacity = capacity, .drop = drop}, .fd = -1, .log = -1, .hand = &s->first};
+    snprintf(s->dir, sizeof(s->dir), "%s", dir ? dir : tmp && *tmp ? tmp : "/var/tmp");
     TAILQ_INIT(&s->all);
     TAILQ_INSERT_HEAD(&s->all, &s->first, by);
     errno = EINVAL;
-    if (capacity && open_files(s, conf, h->conf_int(h, "persist", 0))) {
-        *self = s;
-        return MR_OK;
-    }
+    if (capacity && open_files(s, conf, h->conf_int(h, "persist", 0)))
+        return *self = s, MR_OK;
     snprintf(err->text, sizeof(err->text),
-             "store-file: a capacity of %llu bytes, in a file in [store.store-file] dir: %s",
-             (unsigned long long)conf->capacity, errno == EWOULDBLOCK ? "another session has it" : strerror(errno));
+             "store-file: a capacity of %llu bytes in [store.store-file] dir = %.700s: %s",
+             (unsigned long long)conf->capacity, s->dir,
+             errno == EWOULDBLOCK ? "another session has it"
+             : errno == EOVERFLOW ? "its file was made with a larger capacity: give that one"
+             : errno == EBADMSG   ? "its log is damaged: without both files it begins anew"
+                                  : strerror(errno));
     err->status = capacity ? MR_E_IO : MR_E_CONFIG;
     file_close(s);
     return err->status;
 }
-
-/* -- the ops ------------------------------------------------------------------------------------------------------ */
 
 static mr_status file_create(void *self, mr_id id, uint64_t len, mr_region *out)
 {
@@ -193,7 +201,7 @@ static mr_status file_create(void *self, mr_id id, uint64_t len, mr_region *out)
     uint64_t high = end(o) + mr_book_taken(len);
     uint64_t step = high > s->on_disk ? (high - s->on_disk + TAKE - 1) & ~(uint64_t)(TAKE - 1) : 0;
     if (step && (errno = posix_fallocate(s->fd, (off_t)s->on_disk, (off_t)step)))
-        return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? MR_E_FULL : MR_E_IO;
+        return failed(s, "blocks for objects");
     s->on_disk += step;
     o = add(s, o, end(o), id, len);
     if (!o)

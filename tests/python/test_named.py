@@ -116,12 +116,47 @@ def test_a_driver_that_is_killed_leaves_what_it_saved_and_damage_is_noticed(keep
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, env=os.environ)
     assert done.returncode == -signal.SIGKILL, done.stderr
     file = tmp_path / "miniray-store-0.bytes"
-    with open(file, "r+b") as f:
-        at = f.read().rindex(b"\x63" * 4096)
-        f.seek(at + 100)
-        f.write(b"!")
+    content = file.read_bytes()
+    end = content.rindex(b"\x63" * 4096) + 4096  # behind it: what is known of the value
+    rest = content.index(b"mrname1", end)
+    for at in (end - 5000, end - 1, rest, rest + 8, rest + 16, rest + 24, rest + 40):
+        with open(file, "r+b") as f:
+            f.seek(at)
+            f.write(bytes([content[at] ^ 4]))
+        keeping()
+        assert (miniray.get(named.load("kept")) == 77).all()
+        with pytest.raises((miniray.exceptions.ObjectLostError, ValueError), match="hurt"):
+            named.load("hurt")
+        miniray.shutdown()
+        with open(file, "r+b") as f:
+            f.seek(at)
+            f.write(content[at:at + 1])
+    os.truncate(file, end - MB // 2)
     keeping()
     assert (miniray.get(named.load("kept")) == 77).all()
     with pytest.raises(miniray.exceptions.ObjectLostError, match="hurt.*damaged"):
         named.load("hurt")
     named.delete("hurt")
+
+
+def test_two_sessions_and_other_capacities(keeping, tmp_path):
+    config = tmp_path / "keep.ini"
+    keeping()
+    named.save("one", 1)
+    code = f"import miniray\nminiray.init(num_workers=1, config={str(config)!r})\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=os.environ)
+    assert done.returncode == 1 and "another session has it" in done.stderr, done.stderr
+    miniray.shutdown()
+    text = config.read_text()
+    config.write_text(text.replace("32M", "16M"))
+    with pytest.raises(miniray.exceptions.RaySystemError, match="a larger capacity"):
+        keeping()
+    config.write_text(text.replace("32M", "48M"))
+    keeping()
+    assert miniray.get(named.load("one")) == 1
+    miniray.shutdown()
+    with open(tmp_path / "miniray-store-0.log", "r+b") as f:
+        f.seek(9)
+        f.write(b"!")
+    with pytest.raises(miniray.exceptions.RaySystemError, match="log is damaged"):
+        keeping()

@@ -19,7 +19,7 @@
 
 typedef struct tail {
     char magic[8];
-    uint64_t len, hash;
+    uint64_t len, hash; /* hash: of the bytes and of all else in here */
     uint32_t format, unused;
     char name[MR_SAVED_NAME_MAX + 1];
 } tail;
@@ -29,6 +29,12 @@ static const char MAGIC[8] = "mrname1";
 static mr_id named_id(const char *name)
 {
     return (mr_id)MR_NAMED_NODE << 48 | (XXH3_64bits(name, strlen(name)) & ((UINT64_C(1) << 48) - 1));
+}
+
+static uint64_t tail_hash(tail t, const void *bytes)
+{
+    t.hash = 0;
+    return XXH3_64bits_withSeed(&t, sizeof(t), XXH3_64bits(bytes, t.len));
 }
 
 static uint64_t tail_at(uint64_t len)
@@ -128,7 +134,7 @@ mr_status mr_named_save(mr_port *p, const char *name, const mr_value *v, mr_err 
     t = (tail){.len = v->len, .format = v->format};
     memcpy(t.magic, MAGIC, sizeof(MAGIC));
     snprintf(t.name, sizeof(t.name), "%s", name);
-    t.hash = XXH3_64bits(v->data, v->len);
+    t.hash = tail_hash(t, v->data);
     memcpy(at.data, v->data, v->len);
     memset((char *)at.data + v->len, 0, tail_at(v->len) - v->len);
     memcpy((char *)at.data + tail_at(v->len), &t, sizeof(t));
@@ -153,7 +159,7 @@ mr_status mr_named_look(mr_port *p, const char *name, mr_value *out, mr_err *err
     pthread_mutex_unlock(&n->lock);
     if (status)
         return status;
-    if (XXH3_64bits(at.data, t.len) != t.hash) {
+    if (tail_hash(t, at.data) != t.hash) {
         mr_named_end(p, name, false, NULL);
         return mr_err_set(err, MR_E_LOST, "what was saved as \"%s\" is damaged: its checksum is another", name);
     }
