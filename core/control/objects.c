@@ -316,6 +316,8 @@ mr_status mr_object_arrived(mr_control *c, const mr_record *r)
         mr_action *x = mr_control_act(c, MR_ACT_EVICT);
         x->id = e->id;
         x->node = e->node;
+        if (o && bad(o)) /* freed on its way: who travels for it learns that */
+            mr_ready_arrived(c, n, e->id, MR_OK);
         return MR_OK;
     }
     mr_spill_enter(c, o, n->number);

@@ -7,6 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 
@@ -325,3 +326,32 @@ def test_a_driver_that_sleeps_keeps_nothing_that_it_gave_up(tmp_path):
     assert not any(row["size"] >= 1 << 20 for row in look()), "who looks from outside sees what is still held"
     miniray.get(end)
     miniray.shutdown()
+
+
+@pytest.mark.parametrize("size", [8, MB])
+def test_what_waits_for_its_turn_learns_that_its_argument_was_freed(ray, size):
+    """And only that: the process that it was to run in, with the actor in it, goes on."""
+    @ray.remote(num_cpus=2)
+    class Busy:
+        def until(self, path):
+            while not os.path.exists(path):
+                time.sleep(0.01)
+
+        def read(self, value):
+            return value.nbytes
+
+    with tempfile.TemporaryDirectory() as folder:
+        actor, path, ref = Busy.remote(), os.path.join(folder, "go on"), ray.put(bytes_of(1, size))
+        waits = [actor.until.remote(path), *(actor.read.options(name=f"read {i}").remote(ref) for i in range(300))]
+        last = actor.read.remote(bytes_of(1, 3))
+        ray.free([ref])
+        open(path, "w").close()
+        assert ray.get(last) == 3
+        assert ray.get(waits[0]) is None
+        for read in waits[1:]:
+            try:
+                assert ray.get(read) == size, "it had been sent"
+            except miniray.exceptions.ObjectFreedError:
+                pass
+        with pytest.raises(miniray.exceptions.ObjectFreedError, match="before it could be read by read 299"):
+            ray.get(waits[-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 
 import numpy as np
 import pytest
@@ -386,3 +387,22 @@ def test_many_comings_and_goings(cluster, tmp_path):
             cluster.remove_node(node)
         assert [int(a[0]) for a in miniray.get(refs)] == [i * i for i in range(30)]
     assert len(cluster.list_all_nodes()) == 1
+
+
+@pytest.mark.parametrize("pause", [0, 0.003])
+def test_what_is_freed_while_a_copy_travels(pause):
+    """It is looked at all the while: its bytes stay, and the copy that arrives is not wanted."""
+    miniray.init(nodes=[{"num_cpus": 1}, {"num_cpus": 1}], object_store_memory=96 << 20)
+    ref = miniray.put(np.ones(24 << 20, np.uint8))
+    view = miniray.get(ref)
+    there = [where.options(scheduling_strategy=on(node)).remote(ref) for node in (1, 0)]
+    time.sleep(pause)
+    miniray.free([ref])
+    for made in there:
+        try:
+            miniray.get(made)
+        except exceptions.ObjectFreedError:
+            pass
+    assert miniray.get(where.remote()) and int(view[-1]) == 1
+    del view
+    miniray.shutdown()

@@ -316,7 +316,7 @@ static mr_status dispatch_measure(mr_nodes *n, mr_id task, sending *s)
     for (uint32_t i = 0; i < s->spec.n_deps; i++) {
         const mr_val *v = mr_value_find(n, s->spec.deps[i]);
         if (!v)
-            return MR_E_NOMEM;
+            return mr_control_object(n->control, s->spec.deps[i]).state == MR_OBJ_SEALED ? MR_E_NOMEM : MR_E_FREED;
         if (dep_inline(n, v))
             s->size += pad8(v->len);
         else
@@ -380,10 +380,26 @@ static bool dispatch_direct(mr_nodes *n, mr_peer *p, const sending *s)
     return true;
 }
 
+/* An argument was given up after the task had all: in its turn it goes back to control, which says what becomes of it.
+ */
+static mr_status dispatch_return(mr_nodes *n, mr_peer *p, mr_id task)
+{
+    mr_parcel *parcel = mr_parcel_new(MR_ORD_DISPATCH, sizeof(mr_ord_dispatch));
+    if (!parcel)
+        return MR_E_NOMEM;
+    ((mr_ord_dispatch *)(void *)parcel->record)->task = task;
+    parcel->seq = ++p->seq;
+    parcel->failed = 1;
+    mr_peer_send(n, p, parcel);
+    return MR_OK;
+}
+
 mr_status mr_peer_dispatch(mr_nodes *n, mr_peer *p, mr_id task, uint32_t attempt)
 {
     sending s;
     mr_status status = dispatch_measure(n, task, &s);
+    if (status == MR_E_FREED)
+        return dispatch_return(n, p, task);
     if (!status)
         status = mr_peer_func(n, p, s.spec.func);
     if (status)

@@ -232,8 +232,8 @@ void mr_value_evict(mr_nodes *n, mr_id id, uint32_t node)
 {
     mr_val *v = mr_table_at(&n->values, id);
     uint64_t bit = UINT64_C(1) << node;
-    if (!v || v->kind != MR_VAL_STORED || !(v->u.stored.nodes & bit))
-        return;
+    if (!v || v->kind != MR_VAL_STORED || !(v->u.stored.nodes & bit) || v->hidden || v->freed)
+        return; /* what was freed goes from everywhere with the last look */
     if (v->busy || v->views || (v->u.stored.nodes == bit && !mr_spill_has(n, id))) {
         transfer_tell(n, id, v->len, node, MR_OK); /* it is still there */
         return;
