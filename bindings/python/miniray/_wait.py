@@ -101,31 +101,22 @@ def _waited(ref: Any) -> ObjectRef:
 
 
 def look(refs: List[Any], num_returns: int, timeout: Optional[float]) -> Tuple[List[Any], List[Any]]:
-    flags = _core.wait([_waited(ref) for ref in refs], num_returns, timeout)
-    ready: List[Any] = []
-    rest: List[Any] = []
-    for ref, is_ready in zip(refs, flags):
-        (ready if is_ready and len(ready) < num_returns else rest).append(ref)
-    return ready, rest
+    return _core.wait(refs, num_returns, timeout)
 
 
 def _check(refs: Any, num_returns: Any, timeout: Any) -> None:
+    """What is no matter of the single references, which `_core.wait` looks at."""
     wanted = "wait() expected a list of ray.ObjectRef or ray.ObjectRefGenerator, got"
     if isinstance(refs, (ObjectRef, ObjectRefGenerator)):
         raise TypeError(f"{wanted} a single ray.ObjectRef or ray.ObjectRefGenerator")
     if not isinstance(refs, list):
         raise TypeError(f"{wanted} {type(refs)}")
-    for ref in refs:
-        if not isinstance(ref, (ObjectRef, ObjectRefGenerator)):
-            raise TypeError(f"{wanted} list containing {type(ref)}")
     if timeout is not None and timeout < 0:
         raise ValueError(f"The 'timeout' argument must be nonnegative. Received {timeout}")
     if not isinstance(num_returns, int) or isinstance(num_returns, bool):
         raise TypeError(f"num_returns is an int, not {type(num_returns)}")
     if not refs:
         return
-    if len(set(refs)) != len(refs):
-        raise ValueError("Wait requires a list of unique ray_waitables: a reference is given twice.")
     if num_returns <= 0:
         raise ValueError(f"Invalid number of objects to return {num_returns}.")
     if num_returns > len(refs):

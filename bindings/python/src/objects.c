@@ -241,7 +241,76 @@ static PyObject *core_put_error(PyObject *module, PyObject *value)
     return id ? mrpy_ref_new(st, id) : NULL;
 }
 
-/* wait(list, num_returns, timeout) -> list of bool, in order */
+static int by_id(const void *a, const void *b)
+{
+    mr_id x = *(const mr_id *)a, y = *(const mr_id *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* -1 with an exception if one is given twice. */
+static int distinct(const mr_id *ids, size_t n)
+{
+    size_t i = 1;
+    while (i < n && ids[i - 1] < ids[i]) /* as they were made */
+        i++;
+    if (i >= n)
+        return 0;
+    mr_id *sorted = PyMem_Malloc(n * sizeof(*sorted));
+    if (!sorted) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memcpy(sorted, ids, n * sizeof(*sorted));
+    qsort(sorted, n, sizeof(*sorted), by_id);
+    for (i = 1; i < n && sorted[i - 1] != sorted[i];)
+        i++;
+    PyMem_Free(sorted);
+    if (i >= n)
+        return 0;
+    PyErr_SetString(PyExc_ValueError, "Wait requires a list of unique ray_waitables: a reference is given twice.");
+    return -1;
+}
+
+/* The ids of references and streams. */
+static int waited_ids(mrpy_state *st, PyObject *refs, mr_id *ids)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(refs); i++) {
+        PyObject *o = PyTuple_GET_ITEM(refs, i), *task = NULL;
+        int stream = Py_TYPE(o) == st->ref_type || !st->make_stream ? 0 : PyObject_IsInstance(o, st->make_stream);
+        if (stream < 0 || (stream && !(task = PyObject_GetAttrString(o, "_task"))))
+            return -1;
+        if (!stream && Py_TYPE(o) != st->ref_type) {
+            PyErr_Format(PyExc_TypeError,
+                         "wait() expected a list of ray.ObjectRef or ray.ObjectRefGenerator, got list containing %R",
+                         (PyObject *)Py_TYPE(o));
+            return -1;
+        }
+        ids[i] = mrpy_ref_id(st, task ? task : o, "an item of wait()'s list");
+        Py_XDECREF(task);
+        if (!ids[i])
+            return -1;
+    }
+    return distinct(ids, (size_t)PyTuple_GET_SIZE(refs));
+}
+
+/* ([the first `need` that are ready], [the others]), in order */
+static PyObject *waited_pair(PyObject *refs, const bool *ready, Py_ssize_t need)
+{
+    Py_ssize_t n = PyTuple_GET_SIZE(refs), n_ready = 0, at[2] = {0, 0};
+    for (Py_ssize_t i = 0; i < n && n_ready < need; i++)
+        n_ready += ready[i];
+    PyObject *lists[2] = {PyList_New(n_ready), PyList_New(n - n_ready)};
+    for (Py_ssize_t i = 0; lists[0] && lists[1] && i < n; i++) {
+        int rest = !ready[i] || at[0] == n_ready;
+        PyList_SET_ITEM(lists[rest], at[rest]++, Py_NewRef(PyTuple_GET_ITEM(refs, i)));
+    }
+    PyObject *pair = lists[0] && lists[1] ? PyTuple_Pack(2, lists[0], lists[1]) : NULL;
+    Py_XDECREF(lists[0]);
+    Py_XDECREF(lists[1]);
+    return pair;
+}
+
+/* wait(list, num_returns, timeout) -> (ready, others), in order */
 static PyObject *core_wait(PyObject *module, PyObject *args)
 {
     mrpy_state *st = mrpy_state_of(module);
@@ -252,20 +321,17 @@ static PyObject *core_wait(PyObject *module, PyObject *args)
         return NULL;
     mr_session *s = mrpy_need(st);
     int64_t left = mrpy_timeout(timeout, "wait"), since = mrpy_now(), nap = MRPY_NAP;
-    size_t n = (size_t)PyList_GET_SIZE(refs);
-    if (!s || left == -2)
+    if (!s || left == -2 || !(refs = PyList_AsTuple(refs))) /* others may change it meanwhile */
         return NULL;
-    mr_id *ids = PyMem_Calloc(n + 1, sizeof(*ids));
-    bool *ready = PyMem_Calloc(n + 1, sizeof(*ready));
+    size_t n = (size_t)PyTuple_GET_SIZE(refs);
+    mr_id *ids = PyMem_Malloc((n + 1) * sizeof(*ids));
+    bool *ready = PyMem_Malloc((n + 1) * sizeof(*ready));
     if (!ids || !ready) {
         PyErr_NoMemory();
         goto done;
     }
-    for (size_t i = 0; i < n; i++) {
-        ids[i] = mrpy_ref_id(st, PyList_GET_ITEM(refs, i), "an item of wait()'s list");
-        if (!ids[i])
-            goto done;
-    }
+    if (waited_ids(st, refs, ids))
+        goto done;
     int64_t slice = mr_is_worker(s) ? left : 0;
     mr_status status = mr_wait(s, ids, n, (size_t)need, slice, ready, &err);
     while (status == MR_E_TIMEOUT || status == MR_E_INTERRUPTED) {
@@ -278,16 +344,14 @@ static PyObject *core_wait(PyObject *module, PyObject *args)
         status = mr_wait(s, ids, n, (size_t)need, slice, ready, &err);
         Py_END_ALLOW_THREADS;
     }
-    if (status != MR_OK && status != MR_E_TIMEOUT) {
+    if (status == MR_OK || status == MR_E_TIMEOUT)
+        result = waited_pair(refs, ready, need);
+    else
         mrpy_raise(st, status, &err);
-        goto done;
-    }
-    result = PyList_New((Py_ssize_t)n);
-    for (size_t i = 0; result && i < n; i++)
-        PyList_SET_ITEM(result, i, Py_NewRef(ready[i] ? Py_True : Py_False));
 done:
     PyMem_Free(ids);
     PyMem_Free(ready);
+    Py_DECREF(refs);
     return result;
 }
 

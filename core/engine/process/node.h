@@ -324,11 +324,13 @@ struct mr_nodes {
     mr_policy_now *policy_now; /* what the policy does: a page that the supervisor sees, should we die of it */
     bool has_progress, progress_end;
 
-    struct {                     /* spill.c */
-        mr_disk *disk[MR_DISKS]; /* each its own thread's, without lock; NULL: nothing is spilled */
-        uint32_t turn;           /* of the disks */
-        mr_table extents;        /* mr_id -> mr_extent */
-        struct mr_arrival *arrivals;
+    struct {                                        /* spill.c */
+        mr_disk *disk[MR_DISKS];                    /* each its own thread's, without lock; NULL: nothing is spilled */
+        uint32_t turn;                              /* of the disks */
+        mr_table extents;                           /* mr_id -> mr_extent */
+        struct mr_arrival *arrivals, *last_arrival; /* those that found no room yet, a queue */
+        uint32_t n_arrivals;
+        int64_t arrived;         /* when one of them last found room */
         uint64_t bytes, writing; /* on disk; on their way there */
         uint64_t left;           /* objects that have left memory, ever */
         int64_t failed_until, said_at;

@@ -14,16 +14,17 @@
 #include "engine/process/node.h"
 #include "engine/process/room.h"
 
-enum { LOOK_NS = 10000000 };
+enum { LOOK_NS = 10000000, TRIES = 64, PATIENCE_MOST = 10 };
 static const int64_t AFTER_FAILURE_NS = INT64_C(1000000000), SAY_EVERY_NS = INT64_C(10000000000);
-static const int64_t ROOM_WAIT_NS = INT64_C(30000000000); /* a task in the way may take its time */
+/* A task in the way may take its time; where others of the queue find room, there is hope for longer. */
+static const int64_t ROOM_WAIT_NS = INT64_C(30000000000);
 
 struct mr_arrival {
     struct mr_arrival *next;
     mr_id id;
     uint32_t from, node; /* whose disk; into which store */
-    bool transfer, reading;
-    int64_t until, again;
+    bool transfer;
+    int64_t since, again;
 };
 
 static void tell(mr_nodes *n, uint32_t kind, mr_id id, uint32_t node, uint64_t size, uint32_t cause)
@@ -187,12 +188,15 @@ void mr_spill_want(mr_nodes *n, mr_id id, mr_val *v)
     mr_drive_inner(n, &ev.h);
 }
 
-static void arrival_remove(mr_nodes *n, const struct mr_arrival *a)
+static void arrival_queue(mr_nodes *n, struct mr_arrival *a)
 {
-    struct mr_arrival **at = &n->spill.arrivals;
-    while (*at != a)
-        at = &(*at)->next;
-    *at = a->next;
+    a->next = NULL;
+    if (n->spill.arrivals)
+        n->spill.last_arrival->next = a;
+    else
+        n->spill.arrivals = a;
+    n->spill.last_arrival = a;
+    n->spill.n_arrivals++;
 }
 
 /* Those who wait for the value go on, or learn why not. */
@@ -217,10 +221,9 @@ static void arrival_tell(mr_nodes *n, const struct mr_arrival *a, mr_status stat
     wake(n);
 }
 
-/* It is over for this arrival. */
+/* It is over for this arrival, which is not in the queue. */
 static void arrival_end(mr_nodes *n, struct mr_arrival *a, mr_status status)
 {
-    arrival_remove(n, a);
     arrival_tell(n, a, status);
     free(a);
 }
@@ -243,7 +246,6 @@ static void done_read(mr_nodes *n, mr_job *job)
     mr_place *s = &n->node[a->node].store;
     mr_val *v = job->lost ? NULL : mr_table_at(&n->values, a->id);
     mr_status status = job->status;
-    a->reading = false;
     if (!status && (!v || v->freed || !n->node[a->node].alive))
         status = MR_E_FREED;
     if (!status && !(status = s->ops->seal(s->self, a->id)))
@@ -252,8 +254,10 @@ static void done_read(mr_nodes *n, mr_job *job)
         give_back(n, a->id, a->node);
     if (v)
         mr_value_unbusy(n, a->id);
-    if (status == MR_E_NOMEM)
-        return; /* pages, or an entry: as if the store were full */
+    if (status == MR_E_NOMEM) { /* pages, or an entry: as if the store were full */
+        arrival_queue(n, a);
+        return;
+    }
     if (job->status == MR_E_IO || job->status == MR_E_LOST) {
         mr_log(MR_LOG_ERROR, "engine", "object %llx cannot be read back: %s", (unsigned long long)a->id, job->err.text);
         mr_spill_drop(n, a->id);
@@ -263,7 +267,7 @@ static void done_read(mr_nodes *n, mr_job *job)
     arrival_end(n, a, status);
 }
 
-/* False: there is no room yet. */
+/* True: it needs the queue no more.  False: there is no room yet. */
 static bool arrival_try(mr_nodes *n, struct mr_arrival *a)
 {
     mr_val *v = mr_value_find(n, a->id);
@@ -285,7 +289,6 @@ static bool arrival_try(mr_nodes *n, struct mr_arrival *a)
     }
     if (!status && v->u.stored.nodes) { /* there is room for a copy from memory: nothing comes between */
         give_back(n, a->id, a->node);
-        arrival_remove(n, a);
         mr_value_transfer(n, a->id, a->from, a->node);
         free(a);
         return true;
@@ -299,52 +302,55 @@ static bool arrival_try(mr_nodes *n, struct mr_arrival *a)
     *job = (mr_job){.populate = s, .to = to, .len = v->len, .run = run_read, .done = done_read, .arg = a};
     job->id = a->id;
     job->extent = *e;
-    a->reading = true;
     v->busy++;
     if (!mr_job_add(n, job))
         return true;
     v->busy--;
-    a->reading = false;
     give_back(n, a->id, a->node);
     return false;
 }
 
 void mr_spill_fetch(mr_nodes *n, mr_id id, uint32_t from, uint32_t node, bool transfer)
 {
-    struct mr_arrival *a = malloc(sizeof(*a)), **end = &n->spill.arrivals,
-                      made = {.id = id, .from = from, .node = node, .transfer = transfer};
+    struct mr_arrival *a = malloc(sizeof(*a)), made = {.id = id, .from = from, .node = node, .transfer = transfer};
+    bool first = !n->spill.arrivals;
     if (!a) {
         arrival_tell(n, &made, MR_E_FULL);
         return;
     }
     *a = made;
-    a->until = mr_drive_monotonic() + ROOM_WAIT_NS;
-    while (*end)
-        end = &(*end)->next;
-    *end = a;
-    mr_spill_retry(n);
+    a->since = mr_drive_monotonic();
+    arrival_queue(n, a);
+    if (first) /* else it has its turn */
+        mr_spill_retry(n);
 }
 
+/* Of thousands that find no room some are tried at a time, in turn. */
 void mr_spill_retry(mr_nodes *n)
 {
     int64_t now = mr_drive_monotonic();
-    bool waits = false;
-    for (struct mr_arrival *a = n->spill.arrivals, *next; a; a = next) {
-        next = a->next;
-        if (a->reading || arrival_try(n, a))
+    struct mr_arrival *a;
+    for (uint32_t tries = n->spill.n_arrivals < TRIES ? n->spill.n_arrivals : TRIES;
+         tries && (a = n->spill.arrivals);) {
+        n->spill.arrivals = a->next;
+        n->spill.n_arrivals--;
+        if (arrival_try(n, a)) {
+            n->spill.arrived = now;
             continue;
-        if (now >= a->until) {
+        }
+        tries--;
+        int64_t hope = n->spill.arrived > a->since ? n->spill.arrived : a->since;
+        if (now - hope >= ROOM_WAIT_NS || now - a->since >= PATIENCE_MOST * ROOM_WAIT_NS) {
             arrival_end(n, a, MR_E_FULL);
             continue;
         }
-        waits = true;
-        if (now < a->again)
-            continue;
-        const mr_val *v = mr_value_find(n, a->id);
-        a->again = now + LOOK_NS;
-        mr_spill_ask(n, a->node, 0, v->len);
+        if (now >= a->again) {
+            mr_spill_ask(n, a->node, 0, mr_value_find(n, a->id)->len);
+            a->again = now + LOOK_NS;
+        }
+        arrival_queue(n, a);
     }
-    if (waits)
+    if (n->spill.arrivals)
         mr_progress_poll(n, LOOK_NS);
 }
 
