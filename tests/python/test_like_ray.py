@@ -297,3 +297,17 @@ def test_handles_by_name_that_come_and_go(ray):
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_arguments_by_name(ray):
+    ref = ray.put(value=3)
+    assert ray.get(object_refs=ref, timeout=5) == ray.get([ref], _use_object_store=True)[0] == ray.get(ray.put(3, _owner=None)) == 3
+    assert ray.wait(ray_waitables=[ref], num_returns=1, fetch_local=False) == ([ref], [])
+    for call in (lambda: ray.put(), lambda: ray.put(1, value=2), lambda: ray.put(valeu=3), lambda: ray.get(), lambda: ray.get(ref, object_refs=ref)):
+        with pytest.raises(TypeError, match="(put|get)\\(\\)"):
+            call()
+    with pytest.raises(TypeError, match="no owner here"):
+        ray.put(3, _owner=ref)
+    for none in (ray.ObjectRef.nil(), ray.ObjectRef.from_random()):
+        with pytest.raises(ValueError, match="or to none"):
+            ray.get(none)

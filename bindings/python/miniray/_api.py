@@ -40,7 +40,8 @@ def cancel(ref: Union[ObjectRef, ObjectRefGenerator], *, force: bool = False, re
 
 
 def free(object_refs: Union[ObjectRef, List[ObjectRef]], local_only: bool = False) -> None:
-    """Gives objects up now, whoever still refers to them: later gets raise ObjectFreedError."""
+    """Gives objects up now, whoever still refers to them: later gets raise ObjectFreedError, and so do calls that wait with one as
+    an argument.  Arrays that get() gave stay good.  What is still being made stays: cancel() ends its task."""
     _core.free([object_refs] if isinstance(object_refs, ObjectRef) else object_refs)
 
 

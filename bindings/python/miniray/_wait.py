@@ -12,21 +12,21 @@ from ._core import ObjectRef
 from ._generator import ObjectRefGenerator
 
 
-def wait(refs: Any, *, num_returns: int = 1, timeout: Optional[float] = None, fetch_local: bool = True) -> Any:
+def wait(ray_waitables: Any, *, num_returns: int = 1, timeout: Optional[float] = None, fetch_local: bool = True) -> Any:
     """Waits until `num_returns` of the references are ready (a value or an error).
 
     timeout: seconds; None waits for ever, 0 only looks.  Returns (ready, not ready), both in the order given; at most
-    `num_returns` are in the first.  ValueError for duplicates and for a num_returns that is not in 1..len(refs).
+    `num_returns` are in the first.  ValueError for duplicates and for a num_returns that is not in 1..len(ray_waitables).
 
     In a coroutine: ``ready, rest = await miniray.wait(refs)`` lets the event loop run on meanwhile, and raises RaySystemError if
     the session ends.  Without `await` it blocks the loop, as in Ray: once the pair is looked at, or at once where nothing is made
     of it.
     """
-    _check(refs, num_returns, timeout)
+    _check(ray_waitables, num_returns, timeout)
     events = sys.modules.get("asyncio")  # nothing runs in a loop where nobody has imported it
     if events is None or events._get_running_loop() is None:
-        return look(refs, num_returns, timeout) if refs else ([], [])
-    made = Waiting(refs, num_returns, timeout)
+        return look(ray_waitables, num_returns, timeout) if ray_waitables else ([], [])
+    made = Waiting(ray_waitables, num_returns, timeout)
     if made._pair is None and _is_statement(sys._getframe(1)):
         made._now()
     return made

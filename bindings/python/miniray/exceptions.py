@@ -347,7 +347,8 @@ def _from_status(status: int, text: str, fault: Optional[tuple]) -> BaseExceptio
         return RayTaskError("C task", text, None, 0, "CTaskError")
     if status == _core.E_SESSION:
         return StaleReferenceError(
-            "this reference belongs to an earlier miniray session, whose objects are gone: make it again after init()")
+            "this reference belongs to an earlier miniray session, whose objects are gone, or to none (nil(), from_random()): make it "
+            "again after init()")
     if status == _core.E_FORKED:
         return RaySystemError(
             "this process was forked after miniray.init(): the session belongs to its parent. Fork "

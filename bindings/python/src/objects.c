@@ -177,49 +177,73 @@ done:
 static PyObject *core_get(PyObject *module, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
 {
     mrpy_state *st = mrpy_state_of(module);
-    PyObject *timeout = Py_None;
+    PyObject *timeout = Py_None, *refs = n ? args[0] : NULL;
+    Py_ssize_t given = n;
     for (Py_ssize_t i = 0; kwnames && i < PyTuple_GET_SIZE(kwnames); i++) {
-        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, i), "timeout") != 0) {
+        PyObject *name = PyTuple_GET_ITEM(kwnames, i);
+        if (!PyUnicode_CompareWithASCIIString(name, "timeout")) {
+            timeout = args[n + i];
+        } else if (!PyUnicode_CompareWithASCIIString(name, "object_refs")) {
+            refs = args[n + i];
+            given++;
+        } else if (PyUnicode_CompareWithASCIIString(name, "_use_object_store") != 0) { /* Ray's; it always is */
             PyErr_Format(PyExc_TypeError, "get() got an unexpected keyword argument %R; it knows timeout (seconds)",
-                         PyTuple_GET_ITEM(kwnames, i));
+                         name);
             return NULL;
         }
-        timeout = args[n + i];
     }
-    if (n != 1) {
+    if (given != 1) {
         PyErr_Format(PyExc_TypeError,
-                     "get() takes one ObjectRef or one list of them, %zd were given; timeout= is by keyword", n);
+                     "get() takes one ObjectRef or one list of them, %zd were given; timeout= is by keyword", given);
         return NULL;
     }
-    if (Py_TYPE(args[0]) == st->ref_type)
-        return get_all(st, args[0], timeout, false);
-    int stream = PyList_Check(args[0]) || !st->make_stream ? 0 : PyObject_IsInstance(args[0], st->make_stream);
+    if (Py_TYPE(refs) == st->ref_type)
+        return get_all(st, refs, timeout, false);
+    int stream = PyList_Check(refs) || !st->make_stream ? 0 : PyObject_IsInstance(refs, st->make_stream);
     if (stream)
-        return stream < 0 ? NULL : Py_NewRef(args[0]); /* its items are got one by one */
-    if (!PyList_Check(args[0])) {
+        return stream < 0 ? NULL : Py_NewRef(refs); /* its items are got one by one */
+    if (!PyList_Check(refs)) {
         PyErr_Format(PyExc_ValueError,
                      "Invalid type of object refs, %R, is given. 'object_refs' must either be an ObjectRef or a list "
                      "of ObjectRefs.",
-                     (PyObject *)Py_TYPE(args[0]));
+                     (PyObject *)Py_TYPE(refs));
         return NULL;
     }
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(args[0]); i++)
-        if (Py_TYPE(PyList_GET_ITEM(args[0], i)) != st->ref_type) {
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(refs); i++)
+        if (Py_TYPE(PyList_GET_ITEM(refs, i)) != st->ref_type) {
             PyErr_Format(
                 PyExc_TypeError,
                 "Attempting to call `get` on the value %R, which is not an ray.ObjectRef: item %zd of the list",
-                PyList_GET_ITEM(args[0], i), i);
+                PyList_GET_ITEM(refs, i), i);
             return NULL;
         }
-    PyObject *copy = PyList_GetSlice(args[0], 0, PyList_GET_SIZE(args[0])); /* others may change it while we wait */
+    PyObject *copy = PyList_GetSlice(refs, 0, PyList_GET_SIZE(refs)); /* others may change it while we wait */
     PyObject *result = copy ? (PyList_GET_SIZE(copy) ? get_all(st, copy, timeout, true) : PyList_New(0)) : NULL;
     Py_XDECREF(copy);
     return result;
 }
 
-static PyObject *core_put(PyObject *module, PyObject *value)
+static PyObject *core_put(PyObject *module, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
 {
     mrpy_state *st = mrpy_state_of(module);
+    PyObject *value = n ? args[0] : NULL;
+    Py_ssize_t given = n;
+    for (Py_ssize_t i = 0; kwnames && i < PyTuple_GET_SIZE(kwnames); i++) {
+        PyObject *name = PyTuple_GET_ITEM(kwnames, i);
+        bool owner = !PyUnicode_CompareWithASCIIString(name, "_owner");
+        if (!PyUnicode_CompareWithASCIIString(name, "value")) {
+            value = args[n + i];
+            given++;
+        } else if (!owner || !Py_IsNone(args[n + i])) {
+            PyErr_Format(PyExc_TypeError, "put() got an unexpected keyword argument %R%s", name,
+                         owner ? ": objects have no owner here, they live as long as somebody has a reference" : "");
+            return NULL;
+        }
+    }
+    if (given != 1) {
+        PyErr_Format(PyExc_TypeError, "put() takes one value, %zd were given", given);
+        return NULL;
+    }
     mr_session *s = mrpy_need(st);
     if (!s)
         return NULL;
@@ -464,8 +488,8 @@ PyMethodDef mrpy_object_methods[] = {
      "Arrays, memoryviews, Arrow's buffers and whatever else pickles by protocol 5 are read-only views of the object\n"
      "store, and begin at multiples of 64 bytes (at most 8 KB: a copy that does too).  bytes, bytearray and\n"
      "array.array own their memory in Python, and are copies."},
-    {"put", core_put, METH_O,
-     "put(value, /)\n--\n\nStores a value in the object store and returns a reference to it.\n\n"
+    {"put", (PyCFunction)(void (*)(void))core_put, METH_FASTCALL | METH_KEYWORDS,
+     "put(value)\n--\n\nStores a value in the object store and returns a reference to it.\n\n"
      "A value made of all the views that `get` gave of an object (its array, its memoryview, its data frame) is not\n"
      "stored again: what comes back is one more reference to that object.  A part is copied, since it would keep all\n"
      "of the object in memory.\n\n"
