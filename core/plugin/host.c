@@ -42,6 +42,12 @@ static mr_host_box *box_of(const mr_host *h)
     return h->ctx;
 }
 
+/* The last error that a plugin told in this thread, until somebody asks. */
+static _Thread_local struct {
+    const mr_host_box *by;
+    char text[512];
+} said;
+
 static void host_log(const mr_host *h, mr_log_level level, const char *fmt, ...) MR_PRINTF(3, 4);
 static void host_log(const mr_host *h, mr_log_level level, const char *fmt, ...)
 {
@@ -49,6 +55,18 @@ static void host_log(const mr_host *h, mr_log_level level, const char *fmt, ...)
     va_start(args, fmt);
     mr_logv(level, h->name, fmt, args);
     va_end(args);
+    if (level != MR_LOG_ERROR)
+        return;
+    va_start(args, fmt);
+    said.by = box_of(h);
+    vsnprintf(said.text, sizeof(said.text), fmt, args);
+    va_end(args);
+}
+
+void mr_host_said(const mr_host_box *b, char *text, size_t size)
+{
+    snprintf(text, size, "%s", said.by == b ? said.text : "");
+    said.by = NULL;
 }
 
 static int64_t host_now(const mr_host *h)

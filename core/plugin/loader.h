@@ -63,6 +63,8 @@ void mr_host_on_work(mr_host_box *b, void (*fn)(void *arg, uint64_t units), void
 void mr_policy_name(const mr_plugin *plugin, const char *file, char *out, size_t n);
 /* The text of the first fail(), or NULL. */
 const char *mr_host_failure(const mr_host_box *b);
+/* What it logged as an error in this thread since this was asked last; "" if nothing: why its op has failed. */
+void mr_host_said(const mr_host_box *b, char *text, size_t size);
 uint64_t mr_host_bytes(const mr_host_box *b); /* allocated and not freed */
 
 #endif

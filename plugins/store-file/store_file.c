@@ -2,8 +2,7 @@
  *
  * Owns the mapped file and the list of its objects by address.  The file has no name, so nothing is left, unless it is
  * to `persist`: then a log tells the next instance of the same dir and node of the objects that last (MR_ID_LASTS).
- * Blocks are taken from the disk before they are written: a full disk is FULL, never a SIGBUS.  It does not share
- * memory: the engine copies to other processes.  No lock: every op runs under the node's.
+ * Blocks are taken before they are written: a full disk is FULL, never a SIGBUS.  No lock: all runs under the node's.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -121,7 +120,7 @@ static void file_close(void *self)
     mr_book_fini(&s->book);
     if (s->map && s->map != MAP_FAILED)
         munmap(s->map, s->book.capacity);
-    close(s->fd); /* -1 is fine */
+    close(s->fd);
     close(s->log);
     s->book.host->free(s->book.host, s);
 }

@@ -19,7 +19,7 @@ static const int64_t EARLIER_WAIT_NS = INT64_C(30000000000); /* a large copy tak
 static void ask_refuse(mr_nodes *n, mr_peer *p, const mr_ask *a, mr_status status)
 {
     char why[900] = "";
-    bool room = status == MR_E_FULL || status == MR_E_TOOBIG;
+    bool room = status == MR_E_FULL || status == MR_E_TOOBIG || status == MR_E_IO;
     size_t len = room ? mr_spill_refusal(n, p->node, status, a->len, why, sizeof(why)) + 1 : 0;
     mr_peer_reply(n, p, MR_ORD_REPLY, a->h.token, status, 0, 0, why, len);
 }

@@ -103,7 +103,7 @@ static mr_status room(mr_nodes *n, mr_place *s, const char *name, uint64_t len, 
     mr_room_stats(n, mr_nodes_first(n), &stats);
     return mr_err_set(err, status, "\"%s\": no room for %llu bytes (capacity %llu, used %llu): %s", name,
                       (unsigned long long)len, (unsigned long long)stats.capacity, (unsigned long long)stats.used,
-                      mr_status_text(status));
+                      status == MR_E_IO && *s->why ? s->why : mr_status_text(status));
 }
 
 mr_status mr_named_save(mr_port *p, const char *name, const mr_value *v, mr_err *err)
@@ -139,11 +139,15 @@ mr_status mr_named_save(mr_port *p, const char *name, const mr_value *v, mr_err 
     memset((char *)at.data + v->len, 0, tail_at(v->len) - v->len);
     memcpy((char *)at.data + tail_at(v->len), &t, sizeof(t));
     pthread_mutex_lock(&n->lock);
+    char why[512] = "";
     status = s->ops->seal(s->self, named_id(name));
+    if (status == MR_E_IO)
+        mr_host_said(s->host, why, sizeof(why));
     if (status && s->ops->abort(s->self, named_id(name)))
         mr_log(MR_LOG_ERROR, "engine", "bytes of \"%s\" stay in the store", name);
     mr_drive_unlock(n);
-    return status ? mr_err_set(err, status, "\"%s\" was not saved: %s", name, mr_status_text(status)) : MR_OK;
+    return status ? mr_err_set(err, status, "\"%s\" was not saved: %s", name, *why ? why : mr_status_text(status))
+                  : MR_OK;
 }
 
 mr_status mr_named_look(mr_port *p, const char *name, mr_value *out, mr_err *err)

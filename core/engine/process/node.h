@@ -40,6 +40,7 @@ typedef struct mr_place {
     mr_host_box *host;
     void *self;
     const mr_store_ops *ops;
+    char why[512]; /* what it said when it could not create an object: MR_E_IO */
 } mr_place;
 
 typedef struct mr_one { /* one logical node */

@@ -99,6 +99,8 @@ void mr_room_tight(mr_nodes *n, bool on)
 mr_status mr_room_create(mr_nodes *n, mr_place *s, mr_id id, uint64_t len, mr_region *out)
 {
     mr_status status = s->ops->create(s->self, id, len, out);
+    if (status == MR_E_IO)
+        mr_host_said(s->host, s->why, sizeof(s->why));
     mr_room_used(n);
     if (status || (fits(n, s, len) && claim(n, s, len)))
         return status;

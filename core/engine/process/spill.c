@@ -433,6 +433,12 @@ static size_t who_keeps(mr_nodes *n, uint32_t node, char *text, size_t size)
 size_t mr_spill_refusal(mr_nodes *n, uint32_t node, mr_status status, uint64_t len, char *text, size_t size)
 {
     mr_store_stats stats;
+    const char *why = n->node[node].store.why;
+    if (status == MR_E_IO) {
+        int told = snprintf(text, size, "an object of %llu bytes can not be stored: %s", (unsigned long long)len,
+                            *why ? why : mr_status_text(status));
+        return (size_t)told < size ? (size_t)told : size - 1;
+    }
     mr_room_stats(n, node, &stats);
     int used = status == MR_E_TOOBIG
                    ? snprintf(text, size, "an object of %llu bytes can never fit: [store] capacity is %llu",
