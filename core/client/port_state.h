@@ -74,10 +74,11 @@ typedef struct mr_ready_cb {
     void *arg;
 } mr_ready_cb;
 
-/* Memory that was given for a result and not sealed yet. */
+/* Memory that was given for a result, or an item of a stream, and not sealed yet. */
 typedef struct mr_making {
     struct mr_making *next;
-    uint32_t index;
+    mr_id id;
+    uint32_t index; /* or MR_CALL_ITEM */
     uint64_t len;
     bool stored; /* in the carrier; else `bytes` */
     uint32_t node;

@@ -134,9 +134,57 @@ mr_status mr_calls_return(mr_call *c, uint32_t i, const mr_content *v, mr_err *e
     return st;
 }
 
+/* Tells of an item; one that is refused leaves nothing behind but what lies in the carrier. */
+static mr_status send_item(mr_call *c, mr_id id, const mr_content *v, uint32_t vflags, uint32_t node)
+{
+    uint32_t n_bytes = vflags & MR_VALUE_STORED ? 0 : (uint32_t)v->len;
+    size_t size = mr_record_total(sizeof(mr_ev_sealed), v->n_refs, n_bytes);
+    mr_ev_sealed *ev = malloc(size);
+    if (!ev)
+        return MR_E_NOMEM;
+    *ev = (mr_ev_sealed){.h = {.size = (uint32_t)size,
+                               .kind = MR_EV_YIELDED,
+                               .version = MR_RECORD_VERSION,
+                               .n_ids = v->n_refs,
+                               .n_bytes = n_bytes},
+                         .task = c->task,
+                         .id = id,
+                         .size = v->len,
+                         .attempt = c->order->attempt,
+                         .index = (uint32_t)c->n_yielded,
+                         .node = node,
+                         .format = v->format,
+                         .flags = vflags};
+    if (v->n_refs)
+        memcpy(ev + 1, v->refs, sizeof(mr_id) * v->n_refs);
+    if (n_bytes)
+        memcpy((char *)(ev + 1) + sizeof(mr_id) * v->n_refs, v->data, n_bytes);
+    mr_status st = mr_outbox_send(c->port, &ev->h, true);
+    free(ev);
+    c->n_yielded += !st;
+    return st;
+}
+
+static mr_status item_id(const mr_call *c, mr_id *id, mr_err *err)
+{
+    if (!c->order || !c->started || !(c->func->def->flags & MR_FUNC_STREAMING))
+        return mr_err_set(err, MR_E_INVAL, "an item from a task that is not a stream");
+    mr_status st = c->port->port.ops->ids(&c->port->port, 1, id);
+    return st ? mr_err_set(err, st, "%s: an item: %s", c->func->def->name, mr_status_text(st)) : MR_OK;
+}
+
+/* Says of which result or item. */
+static mr_status made_badly(const mr_call *c, uint32_t i, mr_status st, mr_err *err)
+{
+    bool item = i == MR_CALL_ITEM;
+    return mr_err_set(err, st, "%s: %s %llu: %s", c->func->def->name, item ? "item" : "result",
+                      item ? (unsigned long long)c->n_yielded : i, mr_status_text(st));
+}
+
 mr_status mr_calls_create(mr_call *c, uint32_t i, uint64_t len, void **data, mr_err *err)
 {
-    mr_status st = check_index(c, i, err);
+    mr_id id = c->task + i;
+    mr_status st = i == MR_CALL_ITEM ? item_id(c, &id, err) : check_index(c, i, err);
     if (st)
         return st;
     for (const mr_making *m = c->making; m; m = m->next)
@@ -144,15 +192,16 @@ mr_status mr_calls_create(mr_call *c, uint32_t i, uint64_t len, void **data, mr_
             return mr_err_set(err, MR_E_EXISTS, "%s: result %u was created before", c->func->def->name, i);
     mr_making *m = calloc(1, sizeof(*m));
     if (!m)
-        return mr_err_set(err, MR_E_NOMEM, "%s: result %u: out of memory", c->func->def->name, i);
+        return made_badly(c, i, MR_E_NOMEM, err);
+    m->id = id;
     m->index = i;
     m->len = len;
     m->stored = mr_port_stores(&c->port->port, len);
     m->node = c->port->link->node;
     if (m->stored)
-        st = mr_ring_create(&c->port->port, c->task + i, len, c->order->attempt <= 1, &m->bytes, &m->node, err);
+        st = mr_ring_create(&c->port->port, id, len, c->order->attempt <= 1, &m->bytes, &m->node, err);
     else if (!(m->bytes = malloc(len + 1)))
-        st = mr_err_set(err, MR_E_NOMEM, "%s: result %u: out of memory", c->func->def->name, i);
+        st = made_badly(c, i, MR_E_NOMEM, err);
     if (st) {
         free(m);
         return st;
@@ -172,9 +221,11 @@ mr_status mr_calls_seal(mr_call *c, uint32_t i, uint32_t format, const mr_id *re
     if (!m)
         return mr_err_set(err, MR_E_NOTFOUND, "result %u was not created", i);
     mr_content v = {.format = format, .data = m->bytes, .len = m->len, .refs = refs, .n_refs = n_refs};
-    mr_status st = seal_result(c, i, &v, m->stored ? MR_VALUE_STORED : 0, m->node);
+    uint32_t vflags = m->stored ? MR_VALUE_STORED : 0;
+    mr_status st =
+        i == MR_CALL_ITEM ? send_item(c, m->id, &v, vflags, m->node) : seal_result(c, i, &v, vflags, m->node);
     if (st)
-        return mr_err_set(err, st, "%s: result %u: %s", c->func->def->name, i, mr_status_text(st));
+        return made_badly(c, i, st, err);
     *at = m->next;
     if (!m->stored)
         free(m->bytes);
@@ -235,43 +286,12 @@ mr_status mr_calls_room(mr_call *c, int64_t deadline)
 
 mr_status mr_calls_yield(mr_call *c, const mr_content *v, mr_err *err)
 {
-    if (!c->order || !c->started || !(c->func->def->flags & MR_FUNC_STREAMING))
-        return mr_err_set(err, MR_E_INVAL, "an item from a task that is not a stream");
     mr_id id;
-    mr_status st = c->port->port.ops->ids(&c->port->port, 1, &id);
     uint32_t vflags = 0, node = 0;
-    if (!st)
-        st = place(c, id, v, &vflags, &node, err);
-    uint32_t n_bytes = vflags & MR_VALUE_STORED ? 0 : (uint32_t)v->len;
-    size_t size = mr_record_total(sizeof(mr_ev_sealed), v->n_refs, n_bytes);
-    mr_ev_sealed *ev = st ? NULL : malloc(size);
-    if (!ev)
-        return mr_err_set(err, st ? st : MR_E_NOMEM, "%s: item %llu: %s", c->func->def->name,
-                          (unsigned long long)c->n_yielded, mr_status_text(st ? st : MR_E_NOMEM));
-    *ev = (mr_ev_sealed){.h = {.size = (uint32_t)size,
-                               .kind = MR_EV_YIELDED,
-                               .version = MR_RECORD_VERSION,
-                               .n_ids = v->n_refs,
-                               .n_bytes = n_bytes},
-                         .task = c->task,
-                         .id = id,
-                         .size = v->len,
-                         .attempt = c->order->attempt,
-                         .index = (uint32_t)c->n_yielded,
-                         .node = node,
-                         .format = v->format,
-                         .flags = vflags};
-    if (v->n_refs)
-        memcpy(ev + 1, v->refs, sizeof(mr_id) * v->n_refs);
-    if (n_bytes)
-        memcpy((char *)(ev + 1) + sizeof(mr_id) * v->n_refs, v->data, n_bytes);
-    st = mr_outbox_send(c->port, &ev->h, true);
-    free(ev);
-    if (st)
-        return mr_err_set(err, st, "%s: item %llu: %s", c->func->def->name, (unsigned long long)c->n_yielded,
-                          mr_status_text(st));
-    c->n_yielded++;
-    return MR_OK;
+    mr_status st = item_id(c, &id, err);
+    if (!st && !(st = place(c, id, v, &vflags, &node, err)) && (st = send_item(c, id, v, vflags, node)))
+        made_badly(c, MR_CALL_ITEM, st, err);
+    return st;
 }
 
 mr_status mr_results_finish(mr_call *c, mr_status outcome, bool leave)
@@ -291,7 +311,7 @@ mr_status mr_results_finish(mr_call *c, mr_status outcome, bool leave)
         c->port->port.ops->abort(&c->port->port, c->last->id);
     for (const mr_making *m = c->making; m; m = m->next)
         if (m->stored)
-            c->port->port.ops->abort(&c->port->port, c->task + m->index);
+            c->port->port.ops->abort(&c->port->port, m->id);
     /* After a long run its dependents are told at once, also when the node sleeps as a whole.  So they are by a thread
      * that takes no calls itself: it would not look again, and who does may be asleep already. */
     return mr_outbox_send(c->port, &f->h, f->ran > MR_CALL_LONG || c->taker != mr_thread_self());

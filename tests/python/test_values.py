@@ -407,6 +407,12 @@ def look(value):
     return [place(memoryview(p).cast("B")) % 64 == 0 and memoryview(p).readonly for p in parts]
 
 
+@miniray.remote(num_returns="streaming")
+def items(value):
+    for _ in range(3):
+        yield value
+
+
 class Looker:
     look = staticmethod(look)
 
@@ -421,7 +427,7 @@ def test_every_size_is_aligned_and_read_only_everywhere(session):
         array = np.zeros(size, np.uint8)
         for value in (array, memoryview(array), {"in": [array, memoryview(array), Exporter(array)]}):
             ref = miniray.put(value)
-            got = miniray.get([ref, echo.remote(value), echo.remote(ref), actor.give.remote(value)])
+            got = miniray.get([ref, echo.remote(value), echo.remote(ref), actor.give.remote(value), *items.remote(value)])
             assert all(all(look(v)) for v in got), (size, [look(v) for v in got])
             assert all(all(v) for v in miniray.get([task.remote(value), task.remote(ref), actor.look.remote(value)]))
     big = Exporter(b"y" * (1 << 20))

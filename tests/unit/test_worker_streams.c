@@ -19,11 +19,25 @@ static void teardown(void)
     node_close(&node);
 }
 
-static mr_status produce(mr_call *c)
+/* Every other item in two steps. */
+static mr_status give(mr_call *c, uint32_t i)
 {
     mr_err err;
-    for (int i = 0; i < ITEMS; i++) {
-        mr_status st = mr_call_yield(c, 0, &i, sizeof(i), NULL, 0, &err);
+    void *data;
+    if (i % 2 == 0)
+        return mr_call_yield(c, 0, &i, sizeof(i), NULL, 0, &err);
+    mr_status st = mr_call_create(c, MR_CALL_ITEM, sizeof(i), &data, &err);
+    if (st)
+        return st;
+    ck_assert_int_eq(mr_call_create(c, MR_CALL_ITEM, sizeof(i), &data, &err), MR_E_EXISTS);
+    memcpy(data, &i, sizeof(i));
+    return mr_call_seal(c, MR_CALL_ITEM, 0, NULL, 0, &err);
+}
+
+static mr_status produce(mr_call *c)
+{
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        mr_status st = give(c, i);
         do
             st = st ? st : mr_call_room(c, -1);
         while (st == MR_E_INTERRUPTED);
@@ -55,6 +69,7 @@ static void item(uint32_t index)
 {
     const mr_ev_sealed *e = node_take(&node, MR_EV_YIELDED);
     ck_assert_uint_eq(e->index, index);
+    ck_assert_mem_eq(mr_record_bytes(&e->h, sizeof(*e)), &index, sizeof(index));
 }
 
 /* After its last item the producer next sleeps in wait of room: then nothing more can have come. */

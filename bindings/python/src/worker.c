@@ -33,25 +33,14 @@ static mr_status send_flat(mrpy_call *self, way w, uint32_t i, const mrpy_plan *
     }
 }
 
-static mr_status send_large(mrpy_call *self, way w, uint32_t i, const mrpy_plan *p, mr_err *err)
+static mr_status send_large(mrpy_call *self, uint32_t i, const mrpy_plan *p, mr_err *err)
 {
     void *data = NULL;
-    mr_status status;
-    if (w == WAY_RETURN) {
-        status = mr_call_create(self->call, i, p->total, &data, err);
-        if (status != MR_OK)
-            return status;
-        mrpy_plan_write(p, data);
-        return mr_call_seal(self->call, i, p->format, p->enc->refs.v, p->enc->refs.n, err);
-    }
-    data = malloc(p->total + MRPY_ALIGN);
-    if (!data)
-        return MR_E_NOMEM;
-    void *aligned = (void *)(((uintptr_t)data + MRPY_ALIGN - 1) & ~(uintptr_t)(MRPY_ALIGN - 1));
-    mrpy_plan_write(p, aligned);
-    status = send_flat(self, w, i, p, aligned, false, err);
-    free(data);
-    return status;
+    mr_status status = mr_call_create(self->call, i, p->total, &data, err);
+    if (status != MR_OK)
+        return status;
+    mrpy_plan_write(p, data);
+    return mr_call_seal(self->call, i, p->format, p->enc->refs.v, p->enc->refs.n, err);
 }
 
 static int send(mrpy_call *self, way w, uint32_t i, PyObject *value, bool retriable)
@@ -67,14 +56,20 @@ static int send(mrpy_call *self, way w, uint32_t i, PyObject *value, bool retria
     }
     if (finished(self) || mrpy_plan_make(self->st, value, &p))
         return -1;
+    if (w == WAY_ERROR && p.format != MRPY_FORMAT_FAST) {
+        mrpy_plan_free(&p);
+        PyErr_SetString(PyExc_TypeError, "an error value must be made of plain values");
+        return -1;
+    }
     if (w == WAY_ERROR)
         p.format = MRPY_FORMAT_ERROR;
     if (w == WAY_RETURN && p.total <= 4096 && !p.n_parts) {
         status = send_flat(self, w, i, &p, p.head, retriable, &err);
     } else {
         Py_BEGIN_ALLOW_THREADS;
-        status = p.n_parts || (w == WAY_RETURN && p.total > 65536) ? send_large(self, w, i, &p, &err)
-                                                                   : send_flat(self, w, i, &p, p.head, retriable, &err);
+        bool large = p.n_parts || (w == WAY_RETURN && p.total > 65536);
+        status = large ? send_large(self, w == WAY_YIELD ? MR_CALL_ITEM : i, &p, &err)
+                       : send_flat(self, w, i, &p, p.head, retriable, &err);
         Py_END_ALLOW_THREADS;
     }
     mrpy_plan_free(&p);

@@ -439,7 +439,8 @@ MR_API mr_status mr_call_stop(mr_call *call) MR_CHECK_RESULT;
 /* Seals result i. */
 MR_API mr_status mr_call_return(mr_call *call, uint32_t i, uint32_t format, const void *data, uint64_t len,
                                 const mr_id *refs, uint32_t n_refs, mr_err *err) MR_CHECK_RESULT;
-/* The same in two steps without the copy. */
+/* The same in two steps without the copy; i == MR_CALL_ITEM: the next item of a streaming task (see mr_call_yield). */
+#define MR_CALL_ITEM UINT32_MAX
 MR_API mr_status mr_call_create(mr_call *call, uint32_t i, uint64_t len, void **data, mr_err *err) MR_CHECK_RESULT;
 MR_API mr_status mr_call_seal(mr_call *call, uint32_t i, uint32_t format, const mr_id *refs, uint32_t n_refs,
                               mr_err *err) MR_CHECK_RESULT;
