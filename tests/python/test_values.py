@@ -501,3 +501,19 @@ class Exporter:
         import pickle
 
         return Exporter, (pickle.PickleBuffer(self.view),)
+
+
+def test_a_large_argument_is_pickled_once(session):
+    class Counted:
+        times = 0
+
+        def __reduce__(self):
+            Counted.times += 1
+            return bytes, (bytes(100_000),)
+
+    @session.remote
+    def size(value):
+        return len(value)
+
+    assert session.get(size.remote(Counted())) == 100_000
+    assert Counted.times == 1

@@ -11,6 +11,7 @@ import warnings
 from typing import Any, List, Optional, Tuple
 
 from ._code import Code, qualified
+from ._core import ObjectRef
 
 _warned = False
 
@@ -79,6 +80,8 @@ _Pickler: Any = None  # several threads may make one each: each is as good
 def _reducer_override(self: Any, obj: Any) -> Any:
     """All that shows memory as what only reads: so it will come out, and then pickles to the same bytes (see `put`)."""
     kind = type(obj)
+    if kind is ObjectRef:  # there may be thousands
+        return obj.__reduce__()
     if kind is memoryview:
         return _reduce_view(obj)
     numpy = sys.modules.get("numpy")

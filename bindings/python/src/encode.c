@@ -305,8 +305,9 @@ static int put_planned(mrpy_enc *e, PyObject *o)
         result = 0;
     } else {
         mr_session *s = mrpy_need(e->st);
-        mrpy_plan_free(&p);
-        mr_id id = s ? mrpy_put(e->st, s, o, false) : 0;
+        if (!s)
+            goto done;
+        mr_id id = mrpy_put_plan(e->st, s, &p, false);
         if (!id)
             return -1;
         if (mrpy_ids_add(&e->own, id)) {

@@ -160,6 +160,8 @@ void mrpy_plan_write(const mrpy_plan *p, void *to);
 void mrpy_plan_free(mrpy_plan *p);
 /* A new object of the session that holds `o`; 0 with an exception.  error: `o` is what from_error reads. */
 mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o, bool error);
+/* The same of what is planned; frees the plan. */
+mr_id mrpy_put_plan(mrpy_state *st, mr_session *s, mrpy_plan *p, bool error);
 
 /* An object whose value is what the plan would write, and lies where the plan would read it; or 0. */
 mr_id mrpy_buffer_find(const mrpy_plan *p);

@@ -238,34 +238,37 @@ static mr_id there_already(mr_session *s, const mrpy_plan *p)
 mr_id mrpy_put(mrpy_state *st, mr_session *s, PyObject *o, bool error)
 {
     mrpy_plan p;
+    return mrpy_plan_make(st, o, &p) ? 0 : mrpy_put_plan(st, s, &p, error);
+}
+
+mr_id mrpy_put_plan(mrpy_state *st, mr_session *s, mrpy_plan *p, bool error)
+{
     mr_err err = {.status = MR_OK};
     mr_status status;
     mr_id id = 0;
     void *data = NULL;
-    if (mrpy_plan_make(st, o, &p))
-        return 0;
-    if (!error && (id = there_already(s, &p)) != 0) {
-        mrpy_plan_free(&p);
+    if (!error && (id = there_already(s, p)) != 0) {
+        mrpy_plan_free(p);
         return id;
     }
     if (error)
-        p.format = MRPY_FORMAT_ERROR | MR_PUT_ERROR;
-    const mr_id *refs = p.enc->refs.v;
-    uint32_t n_refs = p.enc->refs.n;
+        p->format = MRPY_FORMAT_ERROR | MR_PUT_ERROR;
+    const mr_id *refs = p->enc->refs.v;
+    uint32_t n_refs = p->enc->refs.n;
     int64_t left = -1, since = mrpy_now();
 again:
-    status = p.n_parts ? MR_E_BUSY : mr_put(s, p.format | MR_PUT_NOWAIT, p.head, p.total, refs, n_refs, &id, &err);
+    status = p->n_parts ? MR_E_BUSY : mr_put(s, p->format | MR_PUT_NOWAIT, p->head, p->total, refs, n_refs, &id, &err);
     if (status == MR_E_BUSY) {
         /* It may take long: other threads may hold what fills the store, and the node may ask this process to collect
          * its garbage. */
         Py_BEGIN_ALLOW_THREADS;
-        status = mr_create(s, p.total, &id, &data, &err);
+        status = mr_create(s, p->total, &id, &data, &err);
         if (status == MR_OK) {
-            if (p.n_parts)
-                mrpy_plan_write(&p, data);
+            if (p->n_parts)
+                mrpy_plan_write(p, data);
             else
-                mr_copy(data, p.head, p.head_len);
-            status = mr_seal(s, id, p.format, refs, n_refs, &err);
+                mr_copy(data, p->head, p->head_len);
+            status = mr_seal(s, id, p->format, refs, n_refs, &err);
             if (status != MR_OK)
                 mr_abort(s, id);
         }
@@ -274,10 +277,10 @@ again:
     if (status == MR_E_INTERRUPTED) { /* the node knows for how long already */
         if (!mrpy_interrupted(&left, &since))
             goto again;
-        mrpy_plan_free(&p);
+        mrpy_plan_free(p);
         return 0;
     }
-    mrpy_plan_free(&p);
+    mrpy_plan_free(p);
     if (status != MR_OK) {
         mrpy_raise(st, status == MR_E_INTERRUPTED ? MR_E_FULL : status, &err);
         return 0;
