@@ -1,6 +1,9 @@
 /* store_cases_use.c: what a store must keep in long use: odd sizes, many pins, refusals, wear, readers beside the ops.
  */
 #include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "plugin/conformance/case.h"
@@ -164,6 +167,39 @@ static void pins_and_removal_meet(mr_case *c)
     }
 }
 
+static uint64_t resident(mr_case *c)
+{
+    unsigned long size = 0, pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    CHECK(c, file != NULL);
+    int n = fscanf(file, "%lu %lu", &size, &pages);
+    fclose(file);
+    CHECK(c, n == 2);
+    return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* What goes through is 64 times what may stay. */
+static void bytes_do_not_pile_up(mr_case *c)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    mr_case_skip(c, "a sanitizer keeps what is freed");
+#endif
+    enum { LEN = MB / 4, ROUNDS = 1024 };
+    const uint64_t before = resident(c);
+    mr_region r = {0};
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        DONE(c, c->ops->create(c->self, 1, LEN, &r));
+        memset(r.data, 1, LEN);
+        if (i % 2) {
+            DONE(c, c->ops->abort(c->self, 1));
+            continue;
+        }
+        DONE(c, c->ops->seal(c->self, 1));
+        DONE(c, c->ops->remove(c->self, 1));
+    }
+    CHECK(c, resident(c) < before + ROUNDS / 64 * (uint64_t)LEN + 2 * c->capacity);
+}
+
 const mr_case_def mr_store_use_cases[] = {
     {"odd-sizes", 16 * MB, odd_sizes},
     {"many-pins", MB, many_pins},
@@ -171,5 +207,6 @@ const mr_case_def mr_store_use_cases[] = {
     {"long-use-does-not-wear", 8 * MB, long_use_does_not_wear},
     {"readers-beside-other-ops", 4 * MB, readers_beside_other_ops},
     {"pins-and-removal-meet", MB, pins_and_removal_meet},
+    {"bytes-do-not-pile-up", MB, bytes_do_not_pile_up},
 };
 const size_t mr_store_n_use_cases = sizeof(mr_store_use_cases) / sizeof(mr_store_use_cases[0]);
