@@ -32,6 +32,7 @@ static size_t order_size(uint32_t kind)
     case MR_ORD_DELIVER:
     case MR_ORD_REPLY:
         return sizeof(mr_ord_reply);
+    case MR_ORD_FORGET:
     case MR_ORD_CANCEL:
         return sizeof(mr_ev_task);
     case MR_ORD_RESUME:
@@ -147,6 +148,8 @@ static mr_status take_order(mr_ring_port *p, const mr_record *r, mr_blob *whole)
         return mr_backlog_note(p, MR_CALL_LEAVE, 0);
     case MR_ORD_COLLECT:
         return mr_backlog_note(p, MR_CALL_COLLECT, 0);
+    case MR_ORD_FORGET:
+        return mr_backlog_note(p, MR_CALL_FORGET, task->task);
     case MR_ORD_CANCEL:
         return mr_backlog_note(p, MR_CALL_CANCEL, task->task);
     case MR_ORD_RESUME:

@@ -92,6 +92,7 @@ typedef enum mr_order_kind {
     MR_ORD_COLLECT, /* mr_ev_none */
     MR_ORD_CANCEL,  /* mr_ev_task: stop this async or threaded call */
     MR_ORD_RESUME,  /* mr_ord_resume: a stream's window has room again */
+    MR_ORD_FORGET,  /* mr_ev_task, task = the code: nobody can call what was loaded of it any more */
     MR_ORD_BIG      /* mr_big: a record that did not fit */
 } mr_order_kind;
 

@@ -91,7 +91,10 @@ typedef enum mr_report {
 
 /* FREE with HELD: given up on request while somebody holds it, so bytes that are being looked at must stay; the FREE
  * without it comes with the last holder. */
-typedef enum mr_free_flags { MR_FREE_HELD = 1 } mr_free_flags;
+typedef enum mr_free_flags {
+    MR_FREE_HELD = 1,
+    MR_FREE_CODE = 2 /* it was the code of functions, with references in it: processes that have loaded it let go */
+} mr_free_flags;
 
 typedef struct mr_action {
     uint16_t kind, flags;
@@ -234,6 +237,7 @@ typedef struct mr_object_info {
     mr_id task;             /* that makes it; 0: put */
     uint32_t func;          /* of that task; 0: put, item of a stream */
     uint32_t n_refs;        /* inside */
+    bool code;              /* functions run it; func: the first of them */
     bool on_disk;           /* and in no store */
 } mr_object_info;
 /* NONE for an id never seen or gone. */
@@ -374,7 +378,7 @@ typedef enum mr_holder_kind {
     MR_HOLDS_TASK,   /* argument, or reference inside an argument, of task id */
     MR_HOLDS_OBJECT, /* object id has a reference to it inside */
     MR_HOLDS_STREAM, /* item of stream id that nobody read */
-    MR_HOLDS_CODE,   /* function number id: its code */
+    MR_HOLDS_CODE,   /* the tasks of function number id: its code */
     MR_HOLDS_ITSELF  /* a detached actor */
 } mr_holder_kind;
 /* Calls `hold` once for each hold of each object, in any order. */

@@ -121,7 +121,7 @@ static void add_lost(const mr_control *c, text *t, const mr_fault *f)
 {
     const mr_define *d = mr_control_func(c, f->func);
     add(t, "object %llx", (unsigned long long)f->cause);
-    if (d)
+    if (d && f->task)
         add(t, ", a result of %s (task %llx),", d->name, (unsigned long long)f->task);
     add(t, " was lost");
     if (f->code == MR_LOSS_DAMAGED || f->code == MR_LOSS_UNREADABLE) {

@@ -283,6 +283,24 @@ static mr_status define_check(mr_control *c, const mr_define *d)
     return MR_OK;
 }
 
+/* A function has a number for ever; its code goes with the last of those that can call it, who hold it as they hold
+ * other objects, and the last of its tasks. */
+void mr_func_use(mr_control *c, func *f)
+{
+    object *code = f->users++ ? NULL : object_at(c, f->def->code);
+    if (code)
+        code->holders++;
+    f->code_held = f->code_held || code;
+}
+
+void mr_func_unuse(mr_control *c, func *f)
+{
+    object *code = --f->users || !f->code_held ? NULL : object_at(c, f->def->code);
+    f->code_held = f->code_held && f->users;
+    if (code)
+        mr_object_unhold(c, code);
+}
+
 mr_status mr_func_define(mr_control *c, const mr_record *r)
 {
     const mr_define *d = (const void *)r;
@@ -309,12 +327,13 @@ mr_status mr_func_define(mr_control *c, const mr_record *r)
     make_like(c, f);
     c->funcs[c->n_funcs++] = f;
     c->heap += sizeof *f + 2 * d->h.size + MR_RES_MAX * sizeof(mr_amount);
-    /* The code outlives every reference that a client has to it: a function is never undefined. */
     object *code = d->code ? object_at(c, d->code) : NULL;
-    if (code) {
-        code->holders++;
-        f->code_held = true;
+    if (code && !(code->flags & O_CODE)) {
+        code->flags |= O_CODE;
+        code->func = f->number;
     }
+    if (code && d->kind == MR_FUNC_METHOD) /* whoever calls one has a handle, not this */
+        mr_func_use(c, f);
     mr_control_reply(c, r, MR_OK, f->number);
     return MR_OK;
 }

@@ -192,7 +192,7 @@ static void give_back(mr_control *c, object *o, bool held)
 {
     mr_action *f = mr_control_act(c, MR_ACT_FREE);
     f->id = o->id;
-    f->flags = held ? MR_FREE_HELD : 0;
+    f->flags = held ? MR_FREE_HELD : o->x && o->x->n_refs && o->flags & O_CODE ? MR_FREE_CODE : 0;
     mr_spill_forget(c, o);
     extra *x = o->x;
     o->x = NULL;
@@ -367,7 +367,8 @@ mr_object_info mr_control_object(const mr_control *c, mr_id id)
                             .on_disk = o->vflags & V_DISK,
                             .task = object_task(o),
                             .func = o->func,
-                            .n_refs = o->x ? o->x->n_refs : 0};
+                            .n_refs = o->x ? o->x->n_refs : 0,
+                            .code = o->flags & O_CODE};
 }
 
 bool mr_control_settled(const mr_control *c, mr_id id)

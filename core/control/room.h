@@ -163,6 +163,8 @@ mr_status mr_bits_room(mr_control *c, bits *b, uint32_t n);
 /* ------------------------------------------------------------------------------------------------------ funcs.c -- */
 
 mr_status mr_func_define(mr_control *c, const mr_record *r);
+void mr_func_use(mr_control *c, func *f); /* of one that has code */
+void mr_func_unuse(mr_control *c, func *f);
 /* A mean with x, its nth: exact at first, then the last few dozen count. */
 static inline double mr_func_mean(double mean, uint64_t n, double x)
 {

@@ -155,7 +155,8 @@ enum {
     O_FREEING = 4, /* on c->freeing */
     O_ACTOR = 8,   /* an actor's handle */
     O_STREAM = 16, /* a stream's handle */
-    O_CANCEL = 32  /* its error was asked for (cancel, kill) or is for nobody: nobody is told when unread */
+    O_CANCEL = 32, /* its error was asked for (cancel, kill) or is for nobody: nobody is told when unread */
+    O_CODE = 64    /* what a function runs; `func` is the first that was defined with it */
 };
 enum {               /* beside MR_VALUE_ in vflags */
        V_SPILL = 16, /* SPILL was asked for and is not answered */
@@ -270,6 +271,7 @@ struct func {
     uint32_t n_classes;
     double mean, usual, mean_bytes; /* usual: about the median, which runs that lost their core do not move; 0: none */
     uint64_t runs, sealed;
+    uint32_t users;         /* its tasks, until they are gone: together they hold its code */
     bool code_held, learns; /* learns: its tasks show its mean */
     bool plain;             /* of tasks that have no limit and no deadline, and give no stream */
 };

@@ -217,6 +217,8 @@ mr_status mr_task_submit(mr_control *c, const mr_record *r)
         return status;
     }
     c->submitted++;
+    if (f->def->code)
+        mr_func_use(c, f);
     c->n_limited += !f->plain && t->v.limit >= 0;
     if (r->token)
         mr_control_reply(c, r, MR_OK, (int64_t)e->id);

@@ -178,6 +178,9 @@ static inline void gone(mr_control *c, task *t)
         c->heap -= (t->n_deps + t->n_refs) * sizeof(mr_id) + t->n_deps * sizeof(dep);
         free(t->ids);
     }
+    func *f = c->funcs[t->func - 1];
+    if (f->def->code)
+        mr_func_unuse(c, f);
     mr_table_del(&c->tasks, t->v.ref);
 }
 

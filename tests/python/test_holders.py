@@ -50,25 +50,82 @@ def alive(seen):
     return stats()["object_bytes"] >= seen
 
 
-def test_a_closure_of_a_function_holds(ray, until):
-    ref = miniray.put(bytes_of(3, MB))
+def with_closures():
+    """Two functions and a class that have an object of the store in them, one that calls another, and one that has an array."""
+    ref, array = miniray.put(bytes_of(3, MB)), bytes_of(3, MB)
 
     @miniray.remote
-    def looks():
-        return int(miniray.get(ref)[0])
+    def looks(depth=0):
+        return miniray.get(looks.remote(depth - 1)) if depth else int(miniray.get(ref)[0])
 
-    assert miniray.get(looks.remote()) == 3
-    del ref
-    assert miniray.get(looks.remote()) == 3 and alive(MB)
-    # The closure is the session's: it is exported once.  The code itself is freed with it.
-    code = [o for o in _session.state("objects") if o["size"] > MB / 2]
-    assert len(code) == 1
-    miniray.free([miniray.ObjectRef(bytes.fromhex(_hex(code[0]["object"])))])
+    @miniray.remote
+    def calls():
+        return miniray.get(looks.remote(1))
+
+    @miniray.remote
+    def sees():
+        return int(array[0])
+
+    @miniray.remote(num_cpus=0)
+    class Actor:
+        def looks(self):
+            return int(miniray.get(ref)[0])
+
+        def its_class(self):
+            return Actor
+
+    return looks, calls, sees, Actor
 
 
-def _hex(object_id):
-    session = miniray._core.session_number()
-    return f"{session:016x}{int(object_id, 16) & (1 << 64) - 1:016x}".ljust(56, "0") if len(object_id) <= 16 else object_id
+def test_closures_of_functions_hold_until_nobody_can_call_them(ray, until):
+    def at_most(size):
+        gc.collect()  # one that calls itself is a cycle
+        return not alive(size + 1)
+
+    looks, calls, sees, Actor = with_closures()
+    assert miniray.get([calls.remote(), sees.remote(), looks.options(num_cpus=0.5).remote(2)]) == [3, 3, 3]
+    del looks, Actor
+    assert miniray.get([calls.remote() for _ in range(4)]) == [3] * 4 and alive(MB)
+    del calls
+    assert miniray.get(sees.remote()) == 3
+    until(lambda: at_most(1.5 * MB), "the object goes with the last that looks at it")
+    assert alive(MB)
+    del sees
+    until(lambda: at_most(0), "nothing")
+
+    actor = with_closures()[3].options(name="known").remote()
+    gc.collect()
+    assert miniray.get([actor.looks.remote(), miniray.get_actor("known").looks.remote()]) == [3, 3] and alive(MB)
+    again = miniray.get(actor.its_class.remote())
+    del actor
+    other = again.remote()
+    assert miniray.get(other.looks.remote()) == 3
+    del other, again
+    until(lambda: at_most(0), "nothing")
+
+
+def test_what_holds_a_function_holds_its_closure(ray, until):
+    @miniray.remote(num_cpus=2)
+    def waits(ready):
+        miniray.get(ready[0])
+
+    gate = miniray.util.queue.Queue(actor_options={"num_cpus": 0})
+    blocked = waits.remote([gate.actor.get.remote(20)])
+    looks = with_closures()[0]
+    queued = looks.remote()  # its task waits for the CPUs
+    inside = miniray.put({"f": looks})
+    del looks
+    gc.collect()
+    assert alive(MB)
+    gate.put(1)
+    assert miniray.get(queued) == 3
+    miniray.get(blocked)
+    del queued
+    assert alive(MB) and miniray.get(miniray.get(inside)["f"].remote()) == 3
+    del inside
+    until(lambda: not alive(MB), "nothing but the queue")
+    gate.shutdown()
+    del gate, blocked
 
 
 def test_constructor_arguments_stay_while_a_restart_is_possible(ray, until):

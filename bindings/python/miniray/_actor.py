@@ -351,7 +351,7 @@ class ActorClass:
     def _target(self) -> type:
         if self._cls is None:  # it came from another process: its code is in the session
             with _exports.loading(self._code, self._number, self):
-                self._cls = _core.get(self._code).target
+                self._cls = _exports.fetch(self._code).target
         return self._cls
 
     def __dir__(self):
@@ -413,7 +413,7 @@ def get_actor(name: str, namespace: Optional[str] = None) -> ActorHandle:
     if key not in _found:
         code, _retries, _pending = _core.func_code(number)
         with _exports.loading(code, number):
-            made = _core.get(code)
+            made = _exports.fetch(code)
             _found[key] = _describe_class(made.target, made.actor)
     return ActorHandle(_found[key], ref)
 

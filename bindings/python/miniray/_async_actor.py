@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import dis
 import inspect
 import os
@@ -92,10 +91,8 @@ class _Serving:
                     lane.loop.call_soon_threadsafe(task.cancel)
             call.finish(_core.OK)
         else:
-            call.finish(_core.OK)
-            if kind == _core.CALL_COLLECT:
-                gc.collect()
-            elif kind == _core.CALL_LEAVE:
+            _calls.chore(call)
+            if kind == _core.CALL_LEAVE:
                 self.stop(at_once=False)
 
     def new_lane(self, number: int) -> "_Serving":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 import itertools
 import os
 import sys
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from . import _core, _env, _errors, _exports, _session
 from ._generator import DynamicObjectRefGenerator
@@ -18,6 +19,7 @@ functions: "Dict[int, Callable]" = {}
 retry_rules: "Dict[int, Any]" = {}
 methods: "Dict[int, Any]" = {}
 held: "Dict[int, Dict[str, float]]" = {}  # resources, by function number
+loaded: "Dict[int, List[int]]" = {}  # function numbers, by id of their code
 current: "Optional[_core.Call]" = None  # what was begun last: of one thread, what runs
 running: "Dict[int, _core.Call]" = {}  # by task: those beside it, in threads and suspended
 sets_threads = False  # does this process say how many threads numeric libraries may have?
@@ -50,8 +52,9 @@ class _CannotLoad:
 def load(call: "_core.Call") -> Callable:
     env = False
     try:
-        with _exports.loading(call.code, call.func):
-            code = _core.get(call.code)
+        token = _core.ObjectRef(call.code.binary())  # not counted: what refers to itself is not to keep itself
+        with _exports.loading(token, call.func):
+            code = _exports.fetch(token)
             if sets_threads:  # before its libraries are loaded, for most
                 os.environ["OMP_NUM_THREADS"] = str(max(1, int(code.held.get("CPU", 1))))
             env = True
@@ -64,6 +67,7 @@ def load(call: "_core.Call") -> Callable:
     if call.n_returns == 1 and not call.flags & ITEMS and inspect.isgeneratorfunction(target):
         target = _first_only(target)
     functions[call.func] = target
+    loaded.setdefault(token._id, []).append(call.func)
     retry_rules[call.func] = code.retry
     held[call.func] = code.held
     if code.actor:
@@ -84,6 +88,17 @@ def _first_only(function: Callable) -> Callable:
     return first
 
 
+def chore(call: "_core.Call") -> None:
+    """A call that runs nothing of the program."""
+    if call.kind == _core.CALL_FORGET:
+        for number in loaded.pop(call.task, ()):
+            for table in (functions, retry_rules, held):
+                table.pop(number, None)
+    if call.kind in (_core.CALL_FORGET, _core.CALL_COLLECT):  # functions and classes are mostly parts of cycles
+        gc.collect()
+    call.finish(_core.OK)
+
+
 def _actor_id() -> Optional[str]:
     return actor_hex(_session._actor_ref._id) if _session._actor_ref is not None else None
 
@@ -94,7 +109,7 @@ def retriable(call: "_core.Call", exc: BaseException) -> bool:
         return False
     rule = retry_rules.get(call.func)
     if rule is None:  # of a method: functions have brought theirs
-        rule = retry_rules[call.func] = _core.get(call.code).retry if call.code._id else True
+        rule = retry_rules[call.func] = _exports.fetch(call.code).retry if call.code._id else True
     return rule if isinstance(rule, bool) else isinstance(exc, tuple(rule))
 
 

@@ -62,12 +62,20 @@ def send(owner: Any, name: str) -> "_core.ObjectRef":
                 {key: options[key] for key in _ACTOR if owner._is_class and key in options})
     _thread.sent.append((owner, key))
     try:
-        with _pickle.code_limit(name, MAX_CODE):
-            sent = _core.put(code)
+        with _pickle.code_limit(name, MAX_CODE) as limit:
+            sent: Any = _core.put(code)
+        if limit.holds:  # whoever has loaded it looks at it too: so it is held by another, which only those hold who can call it
+            sent = _core.put((sent,))
     finally:
         _thread.sent.pop()
     owner._exports.know(key, sent, options)
     return sent
+
+
+def fetch(code: "_core.ObjectRef") -> Code:
+    """What send() has sent."""
+    found = _core.get(code)
+    return _core.get(found[0]) if isinstance(found, tuple) else found
 
 
 def share(owner: Any, other: Any) -> Any:
@@ -85,7 +93,7 @@ def is_there(owner: Any) -> bool:
 def reduce(owner: Any, attached: Callable[[], tuple], itself: Callable[[bool], tuple], whole: Callable[[], tuple]) -> tuple:
     """How a function or class is pickled: attached() where its code is in the session, sent now if it has to be, itself(same)
     in its own code, else whole()."""
-    if not _core.encoding() or _session.local is not None:
+    if _core.encoding() is None or _session.local is not None:
         return whole()
     if _thread.sent:
         sending, key = _thread.sent[-1]

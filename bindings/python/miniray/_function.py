@@ -90,7 +90,7 @@ class RemoteFunction(_core.Submitter):
     def _target(self) -> Callable:
         if self._function is None:  # it came from another process: its code is in the session
             with _exports.loading(self._code, self._number, self):
-                self._function = _core.get(self._code).target
+                self._function = _exports.fetch(self._code).target
         return self._function
 
     def options(self, **options: Any) -> "RemoteFunction":

@@ -10,6 +10,7 @@ import threading
 import warnings
 from typing import Any, List, Optional, Tuple
 
+from . import _core
 from ._code import Code, qualified
 from ._core import ObjectRef
 
@@ -145,6 +146,8 @@ def dumps(obj: Any) -> Tuple[bytes, List[Any]]:
     data = file.getvalue()
     limit = code_limit.current()
     size = len(data) + sum(b.nbytes for b in buffers) if limit is not None else 0
+    if limit is not None:
+        limit.holds = bool(buffers or _core.encoding())
     if limit is not None and size > limit.most:
         raise ValueError(
             f"The remote function {limit.name} is too large ({size >> 20} MiB > {limit.most >> 20} MiB): it, or its "
@@ -170,14 +173,16 @@ class code_limit:
     def __init__(self, name: str, most: int):
         self.name = name
         self.most = most
+        self.holds = False  # it has references or buffers in it
 
     @classmethod
     def current(cls) -> "Optional[code_limit]":
         return getattr(cls._thread, "limit", None)
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> "code_limit":
         self._before = self.current()
         self._thread.limit = self
+        return self
 
     def __exit__(self, *exc: Any) -> None:
         self._thread.limit = self._before

@@ -9,7 +9,6 @@ thread makes another one the taker after half a millisecond.  The watcher sleeps
 
 from __future__ import annotations
 
-import gc
 import inspect
 import threading
 import time
@@ -183,9 +182,7 @@ class _Pool:
             if over:
                 self.over.set()
             return False
-        call.finish(_core.OK)
-        if kind == _core.CALL_COLLECT:
-            gc.collect()
+        _calls.chore(call)
         return True
 
     def watch(self) -> None:

@@ -6,7 +6,6 @@ loop, actors with max_concurrency on a pool of threads.
 
 from __future__ import annotations
 
-import gc
 import inspect
 import os
 import sys
@@ -110,14 +109,11 @@ def _run(call: "_core.Call") -> None:
             call.run(method, _session._instance)
     elif kind == _core.CALL_ACTOR:
         _create(call)
-    elif kind == _core.CALL_COLLECT:
-        gc.collect()
-        call.finish(_core.OK)
     elif kind == _core.CALL_LEAVE:
         call.finish(_core.OK)
         raise Left
-    else:  # a cancel for a call that this kind of worker interrupts by signal
-        call.finish(_core.OK)
+    else:  # also a cancel for a call that this kind of worker interrupts by signal
+        _calls.chore(call)
 
 
 def serve() -> None:

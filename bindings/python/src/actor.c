@@ -230,7 +230,7 @@ static PyObject *core_func_code(PyObject *module, PyObject *args)
     Py_END_ALLOW_THREADS;
     if (status != MR_OK)
         return mrpy_raise(st, status, &err);
-    PyObject *ref = mrpy_ref_again(st, mrpy_session_no, code);
+    PyObject *ref = code ? mrpy_ref_new(st, code) : mrpy_ref_again(st, mrpy_session_no, 0);
     return ref ? Py_BuildValue("(Nii)", ref, max_retries, max_pending) : NULL;
 }
 

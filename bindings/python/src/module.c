@@ -208,10 +208,12 @@ static PyObject *output_next(PyObject *module, PyObject *timeout)
         PyUnicode_DecodeUTF8(out.text, (Py_ssize_t)out.len, "backslashreplace"));
 }
 
-/* encoding() -> bool: is a value being encoded for miniray in this thread? */
+/* encoding() -> how many references were met in the value that this thread encodes for miniray; None: it encodes none
+ */
 static PyObject *encoding(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    return PyBool_FromLong(mrpy_enc_active() != NULL);
+    const mrpy_enc *e = mrpy_enc_active();
+    return e ? PyLong_FromUnsignedLong(e->refs.n) : Py_NewRef(Py_None);
 }
 
 static PyObject *rebuild(PyObject *module, PyObject *args)
@@ -346,6 +348,7 @@ static int add_numbers(PyObject *module)
         {"CALL_METHOD", MR_CALL_METHOD},
         {"CALL_LEAVE", MR_CALL_LEAVE},
         {"CALL_COLLECT", MR_CALL_COLLECT},
+        {"CALL_FORGET", MR_CALL_FORGET},
         {"CALL_CANCEL", MR_CALL_CANCEL},
         {"SCHEDULE_DEFAULT", MR_SCHEDULE_DEFAULT},
         {"SCHEDULE_SPREAD", MR_SCHEDULE_SPREAD},

@@ -222,6 +222,10 @@ static void act_free(mr_nodes *n, const mr_action *a)
     mr_value_free(n, a->id, a->flags & MR_FREE_HELD);
     if (mr_table_count(&n->notes.table) && !(a->flags & MR_FREE_HELD))
         mr_table_del(&n->notes.table, a->id);
+    if (a->flags & MR_FREE_CODE)
+        for (uint32_t l = 0; l < n->n_links; l++)
+            if (n->peer[l] && n->peer[l]->state == MR_PEER_UP && mr_peer_knows(n, n->peer[l], a->id))
+                mr_peer_order(n, n->peer[l], MR_ORD_FORGET, a->id, 0);
 }
 
 static void act_transfer(mr_nodes *n, const mr_action *a)

@@ -298,6 +298,7 @@ static void census_object(mr_nodes *n, mr_text *t, mr_id id, const holds *h)
     mr_text_put(t, ",\"name\":");
     mr_text_string(t, census_name(n, i.func));
     const mr_noted *note = mr_table_at(&n->notes.table, id);
+    mr_text_put(t, ",\"code\":%s", i.code ? "true" : "false");
     mr_text_put(t, ",\"pinned\":%s,\"line\":", note && note->pinned ? "true" : "false");
     mr_text_string(t, note && note->line ? mr_intern_text(n->notes.lines, note->line) : "");
     mr_text_put(t, ",\"held_by\":[");

@@ -459,6 +459,17 @@ bool mr_peer_runs(mr_peer *p, mr_id task, uint64_t *seq)
 
 /* ------------------------------------------------------------------------------------------------- other orders -- */
 
+bool mr_peer_knows(const mr_nodes *n, const mr_peer *p, mr_id code)
+{
+    for (uint32_t i = 0; i < p->cap_known * 64; i++) {
+        bool known = p->known[i / 64] >> (i % 64) & 1;
+        const mr_define *def = known ? mr_control_func(n->control, i) : NULL;
+        if (def && def->code == code)
+            return true;
+    }
+    return false;
+}
+
 mr_status mr_peer_func(mr_nodes *n, mr_peer *p, uint32_t func)
 {
     if (func / 64 < p->cap_known && p->known[func / 64] >> (func % 64) & 1)

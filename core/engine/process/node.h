@@ -445,6 +445,8 @@ void mr_peer_value(mr_nodes *n, mr_peer *p, mr_id id);
 void mr_peer_reply(mr_nodes *n, mr_peer *p, uint32_t kind, uint32_t token, mr_status status, uint64_t value,
                    uint64_t value2, const void *bytes, size_t len);
 mr_status mr_peer_func(mr_nodes *n, mr_peer *p, uint32_t func);
+/* Was it told of a function with this code? */
+bool mr_peer_knows(const mr_nodes *n, const mr_peer *p, mr_id code);
 void mr_peer_order(mr_nodes *n, mr_peer *p, uint32_t kind, mr_id task, uint32_t attempt);
 void mr_peer_drop(mr_nodes *n, mr_peer *p, const char *what);
 

@@ -405,7 +405,8 @@ enum {
     MR_CALL_METHOD = 2,
     MR_CALL_LEAVE = 3 /* no more: finish up and exit */,
     MR_CALL_COLLECT = 4 /* collect garbage now */,
-    MR_CALL_CANCEL = 5 /* stop the async or threaded call `task` */
+    MR_CALL_CANCEL = 5, /* stop the async or threaded call `task` */
+    MR_CALL_FORGET = 6  /* nobody can call functions with the code `task` any more: what was loaded of it may go */
 };
 typedef struct mr_call_info {
     int kind;

@@ -242,7 +242,7 @@ def _holder(holder: Dict[str, Any], driver: int) -> str:
     if holder["kind"] == "detached":
         return "itself (detached)"
     if holder["kind"] == "code":
-        return f"the code of {holder['name']}"
+        return f"calls of {holder['name']}"
     return f"{holder['kind']} {holder.get('name') or holder['id'].lstrip('0')}"
 
 
@@ -263,7 +263,7 @@ def memory(session: Optional[str], by: str, limit: int, as_json: bool) -> None:
     for o in objects[:limit]:
         where = ", ".join(nodes[n]["name"] for n in range(min(64, len(nodes))) if o["nodes"] >> n & 1)
         held = [_holder(holder, driver) for holder in o["held_by"]]
-        made = o["name"] or "put"
+        made = f"code of {o['name']}" if o["code"] else o["name"] or "put"
         if o["line"]:
             made += f" at {os.path.basename(o['line'])}"
         if o["pinned"]:
