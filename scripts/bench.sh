@@ -24,4 +24,5 @@ arguments+=(--native build/release/bench)
 build/release/bench/control_bench
 build/venv/bin/python bench/policy.py
 build/release/bench/store_bench build/release/plugins/store-shm.so
+build/release/bench/first_touch build/release/plugins/store-shm.so 200 3 0.3 # what is possible, beside ours
 exec build/venv/bin/python bench/run.py --json build/bench.json "${arguments[@]}" "$@"

@@ -21,10 +21,11 @@ typedef struct shm_map {
     uint64_t size;    /* multiple of SHM_HUGE */
     uint64_t page;    /* of this system */
     char *rw, *ro;
-    /* Of shm_populate.c; in each process its own.  `cost`: what making a window of SHM_HUGE bytes present took of late,
-     * in ns, in small pages and in a huge one; 0: not tried yet.  `n_windows`: made present so far.  `mapped`: a bit
-     * per window, set once its pages are in this process' writable map. */
-    atomic_uint_least64_t cost[2], n_windows, *mapped;
+    /* Of shm_populate.c; in each process its own.  `small_ns`: what making a window of SHM_HUGE bytes present took of
+     * late in small pages; 0: not tried yet.  `n_windows`: made present so far.  `pass`: the next so many in small
+     * pages.  `wait`: one less than that for the next huge page that is dear.  `mapped`: a bit per window, set once its
+     * pages are in this process' writable map. */
+    atomic_uint_least64_t small_ns, n_windows, pass, wait, *mapped;
 } shm_map;
 
 /* Makes the file and both maps.  Errors: NOMEM, IO, CONFIG; fills err, `name` is for its text. */

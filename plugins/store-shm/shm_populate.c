@@ -2,8 +2,9 @@
  *
  * Memory is taken window by window, SHM_HUGE bytes each.  A huge page costs one fault instead of 512, but on a virtual
  * machine it often is memory that the host has taken back and must find again, which is up to ten times slower than
- * small pages that are still warm.  Nothing tells beforehand, so each process measures both ways and uses the cheaper
- * one. Several threads, more than there are processors, pay because much of that time is spent waiting for the host.
+ * small pages that are still warm.  Nothing tells beforehand, so each process measures: huge pages as long as they are
+ * cheap, small ones for a while after a dear one.  Several threads, more than there are processors, pay because much of
+ * that time is spent waiting for the host.
  *
  * Making pages present never changes a byte that a page already holds, so it may run beside writers of other objects on
  * the same pages.  No lock; what threads share is atomic.
@@ -29,11 +30,11 @@ enum {
     COLLAPSE_FROM = SHM_HUGE / 4, /* a huge page is worth it from here; it takes at most four times what was asked */
     GANG_FROM = 32 << 20,         /* fresh bytes from which threads are worth their start */
     GANG = 4,                     /* threads, the caller's own among them */
-    RETRY_EVERY = 64,             /* windows between two tries of the dearer way, at least ... */
-    RETRY_SHARE = 32              /* ... and so many that the tries are this part of the whole */
+    LOOK_EVERY = 64,              /* windows, two of them by small pages in any case */
+    WAIT_MOST = 63                /* windows by small pages after a huge one that was dear, and one */
 };
 
-enum { SMALL, HUGE, N_WAYS };
+enum { SMALL, HUGE };
 
 /* Bytes of [low, high), page-aligned, that have no memory yet; all of them if the kernel does not say. */
 static uint64_t fresh_bytes(const shm_map *m, uint64_t low, uint64_t high)
@@ -92,16 +93,17 @@ static void huge_page(shm_map *m, uint64_t window)
         (void)madvise(m->rw + window, SHM_HUGE, MADV_COLLAPSE);
 }
 
-/* The cheaper way of late; each that is not known yet, and now and then the dearer one, to notice a change. */
+/* Huge pages, unless the last one was dearer than small pages: then those for a while, twice as long each time.  What
+ * is dear is mostly a matter of the memory that is free just now: it comes in runs.  Now and then small pages are taken
+ * to know their price. */
 static int choose_way(shm_map *m)
 {
-    uint64_t small = atomic_load(&m->cost[SMALL]), huge = atomic_load(&m->cost[HUGE]);
-    uint64_t n = atomic_fetch_add(&m->n_windows, 1) + 1;
-    if (!huge || !small)
-        return huge ? SMALL : HUGE;
-    uint64_t every = huge > small ? huge / small * RETRY_SHARE : small / huge * RETRY_SHARE;
-    bool again = n % (every > RETRY_EVERY ? every : RETRY_EVERY) == 0;
-    return (huge <= small) != again ? HUGE : SMALL;
+    uint64_t n = atomic_fetch_add(&m->n_windows, 1) + 1, pass = atomic_load(&m->pass);
+    if (pass) {
+        atomic_store(&m->pass, pass - 1);
+        return SMALL;
+    }
+    return n % LOOK_EVERY == 2 || n % LOOK_EVERY == 3 ? SMALL : HUGE;
 }
 
 static uint64_t now_ns(void)
@@ -111,11 +113,21 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Two threads may learn at once: then one of the two looks is lost, which does no harm. */
+/* Threads that are not running make a window look dear, so of small pages the cheapest of late counts; a huge one that
+ * only looks dear is soon tried again.  Two threads may learn at once: then one of the two looks is lost, which does no
+ * harm. */
 static void learn_cost(shm_map *m, int way, uint64_t ns)
 {
-    uint64_t old = atomic_load(&m->cost[way]);
-    atomic_store(&m->cost[way], (old ? (3 * old + ns) / 4 : ns) + 1);
+    uint64_t small = atomic_load(&m->small_ns), wait = atomic_load(&m->wait);
+    if (way == SMALL) {
+        small += small / 16;
+        atomic_store(&m->small_ns, small && small < ns ? small : ns);
+    } else if (small && ns > small) {
+        atomic_store(&m->pass, wait + 1);
+        atomic_store(&m->wait, wait < WAIT_MOST ? 2 * wait + 1 : wait);
+    } else {
+        atomic_store(&m->wait, 0);
+    }
 }
 
 static mr_status fill_window(const range *r, uint64_t window, uint64_t from, uint64_t to)

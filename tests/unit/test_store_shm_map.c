@@ -22,8 +22,8 @@ static void map_new(shm_map *m)
 
 static void force_way(shm_map *m, int way)
 {
-    atomic_store(&m->cost[way], 1);
-    atomic_store(&m->cost[N_WAYS - 1 - way], 1ull << 62);
+    atomic_store(&m->pass, way == SMALL ? 1ull << 62 : 0);
+    atomic_store(&m->small_ns, 1ull << 62);
 }
 
 static int n_threads(void)
@@ -48,7 +48,7 @@ START_TEST(large_range)
                      MR_OK); /* a sanitizer's own thread starts with the first */
     ck_assert_uint_ge(shm_map_punch(&m, 110 * MB, 40 * MB, UINT64_MAX / 2), 39 * MB - SHM_HUGE);
     before = n_threads();
-    if (_i < N_WAYS)
+    if (_i <= HUGE)
         force_way(&m, _i);
     memset(m.rw + at - 100, 7, 100);
     memset(m.rw + at + len, 8, 100);
@@ -59,8 +59,8 @@ START_TEST(large_range)
     ck_assert_int_eq(n_threads(), before);
     for (int i = 0; i < 100; i++)
         ck_assert(m.ro[at - 100 + (uint64_t)i] == 7 && m.ro[at + len + (uint64_t)i] == 8);
-    if (_i == N_WAYS) /* nobody said which way: both have been tried */
-        ck_assert(atomic_load(&m.cost[SMALL]) && atomic_load(&m.cost[HUGE]));
+    if (_i > HUGE) /* nobody said which way: both have been tried */
+        ck_assert(atomic_load(&m.small_ns) && atomic_load(&m.n_windows));
     shm_map_fini(&m);
 }
 END_TEST
@@ -98,6 +98,28 @@ START_TEST(given_back_and_taken_again)
 }
 END_TEST
 
+/* After a dear huge page come small ones, twice as many each time; a cheap one ends that. */
+START_TEST(dear_pages_are_tried_seldom)
+{
+    shm_map m = {0};
+    uint64_t tried = 0, small = 0;
+    for (int i = 0; i < 64 * 100; i++) {
+        int way = choose_way(&m);
+        tried += way == HUGE;
+        learn_cost(&m, way, way == HUGE ? 5000 : 1000);
+    }
+    ck_assert_uint_ge(tried, 90);
+    ck_assert_uint_le(tried, 120);
+    for (int i = 0; i < 64 * 100; i++) {
+        int way = choose_way(&m);
+        small += way == SMALL;
+        learn_cost(&m, way, way == HUGE ? 200 : 1000);
+    }
+    ck_assert_uint_ge(small, 2 * 99);
+    ck_assert_uint_le(small, 2 * 100 + 64);
+}
+END_TEST
+
 START_TEST(outside)
 {
     shm_map m;
@@ -115,9 +137,10 @@ int main(void)
     Suite *s = suite_create("store-shm memory");
     TCase *c = tcase_create("populate");
     tcase_set_timeout(c, 60);
-    tcase_add_loop_test(c, large_range, 0, N_WAYS + 1);
-    tcase_add_loop_test(c, bytes_stay, 0, N_WAYS);
-    tcase_add_loop_test(c, given_back_and_taken_again, 0, N_WAYS);
+    tcase_add_loop_test(c, large_range, 0, HUGE + 2);
+    tcase_add_loop_test(c, bytes_stay, 0, HUGE + 1);
+    tcase_add_loop_test(c, given_back_and_taken_again, 0, HUGE + 1);
+    tcase_add_test(c, dear_pages_are_tried_seldom);
     tcase_add_test(c, outside);
     suite_add_tcase(s, c);
     return run_suite(s);
