@@ -96,7 +96,7 @@ def test_a_killed_worker_leaves_nothing_of_its_lease(session):
 
 
 def test_a_full_store_gets_its_leases_back(session):
-    refs = [made.remote(i, 10_000) for i in range(100)]
+    refs = [made.remote(i, 10_000) for i in range(100)]  # the leases of some end with their last byte
     miniray.wait(refs, num_returns=100)
     del refs
     for _ in range(3):

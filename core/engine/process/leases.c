@@ -70,6 +70,8 @@ void mr_lease_split(mr_nodes *n, mr_peer *p, const mr_ask *a)
         return;
     }
     p->lease_left -= rounded(a->len);
+    if (!p->lease_left)
+        mr_lease_end(n, p); /* the worker has nothing to give back, and it would lie between two gaps */
     *made = (mr_created){.id = a->id, .under = a->id, .region = r};
     p->n_created++;
 }
