@@ -101,3 +101,18 @@ def test_a_note_goes_with_its_object(explained):
     ref = miniray.put(bytes(10)); where = line()  # noqa: E702
     miniray.free(ref)
     assert (row(ref)["state"], row(ref)["line"]) == ("freed", where)
+
+
+def test_an_actor_that_holds_is_named():
+    @miniray.remote(num_cpus=0)
+    class Keeper:
+        def keep(self, refs):
+            self.refs = refs
+
+    with miniray.init(num_workers=1):
+        named, plain = Keeper.options(name="the one").remote(), Keeper.remote()
+        ref = miniray.put(bytes(200_000))
+        miniray.get([keeper.keep.remote([ref]) for keeper in (named, plain)])
+        text = CliRunner().invoke(main, ["memory"]).output.splitlines()[1]
+        assert "the driver, actor the one (" in text and "), actor Keeper (" in text, text
+        del named, plain, ref

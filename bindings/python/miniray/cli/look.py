@@ -236,9 +236,12 @@ def summary(kind: str, session: Optional[str], as_json: bool) -> None:
 
 # ---- memory ----------------------------------------------------------------------------------------------------------
 
-def _holder(holder: Dict[str, Any], driver: int) -> str:
+def _holder(holder: Dict[str, Any], driver: int, actors: Dict[int, str]) -> str:
+    """`actors`: by the number of the worker that they are."""
     if holder["kind"] == "process":
-        return "the driver" if holder["pid"] == driver and not holder["worker"] else f"worker {holder['pid']}"
+        if holder["pid"] == driver and not holder["worker"]:
+            return "the driver"
+        return f"actor {actors[holder['worker']]} ({holder['pid']})" if holder["worker"] in actors else f"worker {holder['pid']}"
     if holder["kind"] == "detached":
         return "itself (detached)"
     if holder["kind"] == "code":
@@ -254,7 +257,9 @@ def _holder(holder: Dict[str, Any], driver: int) -> str:
 def memory(session: Optional[str], by: str, limit: int, as_json: bool) -> None:
     """Every object: its size, where its bytes are, what made it, and who keeps it."""
     source = _source(session)
-    objects, nodes, driver, stats = _told(lambda: (source("objects"), source("nodes"), source.session["pid"], source("stats")))
+    objects, nodes, driver, stats, alive = _told(
+        lambda: (source("objects"), source("nodes"), source.session["pid"], source("stats"), source("actors")))
+    actors = {actor["worker"]: actor["name"] or actor["class"] for actor in alive if actor["worker"]}
     objects.sort(key=lambda o: (-o["size"], o["object"]) if by == "size" else o["object"])
     if as_json:
         click.echo(json.dumps(objects[:limit], indent=2))
@@ -262,7 +267,7 @@ def memory(session: Optional[str], by: str, limit: int, as_json: bool) -> None:
     rows = []
     for o in objects[:limit]:
         where = ", ".join(nodes[n]["name"] for n in range(min(64, len(nodes))) if o["nodes"] >> n & 1)
-        held = [_holder(holder, driver) for holder in o["held_by"]]
+        held = [_holder(holder, driver, actors) for holder in o["held_by"]]
         made = f"code of {o['name']}" if o["code"] else o["name"] or "put"
         if o["line"]:
             made += f" at {os.path.basename(o['line'])}"
