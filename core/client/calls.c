@@ -144,6 +144,7 @@ mr_status mr_calls_dep(mr_call *c, uint32_t i, mr_value *out)
         return MR_E_NOTFOUND;
     mr_held v;
     mr_status st = mr_held_read(c->port, &c->order->h, &c->deps[i], &v);
+    *out = (mr_value){.id = c->deps[i].id, .status = st};
     if (st)
         return st;
     *out = (mr_value){.id = c->deps[i].id, .error = v.error, .format = v.format, .data = v.data, .len = v.len};

@@ -37,8 +37,8 @@ static size_t order_size(uint32_t kind)
         return sizeof(mr_ev_task);
     case MR_ORD_RESUME:
         return sizeof(mr_ord_resume);
-    case MR_ORD_BIG:
-        return sizeof(mr_big);
+    case MR_ORD_PART:
+        return sizeof(mr_part);
     default:
         return sizeof(mr_record);
     }
@@ -111,16 +111,26 @@ static mr_status take_value(mr_ring_port *p, const mr_ord_value *r)
 
 static mr_status take_order(mr_ring_port *p, const mr_record *r, mr_blob *whole);
 
-static mr_status take_big(mr_ring_port *p, const mr_big *b)
+static mr_status take_part(mr_ring_port *p, const mr_part *b)
 {
-    const void *from = mr_outbox_view(p, b->at, b->len);
-    mr_blob *whole = from && b->len >= sizeof(mr_record) ? mr_blob_new(b->len) : NULL;
-    if (!whole)
-        return from ? MR_E_NOMEM : MR_E_PROTOCOL;
-    mr_copy(whole->bytes, from, b->len);
-    mr_outbox_return(p, b->id, 0);
+    if (!b->at) { /* what came before has no end: the node took it back */
+        mr_blob_drop(p->partial);
+        p->partial = b->len >= sizeof(mr_record) && b->len <= UINT32_MAX ? mr_blob_new(b->len) : NULL;
+        p->partial_at = 0;
+        p->partial_len = b->len;
+        if (!p->partial)
+            return MR_E_NOMEM;
+    }
+    if (!p->partial || b->at != p->partial_at || b->h.n_bytes > p->partial_len - b->at)
+        return MR_E_PROTOCOL;
+    memcpy(p->partial->bytes + b->at, mr_record_bytes(b, sizeof(*b)), b->h.n_bytes);
+    p->partial_at += b->h.n_bytes;
+    if (p->partial_at < p->partial_len)
+        return MR_OK;
+    mr_blob *whole = p->partial;
     const mr_record *r = (const mr_record *)(const void *)whole->bytes;
-    mr_status st = r->size <= b->len && r->kind != MR_ORD_BIG ? take_order(p, r, whole) : MR_E_PROTOCOL;
+    p->partial = NULL;
+    mr_status st = r->size <= p->partial_len && r->kind != MR_ORD_PART ? take_order(p, r, whole) : MR_E_PROTOCOL;
     mr_blob_drop(whole);
     return st;
 }
@@ -155,8 +165,8 @@ static mr_status take_order(mr_ring_port *p, const mr_record *r, mr_blob *whole)
     case MR_ORD_RESUME:
         mr_backlog_allow(p, ((const mr_ord_resume *)r)->task, ((const mr_ord_resume *)r)->allowed);
         return MR_OK;
-    case MR_ORD_BIG:
-        return take_big(p, (const mr_big *)r);
+    case MR_ORD_PART:
+        return take_part(p, (const mr_part *)r);
     default:
         return MR_E_PROTOCOL;
     }

@@ -35,11 +35,12 @@
 #include "control/record.h"
 
 enum {
-    MR_LINK_VERSION = 3,
+    MR_LINK_VERSION = 4,
     MR_LINKS_MAX = 4096,
-    MR_RING_BYTES = 65536,             /* each way */
-    MR_RECORD_MAX = MR_RING_BYTES / 4, /* larger records travel through the carrier (BIG) */
-    MR_CLAIMS = 512, /* dispatches in a worker's ring at a time: a sleep and a wake-up are shared by that many */
+    MR_RING_BYTES = 65536, /* each way */
+    MR_RECORD_MAX =
+        MR_RING_BYTES / 4, /* larger records travel in pieces (PART), to the node through the carrier (BIG) */
+    MR_CLAIMS = 512,       /* dispatches in a worker's ring at a time: a sleep and a wake-up are shared by that many */
     MR_CARRIER_NODE = 0xFFFE, /* node bits of ids that only carry */
     MR_NAMED_NODE = 0xFFFD    /* and of saved values: MR_ID_LASTS */
 };
@@ -93,7 +94,7 @@ typedef enum mr_order_kind {
     MR_ORD_CANCEL,  /* mr_ev_task: stop this async or threaded call */
     MR_ORD_RESUME,  /* mr_ord_resume: a stream's window has room again */
     MR_ORD_FORGET,  /* mr_ev_task, task = the code: nobody can call what was loaded of it any more */
-    MR_ORD_BIG      /* mr_big: a record that did not fit */
+    MR_ORD_PART     /* mr_part: a piece of a record that is too large; one at 0 begins a new one */
 } mr_order_kind;
 
 /* A dependency's value.  STORED: `at` in the carrier; else inline, `at` bytes after the start of the record
@@ -138,8 +139,13 @@ typedef struct mr_ord_resume {
     uint64_t allowed;
 } mr_ord_resume;
 
-/* A whole record of `len` bytes lies at `at` of the carrier under carrier id `id`; the receiver copies it, then RETURNs
- * it. */
+/* Payload: the bytes from `at` on of a record of `len` bytes. */
+typedef struct mr_part {
+    mr_record h;
+    uint64_t at, len;
+} mr_part;
+
+/* A whole record of `len` bytes lies at `at` of the carrier under carrier id `id`. */
 typedef struct mr_big {
     mr_record h;
     mr_id id;

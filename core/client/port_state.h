@@ -149,6 +149,8 @@ typedef struct mr_ring_port {
     mr_ring_end in;
     _Atomic int broken; /* why an order could not be followed: nothing more is read or sent, and the process ends */
     _Atomic bool stopped;
+    mr_blob *partial; /* of a record that comes in pieces; NULL: none has begun */
+    uint64_t partial_at, partial_len;
     mr_waiter *waiters, *leader;
     uint32_t last_token;
     mr_calls queue; /* given to this worker and not taken by mr_call_next */

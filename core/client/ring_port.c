@@ -331,6 +331,7 @@ static void op_close(mr_port *port)
     mr_backlog_fini(p);
     mr_held_fini(p);
     mr_outbox_fini(p);
+    mr_blob_drop(p->partial);
     free(p->returns);
     if (p->carrier)
         p->loaded->ops.store.detach(p->carrier);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import subprocess
 import tempfile
 import threading
 import time
@@ -103,3 +104,13 @@ def until():
             assert time.monotonic() < deadline, f"{what} did not come true"
             time.sleep(0.005)
     return wait_for
+
+
+@pytest.fixture
+def full_disk(tmp_path_factory):
+    """A file system of 8 MB of its own."""
+    at = tmp_path_factory.mktemp("small")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(at)], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield at
+    subprocess.run(["umount", str(at)], check=True)

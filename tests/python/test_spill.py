@@ -522,16 +522,6 @@ def test_a_worker_is_told_at_once_what_can_never_be_together(small):
     assert miniray.get(look.remote(refs[2:6])) == 4
 
 
-@pytest.fixture
-def full_disk(tmp_path_factory):
-    """A file system of 8 MB of its own."""
-    at = tmp_path_factory.mktemp("small")
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(at)], capture_output=True).returncode:
-        pytest.skip("no file system can be mounted here")
-    yield at
-    subprocess.run(["umount", str(at)], check=True)
-
-
 def test_a_full_disk_with_several_on_their_way(full_disk, monkeypatch):
     """What could not be written stays in memory and is right, its creator is told why, and room comes back."""
     monkeypatch.setenv("MINIRAY_STORE_FULL_WAIT", "300ms")

@@ -96,6 +96,28 @@ START_TEST(comes_back)
 }
 END_TEST
 
+/* Taken into memory: the same bytes, which need no file any more; those that were damaged are not taken. */
+START_TEST(can_be_lifted)
+{
+    mr_disk *d = disk(packers_named[_i]);
+    mr_extent e = written(d, data, 2 * IO_MOST + 77), bad = e, up;
+    mr_err err = {0};
+    bad.hash++;
+    ck_assert_int_eq(mr_disk_lift(d, &bad, &up, &err), MR_E_LOST);
+    ck_assert(!up.lifted && err.text[0]);
+    ck_assert_int_eq(mr_disk_lift(d, &e, &up, &err), MR_OK);
+    ck_assert_uint_eq(up.taken, 0);
+    mr_disk_drop(d, &e);
+    ck_assert_int_eq(read_back(d, &up), MR_OK);
+    ck_assert_mem_eq(back, data, up.len);
+    mr_extent again = written(d, up.lifted, up.len);
+    mr_disk_drop(d, &up);
+    ck_assert_int_eq(read_back(d, &again), MR_OK);
+    ck_assert_mem_eq(back, data, again.len);
+    mr_disk_free(d);
+}
+END_TEST
+
 /* Any one byte of it changed, or the end cut off: LOST, never something else. */
 START_TEST(damage_is_seen)
 {
@@ -270,6 +292,7 @@ int main(void)
     TCase *t = tcase_create("disk");
     tcase_add_checked_fixture(t, bytes_make, bytes_free);
     tcase_add_loop_test(t, comes_back, 0, 3);
+    tcase_add_loop_test(t, can_be_lifted, 0, 3);
     tcase_add_loop_test(t, damage_is_seen, 0, 3);
     tcase_add_loop_test(t, what_is_dropped_goes, 0, 3);
     tcase_add_loop_test(t, past_the_cache, 0, 3);

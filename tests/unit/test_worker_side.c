@@ -437,6 +437,51 @@ START_TEST(test_nonsense)
 }
 END_TEST
 
+static void send_part(uint64_t at, uint64_t len, const void *bytes, uint32_t n)
+{
+    struct {
+        mr_part p;
+        char bytes[64];
+    } r = {.p = {.h = {.kind = MR_ORD_PART, .n_bytes = n}, .at = at, .len = len}};
+    r.p.h.size = (uint32_t)mr_record_total(sizeof(r.p), 0, n);
+    memcpy(r.bytes, bytes, n);
+    node_order(&node, &r);
+}
+
+/* One that was taken back before its end, and a whole one after it. */
+START_TEST(test_a_record_in_pieces)
+{
+    mr_ev_none leave = {.h = {.size = sizeof(leave), .kind = MR_ORD_LEAVE, .version = MR_RECORD_VERSION}};
+    uint32_t half = sizeof(leave) / 2;
+    node_start(&node, serve);
+    send_part(0, 5000, &leave, 8);
+    send_part(8, 5000, &leave, 8);
+    send_part(0, sizeof(leave), &leave, half);
+    send_part(half, sizeof(leave), (const char *)&leave + half, half);
+    node_take(&node, MR_EV_WORKER_RETIRED);
+    ck_assert_int_eq(node_join(&node), 0);
+}
+END_TEST
+
+/* No beginning; too short for a record; too long; a gap; pieces of pieces; shorter than the record says. */
+START_TEST(test_nonsense_in_pieces)
+{
+    mr_part inner = {.h = {.size = sizeof(inner), .kind = MR_ORD_PART, .version = MR_RECORD_VERSION}};
+    const struct {
+        uint64_t at, len;
+        uint32_t n, more, size;
+    } parts[] = {{8, 64, 8, 0, 0},  {0, 8, 8, 0, 0},   {0, 32, 40, 0, 0},
+                 {0, 64, 8, 16, 0}, {0, 40, 40, 0, 0}, {0, 40, 40, 0, 56}};
+    inner.h.size = parts[_i].size ? parts[_i].size : inner.h.size;
+    inner.h.kind = parts[_i].size ? MR_ORD_LEAVE : inner.h.kind;
+    node_start(&node, serve);
+    send_part(parts[_i].at, parts[_i].len, &inner, parts[_i].n);
+    if (parts[_i].more)
+        send_part(parts[_i].more, parts[_i].len, &inner, 8);
+    ck_assert_int_eq(node_join(&node), 4);
+}
+END_TEST
+
 /* What the task in hand makes of it is not its outcome: only the death of the process is told. */
 START_TEST(test_nonsense_while_a_task_waits)
 {
@@ -489,6 +534,8 @@ int main(void)
     tcase_add_test(c, test_call_fd);
     tcase_add_test(c, test_closing);
     tcase_add_loop_test(c, test_nonsense, 0, 2);
+    tcase_add_test(c, test_a_record_in_pieces);
+    tcase_add_loop_test(c, test_nonsense_in_pieces, 0, 6);
     tcase_add_test(c, test_nonsense_while_a_task_waits);
     tcase_add_test(c, test_attach_refuses);
     suite_add_tcase(s, c);

@@ -83,7 +83,7 @@ static PyObject *dependency(cursor *c)
         return bad("an argument that was not sent");
     mr_status status = mr_call_dep(c->call, i, &v);
     if (status != MR_OK || v.status != MR_OK)
-        return mrpy_raise(c->st, status != MR_OK ? status : v.status, NULL);
+        return mrpy_raise_status(c->st, status != MR_OK ? status : v.status, v.id);
     if (v.error)
         return mrpy_raise_value(c->st, &v);
     return mrpy_decode(c->st, &v);

@@ -34,6 +34,30 @@ PyObject *mrpy_raise(mrpy_state *st, mr_status status, const mr_err *err)
     return set_exception(PyObject_CallFunction(st->from_status, "isO", (int)status, text, Py_None));
 }
 
+/* The node knows who keeps the store full. */
+PyObject *mrpy_raise_status(mrpy_state *st, mr_status status, mr_id id)
+{
+    char what[32], *json = NULL;
+    mr_err err = {.status = MR_OK};
+    mr_status asked = MR_E_CLOSED;
+    if (status == MR_E_FULL && mrpy_session) {
+        PyOS_snprintf(what, sizeof(what), "full %llx", (unsigned long long)id);
+        Py_BEGIN_ALLOW_THREADS;
+        asked = mr_state(mrpy_session, what, &json, &err);
+        Py_END_ALLOW_THREADS;
+    }
+    if (asked != MR_OK)
+        return mrpy_raise(st, status, NULL);
+    PyObject *module = PyImport_ImportModule("json");
+    PyObject *text = module ? PyObject_CallMethod(module, "loads", "s", json) : NULL;
+    Py_XDECREF(module);
+    free(json);
+    if (text)
+        set_exception(PyObject_CallFunction(st->from_status, "iOO", (int)status, text, Py_None));
+    Py_XDECREF(text);
+    return NULL;
+}
+
 static PyObject *raise_fault(mrpy_state *st, const mr_value *v)
 {
     mr_fault_value f;

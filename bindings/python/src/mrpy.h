@@ -64,6 +64,7 @@ mr_session *mrpy_need(mrpy_state *st);
 /* ---- errors.c ---- */
 /* Raises the exception for a failed call; err may be NULL.  Returns NULL. */
 PyObject *mrpy_raise(mrpy_state *st, mr_status status, const mr_err *err);
+PyObject *mrpy_raise_status(mrpy_state *st, mr_status status, mr_id id); /* of the value of object `id` */
 /* See mr_on_error.  Without the GIL. */
 uint64_t mrpy_read_error(uint32_t format, const void *data, uint64_t len, char *out, uint64_t cap);
 /* Raises what an error value (MR_FORMAT_FAULT, TEXT_ERROR, MRPY_FORMAT_ERROR) says.  Returns NULL. */

@@ -104,7 +104,7 @@ static int fetch(mr_session *s, getting *g, int64_t left, mr_err *err)
 static PyObject *value_of(mrpy_state *st, const mr_value *v)
 {
     if (v->status != MR_OK)
-        return mrpy_raise(st, v->status, NULL);
+        return mrpy_raise_status(st, v->status, v->id);
     if (v->error)
         return mrpy_raise_value(st, v);
     return mrpy_decode(st, v);

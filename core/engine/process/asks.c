@@ -1,9 +1,8 @@
 /* asks.c: what workers ask the engine itself (kinds 600 and up): bytes to write, ids, state, functions.
  *
- * A creation that finds the store full, or its id still taken by an earlier attempt, waits here, is tried again
- * whenever the node does something, and is refused after [store] full_wait or EARLIER_WAIT_NS.  Nothing in a request is
- * believed: an unknown kind, a short record, or an object of somebody else drops the peer or refuses the request. Lock:
- * the node list's.
+ * A creation that finds the store full, or its id still taken by an earlier attempt, waits (room.c).  Nothing in a
+ * request is believed: an unknown kind, a short record, or an object of somebody else drops the peer or refuses the
+ * request. Lock: the node list's.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,14 +12,11 @@
 #include "engine/process/leases.h"
 #include "engine/process/room.h"
 
-enum { HUNGRY_POLL_NS = 10000000 };
-static const int64_t EARLIER_WAIT_NS = INT64_C(30000000000); /* a large copy takes its time */
-
-static void ask_refuse(mr_nodes *n, mr_peer *p, const mr_ask *a, mr_status status)
+static void ask_refuse(mr_nodes *n, mr_peer *p, const mr_ask *a, mr_status status, int64_t waited)
 {
-    char why[900] = "";
+    char why[sizeof(((mr_err *)0)->text)] = "";
     bool room = status == MR_E_FULL || status == MR_E_TOOBIG || status == MR_E_IO;
-    size_t len = room ? mr_spill_refusal(n, p->node, status, a->len, why, sizeof(why)) + 1 : 0;
+    size_t len = room ? mr_room_refusal(n, p->node, status, a->len, waited, why, sizeof(why)) + 1 : 0;
     mr_peer_reply(n, p, MR_ORD_REPLY, a->h.token, status, 0, 0, why, len);
 }
 
@@ -33,7 +29,7 @@ static mr_status ask_try(mr_nodes *n, mr_peer *p, const mr_ask *a)
     if (status == MR_E_FULL || status == MR_E_EXISTS)
         return status;
     if (status)
-        ask_refuse(n, p, a, status);
+        ask_refuse(n, p, a, status, 0);
     else
         mr_peer_reply(n, p, MR_ORD_REPLY, a->h.token, MR_OK, made.region.at, made.id, NULL, 0);
     return MR_OK;
@@ -45,7 +41,7 @@ static void ask_create(mr_nodes *n, mr_peer *p, const mr_ask *a)
         mr_peer_drop(n, p, "asked for an object under an id that is not its own");
         return;
     }
-    mr_status status = ask_try(n, p, a);
+    mr_status status = mr_room_turn(n, p->node, INT64_MAX) ? ask_try(n, p, a) : MR_E_FULL;
     if (!status)
         return;
     mr_hungry *h = calloc(1, sizeof(*h));
@@ -53,44 +49,21 @@ static void ask_create(mr_nodes *n, mr_peer *p, const mr_ask *a)
         mr_peer_reply(n, p, MR_ORD_REPLY, a->h.token, MR_E_NOMEM, 0, 0, NULL, 0);
         return;
     }
-    h->worker = p->worker;
-    h->ask = *a;
-    h->until = mr_drive_monotonic() + EARLIER_WAIT_NS;
-    h->again = mr_drive_monotonic() + HUNGRY_POLL_NS;
-    mr_hungry **end = &n->hungry;
-    while (*end)
-        end = &(*end)->next;
-    *end = h;
-    if (status == MR_E_FULL)
-        mr_spill_ask(n, p->node, p->worker, a->len);
-    mr_progress_poll(n, HUNGRY_POLL_NS);
+    *h = (mr_hungry){.worker = p->worker, .node = p->node, .ask = *a, .status = status};
+    mr_room_hunger(n, h);
 }
 
-void mr_ask_retry(mr_nodes *n)
+mr_status mr_ask_again(mr_nodes *n, const mr_hungry *h)
 {
-    int64_t now = mr_drive_monotonic();
-    for (mr_hungry **at = &n->hungry; *at;) {
-        mr_hungry *h = *at;
-        mr_peer *p = mr_peer_of(n, h->worker);
-        mr_status status = !p || p->died ? MR_OK : ask_try(n, p, &h->ask);
-        bool over = !status;
-        if (!over && (status == MR_E_FULL ? mr_room_over(n, &h->patience) : now >= h->until)) {
-            ask_refuse(n, p, &h->ask, status);
-            over = true;
-        }
-        if (!over) {
-            if (status == MR_E_FULL && now >= h->again) {
-                h->again = now + (n->spill.disk[0] ? HUNGRY_POLL_NS : MR_COLLECT_EVERY_NS);
-                mr_spill_ask(n, p->node, p->worker, h->ask.len);
-            }
-            at = &h->next;
-            continue;
-        }
-        *at = h->next;
-        free(h);
-    }
-    if (n->hungry)
-        mr_progress_poll(n, HUNGRY_POLL_NS);
+    mr_peer *p = mr_peer_of(n, h->worker);
+    return !p || p->died ? MR_OK : ask_try(n, p, &h->ask);
+}
+
+void mr_ask_over(mr_nodes *n, const mr_hungry *h)
+{
+    mr_peer *p = mr_peer_of(n, h->worker);
+    if (p && !p->died)
+        ask_refuse(n, p, &h->ask, h->status, h->patience.all);
 }
 
 static void ask_abort(mr_nodes *n, mr_peer *p, const mr_ask *a)

@@ -1,4 +1,4 @@
-/* carry.c: owns what lies in the carrier for others: copies of values, large records, bytes that workers write.
+/* carry.c: owns what lies in the carrier for others: copies of values, bytes that workers write.
  *
  * When the node's own store is shared, it is the carrier and values need no copy: a worker is lent the value itself.
  * Else every value that a worker is to read is copied once into the carrier and lent to all workers that ask, until the
@@ -24,11 +24,6 @@ mr_place *mr_carrier(mr_nodes *n)
 mr_id mr_carry_id(mr_nodes *n)
 {
     return (mr_id)MR_CARRIER_NODE << 48 | ++n->next_carrier;
-}
-
-static bool carry_is_id(mr_id id)
-{
-    return id >> 48 == MR_CARRIER_NODE;
 }
 
 static void carry_remove(mr_nodes *n, mr_id id)
@@ -75,10 +70,6 @@ static mr_status carry_room(mr_nodes *n, mr_id id, uint64_t len, mr_region *out)
 
 static void carry_returned(mr_nodes *n, const mr_lent *l)
 {
-    if (carry_is_id(l->id)) {
-        carry_remove(n, l->id);
-        return;
-    }
     if (!n->carried) {
         const mr_val *v = mr_table_at(&n->values, l->id);
         if (v && v->kind == MR_VAL_STORED && v->u.stored.region.at == l->at)
@@ -384,27 +375,7 @@ void mr_carry_fini(mr_nodes *n)
     mr_table_fini(&n->copies);
 }
 
-/* ------------------------------------------------------------------------------------------- records and writing -- */
-
-mr_status mr_carry_record(mr_nodes *n, mr_peer *p, const mr_record *r, mr_big *out)
-{
-    mr_place *c = mr_carrier(n);
-    mr_region to;
-    mr_id id = mr_carry_id(n);
-    mr_status status = carry_room(n, id, r->size, &to);
-    if (status)
-        return status;
-    memcpy(to.data, r, r->size);
-    status = c->ops->seal(c->self, id);
-    if (status)
-        return status;
-    mr_carry_lend(n, p, id, to.at, 0);
-    *out = (mr_big){.h = {.size = sizeof(*out), .kind = MR_ORD_BIG, .version = MR_RECORD_VERSION}};
-    out->id = id;
-    out->at = to.at;
-    out->len = r->size;
-    return MR_OK;
-}
+/* ------------------------------------------------------------------------------------------- writing -- */
 
 mr_created *mr_carry_make(mr_peer *p)
 {

@@ -14,7 +14,7 @@ static const mr_define *census_def(mr_nodes *n, uint32_t func)
     return func ? mr_control_func(n->control, func) : NULL;
 }
 
-static const char *census_name(mr_nodes *n, uint32_t func)
+const char *mr_census_name(mr_nodes *n, uint32_t func)
 {
     const mr_define *def = census_def(n, func);
     return def ? def->name : "";
@@ -266,14 +266,14 @@ static void census_holder(mr_nodes *n, mr_text *t, const held *h)
                     h->id ? census_pid(n, (uint32_t)h->id) : (int)getpid());
     } else if (h->kind == MR_HOLDS_CODE) {
         mr_text_put(t, ",\"name\":");
-        mr_text_string(t, census_name(n, (uint32_t)h->id));
+        mr_text_string(t, mr_census_name(n, (uint32_t)h->id));
     } else if (h->kind != MR_HOLDS_ITSELF) {
         mr_spec spec;
         mr_text_put(t, ",");
         mr_text_id(t, "id", h->id);
         if (h->kind == MR_HOLDS_TASK && mr_control_spec(n->control, h->id, &spec) == MR_OK) {
             mr_text_put(t, ",\"name\":");
-            mr_text_string(t, census_name(n, spec.func));
+            mr_text_string(t, mr_census_name(n, spec.func));
         }
     }
     mr_text_put(t, "}");
@@ -296,7 +296,7 @@ static void census_object(mr_nodes *n, mr_text *t, mr_id id, const holds *h)
                 v ? v->views : 0, mr_control_actor(n->control, id, &a) ? "true" : "false");
     mr_text_id(t, "task", i.task);
     mr_text_put(t, ",\"name\":");
-    mr_text_string(t, census_name(n, i.func));
+    mr_text_string(t, mr_census_name(n, i.func));
     const mr_noted *note = mr_table_at(&n->notes.table, id);
     mr_text_put(t, ",\"code\":%s", i.code ? "true" : "false");
     mr_text_put(t, ",\"pinned\":%s,\"line\":", note && note->pinned ? "true" : "false");
@@ -358,7 +358,7 @@ void mr_census_workers(mr_nodes *n, mr_text *t)
                     first ? "" : ",", w, census_pid(n, w), i.node, i.env, i.lang == MR_LANG_PYTHON ? "python" : "c",
                     names[i.state]);
         first = false;
-        mr_text_string(t, census_name(n, func));
+        mr_text_string(t, mr_census_name(n, func));
         mr_text_put(t, ",");
         mr_text_id(t, "task", i.task);
         mr_text_put(t, ",");

@@ -5,6 +5,7 @@
 #include "engine/process/node.h"
 #include "engine/process/text.h"
 
+const char *mr_census_name(mr_nodes *n, uint32_t func);              /* of a function or class; "" if there is none */
 void mr_census_task(mr_nodes *n, mr_text *t, const mr_task_info *i); /* its row, without braces */
 /* why.c: `which`: its id, hexadecimal.  false: not known. */
 bool mr_census_why(mr_nodes *n, mr_text *t, const char *which);

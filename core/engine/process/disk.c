@@ -346,8 +346,9 @@ mr_status mr_disk_write(mr_disk *d, const void *data, uint64_t len, mr_extent *o
         learn(&d->writing, part, now_ns() - start);
         if (!n) {
             punch(f, f->end, at + part - f->end);
-            return mr_err_set(err, MR_E_IO, "%llu bytes to a spill file in %s: %s", (unsigned long long)len, d->dir,
-                              strerror(why));
+            bool full = why == ENOSPC || why == EDQUOT;
+            return mr_err_set(err, full ? MR_E_FULL : MR_E_IO, "%llu bytes to a spill file in %s: %s",
+                              (unsigned long long)len, d->dir, strerror(why));
         }
         XXH3_64bits_update(&hash, from, part);
     }
@@ -368,6 +369,10 @@ static file *file_of(const mr_disk *d, uint64_t number)
 
 mr_status mr_disk_read(mr_disk *d, const mr_extent *e, void *to, mr_err *err)
 {
+    if (e->lifted) {
+        memcpy(to, e->lifted, e->len);
+        return MR_OK;
+    }
     const file *f = file_of(d, e->file);
     uint64_t done = 0, at = e->off, end = e->off + e->taken, n = 1;
     int why = f ? 0 : ENODATA;
@@ -389,9 +394,23 @@ mr_status mr_disk_read(mr_disk *d, const mr_extent *e, void *to, mr_err *err)
     return MR_OK;
 }
 
+mr_status mr_disk_lift(mr_disk *d, const mr_extent *e, mr_extent *out, mr_err *err)
+{
+    *out = (mr_extent){.lifted = malloc(e->len ? e->len : 1), .len = e->len, .disk = e->disk};
+    if (!out->lifted)
+        return mr_err_set(err, MR_E_NOMEM, "no memory for %llu bytes of a spill file", (unsigned long long)e->len);
+    mr_status status = mr_disk_read(d, e, out->lifted, err);
+    if (status) {
+        free(out->lifted);
+        out->lifted = NULL;
+    }
+    return status;
+}
+
 void mr_disk_drop(mr_disk *d, const mr_extent *e)
 {
     file *f = file_of(d, e->file);
+    free(e->lifted);
     if (!f)
         return;
     punch(f, e->off, e->taken);

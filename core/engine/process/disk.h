@@ -16,6 +16,7 @@
 
 typedef struct mr_disk mr_disk;
 typedef struct mr_extent {
+    void *lifted;        /* the bytes themselves, malloc'ed: it is in memory, and in no file (mr_disk_lift) */
     uint64_t file;       /* number, from 1 */
     uint64_t off, taken; /* where, and how much of the file */
     uint64_t len, hash;  /* of the bytes themselves */
@@ -27,11 +28,14 @@ typedef struct mr_extent {
 mr_status mr_disk_new(const char *dir, const char *compress, mr_disk **out, mr_err *err) MR_CHECK_RESULT;
 void mr_disk_free(mr_disk *d);             /* NULL is fine */
 const char *mr_disk_dir(const mr_disk *d); /* any thread */
-/* Errors: IO (no space, a limit, a broken disk): nothing stays behind; err says which. */
+/* Errors: FULL (no space), IO (a limit, a broken disk): nothing stays behind; err says which. */
 mr_status mr_disk_write(mr_disk *d, const void *data, uint64_t len, mr_extent *out, mr_err *err) MR_CHECK_RESULT;
 /* Errors: IO (it could not be read), LOST (what is read is not what was written). */
 mr_status mr_disk_read(mr_disk *d, const mr_extent *e, void *to, mr_err *err) MR_CHECK_RESULT;
 void mr_disk_drop(mr_disk *d, const mr_extent *e);
+/* A second extent of the same bytes, in memory: then the one in the file can be dropped to make room there.  Errors:
+ * those of read, NOMEM. */
+mr_status mr_disk_lift(mr_disk *d, const mr_extent *e, mr_extent *out, mr_err *err) MR_CHECK_RESULT;
 
 /* The name, before six letters, of a file that is about to have none. */
 #define MR_DISK_NAME "miniray-spill."

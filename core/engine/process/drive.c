@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "engine/process/drive.h"
 #include "engine/process/node.h"
+#include "engine/process/room.h"
 
 /* BURST: of short tasks, how many a sleeping worker is woken for at once, and after what time (ns) at the latest;
  * a driver that was not seen for BURST_GAP has left its loop. */
@@ -231,7 +232,7 @@ void mr_drive_pump(mr_nodes *n)
         more = drive_inner_all(n);
         more |= drive_rings(n);
         if (n->hungry)
-            mr_ask_retry(n);
+            mr_room_serve(n);
         if (n->spill.arrivals)
             mr_spill_retry(n);
         if (more || !n->stepped || n->batching)

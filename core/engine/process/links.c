@@ -11,7 +11,7 @@
 #include "engine/process/drive.h"
 #include "engine/process/leases.h"
 
-enum { INLINE_CARRIED = 8192, BOX_POLL_NS = 1000000, BIG_POLL_NS = 5000000 };
+enum { INLINE_CARRIED = 8192, BOX_POLL_NS = 1000000 };
 
 mr_peer *mr_peer_of(mr_nodes *n, uint32_t worker)
 {
@@ -77,6 +77,7 @@ mr_parcel *mr_parcel_new(uint32_t kind, size_t size)
     parcel->missing = 0;
     parcel->failed = 0;
     parcel->seq = 0;
+    parcel->sent = 0;
     parcel->size = (uint32_t)size;
     memset(parcel->record, 0, sizeof(mr_record));
     *(mr_record *)(void *)parcel->record =
@@ -97,38 +98,51 @@ static void claim_set(mr_peer *p, mr_id task, uint64_t seq)
     atomic_store_explicit(&p->block->claims[seq % MR_CLAIMS], seq << 2 | MR_CLAIM_QUEUED, memory_order_release);
 }
 
-/* Into the ring; false: not now. */
-static bool box_publish(mr_nodes *n, mr_peer *p, const mr_parcel *parcel)
+/* Room in the ring for what is the last of the parcel (`last`), or a piece of it. */
+static void *box_room(mr_nodes *n, mr_peer *p, const mr_parcel *parcel, uint32_t size, bool last)
 {
-    const mr_record *r = (const mr_record *)(const void *)parcel->record;
-    mr_big big;
-    uint32_t size = parcel->size;
-    if (size > MR_RECORD_MAX)
-        size = sizeof(mr_big);
-    void *room = parcel->seq && !claim_free(p, parcel->seq) ? NULL : mr_ring_reserve(&p->in, size);
-    if (!room) {
+    bool wait = last && parcel->seq && !claim_free(p, parcel->seq);
+    void *room = wait ? NULL : mr_ring_reserve(&p->in, size);
+    const mr_ord_dispatch *d = (const mr_ord_dispatch *)(const void *)parcel->record;
+    if (!room)
         mr_progress_poll(n, BOX_POLL_NS);
-        return false;
-    }
-    if (parcel->size > MR_RECORD_MAX) {
-        mr_status status = mr_carry_record(n, p, r, &big);
-        if (status == MR_E_FULL) {
-            mr_progress_poll(n, BIG_POLL_NS);
-            return false;
-        }
-        if (status) {
-            mr_peer_drop(n, p, "could not be sent a large record");
-            return true;
-        }
-        r = &big.h;
-    }
-    memcpy(room, r, size);
-    if (parcel->seq) {
-        const mr_ord_dispatch *d = (const mr_ord_dispatch *)(const void *)parcel->record;
+    else if (last && parcel->seq)
         claim_set(p, d->task, d->seq);
-    }
+    return room;
+}
+
+/* The next piece of a record that is too large.  It takes no room in a store, which may be full. */
+static bool box_part(mr_nodes *n, mr_peer *p, mr_parcel *parcel)
+{
+    uint32_t left = parcel->size - parcel->sent, most = MR_RECORD_MAX - sizeof(mr_part);
+    uint32_t piece = left < most ? left : most, size = (uint32_t)sizeof(mr_part) + piece;
+    mr_part *part = box_room(n, p, parcel, size, piece == left);
+    if (!part)
+        return false;
+    *part = (mr_part){.h = {.size = size, .kind = MR_ORD_PART, .version = MR_RECORD_VERSION, .n_bytes = piece}};
+    part->at = parcel->sent;
+    part->len = parcel->size;
+    memcpy(part + 1, parcel->record + parcel->sent, piece);
     mr_ring_publish(&p->in, size);
+    parcel->sent += piece;
     return true;
+}
+
+/* Into the ring, whole or in pieces; false: not now, or not all of it.  *any: something was. */
+static bool box_publish(mr_nodes *n, mr_peer *p, mr_parcel *parcel, bool *any)
+{
+    while (parcel->size > MR_RECORD_MAX && parcel->sent < parcel->size) {
+        if (!box_part(n, p, parcel))
+            return false;
+        *any = true;
+    }
+    void *room = parcel->sent ? NULL : box_room(n, p, parcel, parcel->size, true);
+    if (room) {
+        memcpy(room, parcel->record, parcel->size);
+        mr_ring_publish(&p->in, parcel->size);
+        *any = true;
+    }
+    return room || parcel->sent;
 }
 
 /* Takes parcel *at out of the box. */
@@ -225,9 +239,8 @@ void mr_peer_flush(mr_nodes *n, mr_peer *p)
         }
         if (parcel->failed && !parcel->seq) /* it is asked for again */
             ((mr_ord_value *)(void *)parcel->record)->status = MR_E_TIMEOUT;
-        if (!p->dropped && !box_publish(n, p, parcel))
+        if (!p->dropped && !box_publish(n, p, parcel, &any))
             break;
-        any = true;
         p->box = parcel->next;
         if (!p->box)
             p->box_end = &p->box;

@@ -7,6 +7,7 @@
 #include "engine/process/node.h"
 #include "engine/process/drive.h"
 #include "engine/process/recorder.h"
+#include "engine/process/room.h"
 
 #include <errno.h>
 #include <fcntl.h>

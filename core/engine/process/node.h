@@ -86,14 +86,14 @@ typedef struct mr_parcel {
     uint32_t missing;
     uint32_t failed; /* a copy could not be made: the value is gone */
     uint64_t seq;    /* of a DISPATCH; else 0 */
-    uint32_t size;
+    uint32_t size, sent;
     _Alignas(8) char record[];
 } mr_parcel;
 
 /* Bytes in the carrier that a peer must give back, or tell that it does not look at them any more. */
 typedef struct mr_lent {
     uint64_t at;
-    mr_id id;     /* BIG: the carrier id; else the object's own */
+    mr_id id;
     uint64_t seq; /* of the dispatch it went with; 0: none */
 } mr_lent;
 
@@ -182,23 +182,7 @@ typedef struct mr_inner {
     _Alignas(8) char record[];
 } mr_inner;
 
-/* How long somebody has waited in vain: time counts while this process runs, in steps of 20 ms at most, so that one
- * which stood still, or lacked its processor, is not told of a full store that it never tried to empty; and it begins
- * anew with each object that has left for the disk.  room.c */
-typedef struct mr_patience {
-    int64_t spent, all; /* ns; all: from the first, at most PATIENCE_MOST times [store] full_wait */
-    int64_t at;         /* the last look (monotonic); 0: none yet */
-    uint64_t left;      /* spill.left then */
-} mr_patience;
-
-/* A creation that found the store full: tried again when something was given back. */
-typedef struct mr_hungry {
-    struct mr_hungry *next;
-    uint32_t worker; /* 0: a thread of the driver */
-    mr_ask ask;
-    int64_t until, again; /* when an id that is taken is given up; when garbage is asked for again */
-    mr_patience patience; /* for room */
-} mr_hungry;
+typedef struct mr_hungry mr_hungry; /* room.h */
 
 /* A copy too large for the lock.  done runs with the lock held. */
 typedef struct mr_nodes mr_nodes;
@@ -334,6 +318,9 @@ struct mr_nodes {
         int64_t arrived;         /* when one of them last found room */
         uint64_t bytes, writing; /* on disk; on their way there */
         uint64_t left;           /* objects that have left memory, ever */
+        mr_id lifted;            /* the value that gave its place on a full disk to others, and has none; or 0 */
+        uint64_t hole;           /* what is left of that place */
+        bool no_space;           /* that was the last failure */
         int64_t failed_until, said_at;
         char why[320]; /* the last failure */
     } spill;
@@ -461,7 +448,6 @@ struct mr_missing { /* a dependency that waits for a copy */
 /* Fills d for value v of object id as peer p is to see it; inline ones are left to the caller (false).  `parcel` waits
  * for the copy if one must be made; d must lie in it. */
 bool mr_carry_dep(mr_nodes *n, mr_peer *p, mr_parcel *parcel, mr_dep *d, mr_id id, mr_val *v, uint64_t seq);
-mr_status mr_carry_record(mr_nodes *n, mr_peer *p, const mr_record *r, mr_big *out);
 void mr_carry_return(mr_nodes *n, mr_peer *p, mr_id id, uint64_t at);
 void mr_carry_return_seq(mr_nodes *n, mr_peer *p, uint64_t seq);
 void mr_carry_forget(mr_nodes *n, mr_id id);                 /* the value is freed */
@@ -481,7 +467,9 @@ void mr_peer_delivered(mr_nodes *n, mr_peer *p, uint32_t token, mr_status status
 
 /* asks.c */
 void mr_ask_take(mr_nodes *n, mr_peer *p, const mr_record *r);
-void mr_ask_retry(mr_nodes *n); /* room may have come back */
+/* A creation that waits, once more: OK: it was answered, FULL, EXISTS.  And its end, when it has waited long enough. */
+mr_status mr_ask_again(mr_nodes *n, const mr_hungry *h) MR_CHECK_RESULT;
+void mr_ask_over(mr_nodes *n, const mr_hungry *h);
 /* A record of a peer, private and of checked size: an event or a request.  True: go on with the next. */
 bool mr_event_take(mr_nodes *n, mr_peer *p, mr_record *r);
 /* Moves a small value from its record to the store of `node`, if too many are outside stores.  FULL: no room now. */
@@ -507,9 +495,7 @@ bool mr_spill_has(mr_nodes *n, mr_id id);
 void mr_spill_retry(mr_nodes *n); /* room may have come back */
 /* What is looked at together lies in memory together: TOOBIG if these values never can. */
 mr_status mr_spill_fits(mr_nodes *n, const mr_id *ids, size_t count, mr_err *err);
-/* Prints why the store of `node` refused `len` bytes with `status`: what fills it, and who keeps that there.  Returns
- * the text's length. */
-size_t mr_spill_refusal(mr_nodes *n, uint32_t node, mr_status status, uint64_t len, char *text, size_t size);
+bool mr_spill_failing(const mr_nodes *n); /* the disk refused lately: spill.why */
 
 /* spawn.c */
 mr_status mr_spawn_supervisor(mr_nodes *n, mr_err *err);

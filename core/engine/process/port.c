@@ -189,13 +189,16 @@ static mr_status wait_blocked(mr_nodes *n, mr_record *record, bool lazy, int64_t
     return status ? port_shut(n, status, err) : MR_OK;
 }
 
-static mr_status port_full(mr_nodes *n, mr_status status, uint32_t node, uint64_t len, mr_err *err)
+/* Who is interrupted looks after its garbage and comes again, at last to say this. */
+static mr_status port_full(mr_nodes *n, mr_status status, uint32_t node, uint64_t len, int64_t waited, mr_err *err)
 {
-    char why[900];
     if (status == MR_E_CLOSED)
         return port_shut(n, status, err);
-    /* Who is interrupted looks after its garbage and comes again, at last to say this. */
-    mr_spill_refusal(n, node, status == MR_E_INTERRUPTED ? MR_E_FULL : status, len, why, sizeof(why));
+    if (status != MR_E_FULL && status != MR_E_TOOBIG && status != MR_E_IO)
+        return mr_err_set(err, status, "no room for an object of %llu bytes: %s", (unsigned long long)len,
+                          mr_status_text(status));
+    char why[sizeof(err->text)];
+    mr_room_refusal(n, node, status, len, waited, why, sizeof(why));
     return mr_err_set(err, status, "%s", why);
 }
 
@@ -229,7 +232,7 @@ static mr_status wait_disk(mr_nodes *n, const mr_id *ids, size_t count, int64_t 
         }
         v = mr_value_find(n, asked[i]);
         if (!status && v && v->wanted == MR_STARVED)
-            status = port_full(n, MR_E_FULL, mr_nodes_first(n), v->len, err);
+            status = port_full(n, MR_E_FULL, mr_nodes_first(n), v->len, n->room.full_ns * MR_FETCH_TIMES, err);
     }
     return status;
 }
@@ -326,10 +329,12 @@ static mr_status port_place(mr_nodes *n, mr_record *r, mr_err *err)
     mr_ev_put *put = (mr_ev_put *)(void *)r;
     bool waits = !(put->flags & MR_VALUE_NOWAIT);
     put->flags &= ~(uint32_t)MR_VALUE_NOWAIT;
-    mr_status status = waits ? mr_room_wait(n, home, MR_NO_ID, r->n_bytes, r, NULL) : mr_event_place(n, r, home);
+    int64_t waited = 0;
+    mr_status status =
+        waits ? mr_room_wait(n, home, MR_NO_ID, r->n_bytes, r, NULL, &waited) : mr_event_place(n, r, home);
     if (status == MR_E_FULL && !waits)
         return MR_E_BUSY;
-    return status ? port_full(n, status, home, r->n_bytes, err) : MR_OK;
+    return status ? port_full(n, status, home, r->n_bytes, waited, err) : MR_OK;
 }
 
 static mr_status port_create(mr_port *p, mr_id id, uint64_t len, void **data, uint32_t *node, mr_err *err)
@@ -341,9 +346,10 @@ static mr_status port_create(mr_port *p, mr_id id, uint64_t len, void **data, ui
     uint32_t home = mr_nodes_first(n);
     mr_place *s = &n->node[home].store;
     mr_region region;
-    status = mr_room_wait(n, home, id, len, NULL, &region);
+    int64_t waited = 0;
+    status = mr_room_wait(n, home, id, len, NULL, &region, &waited);
     if (status)
-        port_full(n, status, home, len, err);
+        port_full(n, status, home, len, waited, err);
     mr_drive_unlock(n);
     if (status)
         return status;

@@ -1,23 +1,46 @@
-/* room.c: creating bytes in a store, after a look whether the machine has them; and giving idle memory back.
+/* room.c: creating bytes in a store, after a look whether the machine has them; who waits for room; and giving idle
+ * memory back.
+ *
+ * Those who wait are served in the order in which they came: while objects leave for the first of them, nobody else
+ * takes the room that they leave.  When nothing leaves any more, it waits for pins, and whoever fits goes on: what it
+ * makes may be what ends the look that is waited for.
  *
  * In a memory cgroup no reservation fails cleanly: the process that passes the limit is killed.  So before a store
  * takes bytes, the headroom is compared, whatever the store.  What is missing counts as a full store: others leave for
  * the disk, or the creator waits and is told.  Lock: the node list's.
  */
 #include "engine/process/room.h"
+
+#include <stdlib.h>
+
 #include "base/machine.h"
 #include "engine/process/drive.h"
 #include "engine/process/node.h"
 
-enum { AGAIN_NS = 10000000, STEP_MOST = 20000000, PATIENCE_MOST = 10, AHEAD_LEAST = 1 << 20, AHEAD_SHARE = 3 };
+/* TURN: who has waited so long, and nothing has left for it, waits for pins: others may go first. */
+enum {
+    AGAIN_NS = 10000000,
+    STEP_MOST = 20000000,
+    PATIENCE_MOST = 10,
+    TURN_NS = 100000000,
+    AHEAD_LEAST = 1 << 20,
+    AHEAD_SHARE = 3
+};
 /* MARGIN: left to everybody else.  LOOK_AFTER: bytes between two looks, or a quarter of the headroom: the nearer the
  * limit, the more often. */
 static const int64_t MARGIN = 16 << 20, LOOK_AFTER = 64 << 20, WAIT_ENDS_NS = INT64_C(1000000000);
+static const int64_t EARLIER_WAIT_NS = INT64_C(30000000000); /* what an earlier attempt copies may be large */
 
 static int64_t headroom(void)
 {
     uint64_t room = mr_machine_available("");
     return room > INT64_MAX ? INT64_MAX : (int64_t)room - MARGIN;
+}
+
+bool mr_room_spare(uint64_t len)
+{
+    int64_t room = headroom();
+    return room > 0 && len <= (uint64_t)room;
 }
 
 /* Has the machine `len` bytes more?  Memory that the store keeps for later is given back before it says no. */
@@ -108,6 +131,8 @@ mr_status mr_room_create(mr_nodes *n, mr_place *s, mr_id id, uint64_t len, mr_re
     return status ? status : MR_E_FULL;
 }
 
+/* ------------------------------------------------------------------------------------------------------ waiting -- */
+
 bool mr_room_over(mr_nodes *n, mr_patience *p)
 {
     int64_t now = mr_drive_monotonic(), step = p->at ? now - p->at : 0;
@@ -119,9 +144,86 @@ bool mr_room_over(mr_nodes *n, mr_patience *p)
     return p->spent >= n->room.full_ns && !n->spill.writing;
 }
 
-static mr_status try_once(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_record *small, mr_region *region)
+bool mr_room_turn(const mr_nodes *n, uint32_t node, int64_t since)
 {
-    return small ? mr_event_place(n, small, home) : mr_room_create(n, &n->node[home].store, id, len, region);
+    if (!n->hungry || !n->spill.disk[0] || mr_spill_failing(n))
+        return true;
+    for (const mr_hungry *h = n->hungry; h && h->since < since; h = h->next)
+        if (h->node == node && h->status == MR_E_FULL && h->patience.spent < TURN_NS)
+            return false;
+    return true;
+}
+
+void mr_room_hunger(mr_nodes *n, mr_hungry *h)
+{
+    mr_hungry **at = &n->hungry;
+    int64_t now = mr_drive_monotonic();
+    h->since = h->since ? h->since : now;
+    h->until = now + EARLIER_WAIT_NS;
+    h->again = now + AGAIN_NS;
+    while (*at && (*at)->since <= h->since)
+        at = &(*at)->next;
+    h->next = *at;
+    *at = h;
+    if (h->status == MR_E_FULL && mr_room_turn(n, h->node, h->since))
+        mr_spill_ask(n, h->node, h->worker, h->ask.len);
+    mr_progress_poll(n, AGAIN_NS);
+}
+
+static mr_status try_once(mr_nodes *n, const mr_hungry *h)
+{
+    if (!n->node[h->node].alive)
+        return MR_E_NODE_DIED; /* its store may be closed */
+    return h->small ? mr_event_place(n, h->small, h->node)
+                    : mr_room_create(n, &n->node[h->node].store, h->ask.id, h->ask.len, h->region);
+}
+
+/* True: it has waited to its end. */
+static bool hungry_try(mr_nodes *n, mr_hungry *h)
+{
+    bool turn = h->status != MR_E_FULL || mr_room_turn(n, h->node, h->since);
+    if (turn)
+        h->status = h->worker ? mr_ask_again(n, h) : try_once(n, h);
+    bool full = h->status == MR_E_FULL;
+    if (!full && h->status != MR_E_EXISTS)
+        return true;
+    if (full ? mr_room_over(n, &h->patience) : mr_drive_monotonic() >= h->until) {
+        if (h->worker)
+            mr_ask_over(n, h);
+        return true;
+    }
+    if (full && turn && mr_drive_monotonic() >= h->again) {
+        h->again = mr_drive_monotonic() + (n->spill.disk[0] ? AGAIN_NS : MR_COLLECT_EVERY_NS);
+        mr_spill_ask(n, h->node, h->worker, h->ask.len);
+    }
+    return false;
+}
+
+void mr_room_serve(mr_nodes *n)
+{
+    for (mr_hungry **at = &n->hungry; *at;) {
+        mr_hungry *h = *at;
+        if (!hungry_try(n, h)) {
+            at = &h->next;
+            continue;
+        }
+        *at = h->next;
+        if (h->waiter)
+            mr_drive_wake(n, h->waiter, MR_OK);
+        else
+            free(h);
+    }
+    if (n->hungry)
+        mr_progress_poll(n, AGAIN_NS);
+}
+
+static void hungry_leave(mr_nodes *n, const mr_hungry *h)
+{
+    mr_hungry **at = &n->hungry;
+    while (*at && *at != h)
+        at = &(*at)->next;
+    if (*at)
+        *at = h->next;
 }
 
 /* Who makes a large value while others lie on the disk will make more: room for the next, one for each disk thread, is
@@ -136,37 +238,39 @@ static void make_ahead(mr_nodes *n, uint32_t home, uint64_t len)
         mr_spill_ask(n, home, 0, MR_DISKS * len);
 }
 
-mr_status mr_room_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_record *small, mr_region *region)
+mr_status mr_room_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_record *small, mr_region *region,
+                       int64_t *waited)
 {
     static _Thread_local struct {
         uint64_t session;
+        int64_t since;
         mr_patience patience;
     } mine;
-    int64_t again = 0;
-    mr_status status = try_once(n, home, id, len, small, region);
-    if (mine.session != n->port.session || status != MR_E_FULL ||
-        mr_drive_monotonic() - mine.patience.at > WAIT_ENDS_NS)
-        mine.patience = (mr_patience){0}; /* else it comes again, from looking after its garbage */
-    mine.session = n->port.session;
-    while (status == MR_E_FULL && !mr_room_over(n, &mine.patience)) {
-        if (mr_drive_monotonic() >= again) {
-            mr_spill_ask(n, home, 0, len);
-            again = mr_drive_monotonic() + (n->spill.disk[0] ? AGAIN_NS : MR_COLLECT_EVERY_NS);
-        }
-        mr_waiter w = {.told = true, .room = true};
-        mr_drive_add(n, &w);
-        mr_status waited = mr_drive_wait(n, &w, mr_drive_monotonic() + AGAIN_NS);
-        mr_drive_remove(n, &w);
-        if (waited == MR_E_CLOSED || waited == MR_E_INTERRUPTED)
-            return waited;
-        if (!n->node[home].alive)
-            return MR_E_NODE_DIED; /* its store may be closed */
-        status = try_once(n, home, id, len, small, region);
-    }
-    mine.patience.at = 0;
-    if (!status && region)
+    mr_waiter w = {.told = true};
+    mr_hungry h = {.node = home, .ask = {.id = id, .len = len}, .small = small, .region = region, .waiter = &w};
+    h.status = mr_room_turn(n, home, INT64_MAX) ? try_once(n, &h) : MR_E_FULL;
+    if (!h.status && region)
         make_ahead(n, home, len);
-    return status;
+    if (h.status != MR_E_FULL)
+        return h.status;
+    if (mine.session == n->port.session && mr_drive_monotonic() - mine.patience.at < WAIT_ENDS_NS) {
+        h.patience = mine.patience; /* it comes again, from looking after its garbage */
+        h.since = mine.since;
+    }
+    mr_drive_add(n, &w);
+    mr_room_hunger(n, &h);
+    mr_status status = mr_drive_wait(n, &w, -1);
+    mr_drive_remove(n, &w);
+    if (!w.done)
+        hungry_leave(n, &h);
+    mine.session = n->port.session;
+    mine.since = h.since;
+    mine.patience = h.patience;
+    mine.patience.at = w.done ? 0 : mr_drive_monotonic();
+    *waited = h.patience.all;
+    if (w.done && !h.status && region)
+        make_ahead(n, home, len);
+    return w.done ? h.status : status;
 }
 
 /* --------------------------------------------------------------------------------------------------- idle memory -- */

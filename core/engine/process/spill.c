@@ -16,16 +16,6 @@
 
 enum { LOOK_NS = 10000000, TRIES = 64, PATIENCE_MOST = 10 };
 static const int64_t AFTER_FAILURE_NS = INT64_C(1000000000), SAY_EVERY_NS = INT64_C(10000000000);
-/* A task in the way may take its time; where others of the queue find room, there is hope for longer. */
-static const int64_t ROOM_WAIT_NS = INT64_C(30000000000);
-
-struct mr_arrival {
-    struct mr_arrival *next;
-    mr_id id;
-    uint32_t from, node; /* whose disk; into which store */
-    bool transfer;
-    int64_t since, again;
-};
 
 static void tell(mr_nodes *n, uint32_t kind, mr_id id, uint32_t node, uint64_t size, uint32_t cause)
 {
@@ -77,15 +67,18 @@ static void done_drop(mr_nodes *n, mr_job *job)
     (void)job;
 }
 
-static void extent_drop(mr_nodes *n, const mr_extent *e)
+static void extent_drop(mr_nodes *n, const mr_extent *e, void (*done)(mr_nodes *n, mr_job *job))
 {
     mr_job *job = calloc(1, sizeof(*job));
     if (job) {
         job->extent = *e;
         job->run = run_drop;
-        job->done = done_drop;
+        job->done = done;
     }
-    if (!job || mr_job_add(n, job))
+    bool refused = !job || mr_job_add(n, job);
+    if (refused && e->lifted)
+        free(e->lifted);
+    else if (refused)
         mr_log(MR_LOG_WARN, "engine", "%llu bytes of the spill file are given back only with the session",
                (unsigned long long)e->taken);
 }
@@ -96,7 +89,9 @@ void mr_spill_drop(mr_nodes *n, mr_id id)
     if (!e)
         return;
     n->spill.bytes -= e->taken;
-    extent_drop(n, e);
+    if (n->spill.lifted == id)
+        n->spill.lifted = MR_NO_ID;
+    extent_drop(n, e, done_drop);
     mr_table_del(&n->spill.extents, id);
 }
 
@@ -107,14 +102,39 @@ bool mr_spill_has(mr_nodes *n, mr_id id)
 
 /* ------------------------------------------------------------------------------------------------------ leaving -- */
 
+/* Values that came back, and are looked at, are on the disk for nothing: true if there were any. */
+static bool shed(mr_nodes *n)
+{
+    mr_id found[64], id;
+    uint64_t cursor = 0;
+    size_t n_found = 0;
+    while (n_found < 64 && mr_table_next(&n->spill.extents, &cursor, &id)) {
+        const mr_val *v = mr_table_at(&n->values, id);
+        if (v && v->kind == MR_VAL_STORED && v->u.stored.nodes && v->views && !v->busy)
+            found[n_found++] = id;
+    }
+    for (size_t i = 0; i < n_found; i++)
+        mr_spill_drop(n, found[i]);
+    return n_found > 0;
+}
+
 static void failed(mr_nodes *n, const mr_job *job)
 {
     int64_t now = mr_drive_monotonic();
+    n->spill.hole = 0;
+    n->spill.no_space = job->status == MR_E_FULL;
+    if (n->spill.no_space && shed(n))
+        return;
     n->spill.failed_until = now + AFTER_FAILURE_NS;
     snprintf(n->spill.why, sizeof(n->spill.why), "%.300s", job->err.text);
     if (!n->spill.said_at || now - n->spill.said_at >= SAY_EVERY_NS)
         mr_log(MR_LOG_ERROR, "engine", "object %llx stays in memory: %s", (unsigned long long)job->id, job->err.text);
     n->spill.said_at = now;
+}
+
+bool mr_spill_failing(const mr_nodes *n)
+{
+    return n->spill.why[0] && mr_drive_monotonic() < n->spill.failed_until + AFTER_FAILURE_NS;
 }
 
 static mr_status run_write(mr_nodes *n, mr_job *job)
@@ -129,13 +149,14 @@ static void done_write(mr_nodes *n, mr_job *job)
 {
     mr_val *v = job->lost ? NULL : mr_table_at(&n->values, job->id);
     n->spill.writing -= job->len;
+    n->spill.hole -= job->len < n->spill.hole ? job->len : n->spill.hole;
     if (!job->status) {
         mr_extent *e = v && !v->freed && !v->hidden ? mr_table_put(&n->spill.extents, job->id) : NULL;
         if (e) {
             *e = job->extent;
             n->spill.bytes += e->taken;
         } else {
-            extent_drop(n, &job->extent);
+            extent_drop(n, &job->extent, done_drop);
         }
     } else if (job->status != MR_E_LOST) {
         failed(n, job);
@@ -152,7 +173,8 @@ void mr_spill_leave(mr_nodes *n, mr_id id, uint32_t node, uint64_t size)
 {
     mr_val *v = mr_value_find(n, id);
     bool free_now = v && v->kind == MR_VAL_STORED && v->u.stored.nodes == UINT64_C(1) << node && !v->views && !v->busy;
-    bool stays = !free_now || v->used || (!mr_spill_has(n, id) && mr_drive_monotonic() < n->spill.failed_until);
+    bool refuses = mr_drive_monotonic() < n->spill.failed_until && (!v || v->len > n->spill.hole);
+    bool stays = !free_now || v->used || (!mr_spill_has(n, id) && refuses);
     mr_job *job = NULL;
     if (v)
         v->used = false;
@@ -240,6 +262,17 @@ static void give_back(mr_nodes *n, mr_id id, uint32_t node)
         mr_log(MR_LOG_ERROR, "engine", "a copy of object %llx was left behind", (unsigned long long)id);
 }
 
+/* Its bytes on the disk are not what was written, or cannot be read. */
+static bool damaged(mr_nodes *n, const struct mr_arrival *a, const mr_job *job)
+{
+    if (job->status != MR_E_IO && job->status != MR_E_LOST)
+        return false;
+    mr_log(MR_LOG_ERROR, "engine", "object %llx cannot be read back: %s", (unsigned long long)a->id, job->err.text);
+    mr_spill_drop(n, a->id);
+    tell(n, MR_EV_LOST, a->id, a->from, job->len, job->status == MR_E_IO ? MR_LOSS_UNREADABLE : MR_LOSS_DAMAGED);
+    return true;
+}
+
 static void done_read(mr_nodes *n, mr_job *job)
 {
     struct mr_arrival *a = job->arg;
@@ -258,14 +291,97 @@ static void done_read(mr_nodes *n, mr_job *job)
         arrival_queue(n, a);
         return;
     }
-    if (job->status == MR_E_IO || job->status == MR_E_LOST) {
-        mr_log(MR_LOG_ERROR, "engine", "object %llx cannot be read back: %s", (unsigned long long)a->id, job->err.text);
-        mr_spill_drop(n, a->id);
-        tell(n, MR_EV_LOST, a->id, a->from, job->len, job->status == MR_E_IO ? MR_LOSS_UNREADABLE : MR_LOSS_DAMAGED);
+    if (damaged(n, a, job))
         status = MR_E_LOST;
-    }
+    if (!status && n->spill.lifted == job->id)
+        mr_spill_drop(n, job->id);
     arrival_end(n, a, status);
 }
+
+/* ---------------------------------------------------------------------------------- when the disk is full as well --
+ */
+
+/* What is to come back is read into memory of its own, so that its place on the disk takes what is in its way: they
+ * change places.  One value at a time, since it is more than the capacity. */
+static mr_status run_lift(mr_nodes *n, mr_job *job)
+{
+    mr_extent from = job->extent;
+    return mr_disk_lift(n->spill.disk[from.disk], &from, &job->extent, &job->err);
+}
+
+/* The bytes are now where the job has put them; true: there they are. */
+static bool extent_moved(mr_nodes *n, mr_job *job, void (*dropped)(mr_nodes *n, mr_job *job))
+{
+    mr_extent *e = job->lost ? NULL : mr_table_at(&n->spill.extents, job->id);
+    if (!job->status && e) {
+        extent_drop(n, e, dropped);
+        n->spill.bytes += job->extent.taken - e->taken;
+        *e = job->extent;
+    } else if (!job->status) {
+        extent_drop(n, &job->extent, done_drop);
+    }
+    return !job->status && e;
+}
+
+/* Its place is free. */
+static void done_hole(mr_nodes *n, mr_job *job)
+{
+    n->spill.hole = n->spill.lifted ? job->extent.len : 0;
+    wake(n);
+}
+
+static void done_lift(mr_nodes *n, mr_job *job)
+{
+    struct mr_arrival *a = job->arg;
+    n->spill.lifted = extent_moved(n, job, done_hole) ? job->id : MR_NO_ID;
+    if (job->status)
+        free(job->extent.lifted);
+    if (!job->lost)
+        mr_value_unbusy(n, job->id);
+    if (damaged(n, a, job))
+        arrival_end(n, a, MR_E_LOST);
+    else
+        arrival_queue(n, a);
+}
+
+static void done_lower(mr_nodes *n, mr_job *job)
+{
+    if (extent_moved(n, job, done_drop))
+        n->spill.lifted = MR_NO_ID;
+    if (!job->lost)
+        mr_value_unbusy(n, job->id);
+}
+
+/* a: who waits for the bytes, alive until `done`; NULL: nobody. */
+static bool move(mr_nodes *n, mr_id id, struct mr_arrival *a, mr_status (*run)(mr_nodes *, mr_job *),
+                 void (*done)(mr_nodes *, mr_job *))
+{
+    mr_val *v = mr_value_find(n, id);
+    const mr_extent *e = mr_table_at(&n->spill.extents, id);
+    mr_job *job = v && e ? calloc(1, sizeof(*job)) : NULL;
+    if (!job)
+        return false;
+    *job = (mr_job){.run = run, .done = done, .extent = *e, .from = e->lifted, .len = e->len, .id = id, .arg = a};
+    v->busy++;
+    if (!mr_job_add(n, job))
+        return true;
+    v->busy--;
+    return false;
+}
+
+/* True: it is being done, and the arrival is not in the queue so long. */
+static bool lift(mr_nodes *n, struct mr_arrival *a)
+{
+    const mr_extent *e = mr_table_at(&n->spill.extents, a->id);
+    if (!e || e->lifted || n->spill.lifted || !n->spill.no_space || !mr_spill_failing(n) || !mr_room_spare(e->len))
+        return false;
+    if (!move(n, a->id, a, run_lift, done_lift))
+        return false;
+    n->spill.lifted = a->id;
+    return true;
+}
+
+/* ----------------------------------------------------------------------------------------------- finding room -- */
 
 /* True: it needs the queue no more.  False: there is no room yet. */
 static bool arrival_try(mr_nodes *n, struct mr_arrival *a)
@@ -282,7 +398,7 @@ static bool arrival_try(mr_nodes *n, struct mr_arrival *a)
         arrival_end(n, a, MR_OK);
         return true;
     }
-    mr_status status = mr_room_create(n, s, a->id, v->len, &to);
+    mr_status status = mr_room_turn(n, a->node, a->since) ? mr_room_create(n, s, a->id, v->len, &to) : MR_E_FULL;
     if (status == MR_E_TOOBIG) {
         arrival_end(n, a, MR_E_FULL);
         return true;
@@ -340,11 +456,17 @@ void mr_spill_retry(mr_nodes *n)
         }
         tries--;
         int64_t hope = n->spill.arrived > a->since ? n->spill.arrived : a->since;
-        if (now - hope >= ROOM_WAIT_NS || now - a->since >= PATIENCE_MOST * ROOM_WAIT_NS) {
+        /* A task in the way may take its time; where others of the queue find room, there is hope for longer. */
+        int64_t patience = n->room.full_ns * MR_FETCH_TIMES;
+        if (now - hope >= patience || now - a->since >= PATIENCE_MOST * patience) {
+            if (n->spill.lifted == a->id)
+                (void)move(n, a->id, NULL, run_write, done_lower); /* else it stays where it is until there is room */
             arrival_end(n, a, MR_E_FULL);
             continue;
         }
-        if (now >= a->again) {
+        if (lift(n, a))
+            continue;
+        if (now >= a->again && mr_room_turn(n, a->node, a->since)) {
             mr_spill_ask(n, a->node, 0, mr_value_find(n, a->id)->len);
             a->again = now + LOOK_NS;
         }
@@ -354,7 +476,7 @@ void mr_spill_retry(mr_nodes *n)
         mr_progress_poll(n, LOOK_NS);
 }
 
-/* ------------------------------------------------------------------------------------------- what is in the way -- */
+/* ---------------------------------------------------------------------------------------------- what never fits -- */
 
 static int by_id(const void *a, const void *b)
 {
@@ -387,71 +509,6 @@ mr_status mr_spill_fits(mr_nodes *n, const mr_id *ids, size_t count, mr_err *err
                       count, (unsigned long long)bytes, (unsigned long long)n->capacity);
 }
 
-static size_t who_keeps(mr_nodes *n, uint32_t node, char *text, size_t size)
-{
-    uint64_t cursor = 0, id, looked = 0, moved = 0, all = 0;
-    const mr_val *v;
-    while ((v = mr_table_next(&n->values, &cursor, &id)) != NULL) {
-        if (v->kind != MR_VAL_STORED || !(v->u.stored.nodes >> node & 1))
-            continue;
-        all += v->len;
-        looked += v->views ? v->len : 0;
-        moved += !v->views && v->busy ? v->len : 0;
-    }
-    size_t used = (size_t)snprintf(text, size, "%llu bytes of objects, of which %llu are looked at or are arguments",
-                                   (unsigned long long)all, (unsigned long long)looked);
-    if (n->room.inlined && used < size)
-        used += (size_t)snprintf(text + used, size - used, "; %llu are small and outside the store",
-                                 (unsigned long long)n->room.inlined);
-    for (uint32_t l = 0; l < n->n_links && used < size; l++) {
-        const mr_peer *p = n->peer[l];
-        uint64_t lent = 0;
-        for (size_t i = 0; p && i < p->n_lent; i++) {
-            const mr_val *of = mr_value_find(n, p->lent[i].id);
-            lent += of ? of->len : 0;
-        }
-        lent += p ? p->lease_left : 0;
-        for (size_t i = 0; p && i < p->n_created; i++)
-            lent += p->created[i].region.len;
-        if (lent)
-            used += (size_t)snprintf(text + used, size - used, "; worker %u (pid %d) has %llu", p->worker, p->pid,
-                                     (unsigned long long)lent);
-    }
-    if (n->room.short_of && used < size)
-        used += (size_t)snprintf(text + used, size - used,
-                                 "; the machine, or a memory limit around this process, has only %lld bytes left",
-                                 (long long)(n->room.left < 0 ? 0 : n->room.left));
-    if (moved && used < size)
-        used += (size_t)snprintf(text + used, size - used, "; %llu are on their way", (unsigned long long)moved);
-    if (n->spill.why[0] && mr_drive_monotonic() < n->spill.failed_until + AFTER_FAILURE_NS && used < size)
-        used += (size_t)snprintf(text + used, size - used, "; spilling failed: %s", n->spill.why);
-    else if (!n->spill.disk[0] && used < size)
-        used += (size_t)snprintf(text + used, size - used, "; spilling is off");
-    return used < size ? used : size - 1;
-}
-
-size_t mr_spill_refusal(mr_nodes *n, uint32_t node, mr_status status, uint64_t len, char *text, size_t size)
-{
-    mr_store_stats stats;
-    const char *why = n->node[node].store.why;
-    if (status == MR_E_IO) {
-        int told = snprintf(text, size, "an object of %llu bytes can not be stored: %s", (unsigned long long)len,
-                            *why ? why : mr_status_text(status));
-        return (size_t)told < size ? (size_t)told : size - 1;
-    }
-    mr_room_stats(n, node, &stats);
-    int used = status == MR_E_TOOBIG
-                   ? snprintf(text, size, "an object of %llu bytes can never fit: [store] capacity is %llu",
-                              (unsigned long long)len, (unsigned long long)stats.capacity)
-                   : snprintf(text, size,
-                              "no room for an object of %llu bytes: %s; capacity %llu, used %llu, largest gap %llu: ",
-                              (unsigned long long)len, mr_status_text(status), (unsigned long long)stats.capacity,
-                              (unsigned long long)stats.used, (unsigned long long)stats.largest);
-    if ((size_t)used >= size)
-        return size - 1;
-    return (size_t)used + (status == MR_E_TOOBIG ? 0 : who_keeps(n, node, text + used, size - (size_t)used));
-}
-
 /* ------------------------------------------------------------------------------------------------- begin and end -- */
 
 mr_status mr_spill_open(mr_nodes *n, mr_err *err)
@@ -479,6 +536,9 @@ void mr_spill_close(mr_nodes *n)
         free(n->spill.arrivals);
         n->spill.arrivals = next;
     }
+    uint64_t cursor = 0;
+    for (const mr_extent *e; (e = mr_table_next(&n->spill.extents, &cursor, NULL)) != NULL;)
+        free(e->lifted);
     mr_table_fini(&n->spill.extents);
     for (int i = 0; i < MR_DISKS; i++)
         mr_disk_free(n->spill.disk[i]);

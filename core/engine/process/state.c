@@ -209,6 +209,7 @@ char *mr_state_json(mr_nodes *n, const char *what, mr_status *status, mr_err *er
                   {"workers", mr_census_workers},
                   {"placement_groups", mr_census_groups},
                   {"stats", state_stats},
+                  {"room", mr_room_table},
                   {"config", state_config},
                   {"session", state_session},
                   {"policies", mr_census_policies}};
@@ -219,6 +220,8 @@ char *mr_state_json(mr_nodes *n, const char *what, mr_status *status, mr_err *er
             tables[i].make(n, &t);
     if (name == 4 && strncmp(what, "logs", 4) == 0) /* "logs 17": those numbered above 17 */
         mr_output_table(n, &t, strtoull(what + name, NULL, 10));
+    if (name == 4 && strncmp(what, "full", 4) == 0)
+        mr_room_fetch(n, &t, what + name);
     if (name == 3 && strncmp(what, "why", 3) == 0 && !mr_census_why(n, &t, what + name)) {
         *status = mr_err_set(err, MR_E_NOTFOUND, "no task %s is known: not living, nor among the last that ended",
                              what + name + strspn(what + name, " "));
@@ -230,7 +233,7 @@ char *mr_state_json(mr_nodes *n, const char *what, mr_status *status, mr_err *er
     else if (!t.s)
         *status = mr_err_set(err, MR_E_NOTFOUND,
                              "\"%s\" is not known; ask for nodes, resources, tasks, actors, objects, workers, "
-                             "placement_groups, stats, config, session, policies, logs or why TASK",
+                             "placement_groups, stats, room, config, session, policies, logs or why TASK",
                              what);
     if (!*status)
         return t.s;

@@ -427,7 +427,8 @@ MR_API int mr_call_fd(mr_session *s);
 MR_API void mr_call_describe(const mr_call *call, mr_call_info *out);
 /* Is it not known to be short?  Then what the process keeps for others should leave before it is run. */
 MR_API bool mr_call_long(const mr_call *call);
-/* Value of dependency i: no reference is added; the bytes stay until finish, or while the process has a reference. */
+/* Value of dependency i: no reference is added; the bytes stay until finish, or while the process has a reference.
+ * FULL: there was no room to bring it back from the disk; out->id is set all the same. */
 MR_API mr_status mr_call_dep(mr_call *call, uint32_t i, mr_value *out) MR_CHECK_RESULT;
 /* Tells that user code begins.  E_CANCELLED: it was taken back or cancelled; finish it and go on. Cancelable by signal
  * only if `main_thread`. */

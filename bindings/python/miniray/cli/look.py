@@ -103,6 +103,18 @@ def _unplaced(groups: List[Dict[str, Any]]) -> List[List[Any]]:
     return rows
 
 
+def _full(room: List[Dict[str, Any]]) -> List[List[Any]]:
+    """Those that wait for room in a full store, in the same columns, and who keeps it."""
+    rows = []
+    for node in room:
+        by = ", ".join(f"{keeper['who']} (pid {keeper['pid']}) {_bytes(keeper['bytes'])}" for keeper in node["by"][:4])
+        for wait in node["waits"]:
+            why = f"room for {_bytes(wait['bytes'])} on {node['name']} for {wait['waited'] / 1e9:.1f} s"
+            rows.append([1, wait["who"] + (f" (pid {wait['pid']})" if wait["pid"] else ""), "full store",
+                         why + (f"; looked at by {by}" if by else "")])
+    return rows
+
+
 def _nodes(nodes: List[Dict[str, Any]]) -> List[List[Any]]:
     rows = []
     for node in nodes:
@@ -127,9 +139,10 @@ def status(session: Optional[str], as_json: bool) -> None:
             _print_table(["session", "driver", "folder"], [[s["session"], s["pid"], s["folder"]] for s in found])
             return
     source = _source(session)
-    told = _told(lambda: {"session": source.session, **{what: source(what) for what in ("stats", "nodes", "tasks", "placement_groups")}})
+    told = _told(lambda: {"session": source.session, **{what: source(what) for what in ("stats", "nodes", "tasks", "placement_groups", "room")}})
     stats, tasks = told["stats"], told.pop("tasks")
-    told["waiting"] = [dict(zip(("tasks", "name", "phase", "waits_for"), row)) for row in _waiting(tasks) + _unplaced(told["placement_groups"])]
+    told["waiting"] = [dict(zip(("tasks", "name", "phase", "waits_for"), row))
+                       for row in _full(told["room"]) + _waiting(tasks) + _unplaced(told["placement_groups"])]
     if as_json:
         click.echo(json.dumps(told, indent=2))
         return
@@ -257,8 +270,8 @@ def _holder(holder: Dict[str, Any], driver: int, actors: Dict[int, str]) -> str:
 def memory(session: Optional[str], by: str, limit: int, as_json: bool) -> None:
     """Every object: its size, where its bytes are, what made it, and who keeps it."""
     source = _source(session)
-    objects, nodes, driver, stats, alive = _told(
-        lambda: (source("objects"), source("nodes"), source.session["pid"], source("stats"), source("actors")))
+    objects, nodes, driver, stats, alive, room = _told(
+        lambda: (source("objects"), source("nodes"), source.session["pid"], source("stats"), source("actors"), source("room")))
     actors = {actor["worker"]: actor["name"] or actor["class"] for actor in alive if actor["worker"]}
     objects.sort(key=lambda o: (-o["size"], o["object"]) if by == "size" else o["object"])
     if as_json:
@@ -283,6 +296,16 @@ def memory(session: Optional[str], by: str, limit: int, as_json: bool) -> None:
                            + (f", {_bytes(n['inline'])} of it inline)" if n["inline"] else ")") for n in nodes if n["alive"])
                + ("" if len(objects) <= limit else f"; {len(objects) - limit} are not shown (--limit)"))
     click.echo(_apart(stats))
+    looks = [[keeper["who"], keeper["pid"], keeper["objects"], _bytes(keeper["bytes"]), _bytes(keeper["with_others"]),
+              f"{keeper['largest'].lstrip('0')} ({_bytes(keeper['largest_bytes'])})", node["name"]]
+             for node in room for keeper in node["by"] if keeper["objects"]]
+    if looks:
+        click.echo("\nlooked at, so these can not leave for the disk:")
+        _print_table(["by", "pid", "objects", "size", "with others", "the largest", "node"], looks)
+    waits = _full(room)
+    if waits:
+        click.echo("")
+        _print_table(["waits", "for"], [[name, why] for _, name, _, why in waits])
 
 
 # ---- logs and timeline -----------------------------------------------------------------------------------------------
