@@ -93,7 +93,8 @@ typedef enum mr_report {
  * without it comes with the last holder. */
 typedef enum mr_free_flags {
     MR_FREE_HELD = 1,
-    MR_FREE_CODE = 2 /* it was the code of functions, with references in it: processes that have loaded it let go */
+    MR_FREE_CODE = 2, /* it was the code of functions, with references in it: processes that have loaded it let go */
+    MR_FREE_AGAIN = 4 /* lost, to be made again: an error of the same step may have taken its place already */
 } mr_free_flags;
 
 typedef struct mr_action {

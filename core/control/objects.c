@@ -188,11 +188,11 @@ void mr_object_free_later(mr_control *c, object *o)
 
 /* FREE, and the references inside.  `held`: somebody may still look at the bytes; FREE comes again with the last
  * holder. */
-static void give_back(mr_control *c, object *o, bool held)
+static void give_back(mr_control *c, object *o, uint32_t flags)
 {
     mr_action *f = mr_control_act(c, MR_ACT_FREE);
     f->id = o->id;
-    f->flags = held ? MR_FREE_HELD : o->x && o->x->n_refs && o->flags & O_CODE ? MR_FREE_CODE : 0;
+    f->flags = flags ? flags : o->x && o->x->n_refs && o->flags & O_CODE ? MR_FREE_CODE : 0;
     mr_spill_forget(c, o);
     extra *x = o->x;
     o->x = NULL;
@@ -211,12 +211,12 @@ static void bytes_gone(mr_control *c, object *o, bool held)
         c->object_bytes -= o->size;
         mr_lineage_unkeep(c, o);
     }
-    give_back(c, o, held);
+    give_back(c, o, held ? MR_FREE_HELD : 0);
 }
 
 void mr_object_unseal(mr_control *c, object *o)
 {
-    give_back(c, o, false);
+    give_back(c, o, MR_FREE_AGAIN);
     o->state = MR_OBJ_PENDING; /* its size stays, as a guess */
     o->vflags = 0;
     o->why = 0;

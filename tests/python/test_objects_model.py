@@ -15,7 +15,7 @@ import miniray
 from miniray import _session
 
 MB = 1 << 20
-LEVEL = int(os.environ.get("MINIRAY_TEST_LEVEL", "1"))
+LEVEL = int(os.environ.get("MRTEST_LEVEL", "1"))
 SIZES = st.sampled_from([0, 1, 4096, 5000, 100_000, MB, 3 * MB, 6 * MB])
 
 

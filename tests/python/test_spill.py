@@ -132,6 +132,11 @@ def make(i, size=4 * MB):
 
 
 @miniray.remote
+def make_from(v):
+    return v + np.uint8(1)
+
+
+@miniray.remote
 def check(v, i):
     return bool((v == i % 251).all())
 
@@ -348,6 +353,21 @@ def test_damaged_bytes_that_were_put_say_so(small):
         miniray.get(ref, timeout=60)
     with pytest.raises(miniray.exceptions.ObjectLostError, match="checksum"):
         miniray.get(check.remote(ref, 1), timeout=60)
+    assert len(fill) == 20
+
+
+def test_what_cannot_be_made_again_for_want_of_an_input_names_the_input(small):
+    """The input was seen to be lost before."""
+    put = miniray.put(array(1))
+    made = make_from.remote(put)
+    miniray.wait([made], timeout=60)
+    fill = [miniray.put(array(i)) for i in range(20)]
+    damage()
+    with pytest.raises(miniray.exceptions.ObjectLostError, match="it was put"):
+        miniray.get(put, timeout=60)
+    for _ in range(2):
+        with pytest.raises(miniray.exceptions.ObjectLostError, match="object [0-9a-f]+ was lost: .*it was put"):
+            miniray.get(made, timeout=60)
     assert len(fill) == 20
 
 

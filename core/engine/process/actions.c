@@ -219,6 +219,9 @@ static void act_evict(mr_nodes *n, const mr_action *a)
 
 static void act_free(mr_nodes *n, const mr_action *a)
 {
+    const mr_val *v = a->flags & MR_FREE_AGAIN ? mr_value_find(n, a->id) : NULL;
+    if (v && v->kind != MR_VAL_STORED)
+        return; /* the error of this same step: it can not be made again */
     mr_value_free(n, a->id, a->flags & MR_FREE_HELD);
     if (mr_table_count(&n->notes.table) && !(a->flags & MR_FREE_HELD))
         mr_table_del(&n->notes.table, a->id);
