@@ -40,7 +40,8 @@ class RemoteFunction(_core.Submitter):
     _is_class = False
 
     def __init__(self, function: Optional[Callable], options: Dict[str, Any], described: Any = None, name: str = ""):
-        self._function = function
+        if function is not None:
+            self._function = function
         self._options = options
         self._code: Any = None
         self._base = 0  # the environment below which it was defined
@@ -87,10 +88,13 @@ class RemoteFunction(_core.Submitter):
         self._number_session = number
         return None
 
+    @functools.cached_property
+    def _function(self) -> Callable:
+        """The function itself.  Of one that came from another process the code is in the session."""
+        with _exports.loading(self._code, self._number, self):
+            return _exports.fetch(self._code).target
+
     def _target(self) -> Callable:
-        if self._function is None:  # it came from another process: its code is in the session
-            with _exports.loading(self._code, self._number, self):
-                self._function = _exports.fetch(self._code).target
         return self._function
 
     def options(self, **options: Any) -> "RemoteFunction":

@@ -1,6 +1,7 @@
 # What editors and checkers see of remote functions: RemoteFunction[parameters, what remote() gives].  remote() shows the
 # signature of the function; that a reference may stand for any argument is its second form, so arguments are checked when
 # it is called, as always.  With num_returns, what it gives is not known here.
+from functools import cached_property
 from typing import Any, Callable, Dict, Generic, NoReturn, Optional, ParamSpec, TypeVar, Union, overload
 
 from . import _core
@@ -14,7 +15,8 @@ def check_yields(function: Callable[..., Any], returns: Any) -> None: ...
 def results(options: Dict[str, Any], n: int) -> Dict[str, Any]: ...
 
 class RemoteFunction(_core.Submitter, Generic[_P, _R]):
-    _function: Optional[Callable[_P, Any]]
+    @cached_property
+    def _function(self) -> Callable[_P, Any]: ...
     _options: Dict[str, Any]
     _described: Any
     _name: str
