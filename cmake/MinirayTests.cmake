@@ -14,17 +14,14 @@ set(MINIRAY_TEST_ENV
     "MRTEST_BIN_DIR=${CMAKE_BINARY_DIR}/bin"
     "MRTEST_SOURCE_DIR=${CMAKE_CURRENT_SOURCE_DIR}"
     "MRTEST_BUILD_DIR=${CMAKE_BINARY_DIR}")
+# A test that takes so long (s) hangs: the limits are far from what any needs, also instrumented or on a busy machine.
+list(APPEND MINIRAY_TEST_ENV "CK_DEFAULT_TIMEOUT=300")
+set(MINIRAY_TEST_TIMEOUT 1200)
 if(NOT MINIRAY_SANITIZE STREQUAL "none")
-    set(MINIRAY_TEST_TIMEOUT 300)
-    # Check stops a test after 4 s; instrumented code is several times slower.
-    list(APPEND MINIRAY_TEST_ENV "CK_TIMEOUT_MULTIPLIER=10")
     list(APPEND MINIRAY_TEST_ENV
         "ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=0"
         "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1"
         "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
-else()
-    set(MINIRAY_TEST_TIMEOUT 120)
-    list(APPEND MINIRAY_TEST_ENV "CK_TIMEOUT_MULTIPLIER=3")
 endif()
 
 # miniray_test_program(NAME SOURCES...): an executable linked with the whole core and Check; not yet a test.
@@ -43,12 +40,8 @@ function(miniray_test name label)
         list(APPEND environment
             "MINIRAY_BIN_DIR=${CMAKE_BINARY_DIR}/bin" "MINIRAY_BADPLUGINS=${CMAKE_BINARY_DIR}/badplugins")
     endif()
-    set(limit ${MINIRAY_TEST_TIMEOUT})
-    if(label STREQUAL "conformance") # every policy in turn: minutes on a machine that has other things to do
-        math(EXPR limit "5 * ${MINIRAY_TEST_TIMEOUT}")
-    endif()
     add_test(NAME ${name} COMMAND ${ARGN})
-    set_tests_properties(${name} PROPERTIES TIMEOUT ${limit} LABELS "${label}"
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${MINIRAY_TEST_TIMEOUT} LABELS "${label}"
         ENVIRONMENT "${environment}")
 endfunction()
 

@@ -570,7 +570,6 @@ int main(void)
 {
     Suite *suite = suite_create("api");
     TCase *c = tcase_create("api");
-    tcase_set_timeout(c, 20);
     tcase_add_test(c, test_open_refuses);
     tcase_add_test(c, test_again);
     tcase_add_test(c, test_fork);

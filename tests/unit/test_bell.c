@@ -154,7 +154,6 @@ int main(void)
     Suite *s = suite_create("bell");
     TCase *c = tcase_create("bell");
     tcase_add_checked_fixture(c, setup, NULL);
-    tcase_set_timeout(c, 30);
     tcase_add_test(c, test_awake_needs_no_ring);
     tcase_add_test(c, test_once_per_epoch);
     tcase_add_test(c, test_dead_ringer);

@@ -174,7 +174,6 @@ int main(void)
 {
     Suite *s = suite_create("burst model");
     TCase *c = tcase_create("interleavings");
-    tcase_set_timeout(c, 120);
     tcase_add_test(c, test_a_burst_is_told_to_its_end);
     tcase_add_test(c, test_each_rule_is_needed);
     suite_add_tcase(s, c);

@@ -227,7 +227,6 @@ int main(void)
 {
     Suite *s = suite_create("claim model");
     TCase *c = tcase_create("interleavings");
-    tcase_set_timeout(c, 120);
     tcase_add_test(c, test_claims_and_the_slot);
     tcase_add_test(c, test_claim_rules_are_needed);
     suite_add_tcase(s, c);

@@ -307,7 +307,6 @@ int main(void)
     Suite *s = suite_create("client");
     TCase *c = tcase_create("client");
     tcase_add_checked_fixture(c, setup, teardown);
-    tcase_set_timeout(c, 30);
     tcase_add_test(c, test_creator_holds_silently);
     tcase_add_test(c, test_only_edges_travel);
     tcase_add_test(c, test_untold_comes_and_goes);

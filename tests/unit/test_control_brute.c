@@ -588,7 +588,6 @@ int main(void)
     Suite *s = suite_create("control: against a brute-force model");
     TCase *t = tcase_create("all");
     suite_add_tcase(s, t);
-    tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, agrees, 0, shares);
     return run_suite(s);
 }

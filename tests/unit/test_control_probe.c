@@ -398,7 +398,6 @@ int main(void)
     const char *histories = getenv("MRTEST_HISTORIES");
     Suite *s = suite_create("control: a probe from inside");
     TCase *t = tcase_create("all");
-    tcase_set_timeout(t, 100);
     tcase_add_loop_test(t, every_promise_is_kept, 0,
                         getenv("MRTEST_SEED") ? 1 : (histories ? atoi(histories) : 1000) / SHARE);
     tcase_add_test(t, the_order_within_an_instant_is_no_matter);

@@ -555,7 +555,6 @@ int main(void)
 {
     Suite *s = suite_create("control: random histories");
     TCase *t = tcase_create("histories");
-    tcase_set_timeout(t, 60);
     const char *more = getenv("MRTEST_HISTORIES");
     tcase_add_loop_test(t, histories, 0, getenv("MINIRAY_TEST_SEED") ? 1 : more ? atoi(more) / 100 : 10);
     tcase_add_test(t, histories_that_broke_it);

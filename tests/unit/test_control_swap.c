@@ -350,7 +350,6 @@ static Suite *suite(void)
     Suite *s = suite_create("control: swaps of policies");
     TCase *t = tcase_create("all");
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 120);
     tcase_add_test(t, there_and_back_for_every_pair);
     tcase_add_test(t, a_swap_at_every_moment);
     tcase_add_test(t, what_was_ready_keeps_its_time_and_its_turn);

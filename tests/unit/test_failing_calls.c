@@ -411,7 +411,6 @@ int main(void)
 {
     Suite *s = suite_create("failing calls");
     TCase *t = tcase_create("all");
-    tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, a_store, 0, 3);
     tcase_add_loop_test(t, a_disk, 0, 6);
     if (FAILING_MALLOC) {

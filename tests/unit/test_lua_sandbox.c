@@ -272,7 +272,6 @@ int main(void)
 {
     Suite *s = suite_create("sched-lua: the sandbox");
     TCase *t = tcase_create("all");
-    tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, no_way_out_by_name);
     tcase_add_test(t, the_libraries_are_these);

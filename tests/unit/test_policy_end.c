@@ -313,7 +313,6 @@ int main(void)
 {
     Suite *s = suite_create("policies: the end of one");
     TCase *t = tcase_create("all");
-    tcase_set_timeout(t, 60);
     tcase_add_test(t, the_dump_says_what_it_did_last);
     tcase_add_test(t, a_long_queue_makes_no_long_dump);
     tcase_add_test(t, fifo_goes_on);

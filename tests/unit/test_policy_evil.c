@@ -207,7 +207,6 @@ int main(void)
     mr_log_setup(MR_LOG_ERROR, 2); /* they print */
     Suite *s = suite_create("policies: evil ones");
     TCase *t = tcase_create("all");
-    tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, no_task_is_lost_or_run_twice, 0,
                         getenv("MRTEST_SEED") ? 1 : (seeds ? atoi(seeds) : 200) / SHARE);
     suite_add_tcase(s, t);

@@ -394,7 +394,6 @@ int main(void)
 {
     Suite *s = suite_create("policies: preemption");
     TCase *t = tcase_create("all");
-    tcase_set_timeout(t, 60);
     suite_add_tcase(s, t);
     tcase_add_test(t, rr_as_in_the_book);
     tcase_add_test(t, rr_is_a_queue_on_paper);

@@ -425,7 +425,6 @@ int main(void)
 {
     Suite *s = suite_create("policies: theory");
     TCase *t = tcase_create("all");
-    tcase_set_timeout(t, 30);
     tcase_add_loop_test(t, lists_are_within_graham, 0, (int)(sizeof lists / sizeof lists[0]));
     tcase_add_test(t, the_bound_is_tight);
     tcase_add_loop_test(t, the_anomalies, 0, 4);

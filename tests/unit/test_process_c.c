@@ -188,7 +188,6 @@ static Suite *suite(void)
 {
     Suite *all = suite_create("process: C workers");
     TCase *t = tcase_create("all");
-    tcase_set_timeout(t, 90);
     tcase_add_checked_fixture(t, NULL, teardown);
     tcase_add_test(t, an_error_is_tried_again_only_if_asked);
     tcase_add_test(t, an_actor_restarts);

@@ -108,7 +108,6 @@ int main(void)
 {
     Suite *suite = suite_create("process chaos");
     TCase *c = tcase_create("kill and stop");
-    tcase_set_timeout(c, 90);
     tcase_add_loop_test(c, every_value_is_right, 0, 2);
     suite_add_tcase(suite, c);
     return run_suite(suite);

@@ -116,7 +116,6 @@ int main(void)
 {
     Suite *suite = suite_create("process desk");
     TCase *c = tcase_create("desk");
-    tcase_set_timeout(c, 90);
     tcase_add_test(c, tables_are_told);
     tcase_add_test(c, many_ask_while_it_works);
     suite_add_tcase(suite, c);

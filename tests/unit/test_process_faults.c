@@ -530,7 +530,6 @@ int main(void)
 {
     Suite *suite = suite_create("process faults");
     TCase *c = tcase_create("faults");
-    tcase_set_timeout(c, 90);
     tcase_add_test(c, the_cause_of_death_is_told);
     tcase_add_test(c, a_killed_worker_is_replaced);
     tcase_add_test(c, an_actor_that_dies);

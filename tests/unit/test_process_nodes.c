@@ -228,7 +228,6 @@ int main(void)
 {
     Suite *suite = suite_create("process nodes");
     TCase *c = tcase_create("nodes");
-    tcase_set_timeout(c, 90);
     tcase_add_loop_test(c, values_travel_on_demand, 0, 2);
     tcase_add_loop_test(c, a_lost_value_is_made_again, 0, 2);
     tcase_add_loop_test(c, what_is_lost_says_why, 0, 2);

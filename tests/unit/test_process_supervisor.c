@@ -173,7 +173,6 @@ int main(void)
 {
     Suite *suite = suite_create("process supervisor");
     TCase *c = tcase_create("supervisor");
-    tcase_set_timeout(c, 90);
     tcase_add_loop_test(c, a_driver_that_is_gone_leaves_nothing, 0, 2);
     tcase_add_test(c, a_killed_supervisor);
     tcase_add_loop_test(c, a_killed_supervisor_leaves_nothing, 0, 2);

@@ -300,7 +300,6 @@ int main(void)
 {
     Suite *suite = suite_create("process tasks");
     TCase *c = tcase_create("both stores");
-    tcase_set_timeout(c, 90);
     int n = sizeof(stores) / sizeof(stores[0]);
     tcase_add_loop_test(c, one_task, 0, n);
     tcase_add_loop_test(c, many_tasks, 0, n);

@@ -345,7 +345,6 @@ int main(void)
 {
     Suite *s = suite_create("bell model");
     TCase *c = tcase_create("interleavings");
-    tcase_set_timeout(c, 120);
     tcase_add_test(c, test_bells_lose_no_wake_up);
     tcase_add_test(c, test_killed_ringer_silences_nobody);
     tcase_add_test(c, test_bell_rules_are_needed);

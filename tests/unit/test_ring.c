@@ -210,7 +210,6 @@ int main(void)
     Suite *s = suite_create("ring");
     TCase *c = tcase_create("ring");
     tcase_add_checked_fixture(c, setup, NULL);
-    tcase_set_timeout(c, 30);
     tcase_add_test(c, test_order);
     tcase_add_test(c, test_wrap);
     tcase_add_test(c, test_full);

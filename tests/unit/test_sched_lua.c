@@ -562,7 +562,6 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, refused_at_open, 0, (int)(sizeof open_cases / sizeof open_cases[0]));
     tcase_add_loop_test(t, ejected_in_a_run, 0, (int)(sizeof run_cases / sizeof run_cases[0]));
-    tcase_set_timeout(t, 30); /* a policy that works up to its budget, on a machine that has other work */
     tcase_add_loop_test(t, every_loop_ends, 0, (int)(sizeof amplifiers / sizeof amplifiers[0]));
     tcase_add_test(t, neutral_after_a_failure);
     tcase_add_loop_test(t, truth, 0, (int)(sizeof truths / sizeof truths[0]));

@@ -519,7 +519,6 @@ int main(void)
 {
     Suite *s = suite_create("the bench host's promises");
     TCase *t = tcase_create("all");
-    tcase_set_timeout(t, 100);
     tcase_add_test(t, the_bench_host_keeps_its_promises);
     tcase_add_test(t, one_that_failed_is_closed_and_all_is_done);
     suite_add_tcase(s, t);

@@ -437,7 +437,6 @@ int main(void)
 {
     Suite *s = suite_create("sim");
     TCase *c = tcase_create("sim");
-    tcase_set_timeout(c, 20);
     tcase_add_loop_test(c, graham_anomalies, 0, sizeof graham / sizeof *graham);
     tcase_add_loop_test(c, same_input_same_digest, 0, 3);
     tcase_add_test(c, copies_take_their_time);

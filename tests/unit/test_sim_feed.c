@@ -185,7 +185,6 @@ int main(void)
 {
     Suite *suite = suite_create("sim_feed");
     TCase *all = tcase_create("feed");
-    tcase_set_timeout(all, 60);
     tcase_add_loop_test(all, a_stream_is_the_same_run, 0, (int)(sizeof same / sizeof *same));
     tcase_add_loop_test(all, what_a_stream_can_not_be, 0, (int)(sizeof wrong / sizeof *wrong));
     suite_add_tcase(suite, all);

@@ -160,7 +160,6 @@ int main(void)
 {
     Suite *suite = suite_create("sim_nodes");
     TCase *all = tcase_create("nodes");
-    tcase_set_timeout(all, 60);
     tcase_add_test(all, what_a_node_had_is_made_again);
     tcase_add_loop_test(all, one_node_alone, 0, (int)(sizeof single / sizeof *single));
     tcase_add_loop_test(all, by_chance, 0, 12);

@@ -150,7 +150,6 @@ int main(void)
     Suite *s = suite_create("simulator: swaps of policies");
     TCase *t = tcase_create("all");
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 100);
     tcase_add_loop_test(t, every_pair_there_and_back, 0, 4);
     suite_add_tcase(s, t);
     return run_suite(s);

@@ -136,7 +136,6 @@ int main(void)
 {
     Suite *s = suite_create("store-shm memory");
     TCase *c = tcase_create("populate");
-    tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, large_range, 0, HUGE + 2);
     tcase_add_loop_test(c, bytes_stay, 0, HUGE + 1);
     tcase_add_loop_test(c, given_back_and_taken_again, 0, HUGE + 1);

@@ -265,7 +265,6 @@ int main(void)
     Suite *s = suite_create("worker room");
     TCase *c = tcase_create("worker room");
     tcase_add_checked_fixture(c, setup, teardown);
-    tcase_set_timeout(c, 20);
     tcase_add_test(c, test_order);
     tcase_add_test(c, test_locks_are_free);
     tcase_add_test(c, test_cancel);

@@ -519,7 +519,6 @@ int main(void)
     Suite *s = suite_create("worker side");
     TCase *c = tcase_create("worker side");
     tcase_add_checked_fixture(c, setup, teardown);
-    tcase_set_timeout(c, 20);
     tcase_add_test(c, test_one_record_per_task);
     tcase_add_test(c, test_two_results);
     tcase_add_test(c, test_error);
