@@ -82,7 +82,7 @@ if [ "$(printf '%s\n' 3.25 "$(cmake --version 2>/dev/null | sed -n '1s/[^0-9]*//
     tools+=("cmake>=3.25")
 fi
 if [ "${1:-}" = test ]; then
-    tools+=("pytest>=7" "hypothesis>=6" "mypy>=1.18" "numpy>=1.24" "joblib>=1.3" "scikit-learn>=1.3" "dask[array]>=2024.12" "pandas>=2.0" "matplotlib>=3.7" "nbclient>=0.10" "ipykernel>=6")
+    tools+=("pytest>=7" "pytest-xdist>=3.6" "hypothesis>=6" "mypy>=1.18" "numpy>=1.24" "joblib>=1.3" "scikit-learn>=1.3" "dask[array]>=2024.12" "pandas>=2.0" "matplotlib>=3.7" "nbclient>=0.10" "ipykernel>=6")
     # CPython's own tests of executors; without them, the test that runs them is skipped and says so.
     minor=$(build/venv/bin/python -c 'import sys; print("3.%d" % sys.version_info[1])')
     if ! build/venv/bin/python -c 'import test.test_concurrent_futures' 2>/dev/null &&

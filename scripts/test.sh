@@ -36,7 +36,7 @@ stage_install() { configure_and_build dev && scripts/check_install.sh build/dev;
 stage_sim() { scripts/check_sim_build.sh build/simonly; }
 stage_asan() { configure_and_build asan && ctest --preset asan -j "$jobs" --no-tests=error -LE style; }
 stage_tsan() { configure_and_build tsan && ctest --preset tsan -j "$jobs" --no-tests=error -L process; }
-stage_python() { scripts/build.sh && timeout -k 10 900 build/venv/bin/python -m pytest -q tests/python; }
+stage_python() { scripts/build.sh && timeout -k 10 900 build/venv/bin/python -m pytest -q -n 2 --dist worksteal tests/python; }
 
 for stage in "${stages[@]}"; do
     case $stage in

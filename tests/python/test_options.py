@@ -28,7 +28,7 @@ TASK_BAD = [
     ({"max_retries": 2.0}, TypeError, "max_retries"), ({"max_calls": -1}, ValueError, "0 or a positive integer"),
     ({"retry_exceptions": "ValueError"}, TypeError, "retry_exceptions"), ({"retry_exceptions": [1]}, ValueError, "exceptions"),
     ({"max_restarts": 1}, ValueError, "actors"), ({"lifetime": "detached"}, ValueError, "actors"), ({"name": 5}, TypeError, "name"),
-    ({"placement_group": object()}, TypeError, "placement_group"), ({"max_running": -1}, ValueError, "max_running"),
+    ({"placement_group": 5}, TypeError, "placement_group"), ({"max_running": -1}, ValueError, "max_running"),
     ({"requires": "ssd"}, TypeError, "set of labels"), ({"label_selector": {"a": "!"}}, ValueError, "label_selector"), ({"accelerator_type": "A" * 20}, ValueError, "1 to 14 bytes"),
     ({"runtime_env": {"pip": ["x"]}}, ValueError, "'pip' is not supported; 'env_vars', 'working_dir'"),
     ({"runtime_env": {"env_vars": {"A": 1}}}, TypeError, "str"), ({"scheduling_strategy": "FAST"}, ValueError, "SPREAD"),

@@ -411,11 +411,11 @@ def test_why_what_was_waited_for_is_known_afterwards(explained, tmp_path):
     miniray.init(num_cpus=2, config=str(settings))
 
     @miniray.remote(user="ann", max_running=7)
-    def hers(x=None):
-        time.sleep(0.05)
+    def hers(seconds=0.05):
+        time.sleep(seconds)
 
     refs = [hers.remote() for _ in range(2)]
-    failed = hers.options(name="late", limit_s=0.01).remote()
+    failed = hers.options(name="late", limit_s=0.01).remote(60)
     cancelled = hers.options(name="never").remote()
     miniray.cancel(cancelled)
     miniray.wait([*refs, failed, cancelled], num_returns=4)

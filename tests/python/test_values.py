@@ -27,7 +27,7 @@ class Point:
 PLAIN = [
     None, True, False, 0, -1, 2**63 - 1, -2**63, 2**63, 10**40, 1.5, float("inf"), "", "text", "h\u00e9llo \U0001f600", "\ud800", b"",
     b"hello", b"x" * 100_000, "y" * 200_000, (), (1, "a", None), [], [1, [2, [3]]], {}, {"a": {"b": [1, 2]}}, {1: 2, (1, 2): 3},
-    list(range(5000)), set([1, 2]), frozenset("ab"), 1 + 2j, range(5), bytearray(b"abc"), datetime.date(2020, 1, 2),
+    list(range(5000)), set([1, 2]), frozenset([1, 2]), 1 + 2j, range(5), bytearray(b"abc"), datetime.date(2020, 1, 2),
     decimal.Decimal("1.10"), Point(3), [Point(1), Point(2)], int, len, ...,
 ]
 
