@@ -98,51 +98,32 @@ static void claim_set(mr_peer *p, mr_id task, uint64_t seq)
     atomic_store_explicit(&p->block->claims[seq % MR_CLAIMS], seq << 2 | MR_CLAIM_QUEUED, memory_order_release);
 }
 
-/* Room in the ring for what is the last of the parcel (`last`), or a piece of it. */
-static void *box_room(mr_nodes *n, mr_peer *p, const mr_parcel *parcel, uint32_t size, bool last)
-{
-    bool wait = last && parcel->seq && !claim_free(p, parcel->seq);
-    void *room = wait ? NULL : mr_ring_reserve(&p->in, size);
-    const mr_ord_dispatch *d = (const mr_ord_dispatch *)(const void *)parcel->record;
-    if (!room)
-        mr_progress_poll(n, BOX_POLL_NS);
-    else if (last && parcel->seq)
-        claim_set(p, d->task, d->seq);
-    return room;
-}
-
-/* The next piece of a record that is too large.  It takes no room in a store, which may be full. */
-static bool box_part(mr_nodes *n, mr_peer *p, mr_parcel *parcel)
-{
-    uint32_t left = parcel->size - parcel->sent, most = MR_RECORD_MAX - sizeof(mr_part);
-    uint32_t piece = left < most ? left : most, size = (uint32_t)sizeof(mr_part) + piece;
-    mr_part *part = box_room(n, p, parcel, size, piece == left);
-    if (!part)
-        return false;
-    *part = (mr_part){.h = {.size = size, .kind = MR_ORD_PART, .version = MR_RECORD_VERSION, .n_bytes = piece}};
-    part->at = parcel->sent;
-    part->len = parcel->size;
-    memcpy(part + 1, parcel->record + parcel->sent, piece);
-    mr_ring_publish(&p->in, size);
-    parcel->sent += piece;
-    return true;
-}
-
-/* Into the ring, whole or in pieces; false: not now, or not all of it.  *any: something was. */
+/* Into the ring, whole or, if it is too large, in pieces, which need no room in a store; false: not now, or not all of
+ * it.  *any: something was. */
 static bool box_publish(mr_nodes *n, mr_peer *p, mr_parcel *parcel, bool *any)
 {
-    while (parcel->size > MR_RECORD_MAX && parcel->sent < parcel->size) {
-        if (!box_part(n, p, parcel))
+    uint32_t head = parcel->size > MR_RECORD_MAX ? sizeof(mr_part) : 0, most = MR_RECORD_MAX - head;
+    while (parcel->sent < parcel->size) {
+        uint32_t left = parcel->size - parcel->sent, piece = left < most ? left : most;
+        bool wait = piece == left && parcel->seq && !claim_free(p, parcel->seq);
+        char *room = wait ? NULL : mr_ring_reserve(&p->in, head + piece);
+        if (!room) {
+            mr_progress_poll(n, BOX_POLL_NS);
             return false;
+        }
+        if (head)
+            *(mr_part *)(void *)room = (mr_part){
+                .h = {.size = head + piece, .kind = MR_ORD_PART, .version = MR_RECORD_VERSION, .n_bytes = piece},
+                .at = parcel->sent,
+                .len = parcel->size};
+        memcpy(room + head, parcel->record + parcel->sent, piece);
+        if (piece == left && parcel->seq)
+            claim_set(p, ((const mr_ord_dispatch *)(const void *)parcel->record)->task, parcel->seq);
+        mr_ring_publish(&p->in, head + piece);
+        parcel->sent += piece;
         *any = true;
     }
-    void *room = parcel->sent ? NULL : box_room(n, p, parcel, parcel->size, true);
-    if (room) {
-        memcpy(room, parcel->record, parcel->size);
-        mr_ring_publish(&p->in, parcel->size);
-        *any = true;
-    }
-    return room || parcel->sent;
+    return true;
 }
 
 /* Takes parcel *at out of the box. */
