@@ -98,7 +98,7 @@ def used() -> "dict[str, int]":
     now = _session.state("stats")
     left = {name: now[name] for name in ("store_used", "object_bytes", "disk_bytes")}
     # The actor's handle and the code of functions stay.
-    left["objects"] = sum(not o["actor"] and all(h["kind"] != "code" for h in o["held_by"]) for o in _session.state("objects"))
+    left["objects"] = sum(not o["actor"] and not o["code"] for o in _session.state("objects"))
     return left
 
 
