@@ -259,7 +259,9 @@ mr_status mr_room_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_re
     }
     mr_drive_add(n, &w);
     mr_room_hunger(n, &h);
-    mr_status status = mr_drive_wait(n, &w, -1);
+    mr_status status;
+    while ((status = mr_drive_wait(n, &w, mr_drive_monotonic() + AGAIN_NS)) == MR_E_TIMEOUT && !w.done)
+        mr_room_serve(n); /* it does not count on the timer, which may fail */
     mr_drive_remove(n, &w);
     if (!w.done)
         hungry_leave(n, &h);
