@@ -173,7 +173,7 @@ bool mr_lineage_past(mr_control *c, task *t)
 static task *maker_of(mr_control *c, const object *o, mr_lost *why)
 {
     task *t = object_task(o) ? task_at(c, object_task(o)) : NULL;
-    *why = !object_task(o) ? MR_LOST_PUT : o->why ? (mr_lost)o->why : MR_LOST_FULL;
+    *why = o->why ? (mr_lost)o->why : object_task(o) ? MR_LOST_FULL : MR_LOST_PUT;
     if (o->state != MR_OBJ_SEALED || !t)
         return NULL;
     if (t->flags & T_PAST) {

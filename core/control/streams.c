@@ -124,6 +124,7 @@ mr_status mr_stream_yielded(mr_control *c, const mr_record *r)
     if (!o)
         return MR_E_NOMEM;
     o->holders = s->abandoned ? 0 : 1;
+    o->why = MR_LOST_STREAM;
     sealing as = {e->id, e->size, e->node, e->format, e->flags};
     mr_status status = mr_object_seal(c, o, &as, mr_record_ids(r, sizeof *e), r->n_ids);
     if (status) {

@@ -282,14 +282,19 @@ def test_what_cannot_be_computed_again(cluster):
         def make(self):
             return np.ones(50_000)
 
+    @miniray.remote
+    def items():
+        yield np.ones(50_000)
+
     put = miniray.get(put_there.options(scheduling_strategy=on(node)).remote())[0]
     once = numbers.options(scheduling_strategy=on(node), max_retries=0).remote(50_000)
     maker = Maker.options(scheduling_strategy=on(node)).remote()
     made = maker.make.remote()
     derived = total.options(scheduling_strategy=on(node)).remote(put)
+    item = next(items.options(scheduling_strategy=on(node)).remote())
     miniray.wait([once, made, derived], num_returns=3)
     cluster.remove_node(node)
-    for ref, why in ((put, "it was put"), (once, "no attempt left"), (made, "an actor made it")):
+    for ref, why in ((put, "it was put"), (once, "no attempt left"), (made, "an actor made it"), (item, "a generator made it")):
         with pytest.raises(exceptions.ObjectLostError, match=f"was lost with node node1.*{why}"):
             miniray.get(ref)
     assert miniray.get(derived) == 50_000  # small results travel with their references

@@ -228,6 +228,14 @@ def test_free_of_what_is_on_the_disk(small, until):
         miniray.get(refs[0])
 
 
+def test_what_is_freed_while_it_is_written_is_freed(small):
+    refs = [miniray.put(array(i, MB)) for i in range(48)]
+    for ref in refs:
+        miniray.free(ref)
+        with pytest.raises(miniray.exceptions.ObjectFreedError):
+            miniray.get(ref)
+
+
 def test_what_can_never_fit_fails_at_once(small):
     with pytest.raises(miniray.exceptions.ObjectStoreFullError, match=r"an object of 4194\d+ bytes can never fit.*3355"):
         miniray.put(array(0, 40 * MB))

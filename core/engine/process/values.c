@@ -20,7 +20,7 @@ typedef struct payload {
 mr_val *mr_value_find(mr_nodes *n, mr_id id)
 {
     mr_val *v = mr_table_at(&n->values, id);
-    return v && !v->hidden ? v : NULL;
+    return v && !v->hidden && !v->freed ? v : NULL;
 }
 
 const void *mr_value_bytes(const mr_val *v)
