@@ -291,11 +291,12 @@ bool mr_contains(mr_session *s, mr_id id)
     v = (mr_value){.id = id};
     mr_status st = get(s, &id, 1, 0, GET_LOOKS, &v, NULL);
     bool there = !v.status || v.status == MR_E_BUSY;
-    if (!st && !v.status && v.looked)
+    /* A wait that ended in vain may have brought it back from the disk all the same. */
+    if (!v.status && v.looked)
         mr_refs_unlook(s->refs, id);
-    else if (!st && !v.status)
+    else if (!v.status)
         mr_refs_sub(s->refs, id);
-    there &= !st || (st == MR_E_TIMEOUT && v.status == MR_E_BUSY);
+    there &= !st || st == MR_E_TIMEOUT;
     mr_session_leave(s);
     return there;
 }
