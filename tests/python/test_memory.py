@@ -2,6 +2,7 @@
 
 import gc
 import os
+import time
 
 import numpy as np
 import pytest
@@ -92,6 +93,30 @@ def test_garbage_of_the_driver_goes_before_put_fails(small, no_gc):
         Knot(miniray.put(np.zeros(8 * MB, np.uint8)))
 
 
+def test_a_put_is_refused_also_where_looking_for_garbage_takes_long(monkeypatch):
+    looks = []
+
+    def slow(phase, info):
+        if phase == "start":
+            looks.append(info)
+            time.sleep(0.1)
+
+    monkeypatch.setenv("MINIRAY_STORE_SPILL", "false")
+    monkeypatch.setenv("MINIRAY_STORE_FULL_WAIT", "300ms")
+    miniray.init(num_workers=1, object_store_memory=64 * MB)
+    try:
+        kept = miniray.put(np.zeros(60 * MB, np.uint8))
+        gc.collect()
+        gc.callbacks.append(slow)
+        with pytest.raises(miniray.exceptions.ObjectStoreFullError):
+            miniray.put(np.zeros(8 * MB, np.uint8))
+        assert 1 <= len(looks) <= 8  # 16 where each look counts as the 20 ms of a step
+        del kept
+    finally:
+        gc.callbacks.remove(slow)
+        miniray.shutdown()
+
+
 def test_garbage_of_the_driver_goes_before_a_task_fails(small, no_gc):
     @miniray.remote
     def make():
@@ -114,7 +139,6 @@ def test_garbage_of_a_driver_that_computes(small, no_gc, tmp_path):
 
     Knot(miniray.put(np.zeros(20 * MB, np.uint8)))
     ref = make.remote(str(tmp_path / "done"))
-    import time
     deadline = time.monotonic() + 20
     while not (tmp_path / "done").exists():  # Python runs all the time, no call of miniray
         assert time.monotonic() < deadline

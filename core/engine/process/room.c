@@ -28,7 +28,7 @@ enum {
 };
 /* MARGIN: left to everybody else.  LOOK_AFTER: bytes between two looks, or a quarter of the headroom: the nearer the
  * limit, the more often. */
-static const int64_t MARGIN = 16 << 20, LOOK_AFTER = 64 << 20, WAIT_ENDS_NS = INT64_C(1000000000);
+static const int64_t MARGIN = 16 << 20, LOOK_AFTER = 64 << 20, WAIT_ENDS_NS = INT64_C(60000000000);
 static const int64_t EARLIER_WAIT_NS = INT64_C(30000000000); /* what an earlier attempt copies may be large */
 
 static int64_t headroom(void)
@@ -154,19 +154,30 @@ bool mr_room_turn(const mr_nodes *n, uint32_t node, int64_t since)
     return true;
 }
 
+/* Others are to leave, if it is time to ask for it. */
+static void hungry_ask(mr_nodes *n, mr_hungry *h)
+{
+    mr_patience *p = &h->patience;
+    int64_t now = mr_drive_monotonic();
+    if (now < p->again)
+        return;
+    p->pause = n->spill.disk[0] ? AGAIN_NS : p->pause ? 2 * p->pause : MR_COLLECT_EVERY_NS;
+    p->again = now + p->pause;
+    mr_spill_ask(n, h->node, h->worker, h->ask.len);
+}
+
 void mr_room_hunger(mr_nodes *n, mr_hungry *h)
 {
     mr_hungry **at = &n->hungry;
     int64_t now = mr_drive_monotonic();
     h->since = h->since ? h->since : now;
     h->until = now + EARLIER_WAIT_NS;
-    h->again = now + AGAIN_NS;
     while (*at && (*at)->since <= h->since)
         at = &(*at)->next;
     h->next = *at;
     *at = h;
     if (h->status == MR_E_FULL && mr_room_turn(n, h->node, h->since))
-        mr_spill_ask(n, h->node, h->worker, h->ask.len);
+        hungry_ask(n, h);
     mr_progress_poll(n, AGAIN_NS);
 }
 
@@ -192,10 +203,8 @@ static bool hungry_try(mr_nodes *n, mr_hungry *h)
             mr_ask_over(n, h);
         return true;
     }
-    if (full && turn && mr_drive_monotonic() >= h->again) {
-        h->again = mr_drive_monotonic() + (n->spill.disk[0] ? AGAIN_NS : MR_COLLECT_EVERY_NS);
-        mr_spill_ask(n, h->node, h->worker, h->ask.len);
-    }
+    if (full && turn)
+        hungry_ask(n, h);
     return false;
 }
 
@@ -242,7 +251,7 @@ mr_status mr_room_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_re
                        int64_t *waited)
 {
     static _Thread_local struct {
-        uint64_t session;
+        uint64_t session, len;
         int64_t since;
         mr_patience patience;
     } mine;
@@ -253,7 +262,7 @@ mr_status mr_room_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_re
         make_ahead(n, home, len);
     if (h.status != MR_E_FULL)
         return h.status;
-    if (mine.session == n->port.session && mr_drive_monotonic() - mine.patience.at < WAIT_ENDS_NS) {
+    if (mine.session == n->port.session && mine.len == len && mr_drive_monotonic() - mine.patience.at < WAIT_ENDS_NS) {
         h.patience = mine.patience; /* it comes again, from looking after its garbage */
         h.since = mine.since;
     }
@@ -266,6 +275,7 @@ mr_status mr_room_wait(mr_nodes *n, uint32_t home, mr_id id, uint64_t len, mr_re
     if (!w.done)
         hungry_leave(n, &h);
     mine.session = n->port.session;
+    mine.len = len;
     mine.since = h.since;
     mine.patience = h.patience;
     mine.patience.at = w.done ? 0 : mr_drive_monotonic();

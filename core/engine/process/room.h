@@ -8,9 +8,11 @@
  * which stood still, or lacked its processor, is not told of a full store that it never tried to empty; and it begins
  * anew with each object that has left for the disk.  room.c */
 typedef struct mr_patience {
-    int64_t spent, all; /* ns; all: from the first, at most PATIENCE_MOST times [store] full_wait */
-    int64_t at;         /* the last look (monotonic); 0: none yet */
-    uint64_t left;      /* spill.left then */
+    int64_t spent, all;   /* ns; all: from the first, at most PATIENCE_MOST times [store] full_wait */
+    int64_t at;           /* the last look (monotonic); 0: none yet */
+    uint64_t left;        /* spill.left then */
+    int64_t again, pause; /* when others are asked to leave again.  Without a disk that is to look for garbage, which
+                           * may take long: ever more rarely */
 } mr_patience;
 
 /* A creation that found the store full: tried again when something was given back, in the order in which they came. */
@@ -20,7 +22,7 @@ struct mr_hungry {
     int64_t since;            /* monotonic */
     mr_ask ask;               /* of the driver: its id and len alone */
     mr_status status;         /* FULL: there is no room; EXISTS: the id is taken; of the driver also what came of it */
-    int64_t until, again;     /* when an id that is taken is given up; when garbage is asked for again */
+    int64_t until;            /* when an id that is taken is given up */
     mr_patience patience;     /* for room */
     struct mr_waiter *waiter; /* of the driver, as is all below */
     mr_record *small;
