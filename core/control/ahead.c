@@ -228,9 +228,9 @@ mr_status mr_task_revoked(mr_control *c, const mr_record *r)
     t->flags &= ~(uint32_t)T_REVOKING;
     proc *p = proc_at(c, t->worker);
     if (!e->ok) {
-        if ((t->flags & T_CANCEL) && (t->where == W_RUN || t->where == W_FLIGHT))
+        if ((t->flags & T_CANCEL) && t->where == W_RUN)
             mr_task_cancel_one(c, t, 0);
-        if ((t->flags & T_CANCEL) && t->where == W_AHEAD) {
+        if ((t->flags & T_CANCEL) && (t->where == W_AHEAD || t->where == W_FLIGHT)) {
             /* It runs already: the end of the one before it is still on its way here. */
             mr_action *x = mr_control_act(c, MR_ACT_INTERRUPT);
             x->id = t->v.ref;

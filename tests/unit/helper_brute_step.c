@@ -372,7 +372,7 @@ void brute_revoked(brute *b, mr_id task, bool ok)
     t->revoking = false;
     if (ok)
         b_fail_now(b, t, MR_E_CANCELLED);
-    else
+    else if (t->state != B_FLIGHT) /* else it has begun, and is interrupted */
         cancel_one(b, t, 0);
     b_done(b);
 }

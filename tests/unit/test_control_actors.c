@@ -477,6 +477,17 @@ START_TEST(cancel_of_calls)
 }
 END_TEST
 
+START_TEST(cancel_of_a_call_that_has_begun_before_the_end_of_the_last_is_known)
+{
+    mr_id a = born(cls), c1 = call_of(a), c2 = call_of(a);
+    world_cancel(&w, c2, 0);
+    ck_assert(world_took(&w, MR_ACT_REVOKE, c2, NULL));
+    world_revoked(&w, c2, false);
+    ck_assert(world_took(&w, MR_ACT_INTERRUPT, c2, NULL) && !world_sees(&w, MR_ACT_REVOKE, c2)); /* not again and again */
+    ck_assert_int_eq(world_finish(&w, c1), MR_OK);
+}
+END_TEST
+
 START_TEST(killed_while_it_is_made_again)
 {
     uint32_t f = world_define(&w, (spec){.name = "R", .kind = MR_FUNC_ACTOR, .restarts = 1});
@@ -536,6 +547,7 @@ static Suite *suite(void)
     tcase_add_test(t, async_calls_have_no_order);
     tcase_add_test(t, a_call_that_fails_unsent_lets_the_next_go);
     tcase_add_test(t, cancel_of_calls);
+    tcase_add_test(t, cancel_of_a_call_that_has_begun_before_the_end_of_the_last_is_known);
     tcase_add_test(t, cancel_of_calls_that_started_others);
     tcase_add_test(t, killed_while_it_is_made_again);
     suite_add_tcase(s, t);
