@@ -483,7 +483,8 @@ START_TEST(cancel_of_a_call_that_has_begun_before_the_end_of_the_last_is_known)
     world_cancel(&w, c2, 0);
     ck_assert(world_took(&w, MR_ACT_REVOKE, c2, NULL));
     world_revoked(&w, c2, false);
-    ck_assert(world_took(&w, MR_ACT_INTERRUPT, c2, NULL) && !world_sees(&w, MR_ACT_REVOKE, c2)); /* not again and again */
+    ck_assert(world_took(&w, MR_ACT_INTERRUPT, c2, NULL) &&
+              !world_sees(&w, MR_ACT_REVOKE, c2)); /* not again and again */
     ck_assert_int_eq(world_finish(&w, c1), MR_OK);
 }
 END_TEST
