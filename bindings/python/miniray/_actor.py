@@ -191,7 +191,9 @@ class ActorMethod(_core.Submitter):
 
 
 class ActorHandle:
-    """A reference to an actor; can be passed to tasks and actors.  The actor ends when its last handle is gone."""
+    """A reference to an actor; can be passed to tasks and actors.  When its last handle is gone, the actor does the calls that
+    it was sent, and ends.  Handles in its own process do not count; those that actors have of each other do, and so such
+    a cycle stays until `kill` or the end of the session."""
 
     def __init__(self, info: ClassInfo, ref: "_core.ObjectRef"):
         self._info = info
