@@ -159,13 +159,16 @@ def _warm() -> None:
     are written here are shared by all workers, those that are written there are not."""
     import cloudpickle
 
+    from . import _exports
+
     after_fork = getattr(threading, "_after_fork", lambda: None)
     scope: dict = {"__name__": "__main__"}
     exec("class Warm:\n    def __init__(self, a=1): self.a = a\n    def one(self): return self.a\n"
          "def warm(x=1): return x\n", scope)
     for _ in range(20):  # code is specialised after a few runs
         for made in (scope["Warm"], scope["warm"]):
-            cloudpickle.loads(cloudpickle.dumps(made))
+            with _exports.loading(None, 0):
+                cloudpickle.loads(cloudpickle.dumps(made))
         after_fork()  # Python itself runs this in a child
 
 
