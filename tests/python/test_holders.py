@@ -16,24 +16,13 @@ import pytest
 
 import miniray
 from miniray import _session
+from stored import nothing_stored, stats
 
 MB = 1 << 20
 
 
-def stats():
-    miniray._core.flush()
-    return _session.state("stats")
-
-
-def nothing_stored():
-    gc.collect()
-    now = stats()
-    return now["store_used"] == 0 and now["object_bytes"] == 0 and now["disk_bytes"] == 0
-
-
 def bytes_of(seed, size):
     return np.full(size, seed % 251, np.uint8)
-
 
 
 @pytest.fixture

@@ -8,19 +8,9 @@ import numpy as np
 import pytest
 
 import miniray
-from miniray import _session
+from stored import nothing_stored
 
 MB = 1 << 20
-
-
-def stats():
-    miniray._core.flush()
-    return _session.state("stats")
-
-
-def nothing_stored():
-    now = stats()
-    return now["store_used"] == 0 and now["object_bytes"] == 0 and now["disk_bytes"] == 0
 
 
 @miniray.remote

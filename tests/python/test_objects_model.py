@@ -1,6 +1,5 @@
 """Random programs of put, get, del, tasks, workers that die and a store that is too small, against a plain dict."""
 
-import gc
 import os
 import signal
 import time
@@ -13,21 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 import miniray
 from miniray import _session
+from stored import nothing_stored, stats
 
 MB = 1 << 20
 LEVEL = int(os.environ.get("MRTEST_LEVEL", "1"))
 SIZES = st.sampled_from([0, 1, 4096, 5000, 100_000, MB, 3 * MB, 6 * MB])
-
-
-def stats():
-    miniray._core.flush()
-    return _session.state("stats")
-
-
-def nothing_stored():
-    gc.collect()
-    now = stats()
-    return now["store_used"] == 0 and now["object_bytes"] == 0 and now["disk_bytes"] == 0
 
 
 def bytes_of(seed, size):

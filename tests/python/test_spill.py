@@ -16,19 +16,9 @@ import miniray
 from miniray import _session
 
 from conftest import leftovers
+from stored import nothing_stored, stats
 
 MB = 1 << 20
-
-
-def stats():
-    miniray._core.flush()
-    return _session.state("stats")
-
-
-def nothing_stored():
-    """What is being written or read when it is given up goes a little later."""
-    now = stats()
-    return now["store_used"] == 0 and now["object_bytes"] == 0 and now["disk_bytes"] == 0
 
 
 def spill_files():

@@ -17,8 +17,9 @@ import pytest
 
 import miniray
 from conftest import leftovers, processes_of
-from miniray import _core, _session
+from miniray import _session
 from miniray.cluster_utils import Cluster
+from stored import nothing_stored
 
 MB = 1 << 20
 SIZE = MB // 2
@@ -60,12 +61,6 @@ def reads(refs, first):
 @miniray.remote(max_retries=-1)
 def reads_argument(v, i):
     return right(v, i)
-
-
-def nothing_stored():
-    _core.flush()
-    now = _session.state("stats")
-    return now["store_used"] == 0 and now["object_bytes"] == 0 and now["disk_bytes"] == 0
 
 
 def parent(pid):
